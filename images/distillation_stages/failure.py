@@ -1,0 +1,30 @@
+"""How a program gives up: an exception that carries the reason, the message for the user and whether to try again."""
+
+from distillation_operator.api.contract import EXIT_BAD_CONFIGURATION, EXIT_BAD_INPUT, EXIT_TRY_AGAIN
+
+
+class StageError(Exception):
+    """A stage that can't go on. ``reason`` is CamelCase, ``message`` says what would be right."""
+
+    exit_code = EXIT_TRY_AGAIN
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class BadInput(StageError):
+    """The data or the model is wrong: trying again can't help."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class BadConfiguration(StageError):
+    """What was asked for can't be done: trying again can't help."""
+
+    exit_code = EXIT_BAD_CONFIGURATION
+
+
+class TryAgain(StageError):
+    """Something outside failed: the same program may succeed later."""

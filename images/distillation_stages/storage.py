@@ -1,0 +1,93 @@
+"""The mounted storage: paths inside it, markers, and publication that holds without atomic rename.
+
+A small file is published by writing it whole under a name of its own and renaming it, which on an object store is a
+copy and on a file system atomic: a reader sees it whole or not at all. A directory is never renamed: its writer works
+in a directory of its own (``workspace``) and the marker, written last, names it. So two writers of one stage never
+share a file, and whichever marker is read names whole data.
+"""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from distillation_operator.api.contract import MARKER_NAME, StageResult
+from distillation_stages.failure import BadInput, TryAgain
+
+
+class Storage:
+    """The storage as mounted in this pod. Paths that programs exchange are relative to ``mount``."""
+
+    def __init__(self, mount: Path) -> None:
+        self.mount = mount
+
+    def at(self, relative: str) -> Path:
+        """The absolute path of a storage path; refuses one that leaves the storage."""
+        path = (self.mount / relative).resolve()
+        if not path.is_relative_to(self.mount.resolve()):
+            raise BadInput("PathOutsideStorage", f"path {relative!r} leaves the storage; give a path inside it")
+        return path
+
+    def relative(self, path: Path) -> str:
+        """The storage path of an absolute path."""
+        return path.resolve().relative_to(self.mount.resolve()).as_posix()
+
+    def read_marker(self, directory: str) -> StageResult | None:
+        """The result in the directory's done marker; None when there is none yet."""
+        try:
+            text = (self.at(directory) / MARKER_NAME).read_text()
+        except FileNotFoundError:
+            return None
+        return StageResult.model_validate_json(text)
+
+    def finished(self, directory: str) -> StageResult | None:
+        """The result of work done before, marked as reused; None when there is none or what it names is gone."""
+        result = self.read_marker(directory)
+        if result is None or not all(self.at(path).exists() for path in result.outputs.values()):
+            return None
+        return result.model_copy(update={"reused": True})
+
+    def require_marker(self, directory: str) -> StageResult:
+        """The result of an input stage. Raises TryAgain when its marker does not stand (yet)."""
+        result = self.read_marker(directory)
+        if result is None:
+            raise TryAgain("InputMissing", f"{directory} has no {MARKER_NAME}: the stage that writes it has not ended")
+        return result
+
+    def write_marker(self, directory: str, result: StageResult) -> None:
+        """Publish the result as the directory's done marker. To be called last."""
+        publish_bytes(self.at(directory) / MARKER_NAME, result.model_dump_json(by_alias=True).encode())
+
+    def workspace(self, directory: str) -> Path:
+        """A new directory inside ``directory`` that no other writer has; the marker's outputs name it."""
+        path = self.at(directory) / f"work-{uuid.uuid4().hex[:12]}"
+        path.mkdir(parents=True)
+        return path
+
+
+def publish_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``, whole or not at all."""
+    with publishing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def publishing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``; what was written there becomes ``path`` when the block ends without error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,54 @@
+"""The TPU systems of GKE as one data table: topology -> chips, chips per VM -> VMs.
+
+Source: GKE's "TPU topologies" tables, as of 2026-11. Chips are the product of the topology, hosts (VMs) are
+chips / chips per VM.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One topology of a TPU type."""
+
+    topology: str
+    chips_per_host: tuple[int, ...]
+    """Machine sizes that make this topology; the first is the default. More than one: the topology is ambiguous."""
+
+    @property
+    def chips(self) -> int:
+        """Chips of one slice."""
+        return prod(int(side) for side in self.topology.split("x"))
+
+
+def _pods(chips_per_host: int, *topologies: str) -> tuple[Shape, ...]:
+    return tuple(Shape(topology, (chips_per_host,)) for topology in topologies)
+
+
+_SINGLE_HOST = (Shape("1x1", (1,)), Shape("2x2", (4,)))
+# 8 chips are one VM of 8 or two of 4: one VM by default, since multi-host serving is what vLLM can't rely on.
+_ONE_OR_TWO_HOSTS = (Shape("2x4", (8, 4)),)
+_PODS_OF_4 = _pods(4, "4x4", "4x8", "8x8", "8x16", "16x16")
+_V4 = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8", "8x8x12", "8x8x16", "8x16x16")
+_V5P = (
+    "2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8", "8x8x16", "8x16x16", "16x16x16", "16x16x24",
+)  # fmt: skip
+_V7X = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8", "8x8x16", "8x16x16")
+
+ACCELERATORS: dict[str, tuple[Shape, ...]] = {
+    "tpu-v4-podslice": _pods(4, *_V4),
+    "tpu-v5-lite-podslice": _SINGLE_HOST + _ONE_OR_TWO_HOSTS + _PODS_OF_4,
+    "tpu-v5-lite-device": (*_SINGLE_HOST, Shape("2x4", (8,))),
+    "tpu-v5p-slice": _pods(4, *_V5P),
+    "tpu-v6e-slice": _SINGLE_HOST + _ONE_OR_TWO_HOSTS + _PODS_OF_4,
+    "tpu7x": (Shape("1x1x1", (1,)), *_pods(4, *_V7X)),
+}
+
+
+def shape_of(accelerator_type: str, topology: str) -> Shape:
+    """The table's row. Raises KeyError for a pair that the table doesn't have."""
+    for shape in ACCELERATORS[accelerator_type]:
+        if shape.topology == topology:
+            return shape
+    raise KeyError(topology)

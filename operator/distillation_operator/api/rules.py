@@ -1,0 +1,50 @@
+"""CEL rules: what JSON schema can't say, kept beside the model that it is about.
+
+Only CEL's standard functions and macros are used, so that ``validate`` can evaluate the same text without a cluster.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One CEL rule about ``self``."""
+
+    rule: str
+    message: str
+    field: str | None = None
+    """camelCase name of the member that the message is about; the whole value when absent."""
+    message_expression: str | None = None
+    """CEL that makes the message, where it can name the value."""
+    transition: bool = False
+    """True when the rule compares with ``oldSelf``: it holds for updates only."""
+
+    def to_json_dict(self) -> dict[str, object]:
+        """This rule as an item of ``x-kubernetes-validations``."""
+        item: dict[str, object] = {"rule": self.rule, "message": self.message}
+        if self.message_expression is not None:
+            item["messageExpression"] = self.message_expression
+        if self.field is not None:
+            item["fieldPath"] = f".{self.field}"
+        return item
+
+
+def exactly_one_of(*members: str) -> Rule:
+    """A union: exactly one of its members is set."""
+    count = " + ".join(f"(has(self.{member}) ? 1 : 0)" for member in members)
+    return Rule(f"{count} == 1", f"exactly one of {', '.join(members)} must be set")
+
+
+def immutable(member: str, why: str) -> Rule:
+    """A member that can't change, appear or go once the object exists."""
+    return Rule(
+        f"has(self.{member}) == has(oldSelf.{member}) && (!has(self.{member}) || self.{member} == oldSelf.{member})",
+        f"{member} can't be changed: {why}",
+        field=member,
+        transition=True,
+    )
+
+
+def cel_map(values: dict[str, int]) -> str:
+    """A CEL map literal."""
+    return "{" + ", ".join(f"'{key}': {value}" for key, value in values.items()) + "}"

@@ -1,0 +1,151 @@
+"""The pod of a stage: one container that passes Pod Security ``restricted``, the storage, scratch space, a TPU.
+
+Strings of users reach the container as JSON in one environment variable, never through a shell.
+"""
+
+import json
+from typing import Any
+
+from distillation_operator.api.contract import SCRATCH_MOUNT, STAGE_SPEC_ENV, STORAGE_MOUNT
+from distillation_operator.api.spec import DistillationJobSpec, Resources
+from distillation_operator.manifests.settings import Installation
+from distillation_operator.pipeline.stages import Stage
+
+CONTAINER = "stage"
+USER = 65532
+GRACE_SECONDS = 60
+"""Time between SIGTERM and SIGKILL: what a program needs to end its workers."""
+
+_DEFAULT_RESOURCES = Resources()
+Object = dict[str, Any]
+
+
+def pod_template(
+    spec: DistillationJobSpec,
+    stage: Stage,
+    installation: Installation,
+    labels: dict[str, str],
+    env: list[Object] | None = None,
+) -> Object:
+    """The pod template of a stage. ``env``: what the workload's kind adds."""
+    storage_volume, annotations = _storage(spec)
+    metadata: Object = {"labels": labels}
+    if annotations:
+        metadata["annotations"] = annotations
+    pod: Object = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(spec, stage, installation, env or [])],
+        "volumes": [{"name": "storage", **storage_volume}, {"name": "scratch", "emptyDir": {}}],
+    }
+    if stage.placement.accelerator is not None:
+        pod.update(_tpu_scheduling(stage))
+    options = spec.pod
+    if options.service_account_name is not None:
+        pod["serviceAccountName"] = options.service_account_name
+    if options.priority_class_name is not None:
+        pod["priorityClassName"] = options.priority_class_name
+    if options.image_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in options.image_pull_secrets]
+    return {"metadata": metadata, "spec": pod}
+
+
+def _container(spec: DistillationJobSpec, stage: Stage, installation: Installation, env: list[Object]) -> Object:
+    return {
+        "name": CONTAINER,
+        "image": installation.image(stage.image),
+        "imagePullPolicy": "IfNotPresent",
+        "env": [
+            {"name": STAGE_SPEC_ENV, "value": _compact(stage.spec().to_json_dict())},
+            *_environment(spec, stage),
+            *env,
+        ],
+        "resources": _resources(stage),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        # A program that is killed writes no message: then the tail of its log tells what it was doing.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "storage", "mountPath": STORAGE_MOUNT},
+            {"name": "scratch", "mountPath": SCRATCH_MOUNT},
+        ],
+    }
+
+
+def _environment(spec: DistillationJobSpec, stage: Stage) -> list[Object]:
+    env: list[Object] = [{"name": "HOME", "value": SCRATCH_MOUNT}]
+    token = spec.hugging_face_token
+    if stage.needs_token:
+        if token is not None:
+            reference = {"name": token.secret_name, "key": token.key}
+            env.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}})
+    else:
+        # What a stage needs lies in the storage; a library that would ask the Hub is a mistake, and told at once.
+        env.append({"name": "HF_HUB_OFFLINE", "value": "1"})
+    if stage.placement.chips == 0:
+        env.append({"name": "JAX_PLATFORMS", "value": "cpu"})
+    return env
+
+
+def _resources(stage: Stage) -> Object:
+    wanted = stage.placement.resources
+    chips = stage.placement.chips_per_host
+    if chips and wanted is None:
+        return {"requests": {"google.com/tpu": str(chips)}, "limits": {"google.com/tpu": str(chips)}}
+    wanted = wanted or _DEFAULT_RESOURCES
+    tpu = {"google.com/tpu": str(chips)} if chips else {}
+    return {
+        "requests": {"cpu": wanted.cpu, "memory": wanted.memory, **tpu},
+        "limits": {"memory": wanted.memory, **tpu},
+    }
+
+
+def _storage(spec: DistillationJobSpec) -> tuple[Object, dict[str, str]]:
+    """The storage's volume, and the annotations that its driver reads."""
+    storage = spec.storage
+    if storage.persistent_volume_claim is not None:
+        return {"persistentVolumeClaim": {"claimName": storage.persistent_volume_claim.claim_name}}, {}
+    assert storage.gcs is not None
+    attributes = {"bucketName": storage.gcs.bucket, "mountOptions": f"implicit-dirs,uid={USER},gid={USER}"}
+    volume = {"csi": {"driver": "gcsfuse.csi.storage.gke.io", "volumeAttributes": attributes}}
+    return volume, {
+        "gke-gcsfuse/volumes": "true",
+        # The defaults are for small files; checkpoints of gigabytes need more ("Transport endpoint is not connected").
+        "gke-gcsfuse/cpu-limit": "0",
+        "gke-gcsfuse/memory-limit": "0",
+        "gke-gcsfuse/ephemeral-storage-limit": "0",
+    }
+
+
+def _tpu_scheduling(stage: Stage) -> Object:
+    accelerator = stage.placement.accelerator
+    assert accelerator is not None
+    selector = {
+        "cloud.google.com/gke-tpu-accelerator": accelerator.type,
+        "cloud.google.com/gke-tpu-topology": accelerator.topology,
+    }
+    if accelerator.chips_per_host is not None:
+        selector["cloud.google.com/gke-accelerator-count"] = str(accelerator.chips_per_host)
+    tolerations: list[Object] = [{"key": "google.com/tpu", "operator": "Exists", "effect": "NoSchedule"}]
+    if accelerator.provisioning == "Spot":
+        selector["cloud.google.com/gke-spot"] = "true"
+        tolerations.append(
+            {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
+        )
+    return {"nodeSelector": selector, "tolerations": tolerations}
+
+
+def _compact(value: Object) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)

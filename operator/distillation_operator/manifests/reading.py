@@ -1,0 +1,203 @@
+"""From Jobs, JobSets and pods, as the API server returns them, to what decisions look at."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from distillation_operator.api.contract import PERMANENT_EXIT_CODES, Progress, StageFailure, StageResult
+from distillation_operator.manifests.labels import ATTEMPT_LABEL, CHILD_LABEL, STAGE_LABEL
+from distillation_operator.manifests.pod import CONTAINER
+from distillation_operator.pipeline.observed import (
+    Child,
+    ChildState,
+    FailureClass,
+    Observed,
+    Pod,
+    Problem,
+)
+from distillation_operator.pipeline.times import parse_time
+
+Object = Mapping[str, Any]
+
+JOBSET_NAME_LABEL = "jobset.sigs.k8s.io/jobset-name"
+DISRUPTION_RULE = "FailJob rule at index 0"
+"""How a Job's condition names the rule of its pod failure policy; rule 0 of a training Job is the disruption's."""
+_WAITING_PROBLEMS = {
+    "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError",
+    "CreateContainerError", "RunContainerError",
+}  # fmt: skip
+_LOG_TAIL = 600
+
+
+def observe(
+    uid: str,
+    children: Iterable[Object],
+    jobs_of_jobsets: Iterable[Object],
+    pods: Iterable[Object],
+    progress: Mapping[str, Progress],
+    create_problems: Mapping[str, Problem],
+) -> Observed:
+    """All that is known of the job with this uid.
+
+    ``children``: its Jobs and JobSets by name and label; ``jobs_of_jobsets``: the Jobs that JobSets have made.
+    """
+    made = list(jobs_of_jobsets)
+    read = [read_child(child, uid, [job for job in made if _jobset_of(job) == _name(child)]) for child in children]
+    return Observed(
+        children={child.name: child for child in read},
+        pods=tuple(read_pod(pod) for pod in pods),
+        progress=progress,
+        create_problems=create_problems,
+    )
+
+
+def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
+    """One Job or JobSet."""
+    labels = child["metadata"].get("labels") or {}
+    owners = child["metadata"].get("ownerReferences") or []
+    state, message, ended = _state(child)
+    return Child(
+        name=_name(child),
+        stage=labels.get(STAGE_LABEL, ""),
+        attempt=int(labels.get(ATTEMPT_LABEL, "0")),
+        state=state,
+        ours=any(owner.get("uid") == uid for owner in owners),
+        terminating="deletionTimestamp" in child["metadata"],
+        failure_class=_failure_class(child, jobs) if state is ChildState.FAILED else None,
+        message=message,
+        ended_at=ended,
+    )
+
+
+def _state(child: Object) -> tuple[ChildState, str, datetime | None]:
+    conditions = {c["type"]: c for c in (child.get("status") or {}).get("conditions") or [] if c["status"] == "True"}
+    for kind, state in (
+        ("Complete", ChildState.COMPLETE),
+        ("Completed", ChildState.COMPLETE),
+        ("Failed", ChildState.FAILED),
+    ):
+        if kind in conditions:
+            condition = conditions[kind]
+            return state, condition.get("message", ""), _time(condition.get("lastTransitionTime"))
+    if child["spec"].get("suspend"):
+        return ChildState.HELD, conditions.get("Suspended", {}).get("message", ""), None
+    return ChildState.ACTIVE, "", None
+
+
+def _failure_class(child: Object, jobs: list[Object]) -> FailureClass:
+    """Read from the conditions, since the pods may be gone with their node."""
+    failures = [c for job in [child, *jobs] for c in (job.get("status") or {}).get("conditions") or []]
+    by_policy = [c for c in failures if c["type"] == "Failed" and c.get("reason") == "PodFailurePolicy"]
+    if child["kind"] == "JobSet" and any(DISRUPTION_RULE in c.get("message", "") for c in by_policy):
+        return FailureClass.DISRUPTION
+    return FailureClass.PERMANENT if by_policy else FailureClass.CRASH
+
+
+def read_pod(pod: Object) -> Pod:
+    """One pod of a child."""
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    labels = metadata.get("labels") or {}
+    container = _container_status(status)
+    ended = container.get("state", {}).get("terminated") or {}
+    phase = status.get("phase", "Pending")
+    # The GCS FUSE sidecar may outlive the program: the program's container tells, not the pod.
+    over = phase in ("Succeeded", "Failed") or bool(ended)
+    succeeded = phase == "Succeeded" or (bool(ended) and ended.get("exitCode") == 0)
+    outcome = parse_outcome(ended.get("message"))
+    return Pod(
+        name=metadata["name"],
+        child=labels.get(CHILD_LABEL, ""),
+        index=int(labels.get("batch.kubernetes.io/job-completion-index", "0")),
+        slice=int(labels.get("jobset.sigs.k8s.io/job-index", "0")),
+        running="running" in container.get("state", {}),
+        ended=over,
+        succeeded=succeeded,
+        terminating="deletionTimestamp" in metadata,
+        problem=None if over else _problem(status, container),
+        result=outcome if isinstance(outcome, StageResult) else None,
+        failure=_verdict(outcome, ended),
+        exit_text=_exit_text(status, ended) if over and not succeeded else None,
+        started=_time(status.get("startTime")),
+        finished=_time(ended.get("finishedAt")),
+    )
+
+
+def parse_outcome(message: str | None) -> StageResult | StageFailure | None:
+    """The termination message of a stage program; None for anything else, such as the tail of a log."""
+    if not message:
+        return None
+    try:
+        value = json.loads(message)
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    try:
+        match value.get("type"):
+            case "result":
+                return StageResult.model_validate(value)
+            case "failure":
+                return StageFailure.model_validate(value)
+    except ValidationError:
+        return None
+    return None
+
+
+def parse_progress(log: str) -> Progress | None:
+    """The last progress line of a log's tail."""
+    for line in reversed(log.splitlines()):
+        if line.startswith("{") and '"progress"' in line:
+            try:
+                return Progress.model_validate_json(line)
+            except ValidationError:
+                continue
+    return None
+
+
+def _verdict(outcome: StageResult | StageFailure | None, ended: Object) -> StageFailure | None:
+    """A failure's message counts as permanent only with the exit code that says so too."""
+    if not isinstance(outcome, StageFailure):
+        return None
+    return outcome.model_copy(update={"permanent": ended.get("exitCode") in PERMANENT_EXIT_CODES})
+
+
+def _problem(status: Object, container: Object) -> Problem | None:
+    waiting = container.get("state", {}).get("waiting") or {}
+    if waiting.get("reason") in _WAITING_PROBLEMS:
+        return Problem(waiting["reason"], waiting.get("message") or waiting["reason"])
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return Problem(condition.get("reason") or "Unschedulable", condition.get("message") or "")
+    return None
+
+
+def _exit_text(status: Object, ended: Object) -> str:
+    if not ended:
+        return status.get("message") or status.get("reason") or "ended without a container status"
+    tail = (ended.get("message") or "").strip()[-_LOG_TAIL:]
+    text = f"exit code {ended.get('exitCode')}"
+    if ended.get("reason") not in (None, "Error"):
+        text += f" ({ended['reason']})"
+    return f"{text}: {tail}" if tail else text
+
+
+def _container_status(status: Object) -> Object:
+    for container in status.get("containerStatuses") or []:
+        if container.get("name") == CONTAINER:
+            return container  # type: ignore[no-any-return]
+    return {}
+
+
+def _jobset_of(job: Object) -> str | None:
+    return (job["metadata"].get("labels") or {}).get(JOBSET_NAME_LABEL)
+
+
+def _name(thing: Object) -> str:
+    return str(thing["metadata"]["name"])
+
+
+def _time(text: str | None) -> datetime | None:
+    return parse_time(text) if text else None

@@ -1,0 +1,245 @@
+"""One stage in one decision: which attempt it is at, what that one's child and pods say, and what follows for it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from distillation_operator.api.contract import Progress, StageFailure, StageResult
+from distillation_operator.api.resource import DistillationJob
+from distillation_operator.api.spec import Retries
+from distillation_operator.api.status import Attempts, StageProgress, StageStatus
+from distillation_operator.pipeline.names import child_name
+from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod
+from distillation_operator.pipeline.stages import Stage
+from distillation_operator.pipeline.times import format_time
+
+FIRST_BACK_OFF = timedelta(seconds=5)
+LONGEST_BACK_OFF = timedelta(minutes=5)
+LAG = timedelta(seconds=3)
+"""Jobs and pods are watched apart: for so long after a child's end its pods may not be seen as ended yet."""
+MESSAGE_LIMIT = 1000
+
+
+@dataclass(frozen=True)
+class StageView:
+    """What one decision says of one stage."""
+
+    status: StageStatus
+    create: int | None = None
+    """Attempt to create a child for."""
+    delete: tuple[str, ...] = ()
+    look_again: timedelta | None = None
+
+
+def view_stage(
+    job: DistillationJob, stage: Stage, before: StageStatus | None, observed: Observed, ready: bool, now: datetime
+) -> StageView:
+    """The stage's next status, and what to do for it. ``ready``: all that it reads exists."""
+    if before is None:
+        before = StageStatus(name=stage.name, state="Waiting", fingerprint=stage.fingerprint)
+    if before.state in ("Complete", "Failed"):
+        return StageView(before)
+    if not ready:
+        return StageView(_told(before, "Waiting", "InputsMissing", "Waits for " + ", ".join(stage.needs) + "."))
+    children = observed.of_stage(stage.name)
+    attempt = max([before.attempt, *(child.attempt for child in children)])
+    if job.spec.suspend:
+        return _suspended(before.model_copy(update={"attempt": attempt}), children, observed)
+    name = child_name(job.metadata.name, stage.name, attempt)
+    child = observed.children.get(name)
+    current = before.model_copy(update={"attempt": attempt})
+    if before.state == "Suspended" and (child is None or child.terminating):
+        # A new attempt, not the old name again: the child that the suspension deleted may still be going.
+        current = current.model_copy(update={"attempt": attempt + 1})
+        return _start(job, current, observed, now)
+    if child is None:
+        return _start(job, current, observed, now)
+    return _of_child(job, stage, current, child, observed, now)
+
+
+def _start(job: DistillationJob, status: StageStatus, observed: Observed, now: datetime) -> StageView:
+    """Create the attempt's child, once no pod of the stage is left that could write beside it."""
+    name = child_name(job.metadata.name, status.name, status.attempt)
+    predecessors = {child_name(job.metadata.name, status.name, attempt) for attempt in range(status.attempt + 1)}
+    left = [pod.name for pod in observed.pods if pod.child in predecessors and pod.alive]
+    if left:
+        return StageView(
+            _told(status, "Pending", "PredecessorRuns", f"Waits for pod {left[0]} of an earlier attempt to end.")
+        )
+    problem = observed.create_problems.get(name)
+    started = status.start_time or format_time(now)
+    status = status.model_copy(update={"start_time": started, "progress": None})
+    if problem is not None:
+        return StageView(_told(status, "Pending", problem.reason, problem.message), create=status.attempt)
+    return StageView(_told(status, "Pending", "Created", None), create=status.attempt)
+
+
+def _suspended(status: StageStatus, children: list[Child], observed: Observed) -> StageView:
+    live = tuple(c.name for c in children if c.ours and c.ended_at is None and not c.terminating)
+    if not live and not children and status.state == "Waiting":
+        return StageView(_told(status, "Suspended", "JobSuspended", None))
+    return StageView(_told(status, "Suspended", "JobSuspended", None), delete=live)
+
+
+def _of_child(
+    job: DistillationJob, stage: Stage, status: StageStatus, child: Child, observed: Observed, now: datetime
+) -> StageView:
+    if not child.ours:
+        message = f"An object named {child.name} exists and isn't owned by this DistillationJob; delete or rename it."
+        return StageView(_told(status, "Pending", "NameTaken", message))
+    pods = observed.pods_of(child.name)
+    match child.state:
+        case ChildState.COMPLETE:
+            return _completed(job, stage, status, child, pods, now)
+        case ChildState.FAILED:
+            return _failed(job.spec.retries, status, child, pods, now)
+        case ChildState.HELD:
+            return StageView(_told(status, "Queued", "WaitsForQuota", child.message or "Held by its queue."))
+    if child.terminating:
+        return StageView(_told(status, "Pending", "ChildDeleted", f"{child.name} is being deleted."))
+    return StageView(_active(stage, status, pods, observed))
+
+
+def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observed) -> StageStatus:
+    status = status.model_copy(update={"start_time": status.start_time})
+    lines = [observed.progress[pod.name] for pod in pods if pod.name in observed.progress]
+    if lines:
+        status = status.model_copy(
+            update={"progress": _merged(lines, stage), "metrics": _decimals(_last_metrics(lines)) or status.metrics}
+        )
+    running = sum(pod.running for pod in pods)
+    problems = [pod.problem for pod in pods if pod.problem is not None and pod.alive]
+    if problems:
+        state = "Running" if running else "Pending"
+        return _told(status, state, problems[0].reason, problems[0].message)
+    if running or any(pod.succeeded for pod in pods):
+        return _told(status, "Running", None, None)
+    return _told(status, "Pending", "PodsStarting", None)
+
+
+def _completed(
+    job: DistillationJob, stage: Stage, status: StageStatus, child: Child, pods: list[Pod], now: datetime
+) -> StageView:
+    results = [pod.result for pod in pods if pod.result is not None and pod.result.fingerprint == stage.fingerprint]
+    needed = _shards(stage) if stage.is_indexed else 1
+    if len({pod.index for pod in pods if pod.result is not None}) < needed:
+        if _pods_may_lag(child, now):
+            return StageView(_told(status, "Running", "ReadingResult", None), look_again=LAG)
+        # Evidence, not exit codes. The program's marker stands in the storage: started again it returns it at once.
+        lost = f"{child.name} is complete, but its result can't be read any more"
+        return _retry(job.spec.retries, status, FailureClass.CRASH, "ResultLost", lost, child, now)
+    merged = merge_results(results)
+    ended = child.ended_at or now
+    done = status.model_copy(
+        update={
+            "completion_time": format_time(ended),
+            "reused": all(result.reused for result in results),
+            "outputs": merged.outputs or None,
+            "counts": merged.counts or None,
+            "metrics": _decimals(merged.metrics) or None,
+            "progress": None,
+        }
+    )
+    return StageView(_told(done, "Complete", None, None))
+
+
+def _pods_may_lag(child: Child, now: datetime) -> bool:
+    return child.ended_at is not None and now - child.ended_at < LAG
+
+
+def _shards(stage: Stage) -> int:
+    assert stage.program.kind == "generate"
+    return stage.program.shards
+
+
+def _failed(retries: Retries, status: StageStatus, child: Child, pods: list[Pod], now: datetime) -> StageView:
+    verdicts = [pod.failure for pod in pods if pod.failure is not None]
+    if not verdicts and not any(pod.exit_text for pod in pods) and _pods_may_lag(child, now):
+        return StageView(_told(status, "Running", "ReadingResult", None), look_again=LAG)
+    permanent = next((verdict for verdict in verdicts if verdict.permanent), None)
+    if permanent is not None:
+        return StageView(_ended(status, permanent.reason, permanent.message, child, now))
+    failure = child.failure_class or FailureClass.CRASH
+    reason, message = _cause(child, pods, verdicts)
+    if failure is FailureClass.PERMANENT:
+        return StageView(_ended(status, reason, message, child, now))
+    return _retry(retries, status, failure, reason, message, child, now)
+
+
+def _cause(child: Child, pods: list[Pod], verdicts: list[StageFailure]) -> tuple[str, str]:
+    if verdicts:
+        return verdicts[0].reason, verdicts[0].message
+    # Of several pods the first that ended is the cause: the others die of its absence.
+    crashed = sorted(
+        (pod for pod in pods if pod.exit_text and not pod.succeeded),
+        key=lambda pod: (pod.finished is None, pod.finished or datetime.max),
+    )
+    if crashed:
+        return "PodFailed", f"{crashed[0].name}: {crashed[0].exit_text}"
+    return "ChildFailed", child.message or f"{child.name} failed."
+
+
+def _retry(
+    retries: Retries,
+    status: StageStatus,
+    failure: FailureClass,
+    reason: str,
+    message: str,
+    child: Child,
+    now: datetime,
+) -> StageView:
+    attempts = status.attempts
+    if failure is FailureClass.DISRUPTION:
+        attempts = Attempts(failures=attempts.failures, disruptions=attempts.disruptions + 1)
+        spent = attempts.disruptions > retries.disruptions
+    else:
+        attempts = Attempts(failures=attempts.failures + 1, disruptions=attempts.disruptions)
+        spent = attempts.failures > retries.failures
+    if spent:
+        return StageView(_ended(status.model_copy(update={"attempts": attempts}), reason, message, child, now))
+    count = attempts.failures + attempts.disruptions
+    wait = min(FIRST_BACK_OFF * 2 ** min(count - 1, 10), LONGEST_BACK_OFF)
+    left = (child.ended_at or now) + wait - now
+    if left > timedelta(0):
+        # Counted only when the next attempt starts, so that looking twice counts once.
+        return StageView(_told(status, "Pending", reason, f"Tried again soon: {message}"), look_again=left)
+    following = status.model_copy(update={"attempts": attempts, "attempt": status.attempt + 1, "progress": None})
+    return StageView(_told(following, "Pending", reason, f"Tried again: {message}"), look_again=timedelta(0))
+
+
+def _ended(status: StageStatus, reason: str, message: str, child: Child, now: datetime) -> StageStatus:
+    done = status.model_copy(update={"completion_time": format_time(child.ended_at or now), "progress": None})
+    return _told(done, "Failed", reason, message)
+
+
+def _told(status: StageStatus, state: str, reason: str | None, message: str | None) -> StageStatus:
+    text = message if message is None or len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"
+    return status.model_copy(update={"state": state, "reason": reason, "message": text})
+
+
+def _merged(lines: list[Progress], stage: Stage) -> StageProgress:
+    if stage.is_indexed:
+        done, total = sum(line.done for line in lines), sum(line.total for line in lines)
+        rate = sum(line.rate or 0 for line in lines)
+    else:
+        furthest = max(lines, key=lambda line: line.done)
+        done, total, rate = furthest.done, furthest.total, furthest.rate or 0
+    return StageProgress(done=done, total=total, unit=lines[0].unit, rate=f"{rate:.3g}" if rate else None)
+
+
+def _last_metrics(lines: list[Progress]) -> dict[str, float]:
+    return dict(max(lines, key=lambda line: line.done).metrics)
+
+
+def _decimals(metrics: dict[str, float]) -> dict[str, str]:
+    return {name: f"{value:.6g}" for name, value in metrics.items()}
+
+
+def merge_results(results: Iterable[StageResult]) -> StageResult:
+    """One result of a stage from those of its pods: counts are added up, the rest is the first's."""
+    results = list(results)
+    counts: dict[str, int] = {}
+    for result in results:
+        for name, count in result.counts.items():
+            counts[name] = counts.get(name, 0) + count
+    return results[0].model_copy(update={"counts": counts})

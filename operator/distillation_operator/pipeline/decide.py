@@ -1,0 +1,116 @@
+"""One decision: a job, what is observed of its children and the time become what to create, what to delete, the next
+status, and when to look again.
+
+The decision is level-triggered: it depends on no event and remembers nothing but the status. A stage that the status
+calls Complete is never looked at again, so a child removed by its TTL or by hand is not made anew.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from distillation_operator.api.resource import DistillationJob
+from distillation_operator.api.status import DistillationJobStatus
+from distillation_operator.pipeline.attempts import StageView, view_stage
+from distillation_operator.pipeline.graph import build_pipeline
+from distillation_operator.pipeline.names import child_name
+from distillation_operator.pipeline.observed import Observed
+from distillation_operator.pipeline.stages import Stage
+from distillation_operator.pipeline.summary import summarize
+from distillation_operator.pipeline.times import parse_time
+
+PROGRESS_PERIOD = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class Creation:
+    """A child to create."""
+
+    name: str
+    stage: Stage
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do and to tell."""
+
+    status: DistillationJobStatus
+    create: tuple[Creation, ...] = ()
+    delete: tuple[str, ...] = ()
+    """Names of children to delete, pods included."""
+    look_again: timedelta | None = None
+    """Time after which to decide anew even if nothing is heard."""
+
+
+def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
+    """The next step of a job."""
+    pipeline = build_pipeline(job.spec)
+    before = {stage.name: stage for stage in (job.status.stages if job.status else [])}
+    if job.metadata.deletion_timestamp is not None:
+        return Decision(status=job.status or DistillationJobStatus())
+    if _is_terminal(job.status):
+        return _after_the_end(job, observed, now)
+    views: dict[str, StageView] = {}
+    for stage in pipeline.values():
+        ready = all(views[need].status.state == "Complete" for need in stage.needs)
+        views[stage.name] = view_stage(job, stage, before.get(stage.name), observed, ready, now)
+    failed = any(view.status.state == "Failed" for view in views.values())
+    if failed:
+        views = {name: _stopped(view) for name, view in views.items()}
+    create: list[Creation] = []
+    delete: list[str] = []
+    waits: list[timedelta] = []
+    for name, view in views.items():
+        delete += view.delete
+        if view.create is not None:
+            attempt = view.create
+            create.append(Creation(child_name(job.metadata.name, name, attempt), pipeline[name], attempt))
+        if view.look_again is not None:
+            waits.append(view.look_again)
+    if failed:
+        delete = [child.name for child in observed.children.values() if _is_live(child.name, observed)]
+    if any(view.status.state == "Running" for view in views.values()):
+        waits.append(PROGRESS_PERIOD)
+    stages = [view.status for view in views.values()]
+    status = summarize(job, pipeline, stages, now)
+    if _is_terminal(status):
+        waits.append(timedelta(seconds=job.spec.ttl_seconds_after_finished))
+    return Decision(create=tuple(create), delete=tuple(delete), status=status, look_again=min(waits) if waits else None)
+
+
+def _stopped(view: StageView) -> StageView:
+    """A stage of a job that has failed: nothing new is started, and what runs is ended."""
+    status = view.status
+    if status.state not in ("Complete", "Failed", "Waiting"):
+        status = status.model_copy(
+            update={"state": "Waiting", "reason": "JobFailed", "message": "Another stage failed.", "progress": None}
+        )
+    return replace(view, status=status, create=None, delete=(), look_again=None)
+
+
+def _is_live(name: str, observed: Observed) -> bool:
+    child = observed.children[name]
+    return child.ours and child.ended_at is None and not child.terminating
+
+
+def _is_terminal(status: DistillationJobStatus | None) -> bool:
+    return status is not None and status.phase in ("Complete", "Failed")
+
+
+def _after_the_end(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
+    """A job that has ended changes no more; its children are removed when their time is over."""
+    status = job.status or DistillationJobStatus()
+    if status.observed_generation != job.metadata.generation:
+        status = _with_generation(status, job.metadata.generation)
+    ended = parse_time(status.completion_time) if status.completion_time else now
+    left = ended + timedelta(seconds=job.spec.ttl_seconds_after_finished) - now
+    live = [child for child in observed.children.values() if child.ours and not child.terminating]
+    stray = tuple(child.name for child in live if child.ended_at is None)
+    if left > timedelta(0):
+        return Decision(delete=stray, status=status, look_again=left if live else None)
+    return Decision(delete=tuple(child.name for child in live), status=status)
+
+
+def _with_generation(status: DistillationJobStatus, generation: int) -> DistillationJobStatus:
+    conditions = [c.model_copy(update={"observed_generation": generation}) for c in status.conditions]
+    return status.model_copy(update={"observed_generation": generation, "conditions": conditions})

@@ -1,0 +1,227 @@
+"""The guide as a dataflow graph: a spec becomes stages, in an order in which each comes after all that it reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from distillation_operator.api.contract import (
+    ConvertProgram,
+    EvaluateProgram,
+    ExportProgram,
+    FetchProgram,
+    GenerateProgram,
+    HuggingFaceRepo,
+    PrepareProgram,
+    Program,
+    PublishProgram,
+    Sampling,
+    Source,
+    TrainData,
+    TrainProgram,
+)
+from distillation_operator.api.spec import (
+    DatasetSource,
+    DistillationJobSpec,
+    ModelSource,
+    TrainingStage,
+)
+from distillation_operator.pipeline.fingerprint import fingerprint
+from distillation_operator.pipeline.stages import Image, Placement, Stage, on_cpu, on_slice
+
+
+@dataclass
+class _Builder:
+    """Stages so far; each new one gets its fingerprint from those that it names."""
+
+    prefix: str
+    stages: dict[str, Stage] = field(default_factory=dict)
+
+    def add(
+        self,
+        name: str,
+        program: Program,
+        needs: tuple[str, ...],
+        image: Image,
+        placement: Placement,
+        needs_token: bool = False,
+    ) -> Stage:
+        mark = fingerprint(program, {need: self.stages[need].fingerprint for need in needs})
+        stage = Stage(
+            name=name,
+            program=program,
+            needs=needs,
+            image=image,
+            placement=placement,
+            fingerprint=mark,
+            output=f"{self.prefix}/{name}/{mark}",
+            needs_token=needs_token,
+        )
+        self.stages[name] = stage
+        return stage
+
+
+def build_pipeline(spec: DistillationJobSpec) -> Mapping[str, Stage]:
+    """All stages of a spec, by name, in dataflow order."""
+    graph = _Builder(spec.storage.prefix)
+    cpu = on_cpu(spec.conversion.resources)
+    teacher = graph.add(
+        "fetch-teacher",
+        FetchProgram(source=_model_source(spec.teacher.source), role="teacher"),
+        (),
+        "converter",
+        cpu,
+        needs_token=spec.teacher.source.hugging_face is not None,
+    )
+    student = graph.add(
+        "fetch-student",
+        FetchProgram(source=_model_source(spec.student.source), role="student"),
+        (),
+        "converter",
+        cpu,
+        needs_token=spec.student.source.hugging_face is not None,
+    )
+    dataset = graph.add(
+        "prepare-dataset",
+        _prepare(spec),
+        (),
+        "converter",
+        cpu,
+        needs_token=spec.dataset.source.hugging_face is not None,
+    )
+    converted = graph.add(
+        "convert-student",
+        ConvertProgram(model=student.output, max_text_model=spec.student.max_text_model, max_kl=spec.conversion.max_kl),
+        (student.name,),
+        "converter",
+        cpu,
+    )
+    # The evaluation is on the teacher's answers to the holdout, so the teacher answers whatever the stages train on.
+    generated = graph.add(
+        "generate", _generate(spec, teacher, dataset), (teacher.name, dataset.name), "teacher", _generation_place(spec)
+    )
+    last = converted
+    for stage in spec.training.stages:
+        last = _add_training(graph, spec, stage, last)
+    exported = graph.add(
+        "export",
+        ExportProgram(
+            checkpoint=last.output, student=student.output, max_kl=spec.conversion.max_kl, dtype=spec.export.dtype
+        ),
+        (last.name, student.name),
+        "converter",
+        cpu,
+    )
+    require = spec.evaluation.require
+    evaluated = graph.add(
+        "evaluate",
+        EvaluateProgram(
+            before=student.output,
+            after=exported.output,
+            completions=generated.output,
+            shards=spec.generation.shards,
+            min_cross_entropy_drop=require.min_cross_entropy_drop if require else None,
+        ),
+        (student.name, generated.name, exported.name),
+        "teacher",
+        on_cpu(spec.evaluation.resources or spec.conversion.resources),
+    )
+    if spec.export.to is not None:
+        target = spec.export.to
+        graph.add(
+            "publish",
+            PublishProgram(
+                model=exported.output, to_gcs_uri=target.gcs.uri if target.gcs else None, to_path=target.path
+            ),
+            (exported.name, evaluated.name),
+            "converter",
+            cpu,
+        )
+    return graph.stages
+
+
+def _add_training(graph: _Builder, spec: DistillationJobSpec, stage: TrainingStage, start: Stage) -> Stage:
+    dataset = graph.stages["prepare-dataset"]
+    generated = graph.stages["generate"]
+    student = graph.stages["fetch-student"]
+    on_teacher = stage.data == "TeacherCompletions"
+    accelerator = spec.training.accelerator
+    hosts = stage.hosts or 1
+    placement = (
+        on_slice(accelerator, spec.training.resources) if accelerator else on_cpu(spec.training.resources, hosts)
+    )
+    devices = placement.hosts * max(placement.chips_per_host, 1)
+    program = TrainProgram(
+        start=start.output,
+        tokenizer=student.output,
+        data=TrainData(
+            kind=stage.data,
+            completions=generated.output if on_teacher else None,
+            shards=spec.generation.shards if on_teacher else None,
+            dataset=dataset.output,
+        ),
+        steps=stage.steps,
+        per_device_batch_size=stage.per_device_batch_size,
+        max_target_length=stage.max_target_length,
+        learning_rate=stage.learning_rate,
+        warmup_steps_fraction=stage.warmup_steps_fraction,
+        checkpoint_period=stage.checkpoint_period,
+        packing=stage.packing,
+        dtype=stage.dtype,
+        weight_dtype=stage.weight_dtype,
+        parallelism=stage.parallelism.sizes() if stage.parallelism else {"fsdp": devices},
+        slices=placement.slices,
+        cpu_hosts=None if accelerator else hosts,
+        max_text=dict(stage.max_text or {}),
+    )
+    needs = (start.name, student.name, generated.name if on_teacher else dataset.name)
+    return graph.add(f"train-{stage.name}", program, needs, "trainer", placement)
+
+
+def _generation_place(spec: DistillationJobSpec) -> Placement:
+    generation = spec.generation
+    if generation.accelerator is None:
+        return on_cpu(generation.resources)
+    return on_slice(generation.accelerator, generation.resources)
+
+
+def _generate(spec: DistillationJobSpec, teacher: Stage, dataset: Stage) -> GenerateProgram:
+    generation = spec.generation
+    return GenerateProgram(
+        model=teacher.output,
+        dataset=dataset.output,
+        shards=generation.shards,
+        chunk_rows=generation.chunk_rows,
+        max_model_len=generation.max_model_len,
+        sampling=Sampling(**generation.sampling.model_dump()),
+        tensor_parallelism=max(_generation_place(spec).chips_per_host, 1),
+    )
+
+
+def _prepare(spec: DistillationJobSpec) -> PrepareProgram:
+    dataset = spec.dataset
+    return PrepareProgram(
+        source=_dataset_source(dataset.source),
+        messages_column=dataset.messages_column,
+        prompt_column=dataset.prompt_column,
+        response_column=dataset.response_column,
+        group_column=dataset.group_column,
+        limit=dataset.limit,
+        holdout=dataset.holdout,
+    )
+
+
+def _model_source(source: ModelSource) -> Source:
+    hub = source.hugging_face
+    return Source(
+        hugging_face=HuggingFaceRepo(repo=hub.repo, revision=hub.revision) if hub else None,
+        gcs_uri=source.gcs.uri if source.gcs else None,
+        path=source.path,
+    )
+
+
+def _dataset_source(source: DatasetSource) -> Source:
+    hub = source.hugging_face
+    return Source(
+        hugging_face=HuggingFaceRepo(repo=hub.repo, revision=hub.revision, split=hub.split) if hub else None,
+        gcs_uri=source.gcs.uri if source.gcs else None,
+        path=source.path,
+    )

@@ -1,0 +1,101 @@
+"""What is known of a job's children, in the terms of the decisions; ``manifests.reading`` fills it from Kubernetes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from distillation_operator.api.contract import Progress, StageFailure, StageResult
+
+
+class ChildState(StrEnum):
+    """State of the Job or JobSet of one attempt."""
+
+    HELD = "Held"
+    """Suspended by its queue."""
+    ACTIVE = "Active"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+class FailureClass(StrEnum):
+    """Whose fault a failed attempt is, which decides whether it is tried again and what that costs."""
+
+    PERMANENT = "Permanent"
+    """The program's verdict: trying again can't help."""
+    CRASH = "Crash"
+    DISRUPTION = "Disruption"
+    """Preemption, eviction, a lost node."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that keeps a pod or a child from running."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One pod of an attempt."""
+
+    name: str
+    child: str
+    index: int
+    """Completion index: the shard, or the host within its slice."""
+    slice: int = 0
+    running: bool = False
+    ended: bool = False
+    succeeded: bool = False
+    terminating: bool = False
+    problem: Problem | None = None
+    result: StageResult | None = None
+    failure: StageFailure | None = None
+    exit_text: str | None = None
+    """What is known of a failed container: exit code, reason and the tail of its log."""
+    started: datetime | None = None
+    finished: datetime | None = None
+
+    @property
+    def alive(self) -> bool:
+        """True while it may still write to the storage."""
+        return not self.ended
+
+
+@dataclass(frozen=True)
+class Child:
+    """The Job or JobSet of one attempt at a stage."""
+
+    name: str
+    stage: str
+    attempt: int
+    state: ChildState
+    ours: bool = True
+    """False when another owner has an object of that name."""
+    terminating: bool = False
+    failure_class: FailureClass | None = None
+    message: str = ""
+    """What Kubernetes, or Kueue, says of its state."""
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All that a decision looks at besides the job itself."""
+
+    children: Mapping[str, Child] = field(default_factory=dict)
+    """By name."""
+    pods: tuple[Pod, ...] = ()
+    progress: Mapping[str, Progress] = field(default_factory=dict)
+    """The last progress line, by pod."""
+    create_problems: Mapping[str, Problem] = field(default_factory=dict)
+    """Why the API server refused a child when it was last tried, by child name."""
+
+    def of_stage(self, stage: str) -> list[Child]:
+        """The children of a stage, oldest attempt first."""
+        return sorted((c for c in self.children.values() if c.stage == stage), key=lambda child: child.attempt)
+
+    def pods_of(self, child: str) -> list[Pod]:
+        """The pods of a child."""
+        return [pod for pod in self.pods if pod.child == child]

@@ -1,0 +1,146 @@
+"""The status around the stages: phase, conditions, results, and the columns that ``kubectl get`` prints."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from distillation_operator.api.resource import DistillationJob
+from distillation_operator.api.status import (
+    Condition,
+    ConditionType,
+    DistillationJobStatus,
+    JobPhase,
+    Results,
+    StageStatus,
+)
+from distillation_operator.pipeline.stages import Stage
+from distillation_operator.pipeline.times import format_time
+
+ALL_FINISHED = "StagesFinished"
+
+
+def summarize(
+    job: DistillationJob, pipeline: Mapping[str, Stage], stages: list[StageStatus], now: datetime
+) -> DistillationJobStatus:
+    """The whole status of an accepted job."""
+    before = job.status or DistillationJobStatus()
+    phase = _phase(stages, job.spec.suspend)
+    failed = next((stage for stage in stages if stage.state == "Failed"), None)
+    ended = phase in ("Complete", "Failed")
+    active = [stage for stage in stages if stage.state in ("Running", "Pending", "Queued")]
+    running = [stage for stage in active if stage.state == "Running"]
+    return DistillationJobStatus(
+        observed_generation=job.metadata.generation,
+        phase=phase,
+        method="Offline",
+        current_stage=",".join(stage.name for stage in active)[:256] or None,
+        progress=_percent(running),
+        loss=_loss(stages),
+        chip_hours=before.chip_hours,
+        start_time=before.start_time or format_time(now),
+        completion_time=(before.completion_time or format_time(now)) if ended else None,
+        conditions=_conditions(job, phase, failed, stages, now),
+        stages=stages,
+        results=_results(stages),
+    )
+
+
+def refused(
+    job_status: DistillationJobStatus | None, generation: int, message: str, now: datetime
+) -> DistillationJobStatus:
+    """The status of an object whose spec this operator can't read."""
+    before = job_status or DistillationJobStatus()
+    told = [
+        _condition(before, "Accepted", False, "InvalidSpec", message[:1000], generation, now),
+        _condition(before, "Complete", False, "InvalidSpec", "", generation, now),
+        _condition(before, "Failed", False, "InvalidSpec", "", generation, now),
+        _condition(before, "Stalled", True, "InvalidSpec", message[:1000], generation, now),
+        _condition(before, "Reconciling", False, "InvalidSpec", "", generation, now),
+    ]
+    return before.model_copy(update={"observed_generation": generation, "phase": "Pending", "conditions": told})
+
+
+def _phase(stages: list[StageStatus], suspend: bool) -> JobPhase:
+    states = {stage.state for stage in stages}
+    if "Failed" in states:
+        return "Failed"
+    if states == {"Complete"}:
+        return "Complete"
+    if suspend:
+        return "Suspended"
+    if "Running" in states:
+        return "Running"
+    if "Queued" in states and "Pending" not in states:
+        return "Queued"
+    return "Running" if "Complete" in states else "Pending"
+
+
+def _conditions(
+    job: DistillationJob, phase: JobPhase, failed: StageStatus | None, stages: list[StageStatus], now: datetime
+) -> list[Condition]:
+    before = job.status or DistillationJobStatus()
+    generation = job.metadata.generation
+    done = sum(stage.state == "Complete" for stage in stages)
+    text = f"{done} of {len(stages)} stages are complete."
+    failure = f"Stage {failed.name}: {failed.message or failed.reason}" if failed else ""
+    waiting = phase in ("Pending", "Queued", "Running")
+    blocked = next((stage for stage in stages if stage.state == "Pending" and stage.message), None)
+    reconciling = f"{blocked.name}: {blocked.message}" if blocked else text
+
+    def told(kind: ConditionType, holds: bool, reason: str, message: str) -> Condition:
+        return _condition(before, kind, holds, reason, message, generation, now)
+
+    return [
+        told("Accepted", True, "SpecValid", "The spec is understood."),
+        told("Suspended", phase == "Suspended", "SuspendedByUser" if phase == "Suspended" else "NotSuspended", ""),
+        told("Complete", phase == "Complete", ALL_FINISHED if phase == "Complete" else phase, text),
+        told("Failed", phase == "Failed", (failed.reason or "StageFailed") if failed else phase, failure),
+        told("Reconciling", waiting, phase, reconciling if waiting else text),
+        told("Stalled", phase == "Failed", (failed.reason or "StageFailed") if failed else phase, failure),
+    ]
+
+
+def _condition(
+    before: DistillationJobStatus,
+    kind: ConditionType,
+    holds: bool,
+    reason: str,
+    message: str,
+    generation: int,
+    now: datetime,
+) -> Condition:
+    status = "True" if holds else "False"
+    last = next((condition for condition in before.conditions if condition.type == kind), None)
+    same = last is not None and last.status == status
+    return Condition(
+        type=kind,
+        status="True" if holds else "False",
+        reason=reason[:128],
+        message=message[:1024],
+        observed_generation=generation,
+        last_transition_time=last.last_transition_time if last is not None and same else format_time(now),
+    )
+
+
+def _percent(running: list[StageStatus]) -> str | None:
+    known = [stage.progress for stage in running if stage.progress is not None and stage.progress.total]
+    if not known:
+        return None
+    return f"{100 * known[-1].done // known[-1].total}%"
+
+
+def _loss(stages: list[StageStatus]) -> str | None:
+    losses = [stage.metrics["loss"] for stage in stages if stage.metrics and "loss" in stage.metrics]
+    return losses[-1] if losses else None
+
+
+def _results(stages: list[StageStatus]) -> Results | None:
+    by_name = {stage.name: stage for stage in stages}
+    evaluate, export, publish = by_name.get("evaluate"), by_name.get("export"), by_name.get("publish")
+    metrics = (evaluate.metrics if evaluate else None) or {}
+    results = Results(
+        cross_entropy_before=metrics.get("crossEntropyBefore"),
+        cross_entropy_after=metrics.get("crossEntropyAfter"),
+        exported_model=((export.outputs if export else None) or {}).get("model"),
+        published_model=((publish.outputs if publish else None) or {}).get("model"),
+    )
+    return results if results != Results() else None
