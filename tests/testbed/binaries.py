@@ -1,0 +1,128 @@
+"""The Go programs of the testbed, built once per content of their sources.
+
+Kubernetes can't be installed with `go install` (its go.mod replaces its staging modules by local folders), so
+`kube/` is a module of ours that requires it and names those modules' releases. One main dispatches to etcd and all
+Kubernetes commands: what they share is compiled and linked once. JobSet is a tool of the same module, which makes it
+compile against the same libraries; its manifests are taken from the module too and nothing of it is copied here.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from testbed.commands import logged, output
+from testbed.errors import TestbedError
+from testbed.layout import SOURCES, cache
+
+# Nothing but the sources may decide what a binary is: no toolchain download, no version control stamp, no C compiler.
+_ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One Go program: the package to build, seen from the folder of its module."""
+
+    name: str
+    module: str
+    package: str = "."
+
+    @property
+    def folder(self) -> Path:
+        """The Go module's folder in this checkout."""
+        return SOURCES / self.module
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits of everything the build reads: sources, go.mod, go.sum and flags."""
+        content = hashlib.sha256(" ".join(self.flags()).encode())
+        for file in sorted([*self.folder.glob("*.go"), *self.folder.glob("go.*")]):
+            content.update(file.name.encode() + b"\0" + file.read_bytes())
+        return content.hexdigest()[:12]
+
+    @property
+    def path(self) -> Path:
+        """Where the built program is, or will be."""
+        return cache() / "bin" / f"{self.name}-{self.digest}"
+
+    def flags(self) -> list[str]:
+        """The build flags; Kubernetes is told its version this way, as its own build does."""
+        flags = ["-trimpath", "-tags", "providerless"]
+        linker = "-s -w"
+        if self.name == "kube":
+            version = _kubernetes_version(self.folder)
+            major, minor, _ = version.removeprefix("v").split(".")
+            facts = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean",
+                     "gitCommit": "0" * 40, "buildDate": "1970-01-01T00:00:00Z"}  # fmt: skip
+            for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+                linker += "".join(f" -X {package}.{key}={value}" for key, value in facts.items())
+        return [*flags, "-ldflags", linker]
+
+    def build(self, log: Path) -> None:
+        """Build unless it is there; a build that is interrupted leaves nothing under the final name."""
+        if self.path.exists():
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        command = ["go", "build", "-p", "2", *self.flags(), "-o", str(unfinished), self.package]
+        try:
+            logged(command, log, timeout=3600, cwd=self.folder, env=_ENVIRONMENT)
+            unfinished.rename(self.path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+KUBE = Binary("kube", "kube")
+JOBSET = Binary("jobset", "kube", "sigs.k8s.io/jobset")
+COREDNS = Binary("coredns", "coredns")
+PAUSE = Binary("pause", "pause")
+CONTROL_PLANE = (KUBE, JOBSET)
+ALL = (*CONTROL_PLANE, COREDNS, PAUSE)
+
+
+def jobset_manifests() -> Path:
+    """JobSet's own manifests (CRD, RBAC, webhooks, Deployment) as a JSON list.
+
+    Rendered at build time, so that going up needs no network, nor the seconds Python takes to read the CRD as YAML.
+    """
+    return cache() / "manifests" / f"jobset-{JOBSET.digest}.json"
+
+
+def missing(wanted: tuple[Binary, ...]) -> list[str]:
+    """The names of what `build` would have to make."""
+    files = {binary.name: binary.path for binary in wanted} | {"jobset manifests": jobset_manifests()}
+    return [name for name, path in files.items() if not path.exists()]
+
+
+def build(wanted: tuple[Binary, ...], log: Path, step: Callable[[str], None]) -> None:
+    """Make every wanted binary, and JobSet's manifests, unless they are there; `step` is told what is being made."""
+    for binary in wanted:
+        if not binary.path.exists():
+            step(f"go build {binary.name}")
+            binary.build(log)
+    if not jobset_manifests().exists():
+        step("jobset manifests")
+        _render_jobset_manifests()
+
+
+def _render_jobset_manifests() -> None:
+    go = ["env", *(f"{key}={value}" for key, value in _ENVIRONMENT.items()), "go"]
+    module = output([*go, "list", "-m", "-f", "{{.Dir}}", JOBSET.package], cwd=JOBSET.folder, timeout=300).strip()
+    rendered = output([str(KUBE.path), "kubectl", "kustomize", f"{module}/config/default"])
+    target = jobset_manifests()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps([document for document in yaml.safe_load_all(rendered) if document]))
+    unfinished.rename(target)
+
+
+def _kubernetes_version(folder: Path) -> str:
+    found = re.search(r"^\s*k8s\.io/kubernetes (v\S+)$", (folder / "go.mod").read_text(), re.MULTILINE)
+    if found is None:
+        raise TestbedError(f"{folder}/go.mod doesn't require k8s.io/kubernetes")
+    return found[1]
