@@ -68,6 +68,7 @@ def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
         terminating="deletionTimestamp" in child["metadata"],
         failure_class=_failure_class(child, jobs) if state is ChildState.FAILED else None,
         message=message,
+        created_at=_time(child["metadata"].get("creationTimestamp")),
         ended_at=ended,
     )
 
@@ -106,17 +107,18 @@ def read_pod(pod: Object) -> Pod:
     # The GCS FUSE sidecar may outlive the program: the program's container tells, not the pod.
     over = phase in ("Succeeded", "Failed") or bool(ended)
     succeeded = phase == "Succeeded" or (bool(ended) and ended.get("exitCode") == 0)
+    running = "running" in container.get("state", {})
     outcome = parse_outcome(ended.get("message"))
     return Pod(
         name=metadata["name"],
         child=labels.get(CHILD_LABEL, ""),
         index=int(labels.get("batch.kubernetes.io/job-completion-index", "0")),
         slice=int(labels.get("jobset.sigs.k8s.io/job-index", "0")),
-        running="running" in container.get("state", {}),
+        running=running,
         ended=over,
         succeeded=succeeded,
         terminating="deletionTimestamp" in metadata,
-        problem=None if over else _problem(status, container),
+        problem=None if over or running else _problem(status, container),
         result=outcome if isinstance(outcome, StageResult) else None,
         failure=_verdict(outcome, ended),
         exit_text=_exit_text(status, ended) if over and not succeeded else None,

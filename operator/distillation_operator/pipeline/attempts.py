@@ -88,6 +88,8 @@ def _of_child(
         message = f"An object named {child.name} exists and isn't owned by this DistillationJob; delete or rename it."
         return StageView(_told(status, "Pending", "NameTaken", message))
     pods = observed.pods_of(child.name)
+    if status.start_time is None:
+        status = status.model_copy(update={"start_time": format_time(child.created_at or now)})
     match child.state:
         case ChildState.COMPLETE:
             return _completed(job, stage, status, child, pods, now)
@@ -101,7 +103,6 @@ def _of_child(
 
 
 def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observed) -> StageStatus:
-    status = status.model_copy(update={"start_time": status.start_time})
     lines = [observed.progress[pod.name] for pod in pods if pod.name in observed.progress]
     if lines:
         status = status.model_copy(

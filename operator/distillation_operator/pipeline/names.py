@@ -7,9 +7,11 @@ CHILD_NAME_LIMIT = 43
 
 
 def child_name(job: str, stage: str, attempt: int) -> str:
-    """The name of the Job or JobSet of one attempt; a long one is cut and made unique by a hash."""
+    """The name of the Job or JobSet of one attempt; a long or ambiguous one is made unique by a hash."""
     base, suffix = f"{job}-{stage}", f"-{attempt}"
-    if len(base) + len(suffix) <= CHILD_NAME_LIMIT:
+    # Stage train-export of job m and stage export of job m-train would have one name.
+    ambiguous = "-train-" in f"{job}-"
+    if len(base) + len(suffix) <= CHILD_NAME_LIMIT and not ambiguous:
         return base + suffix
-    digest = hashlib.sha256(base.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{job}/{stage}".encode()).hexdigest()[:8]
     return base[: CHILD_NAME_LIMIT - len(suffix) - len(digest) - 1].rstrip("-") + "-" + digest + suffix

@@ -77,6 +77,7 @@ class Child:
     failure_class: FailureClass | None = None
     message: str = ""
     """What Kubernetes, or Kueue, says of its state."""
+    created_at: datetime | None = None
     ended_at: datetime | None = None
 
 

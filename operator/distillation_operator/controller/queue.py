@@ -1,0 +1,93 @@
+"""A work queue as controllers know it: a key waits at most once, is worked on by one worker, and failures back off."""
+
+import asyncio
+import heapq
+from collections import deque
+
+Key = tuple[str, str]
+"""Namespace and name of a DistillationJob."""
+
+FIRST_RETRY_SECONDS = 0.5
+LONGEST_RETRY_SECONDS = 60.0
+
+
+class WorkQueue:
+    """Keys to work on. Not thread-safe: for one event loop."""
+
+    def __init__(self) -> None:
+        self._ready: deque[Key] = deque()
+        self._waiting: set[Key] = set()
+        self._working: set[Key] = set()
+        self._again: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._due: dict[Key, float] = {}
+        self._later: list[tuple[float, Key]] = []
+        self._changed = asyncio.Condition()
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    async def add(self, key: Key) -> None:
+        """Ask for work on a key, at once. A key that is worked on now comes again when that is done."""
+        async with self._changed:
+            self._add(key)
+            self._changed.notify()
+
+    async def add_after(self, key: Key, seconds: float) -> None:
+        """Ask for work on a key after a while; an earlier time that stands already wins."""
+        due = asyncio.get_running_loop().time() + max(seconds, 0.0)
+        async with self._changed:
+            if key in self._due and self._due[key] <= due:
+                return
+            self._due[key] = due
+            heapq.heappush(self._later, (due, key))
+            self._changed.notify_all()
+
+    async def add_after_failure(self, key: Key) -> float:
+        """Ask for work on a key that has just failed, after a time that doubles with each failure; returns it."""
+        count = self._failures.get(key, 0)
+        self._failures[key] = count + 1
+        seconds = min(FIRST_RETRY_SECONDS * 2.0 ** min(count, 16), LONGEST_RETRY_SECONDS)
+        await self.add_after(key, seconds)
+        return seconds
+
+    def succeeded(self, key: Key) -> None:
+        """Forget the failures of a key."""
+        self._failures.pop(key, None)
+
+    async def take(self) -> Key:
+        """The next key, waiting for one. The taker must call ``done``."""
+        async with self._changed:
+            while True:
+                now = asyncio.get_running_loop().time()
+                while self._later and self._later[0][0] <= now:
+                    due, key = heapq.heappop(self._later)
+                    if self._due.get(key) == due:
+                        del self._due[key]
+                        self._add(key)
+                if self._ready:
+                    key = self._ready.popleft()
+                    self._waiting.discard(key)
+                    self._working.add(key)
+                    return key
+                timeout = self._later[0][0] - now if self._later else None
+                try:
+                    await asyncio.wait_for(self._changed.wait(), timeout)
+                except TimeoutError:
+                    continue
+
+    async def done(self, key: Key) -> None:
+        """End the work on a key."""
+        async with self._changed:
+            self._working.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self._add(key)
+                self._changed.notify()
+
+    def _add(self, key: Key) -> None:
+        if key in self._working:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.append(key)

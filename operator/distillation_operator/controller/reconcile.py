@@ -1,0 +1,144 @@
+"""One reconcile of one job: read the cache, decide, act, decide again on what came of it, write the status, tell.
+
+Nothing is remembered between two reconciles but what can be lost: progress lines, and why a creation was refused.
+"""
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from distillation_operator.api.resource import DistillationJob
+from distillation_operator.api.status import DistillationJobStatus
+from distillation_operator.controller.cache import Cache
+from distillation_operator.controller.kube import Kube, Refused
+from distillation_operator.controller.problems import problem_of
+from distillation_operator.controller.progress import ProgressReader
+from distillation_operator.controller.queue import Key
+from distillation_operator.controller.recorder import Recorder
+from distillation_operator.manifests.labels import CHILD_LABEL
+from distillation_operator.manifests.reading import observe, read_pod
+from distillation_operator.manifests.settings import Installation
+from distillation_operator.manifests.workload import child_manifest
+from distillation_operator.pipeline.decide import Creation, Decision, decide
+from distillation_operator.pipeline.events import transitions
+from distillation_operator.pipeline.observed import Observed, Problem
+from distillation_operator.pipeline.summary import refused
+
+Object = Mapping[str, Any]
+KINDS = ("Job", "JobSet", "Pod")
+log = logging.getLogger(__name__)
+
+
+class CreationRefused(Exception):
+    """A child could not be created; the status tells why, and the queue tries again later."""
+
+
+class Reconciler:
+    """Brings the cluster towards what one DistillationJob asks for."""
+
+    def __init__(
+        self, kube: Kube, cache: Cache, progress: ProgressReader, recorder: Recorder, installation: Installation
+    ) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._progress = progress
+        self._recorder = recorder
+        self._installation = installation
+        self._problems: dict[Key, dict[str, Problem]] = {}
+        self._listed: set[Key] = set()
+
+    def list_again(self, key: Key) -> None:
+        """Take a fresh list of the job's children next time: a watch may have missed that one went."""
+        self._listed.discard(key)
+
+    async def reconcile(self, key: Key) -> timedelta | None:
+        """One step. Returns the time after which to look again. Raises Refused and CreationRefused."""
+        raw = self._cache.job(key)
+        if raw is None:
+            self._problems.pop(key, None)
+            self._listed.discard(key)
+            return None
+        now = datetime.now(UTC)
+        try:
+            job = DistillationJob.parse(dict(raw))
+        except ValidationError as error:
+            await self._write(raw, None, refused(_read_status(raw), raw["metadata"]["generation"], str(error), now))
+            return None
+        if key not in self._listed:
+            for kind in KINDS:
+                self._cache.replace_children(key, kind, await self._kube.list_children(kind, key))
+            self._listed.add(key)
+        decision = decide(job, await self._observe(job, key), now)
+        if decision.create or decision.delete:
+            await self._act(job, key, decision)
+            again = decide(job, await self._observe(job, key), now)
+            decision = Decision(status=again.status, look_again=again.look_again)
+        await self._write(raw, job.status, decision.status)
+        if self._problems.get(key):
+            raise CreationRefused("; ".join(problem.message for problem in self._problems[key].values()))
+        return decision.look_again
+
+    async def _observe(self, job: DistillationJob, key: Key) -> Observed:
+        pods = self._cache.children(key, "Pod")
+        running = [pod.name for pod in map(read_pod, pods) if pod.running and not pod.ended]
+        return observe(
+            uid=job.metadata.uid,
+            children=self._cache.own_children(key),
+            jobs_of_jobsets=self._cache.children(key, "Job"),
+            pods=pods,
+            progress=await self._progress.read(key[0], running),
+            create_problems=self._problems.get(key, {}),
+        )
+
+    async def _act(self, job: DistillationJob, key: Key, decision: Decision) -> None:
+        for name in decision.delete:
+            for kind in ("Job", "JobSet"):
+                if any(child["metadata"]["name"] == name for child in self._cache.children(key, kind)):
+                    log.info("deleting %s %s", kind, name, extra={"job": key})
+                    await self._kube.delete_child(kind, key[0], name)
+        problems: dict[str, Problem] = {}
+        for creation in decision.create:
+            problem = await self._create(job, key, creation)
+            if problem is not None:
+                problems[creation.name] = problem
+        self._problems[key] = problems
+
+    async def _create(self, job: DistillationJob, key: Key, creation: Creation) -> Problem | None:
+        manifest = child_manifest(job, creation.stage, creation.attempt, self._installation)
+        kind = str(manifest["kind"])
+        try:
+            created = await self._kube.create_child(manifest)
+            log.info("created %s %s", kind, creation.name, extra={"job": key})
+        except Refused as answer:
+            if answer.status != 409:
+                return problem_of(answer, kind, creation.name)
+            # The cache was behind: the child is there. Ours is success, another owner's is told.
+            created = await self._kube.read_child(kind, key[0], creation.name)
+            owners = created["metadata"].get("ownerReferences") or []
+            if not any(owner.get("uid") == job.metadata.uid for owner in owners):
+                return problem_of(answer, kind, creation.name)
+        self._cache.put_child(kind, created)
+        return None
+
+    async def _write(self, raw: Object, before: DistillationJobStatus | None, after: DistillationJobStatus) -> None:
+        status = after.to_json_dict()
+        if status == raw.get("status"):
+            return
+        self._cache.put_job(await self._kube.write_status(raw, status))
+        for event in transitions(before, after):
+            await self._recorder.tell(raw, event)
+
+    def forget_pod(self, pod: Object) -> None:
+        """A pod is gone."""
+        if CHILD_LABEL in (pod["metadata"].get("labels") or {}):
+            self._progress.forget(pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+
+def _read_status(raw: Object) -> DistillationJobStatus | None:
+    try:
+        return DistillationJobStatus.model_validate(raw.get("status"))
+    except ValidationError:
+        return None
