@@ -97,6 +97,8 @@ class Sampling(Model):
     top_p: float
     max_tokens: int
     seed: int
+    keep_truncated: bool = False
+    """Keep answers that ended at ``max_tokens``; otherwise they are rejected, since a student learns never to stop."""
 
 
 class GenerateProgram(Model):

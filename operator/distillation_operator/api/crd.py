@@ -78,9 +78,13 @@ def _object_schema() -> Schema:
         "description": DistillationJob.__doc__,
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
+            "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}."},
+            "kind": {"type": "string", "description": f"{KIND}."},
+            # The name is declared so that the rule about it can point at it; more than that isn't allowed here.
+            "metadata": {
+                "type": "object",
+                "properties": {"name": {"type": "string", "description": "Unique in its namespace."}},
+            },
             "spec": structural_schema(DistillationJobSpec),
             "status": structural_schema(DistillationJobStatus),
         },
@@ -119,7 +123,7 @@ def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
         if exclusive in schema:
             result[bound], result[exclusive] = schema[exclusive], True
     if schema.get("default") is not None:
-        result["default"] = schema["default"]
+        result["default"] = _without_null(schema["default"])
     if "properties" in schema:
         result["properties"] = {name: _structural(member, definitions) for name, member in schema["properties"].items()}
     if isinstance(schema.get("additionalProperties"), dict):
@@ -127,6 +131,13 @@ def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     if "items" in schema:
         result["items"] = _structural(schema["items"], definitions)
     return result
+
+
+def _without_null(value: Any) -> Any:
+    """A default as the API server takes it: an absent member is the only unset."""
+    if isinstance(value, dict):
+        return {key: _without_null(member) for key, member in value.items() if member is not None}
+    return value
 
 
 def main() -> None:

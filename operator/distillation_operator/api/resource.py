@@ -31,6 +31,12 @@ class ObjectMeta(Model):
     deletion_timestamp: str | None = None
 
 
+_NAME_MESSAGE = (
+    f"metadata.name must have at most {NAME_LIMIT} characters, begin with a letter and hold only lower case letters, "
+    "digits and - (pods, JobSets and their host names are named after it)"
+)
+
+
 class DistillationJob(Model):
     """Distils a teacher LLM into a student: one object is one run, from the models' sources to the exported student."""
 
@@ -43,8 +49,8 @@ class DistillationJob(Model):
     rules: ClassVar[list[Rule]] = [
         Rule(
             f"self.metadata.name.size() <= {NAME_LIMIT} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-            f"metadata.name must have at most {NAME_LIMIT} characters, begin with a letter and hold only lower case "
-            "letters, digits and '-': pods, JobSets and their host names are named after it",
+            _NAME_MESSAGE,
+            field="metadata.name",
         ),
     ]
 

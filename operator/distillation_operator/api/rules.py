@@ -13,7 +13,7 @@ class Rule:
     rule: str
     message: str
     field: str | None = None
-    """camelCase name of the member that the message is about; the whole value when absent."""
+    """camelCase path of the member that the message is about, e.g. accelerator.slices; the whole value when absent."""
     message_expression: str | None = None
     """CEL that makes the message, where it can name the value."""
     transition: bool = False
@@ -32,7 +32,13 @@ class Rule:
 def exactly_one_of(*members: str) -> Rule:
     """A union: exactly one of its members is set."""
     count = " + ".join(f"(has(self.{member}) ? 1 : 0)" for member in members)
-    return Rule(f"{count} == 1", f"exactly one of {', '.join(members)} must be set")
+    present = " + ".join(f"(has(self.{member}) ? '{member} ' : '')" for member in members)
+    message = f"exactly one of {', '.join(members)} must be set"
+    return Rule(
+        f"{count} == 1",
+        message,
+        message_expression=f"'{message}, not ' + ({count} == 0 ? 'none' : {present})",
+    )
 
 
 def immutable(member: str, why: str) -> Rule:

@@ -117,10 +117,15 @@ class Dataset(Model):
 
     rules: ClassVar[list[Rule]] = [
         exactly_one_of("messagesColumn", "promptColumn"),
-        Rule("!has(self.responseColumn) || has(self.promptColumn)", "responseColumn goes with promptColumn"),
         Rule(
-            "!has(self.limit) || !has(self.holdout) || self.limit > self.holdout",
+            "!has(self.responseColumn) || has(self.promptColumn)",
+            "responseColumn goes with promptColumn; a messagesColumn has the responses in it",
+            field="responseColumn",
+        ),
+        Rule(
+            "!has(self.limit) || self.limit > self.holdout",
             "limit must be greater than holdout: nothing would be left for training",
+            field="limit",
         ),
     ]
 
@@ -161,6 +166,18 @@ class Storage(Model):
     rules: ClassVar[list[Rule]] = [exactly_one_of("gcs", "persistentVolumeClaim")]
 
 
+_TWO_BY_FOUR = "2x4"
+_AMBIGUOUS = [
+    (kind, shape.topology, shape.chips_per_host)
+    for kind, shapes in ACCELERATORS.items()
+    for shape in shapes
+    if shape.topology == _TWO_BY_FOUR
+]
+# string(), filter()[0] and map()[0] give strings of a length that the API server can't bound, and then it refuses to
+# concatenate them: messages are made of literals and of fields with a maxLength.
+_CHIPS_PER_HOST = "(self.chipsPerHost == 1 ? '1' : self.chipsPerHost == 4 ? '4' : '8')"
+
+
 class Accelerator(Model):
     """A TPU slice of GKE."""
 
@@ -181,23 +198,30 @@ class Accelerator(Model):
             Rule(
                 f"self.type != '{kind}' || self.topology in {[shape.topology for shape in shapes]}",
                 f"topology of {kind} must be one of {', '.join(shape.topology for shape in shapes)}",
+                field="topology",
+                message_expression=f"'topology of {kind} must be one of "
+                f"{', '.join(shape.topology for shape in shapes)}, not ' + self.topology",
             )
             for kind, shapes in ACCELERATORS.items()
         ),
         *(
             Rule(
-                f"self.type != '{kind}' || self.topology != '{shape.topology}' || !has(self.chipsPerHost) || "
-                f"self.chipsPerHost in {list(shape.chips_per_host)}",
-                f"chipsPerHost of {kind} {shape.topology} must be {' or '.join(map(str, shape.chips_per_host))}",
+                f"!has(self.chipsPerHost) || self.type != '{kind}' || self.topology != '{topology}' || "
+                f"self.chipsPerHost in {list(sizes)}",
+                f"chipsPerHost of {kind} {topology} must be {' or '.join(map(str, sizes))}",
+                field="chipsPerHost",
+                message_expression=f"'chipsPerHost of {kind} {topology} must be {' or '.join(map(str, sizes))}, not ' "
+                f"+ {_CHIPS_PER_HOST}",
             )
-            for kind, shapes in ACCELERATORS.items()
-            for shape in shapes
-            if 4 in shape.chips_per_host and len(shape.chips_per_host) > 1
+            for kind, topology, sizes in _AMBIGUOUS
         ),
         Rule(
-            "!has(self.chipsPerHost) || self.topology == '2x4' || self.chipsPerHost == "
+            f"!has(self.chipsPerHost) || self.topology == '{_TWO_BY_FOUR}' || self.chipsPerHost == "
             "(self.topology in ['1x1', '1x1x1'] ? 1 : 4)",
             "chipsPerHost must be 1 for topologies 1x1 and 1x1x1, and 4 for every other one but 2x4",
+            field="chipsPerHost",
+            message_expression="'chipsPerHost of topology ' + self.topology + ' must be ' + "
+            f"(self.topology in ['1x1', '1x1x1'] ? '1' : '4') + ', not ' + {_CHIPS_PER_HOST}",
         ),
     ]
 
@@ -226,6 +250,16 @@ class Sampling(Model):
     """Keep completions that ended at maxTokens instead of by themselves."""
 
 
+_ONE_HOST = (
+    "(self.accelerator.topology in ['1x1', '2x2', '1x1x1', '2x2x1'] || (self.accelerator.topology == '2x4' && "
+    "(!has(self.accelerator.chipsPerHost) || self.accelerator.chipsPerHost != 4)))"
+)
+_ONE_HOST_TEXT = (
+    "one host (1x1, 2x2, 2x4 with 8 chips per host, 1x1x1 or 2x2x1), since vLLM on several TPU hosts is not supported: "
+    "use shards for more replicas"
+)
+
+
 class Generation(Model):
     """How the teacher answers the prompts: vLLM, one replica per shard."""
 
@@ -251,15 +285,15 @@ class Generation(Model):
         Rule(
             "!has(self.accelerator) || self.accelerator.slices == 1",
             "slices must be 1 for generation: use shards for more replicas",
-            field="accelerator",
+            field="accelerator.slices",
         ),
         Rule(
-            "!has(self.accelerator) || self.accelerator.topology in ['1x1', '2x2', '1x1x1', '2x2x1'] || "
-            "(self.accelerator.topology == '2x4' && (!has(self.accelerator.chipsPerHost) || "
-            "self.accelerator.chipsPerHost == 8))",
-            "accelerator of generation must be one host (1x1, 2x2, 2x4 with 8 chips per host, 1x1x1 or 2x2x1): "
-            "vLLM on several TPU hosts isn't supported; use shards for more replicas",
-            field="accelerator",
+            f"!has(self.accelerator) || {_ONE_HOST}",
+            f"accelerator of generation must be {_ONE_HOST_TEXT}",
+            field="accelerator.topology",
+            message_expression=f"'accelerator of generation must be {_ONE_HOST_TEXT}; this is ' + "
+            "self.accelerator.topology + (has(self.accelerator.chipsPerHost) && self.accelerator.chipsPerHost == 4 ? "
+            "' with 4 chips per host' : '')",
         ),
     ]
 
@@ -289,13 +323,17 @@ class Parallelism(Model):
     """Shards of the experts of a mixture of experts."""
 
     rules: ClassVar[list[Rule]] = [
-        Rule(
-            " && ".join(f"(!has(self.{axis}) || self.{axis} != 0)" for axis in AXES),
-            "an axis must be at least 1, or -1 for the rest",
+        *(
+            Rule(
+                f"!has(self.{axis}) || self.{axis} != 0",
+                f"{axis} must be at least 1, or -1 for the rest of the chips; not 0",
+                field=axis,
+            )
+            for axis in AXES
         ),
         Rule(
             " + ".join(f"(has(self.{axis}) && self.{axis} == -1 ? 1 : 0)" for axis in AXES) + " <= 1",
-            "at most one axis may be -1",
+            "at most one axis may be -1, for the rest of the chips",
         ),
     ]
 
@@ -312,6 +350,7 @@ MANAGED_SETTINGS = (
     "enable_checkpointing", "skip_jax_distributed_system", "jax_cache_dir", "metrics_file", "hf_access_token",
 )  # fmt: skip
 """MaxText settings that follow from our own fields; ``maxText`` refuses them."""
+_SETTING = "^[a-z][a-z0-9_]*$"
 
 
 class TrainingStage(Model):
@@ -360,22 +399,63 @@ class TrainingStage(Model):
             f"!has(self.maxText) || self.maxText.all(key, !(key in {list(MANAGED_SETTINGS)}))",
             "maxText must not set what the operator manages: " + ", ".join(MANAGED_SETTINGS),
             field="maxText",
+            message_expression=f"'maxText must not set ' + self.maxText.filter(key, key in {list(MANAGED_SETTINGS)})[0]"
+            f" + ', which follows from other fields; nor any of {', '.join(MANAGED_SETTINGS)}'",
         ),
         Rule(
-            "!has(self.maxText) || self.maxText.all(key, key.matches('^[a-z][a-z0-9_]*$'))",
+            f"!has(self.maxText) || self.maxText.all(key, key.matches('{_SETTING}'))",
             "a key of maxText must be a MaxText setting: lower case letters, digits and underscores",
             field="maxText",
+            message_expression=f"'a key of maxText must be a MaxText setting (lower case letters, digits and "
+            f"underscores), not ' + self.maxText.filter(key, !key.matches('{_SETTING}'))[0]",
         ),
     ]
 
 
 _CHIPS = {shape.topology: shape.chips for shapes in ACCELERATORS.values() for shape in shapes}
-_PRODUCT = " * ".join(f"(has(s.parallelism.{axis}) ? s.parallelism.{axis} : 1)" for axis in AXES)
+_MAX_STAGES = 8
 
 
-def _multiplies_to(devices: str) -> str:
-    """CEL: the product of the stage's axes is ``devices``; with one axis of -1 the others must divide it."""
-    return f"({_PRODUCT}) > 0 ? ({_PRODUCT}) == {devices} : {devices} % (0 - ({_PRODUCT})) == 0"
+def _multiplies_to(devices: str, stage: str) -> str:
+    """CEL: the product of a stage's axes is ``devices``; with one axis of -1 the others must divide it.
+
+    A product of 0 or with two axes of -1 is refused elsewhere, by a clearer message.
+    """
+    product = " * ".join(f"(has({stage}.parallelism.{axis}) ? {stage}.parallelism.{axis} : 1)" for axis in AXES)
+    return (
+        f"(!has({stage}.parallelism) || (({product}) > 0 ? ({product}) == {devices} : "
+        f"({product}) == 0 || {devices} % (0 - ({product})) == 0))"
+    )
+
+
+def _rules_of_stage(index: int) -> list[Rule]:
+    """Rules about one training stage and the accelerator: one for each, since no message can name a stage that a
+    macro has found."""
+    stage = f"self.stages[{index}]"
+    absent = f"self.stages.size() <= {index}"
+    chips = f"{cel_map(_CHIPS)}[self.accelerator.topology]"
+    hosts = f"(has({stage}.hosts) ? {stage}.hosts : 1)"
+    return [
+        Rule(
+            f"{absent} || !has(self.accelerator) || !has({stage}.hosts)",
+            f"stages[{index}].hosts must not be set: on an accelerator the topology decides",
+            field="stages",
+        ),
+        Rule(
+            f"{absent} || !has(self.accelerator) || !(self.accelerator.topology in {cel_map(_CHIPS)}) || "
+            f"{_multiplies_to(chips, stage)}",
+            f"stages[{index}].parallelism must multiply to the chips of one slice, the product of its topology",
+            field="stages",
+            message_expression=f"'stages[{index}].parallelism must multiply to the chips of one slice, the product of "
+            "its topology ' + self.accelerator.topology",
+        ),
+        Rule(
+            f"{absent} || has(self.accelerator) || {_multiplies_to(hosts, stage)}",
+            f"stages[{index}].parallelism must multiply to stages[{index}].hosts (1 when absent), as there is no "
+            "accelerator",
+            field="stages",
+        ),
+    ]
 
 
 class Training(Model):
@@ -385,28 +465,10 @@ class Training(Model):
     """The slices of each stage; CPU when absent."""
     resources: Resources | None = None
     """CPU and memory of each pod."""
-    stages: Annotated[list[TrainingStage], Field(min_length=1, max_length=8), ListMap("name")]
+    stages: Annotated[list[TrainingStage], Field(min_length=1, max_length=_MAX_STAGES), ListMap("name")]
     """Run in this order, each from the newest checkpoint of the one before."""
 
-    rules: ClassVar[list[Rule]] = [
-        Rule(
-            "!has(self.accelerator) || self.stages.all(s, !has(s.hosts))",
-            "stages[].hosts is for stages without accelerator: on an accelerator the topology decides",
-            field="stages",
-        ),
-        Rule(
-            "!has(self.accelerator) || self.stages.all(s, !has(s.parallelism) || "
-            f"({_multiplies_to(f'{cel_map(_CHIPS)}[self.accelerator.topology]')}))",
-            "stages[].parallelism must multiply to the chips of one slice (the product of the topology)",
-            field="stages",
-        ),
-        Rule(
-            "has(self.accelerator) || self.stages.all(s, !has(s.parallelism) || "
-            f"({_multiplies_to('(has(s.hosts) ? s.hosts : 1)')}))",
-            "stages[].parallelism must multiply to hosts, as there is no accelerator",
-            field="stages",
-        ),
-    ]
+    rules: ClassVar[list[Rule]] = [rule for index in range(_MAX_STAGES) for rule in _rules_of_stage(index)]
 
 
 class Requirement(Model):
@@ -538,5 +600,11 @@ class DistillationJobSpec(Model):
                 "evaluation",
                 "export",
             )
+        ),
+        Rule(
+            "!has(self.dataset.promptColumn) || has(self.dataset.responseColumn) || "
+            "self.training.stages.all(s, s.data != 'OriginalDataset')",
+            "a training stage on the OriginalDataset needs dataset.responseColumn beside dataset.promptColumn",
+            field="training.stages",
         ),
     ]

@@ -148,4 +148,5 @@ def _tpu_scheduling(stage: Stage) -> Object:
 
 
 def _compact(value: Object) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+    # The kubelet replaces $(NAME) and $$ in a variable's value; a dollar written as an escape comes through.
+    return json.dumps(value, separators=(",", ":"), sort_keys=True).replace("$", "\\u0024")

@@ -62,7 +62,7 @@ def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
     return Child(
         name=_name(child),
         stage=labels.get(STAGE_LABEL, ""),
-        attempt=int(labels.get(ATTEMPT_LABEL, "0")),
+        attempt=_attempt(labels),
         state=state,
         ours=any(owner.get("uid") == uid for owner in owners),
         terminating="deletionTimestamp" in child["metadata"],
@@ -71,6 +71,12 @@ def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
         created_at=_time(child["metadata"].get("creationTimestamp")),
         ended_at=ended,
     )
+
+
+def _attempt(labels: Object) -> int:
+    """The attempt that a label names; labels of objects that aren't ours may be anything."""
+    text = labels.get(ATTEMPT_LABEL, "")
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def _state(child: Object) -> tuple[ChildState, str, datetime | None]:
@@ -133,7 +139,7 @@ def parse_outcome(message: str | None) -> StageResult | StageFailure | None:
         return None
     try:
         value = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict):
         return None

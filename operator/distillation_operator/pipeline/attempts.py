@@ -1,8 +1,9 @@
 """One stage in one decision: which attempt it is at, what that one's child and pods say, and what follows for it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from distillation_operator.api.contract import Progress, StageFailure, StageResult
 from distillation_operator.api.resource import DistillationJob
@@ -18,6 +19,11 @@ LONGEST_BACK_OFF = timedelta(minutes=5)
 LAG = timedelta(seconds=3)
 """Jobs and pods are watched apart: for so long after a child's end its pods may not be seen as ended yet."""
 MESSAGE_LIMIT = 1000
+"""Bytes of a message, for a status that stays small whatever programs and Kubernetes say."""
+REASON_LIMIT = 128
+VALUE_LIMIT = 256
+ENTRIES_LIMIT = 32
+"""Entries of each of a stage's outputs, counts and metrics."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,15 @@ def view_stage(
         before = StageStatus(name=stage.name, state="Waiting", fingerprint=stage.fingerprint)
     if before.state in ("Complete", "Failed"):
         return StageView(before)
-    if not ready:
-        return StageView(_told(before, "Waiting", "InputsMissing", "Waits for " + ", ".join(stage.needs) + "."))
     children = observed.of_stage(stage.name)
+    if not ready:
+        # After a status was lost children may run whose inputs are only looked at again.
+        stop = _live(children) if job.spec.suspend else ()
+        waits = "Waits for " + ", ".join(stage.needs) + "."
+        return StageView(_told(before, "Waiting", "InputsMissing", waits), delete=stop)
     attempt = max([before.attempt, *(child.attempt for child in children)])
     if job.spec.suspend:
-        return _suspended(before.model_copy(update={"attempt": attempt}), children, observed)
+        return _suspended(before.model_copy(update={"attempt": attempt}), children)
     name = child_name(job.metadata.name, stage.name, attempt)
     child = observed.children.get(name)
     current = before.model_copy(update={"attempt": attempt})
@@ -74,11 +83,12 @@ def _start(job: DistillationJob, status: StageStatus, observed: Observed, now: d
     return StageView(_told(status, "Pending", "Created", None), create=status.attempt)
 
 
-def _suspended(status: StageStatus, children: list[Child], observed: Observed) -> StageView:
-    live = tuple(c.name for c in children if c.ours and c.ended_at is None and not c.terminating)
-    if not live and not children and status.state == "Waiting":
-        return StageView(_told(status, "Suspended", "JobSuspended", None))
-    return StageView(_told(status, "Suspended", "JobSuspended", None), delete=live)
+def _suspended(status: StageStatus, children: list[Child]) -> StageView:
+    return StageView(_told(status, "Suspended", "JobSuspended", None), delete=_live(children))
+
+
+def _live(children: list[Child]) -> tuple[str, ...]:
+    return tuple(c.name for c in children if c.ours and c.ended_at is None and not c.terminating)
 
 
 def _of_child(
@@ -121,9 +131,11 @@ def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observ
 def _completed(
     job: DistillationJob, stage: Stage, status: StageStatus, child: Child, pods: list[Pod], now: datetime
 ) -> StageView:
-    results = [pod.result for pod in pods if pod.result is not None and pod.result.fingerprint == stage.fingerprint]
+    # By index: a pod that was replaced after it had told its result must not count twice.
+    by_index = {pod.index: pod.result for pod in pods if pod.result and pod.result.fingerprint == stage.fingerprint}
+    results = list(by_index.values())
     needed = _shards(stage) if stage.is_indexed else 1
-    if len({pod.index for pod in pods if pod.result is not None}) < needed:
+    if len(results) < needed:
         if _pods_may_lag(child, now):
             return StageView(_told(status, "Running", "ReadingResult", None), look_again=LAG)
         # Evidence, not exit codes. The program's marker stands in the storage: started again it returns it at once.
@@ -135,8 +147,8 @@ def _completed(
         update={
             "completion_time": format_time(ended),
             "reused": all(result.reused for result in results),
-            "outputs": merged.outputs or None,
-            "counts": merged.counts or None,
+            "outputs": _first({name: path[:VALUE_LIMIT] for name, path in merged.outputs.items()}) or None,
+            "counts": _first(merged.counts) or None,
             "metrics": _decimals(merged.metrics) or None,
             "progress": None,
         }
@@ -214,8 +226,23 @@ def _ended(status: StageStatus, reason: str, message: str, child: Child, now: da
 
 
 def _told(status: StageStatus, state: str, reason: str | None, message: str | None) -> StageStatus:
-    text = message if message is None or len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"
-    return status.model_copy(update={"state": state, "reason": reason, "message": text})
+    told = {
+        "state": state,
+        "reason": reason[:REASON_LIMIT] if reason else None,
+        "message": message if message is None else _cut(message),
+    }
+    return status.model_copy(update=told)
+
+
+def _cut(message: str) -> str:
+    encoded = message.encode(errors="replace")
+    if len(encoded) <= MESSAGE_LIMIT:
+        return encoded.decode()
+    return encoded[: MESSAGE_LIMIT - len("…".encode())].decode(errors="ignore") + "…"
+
+
+def _first[V](entries: Mapping[str, V]) -> dict[str, V]:
+    return {name[:VALUE_LIMIT]: value for name, value in islice(entries.items(), ENTRIES_LIMIT)}
 
 
 def _merged(lines: list[Progress], stage: Stage) -> StageProgress:
@@ -225,6 +252,9 @@ def _merged(lines: list[Progress], stage: Stage) -> StageProgress:
     else:
         furthest = max(lines, key=lambda line: line.done)
         done, total, rate = furthest.done, furthest.total, furthest.rate or 0
+    # Printed by a program: it need not make sense.
+    total = max(total, 0)
+    done = min(max(done, 0), total) if total else max(done, 0)
     return StageProgress(done=done, total=total, unit=lines[0].unit, rate=f"{rate:.3g}" if rate else None)
 
 
@@ -233,7 +263,7 @@ def _last_metrics(lines: list[Progress]) -> dict[str, float]:
 
 
 def _decimals(metrics: dict[str, float]) -> dict[str, str]:
-    return {name: f"{value:.6g}" for name, value in metrics.items()}
+    return {name: f"{value:.6g}" for name, value in _first(metrics).items()}
 
 
 def merge_results(results: Iterable[StageResult]) -> StageResult:

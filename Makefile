@@ -1,0 +1,62 @@
+# Everything starts from package registries: Debian's, PyPI's and the Go module proxy. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+DEV := build/dev
+PYTHON := $(DEV)/bin/python
+export PYTHONPATH := operator:images:tests
+CHECKED := operator images/distillation_stages tests
+
+.PHONY: help setup toolchain generate lint test test-unit test-cluster test-e2e demo plan down clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: $(DEV)/.complete ## the development environment, build/dev
+
+# Any Python 3.12 will do: on the path, or one of pyenv's.
+$(DEV)/.complete: requirements/dev.txt pyproject.toml
+	@echo "setup: Python 3.12 environment in $(DEV)"
+	@rm -rf $(DEV)
+	@for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python3.12 python3; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$${found:-}" ]; then echo "setup: Python 3.12 is needed (python3.12 on the PATH, or pyenv's)"; exit 1; fi; \
+	"$$found" -m venv $(DEV)
+	@$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	@$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+toolchain: setup ## Kubernetes, the runtime packages and the stages' environments (about ten minutes from nothing)
+	$(PYTHON) -m testbed build
+
+generate: setup ## the CRD from the models
+	$(PYTHON) -m distillation_operator.api.crd > crds/distillationjobs.yaml
+
+lint: setup
+	$(DEV)/bin/ruff check $(CHECKED)
+	$(DEV)/bin/ruff format --check -q $(CHECKED)
+	$(DEV)/bin/mypy $(CHECKED)
+	$(DEV)/bin/lint-imports
+
+test: test-unit test-cluster test-e2e ## all three layers
+
+test-unit: lint ## pure code, in seconds
+	$(DEV)/bin/pytest tests/unit
+
+test-cluster: setup ## the API and the controller on a real control plane
+	$(DEV)/bin/pytest tests/cluster
+
+test-e2e: setup ## real vLLM and MaxText on a real node, the operator killed on the way
+	$(DEV)/bin/pytest tests/e2e
+
+demo: setup ## one manifest to a distilled student, on a real single-node cluster
+	@$(PYTHON) -m demo
+
+down: setup ## end all testbeds of this checkout
+	@for folder in build/testbed/*/; do $(PYTHON) -m testbed down --name "$$(basename "$$folder")"; done
+
+clean: ## what was made in this checkout; the caches stay
+	rm -rf build

@@ -1,0 +1,91 @@
+"""Publish: the exported model to where its users look for it, a bucket or a folder of the storage.
+
+The target is not ours alone, so a claim is written before the first file and the manifest after the last. Files under a
+claim or a manifest of this fingerprint are ours to complete; anything else that lies there is somebody's model.
+"""
+
+from pathlib import Path
+
+from distillation_operator.api.contract import MARKER_NAME, PublishProgram, StageResult, StageSpec
+from pydantic import ValidationError
+
+from distillation_stages.buckets import DirectoryTree, GcsTree, Tree
+from distillation_stages.failure import BadConfiguration, BadInput
+from distillation_stages.model_directory import check_model
+from distillation_stages.reporting import Reporter
+from distillation_stages.storage import Storage, sha256_of
+
+CLAIM_NAME = "_PUBLISHING.json"
+
+
+def run(spec: StageSpec, storage: Storage) -> StageResult:
+    """Copy the model; see PublishProgram."""
+    assert isinstance(spec.program, PublishProgram)
+    program = spec.program
+    model = storage.at(storage.require_marker(program.model).outputs["model"])
+    check_model(model)
+    if program.to_gcs_uri is not None:
+        target: Tree = GcsTree(program.to_gcs_uri)
+        location = program.to_gcs_uri
+    elif program.to_path is not None:
+        target = DirectoryTree(storage.at(program.to_path))
+        location = program.to_path
+    else:
+        raise BadConfiguration("NoTarget", "export.to is empty: give gcs or path")
+    result = copy_model(spec, model, location, target)
+    storage.write_marker(spec.output, result)
+    return result
+
+
+def copy_model(spec: StageSpec, model: Path, location: str, target: Tree) -> StageResult:
+    """Bring all files of the model to the target, its manifest last; files that are there already are left."""
+    names = [path.relative_to(model).as_posix() for path in sorted(model.rglob("*")) if path.is_file()]
+    result = StageResult(stage=spec.stage, fingerprint=spec.fingerprint, outputs={"model": location})
+    claim(spec, target, result)
+    sizes = {name: (model / name).stat().st_size for name in names}
+    reporter, done, total = Reporter(spec.stage, "bytes"), 0, sum(sizes.values())
+    reporter.progress(done, total)
+    present, parts = target.sizes(), {}
+    for name in names:
+        path = model / name
+        parts[name] = sha256_of(path)
+        if present.get(name) != sizes[name] or not target.holds(name, path):
+            target.put(name, path)
+        done += sizes[name]
+        reporter.progress(done, total)
+    result = result.model_copy(update={"parts": parts, "counts": {"files": len(names), "bytes": total}})
+    target.write(MARKER_NAME, result.model_dump_json(by_alias=True).encode())
+    target.remove(CLAIM_NAME)
+    return result
+
+
+def claim(spec: StageSpec, target: Tree, result: StageResult) -> None:
+    """Make the target ours. Raises BadInput when something else lies there."""
+    for name in (MARKER_NAME, CLAIM_NAME):
+        owner = _fingerprint_in(target.read(name))
+        if owner == spec.fingerprint:
+            return
+        if owner is not None:
+            raise BadInput(
+                "TargetNotEmpty",
+                f"{target.uri} holds another model (fingerprint {owner} in {name}, ours is {spec.fingerprint}); choose "
+                "another place or remove it",
+            )
+    others = sorted(target.sizes())
+    if others:
+        raise BadInput(
+            "TargetNotEmpty",
+            f"{target.uri} holds {len(others)} files that no publish stage wrote ({', '.join(others[:3])}); choose an "
+            "empty place or remove them",
+        )
+    target.write(CLAIM_NAME, result.model_dump_json(by_alias=True).encode())
+
+
+def _fingerprint_in(manifest: bytes | None) -> str | None:
+    """Whose it is; None when there is none. A file of that name that isn't ours counts as another's."""
+    if manifest is None:
+        return None
+    try:
+        return StageResult.model_validate_json(manifest).fingerprint
+    except ValidationError:
+        return "unknown"

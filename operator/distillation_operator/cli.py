@@ -1,0 +1,139 @@
+"""Commands: ``validate``, ``plan`` and ``crd`` need no cluster, ``watch`` reads one, ``run`` is the operator."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from distillation_operator.commands.errors import CommandError
+from distillation_operator.manifests.settings import Installation
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code of the process."""
+    arguments = _parser().parse_args(argv)
+    command: Command = arguments.command
+    try:
+        return command(arguments)
+    except CommandError as error:
+        print(f"distillation-operator: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # `plan FILE | head`: the reader has seen enough, and the interpreter's last flush must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+# Each command imports what it needs: validating a file shouldn't wait for Kubernetes' client to load.
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    from distillation_operator.commands import validate
+
+    return validate.run(arguments.files)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from distillation_operator.commands import plan
+
+    return plan.run(
+        arguments.file,
+        arguments.namespace,
+        _installation(arguments),
+        summary=not arguments.manifests,
+        manifests=not arguments.summary,
+    )
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    from distillation_operator.commands import watch
+
+    return watch.run(arguments.name, arguments.namespace, arguments.kubeconfig)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from kubernetes.aio.config import ConfigException
+
+    from distillation_operator.controller import app
+    from distillation_operator.controller.settings import ControllerSettings
+
+    settings = ControllerSettings(
+        namespaces=tuple(arguments.namespace),
+        installation=_installation(arguments),
+        kubeconfig=arguments.kubeconfig,
+        log_format=arguments.log_format,
+    )
+    try:
+        app.run(settings)
+    except ConfigException as error:
+        raise CommandError(f"no cluster: {error}") from error
+    return 0
+
+
+def _crd(arguments: argparse.Namespace) -> int:
+    from distillation_operator.api import crd
+
+    crd.main()
+    return 0
+
+
+def _installation(arguments: argparse.Namespace) -> Installation:
+    return Installation(
+        converter_image=arguments.converter_image,
+        teacher_image=arguments.teacher_image,
+        trainer_image=arguments.trainer_image,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="distillation-operator", description="Distils language models on Kubernetes: one manifest, one student."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        added.set_defaults(command=command)
+        return added
+
+    validate = add("validate", _validate, "check manifests as the API server would, without a cluster")
+    validate.add_argument("files", nargs="+", metavar="FILE", help="YAML, any number of documents; - for stdin")
+
+    plan = add("plan", _plan, "print the stages, machines and manifests of a DistillationJob, without a cluster")
+    plan.add_argument("file", metavar="FILE", help="YAML; - for stdin")
+    plan.add_argument("-n", "--namespace", help="namespace of the manifests, where the file names none")
+    which = plan.add_mutually_exclusive_group()
+    which.add_argument("--summary", action="store_true", help="leave out the manifests")
+    which.add_argument("--manifests", action="store_true", help="print the manifests alone, as YAML")
+    _add_images(plan)
+
+    watch = add("watch", _watch, "follow a DistillationJob until it ends; exit code 0 when Complete, 1 when Failed")
+    watch.add_argument("name", metavar="NAME", help="name of the DistillationJob")
+    watch.add_argument("-n", "--namespace", help="its namespace (default: the one of the kubeconfig's context)")
+    watch.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+
+    run = add("run", _run, "run the operator")
+    run.add_argument(
+        "--namespace", action="append", default=[], help="watch this namespace; may be repeated (default: all)"
+    )
+    _add_images(run)
+    run.add_argument("--kubeconfig", metavar="FILE", help="default: the pod's ServiceAccount, or as kubectl")
+    run.add_argument("--log-format", choices=("json", "text"), default="json", help="default: json")
+
+    add("crd", _crd, "print the CustomResourceDefinition as YAML")
+    return parser
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
+    defaults = Installation()
+    for image in ("converter", "teacher", "trainer"):
+        parser.add_argument(
+            f"--{image}-image",
+            metavar="IMAGE",
+            default=getattr(defaults, f"{image}_image"),
+            help=f"image of the {image}'s stages (default: %(default)s)",
+        )

@@ -1,0 +1,168 @@
+"""``plan``: what the operator would do with a manifest, without a cluster."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from distillation_operator.api.resource import DistillationJob
+from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.files import documents
+from distillation_operator.manifests.settings import Installation
+from distillation_operator.manifests.workload import child_manifest
+from distillation_operator.pipeline.graph import build_pipeline
+from distillation_operator.pipeline.stages import Placement, Stage
+from distillation_operator.validation import validate
+
+_WIDE = 1000
+"""Columns of an output that isn't a terminal: nothing is cut or wrapped."""
+
+
+def run(
+    file: str,
+    namespace: str | None,
+    installation: Installation,
+    *,
+    summary: bool = True,
+    manifests: bool = True,
+) -> int:
+    """Print the plan of each DistillationJob in the file."""
+    jobs = list(_jobs(file, namespace))
+    if not jobs:
+        raise CommandError(f"no DistillationJob in {file}")
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(width=_WIDE, highlight=False)
+    for job in jobs:
+        pipeline = build_pipeline(job.spec)
+        if summary:
+            _print_summary(console, job, pipeline, installation)
+        if manifests:
+            _print_manifests(job, pipeline, installation)
+    return 0
+
+
+def peak_chips(pipeline: Mapping[str, Stage]) -> int:
+    """The most chips that can be in use at once: the heaviest set of stages of which none waits for another."""
+    before = _ancestors(pipeline)
+
+    def heaviest(rest: list[Stage], chosen: tuple[Stage, ...]) -> int:
+        if not rest:
+            return sum(chips(stage) for stage in chosen)
+        first, others = rest[0], rest[1:]
+        without = heaviest(others, chosen)
+        if any(stage.name in before[first.name] for stage in chosen):
+            return without
+        return max(without, heaviest(others, (*chosen, first)))
+
+    return heaviest([stage for stage in pipeline.values() if chips(stage)], ())
+
+
+def pods(stage: Stage) -> int:
+    """Pods of a stage, all shards counted."""
+    return stage.placement.pods * _shards(stage)
+
+
+def chips(stage: Stage) -> int:
+    """Chips of a stage, all shards counted."""
+    return stage.placement.chips * _shards(stage)
+
+
+def _shards(stage: Stage) -> int:
+    return stage.program.shards if stage.program.kind == "generate" else 1
+
+
+def _ancestors(pipeline: Mapping[str, Stage]) -> dict[str, set[str]]:
+    """All stages that each stage waits for; a pipeline is in dataflow order."""
+    result: dict[str, set[str]] = {}
+    for stage in pipeline.values():
+        result[stage.name] = set(stage.needs).union(*(result[need] for need in stage.needs))
+    return result
+
+
+def _jobs(file: str, namespace: str | None) -> Iterator[DistillationJob]:
+    for document in documents(file):
+        if not document.is_job:
+            continue
+        messages = validate(document.content)
+        if messages:
+            raise CommandError("\n".join(f"{document.origin}: {message}" for message in messages))
+        metadata: dict[str, Any] = dict(document.content["metadata"])
+        metadata.setdefault("name", f"{metadata.get('generateName', '')}xxxxx")
+        if namespace is not None and metadata.setdefault("namespace", namespace) != namespace:
+            raise CommandError(f"{document.origin}: its namespace is {metadata['namespace']}, not {namespace}")
+        yield DistillationJob.parse({**document.content, "metadata": metadata})
+
+
+def _print_summary(
+    console: Console, job: DistillationJob, pipeline: Mapping[str, Stage], installation: Installation
+) -> None:
+    spec, peak = job.spec, peak_chips(pipeline)
+    queue = f", through Kueue's LocalQueue {spec.queue.name}" if spec.queue and peak else ""
+    _print(
+        console,
+        f"DistillationJob {job.metadata.namespace}/{job.metadata.name}: {len(pipeline)} stages. Each starts when all "
+        "that it needs is complete.",
+        "",
+        _stage_table(pipeline, installation, console.is_terminal),
+        "",
+        f"Chips at peak: {peak}{queue}.",
+        f"Outputs: {spec.storage.prefix}/STAGE/FINGERPRINT in the storage; what is there already is not done again.",
+    )
+
+
+def _stage_table(pipeline: Mapping[str, Stage], installation: Installation, terminal: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold")
+    for column in ("STAGE", "NEEDS", "WORKLOAD", "PODS", "CHIPS", "MACHINES", "IMAGE", "FINGERPRINT"):
+        table.add_column(column, justify="right" if column in ("PODS", "CHIPS") else "left", overflow="fold")
+    for stage in pipeline.values():
+        table.add_row(
+            stage.name,
+            ", ".join(stage.needs) or "-",
+            "JobSet" if stage.is_training else "Indexed Job" if stage.is_indexed else "Job",
+            str(pods(stage)),
+            str(chips(stage)),
+            _machines(stage.placement),
+            installation.image(stage.image),
+            stage.fingerprint,
+        )
+    return table
+
+
+def _machines(place: Placement) -> str:
+    accelerator = place.accelerator
+    if accelerator is None:
+        return "CPU"
+    slices = f"{place.slices} slices of " if place.slices > 1 else ""
+    spot = ", Spot" if accelerator.provisioning == "Spot" else ""
+    return f"{slices}{accelerator.type} {accelerator.topology}, {place.chips_per_host} chips per host{spot}"
+
+
+def _print(console: Console, *parts: Any) -> None:
+    if console.is_terminal:
+        console.print(*parts, sep="\n")
+        return
+    with console.capture() as capture:
+        console.print(*parts, sep="\n", soft_wrap=True)
+    for line in capture.get().splitlines():
+        print(line.rstrip())
+
+
+def _print_manifests(job: DistillationJob, pipeline: Mapping[str, Stage], installation: Installation) -> None:
+    """All first attempts as YAML documents, without the owner: its uid is known only once the object exists."""
+    for stage in pipeline.values():
+        manifest = child_manifest(job, stage, 0, installation)
+        del manifest["metadata"]["ownerReferences"]
+        print("---")
+        print(f"# {stage.name}")
+        print(yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=float("inf")), end="")
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper without anchors: labels that are shared are written out each time."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

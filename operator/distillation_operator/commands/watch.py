@@ -1,0 +1,254 @@
+"""``watch``: follow a DistillationJob until it ends.
+
+On a terminal a live table with a progress bar for each stage; elsewhere a line for each change. Connections that break
+and API servers that restart are waited for: the object is read anew and watched on.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from typing import Any, Protocol, cast
+
+import urllib3
+import yaml
+from kubernetes import client, config
+from kubernetes import watch as kubernetes_watch
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from distillation_operator.api.resource import GROUP, PLURAL, VERSION
+from distillation_operator.commands.errors import CommandError
+
+WATCH_SECONDS = 300
+"""How long one watch request lasts; then the object is read anew."""
+LONGEST_WAIT = 10.0
+"""Seconds between two tries while there is no API server."""
+_NOT_FOUND, _GONE = 404, 410
+_NO_ACCESS = (401, 403)
+_STYLES = {"Complete": "green", "Failed": "red", "Running": "cyan", "Queued": "yellow", "Pending": "yellow"}
+
+# The client reads whatever file it is given and fails where that isn't what it expects.
+_BAD_KUBECONFIG = (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError)
+
+Object = dict[str, Any]
+
+
+class View(Protocol):
+    """What shows the states of the object."""
+
+    def show(self, job: Object) -> None:
+        """The object as it is now."""
+
+    def tell(self, text: str) -> None:
+        """A remark about the watching itself."""
+
+
+def run(name: str, namespace: str | None, kubeconfig: str | None) -> int:
+    """Follow the object; 0 when it is Complete, 1 when it is Failed."""
+    # It tells of each try again; so does the view, once.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    api, default_namespace = connect(kubeconfig)
+    console = Console(highlight=False)
+    place = namespace or default_namespace
+    live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+    view: View = LiveView(live) if live is not None else LineView()
+    with live if live is not None else nullcontext():
+        last = follow(api, place, name, view)
+    for line in results(last):
+        print(line)
+    return 0 if ended(last) == "Complete" else 1
+
+
+def connect(kubeconfig: str | None) -> tuple[client.CustomObjectsApi, str]:
+    """A client, and the namespace that the kubeconfig's context names."""
+    try:
+        config.load_kube_config(config_file=kubeconfig)  # type: ignore[no-untyped-call]
+        _, context = config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
+        return client.CustomObjectsApi(), context["context"].get("namespace", "default")
+    except _BAD_KUBECONFIG as error:
+        if kubeconfig is None:
+            try:
+                config.load_incluster_config()  # type: ignore[no-untyped-call]
+                return client.CustomObjectsApi(), "default"
+            except config.ConfigException:
+                pass
+        reason = " ".join(str(error).split())
+        raise CommandError(f"no cluster: {reason} (--kubeconfig FILE or $KUBECONFIG names one)") from error
+
+
+def follow(
+    api: client.CustomObjectsApi,
+    namespace: str,
+    name: str,
+    view: View,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Object:
+    """Show the object until it ends; returns its last state."""
+    reached, failures = False, 0
+    while True:
+        try:
+            for job in _states(api, namespace, name):
+                if failures:
+                    view.tell("connected again")
+                    failures = 0
+                reached = True
+                view.show(job)
+                if ended(job) is not None:
+                    return job
+        except client.ApiException as error:
+            if error.status == _GONE:
+                # What was watched from is too old: read it anew.
+                continue
+            if error.status == _NOT_FOUND:
+                raise CommandError(_missing(error, namespace, name)) from error
+            if error.status in _NO_ACCESS:
+                raise CommandError(f"the API server refuses to show {namespace}/{name}: {error.reason}") from error
+            reason = f"the API server answers {error.status} {error.reason}"
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            reason = f"no answer from the API server ({_cause(error)})"
+            if not reached:
+                raise CommandError(f"no cluster: {reason}") from error
+        else:
+            continue
+        if not failures:
+            view.tell(f"{reason}; trying again")
+        failures += 1
+        sleep(min(LONGEST_WAIT, 0.5 * 2 ** min(failures, 5)))
+
+
+def _states(api: client.CustomObjectsApi, namespace: str, name: str) -> Iterator[Object]:
+    """The object now, and after each change until the watch request ends."""
+    job = cast(Object, api.get_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name, _request_timeout=30))
+    yield job
+    watcher = kubernetes_watch.Watch()  # type: ignore[no-untyped-call]
+    stream = watcher.stream(  # type: ignore[no-untyped-call]
+        api.list_namespaced_custom_object,
+        GROUP,
+        VERSION,
+        namespace,
+        PLURAL,
+        field_selector=f"metadata.name={name}",
+        resource_version=job["metadata"]["resourceVersion"],
+        timeout_seconds=WATCH_SECONDS,
+        _request_timeout=WATCH_SECONDS + 30,
+    )
+    for event in stream:
+        if event["type"] == "DELETED":
+            raise CommandError(f"DistillationJob {namespace}/{name} was deleted")
+        yield event["object"]
+
+
+def _cause(error: Exception) -> str:
+    """The kind of error beneath urllib3's own."""
+    reason = getattr(error, "reason", None)
+    return type(reason if isinstance(reason, Exception) else error).__name__
+
+
+def _missing(error: client.ApiException, namespace: str, name: str) -> str:
+    if "page not found" in str(error.body):
+        return "the cluster knows no DistillationJobs: its CRD isn't installed"
+    return f"there is no DistillationJob {name} in namespace {namespace}"
+
+
+def ended(job: Object) -> str | None:
+    """Complete or Failed; None while it goes on."""
+    for condition in job.get("status", {}).get("conditions", []):
+        if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
+            return str(condition["type"])
+    return None
+
+
+def results(job: Object) -> list[str]:
+    """What is to say of a job that has ended."""
+    status = job.get("status", {})
+    told = [c.get("message", "") for c in status.get("conditions", []) if c["type"] == ended(job)]
+    lines = [f"{job['metadata']['namespace']}/{job['metadata']['name']}: {ended(job)}. {''.join(told)}".rstrip()]
+    found = status.get("results", {})
+    before, after = found.get("crossEntropyBefore"), found.get("crossEntropyAfter")
+    if before and after:
+        drop = f", {1 - float(after) / float(before):.1%} less" if float(before) > 0 else ""
+        lines.append(f"Held-out cross-entropy: {before} before, {after} after{drop}")
+    for key, text in (("exportedModel", "Exported model (in the storage)"), ("publishedModel", "Published model")):
+        if key in found:
+            lines.append(f"{text}: {found[key]}")
+    if "chipHours" in status:
+        lines.append(f"Chip-hours: {status['chipHours']}")
+    return lines
+
+
+def describe(stage: Object) -> str:
+    """How far a stage is, in a few words."""
+    parts = []
+    progress = stage.get("progress")
+    if progress is not None and progress["total"]:
+        parts.append(f"{100 * progress['done'] // progress['total']}%")
+        parts.append(f"{progress['done']}/{progress['total']} {progress['unit']}")
+        if "rate" in progress:
+            parts.append(f"{progress['rate']} {progress['unit']}/s")
+    parts.extend(f"{name} {value}" for name, value in stage.get("metrics", {}).items())
+    if stage.get("reused"):
+        parts.append("reused")
+    if stage.get("attempt"):
+        parts.append(f"attempt {stage['attempt']}")
+    if stage.get("message"):
+        parts.append(stage["message"])
+    return ", ".join(parts)
+
+
+class LineView:
+    """A line for each change of a stage or of the phase."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, str] = {}
+
+    def show(self, job: Object) -> None:
+        status = job.get("status", {})
+        self._line("job", status.get("phase", "not yet seen by the operator"))
+        for stage in status.get("stages", []):
+            self._line(stage["name"], f"{stage['state']} {describe(stage)}".rstrip())
+
+    def tell(self, text: str) -> None:
+        print(f"{datetime.now(UTC):%H:%M:%S} {text}", flush=True)
+
+    def _line(self, about: str, text: str) -> None:
+        if self._shown.get(about) != text:
+            self._shown[about] = text
+            self.tell(f"{about}: {text}")
+
+
+class LiveView:
+    """A table that is drawn anew with each change."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def show(self, job: Object) -> None:
+        self._live.update(live_table(job))
+
+    def tell(self, text: str) -> None:
+        self._live.console.print(text)
+
+
+def live_table(job: Object) -> Group:
+    """The stages with their bars."""
+    status, metadata = job.get("status", {}), job["metadata"]
+    phase = status.get("phase", "not yet seen by the operator")
+    head = Text.assemble(
+        (f"{metadata['namespace']}/{metadata['name']}  ", "bold"), (phase, _STYLES.get(phase, "default"))
+    )
+    table = Table.grid(padding=(0, 2))
+    for stage in status.get("stages", []):
+        state, progress = stage["state"], stage.get("progress") or {}
+        total, done = progress.get("total") or 1, progress.get("done", 0)
+        table.add_row(
+            stage["name"],
+            Text(state, style=_STYLES.get(state, "dim")),
+            ProgressBar(total=total, completed=total if state == "Complete" else done, width=24),
+            Text(describe(stage)),
+        )
+    return Group(head, table)

@@ -1,0 +1,79 @@
+"""A control plane for the tests: real etcd, API server and controllers, with the CRD applied; pods never run.
+
+It goes down at the end of the session. ``DISTILLATION_TESTBED=NAME`` uses a testbed of that name and leaves it up: that
+saves the ten seconds of its start while one works on the tests.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+from cluster.objects import CHECKOUT, Jobs
+from distillation_operator.api.resource import GROUP, PLURAL
+from kubernetes import client, config
+from testbed.cluster import Testbed
+from testbed.site import Depth
+
+CRD_FILE = CHECKOUT / "crds" / "distillationjobs.yaml"
+
+Kubectl = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def testbed() -> Iterator[Testbed]:
+    """The control plane, with the committed CRD established."""
+    kept = os.environ.get("DISTILLATION_TESTBED")
+    made = Testbed(kept or "pytest-cluster", Depth.CONTROL_PLANE)
+    made.up()
+    try:
+        _kubectl(made, "apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
+        _kubectl(made, "wait", "--for=condition=Established", f"crd/{PLURAL}.{GROUP}", "--timeout=30s")
+        yield made
+    finally:
+        if kept is None:
+            made.down()
+
+
+@pytest.fixture(scope="session")
+def kubectl(testbed: Testbed) -> Kubectl:
+    """Runs the testbed's kubectl and returns what it prints; fails the test when kubectl fails."""
+    return lambda *arguments: _kubectl(testbed, *arguments)
+
+
+@pytest.fixture(scope="session")
+def api_client(testbed: Testbed) -> client.ApiClient:
+    """The administrator's client."""
+    return config.new_client_from_config(str(testbed.kubeconfig))  # type: ignore[no-untyped-call, no-any-return]
+
+
+@pytest.fixture
+def namespace(api_client: client.ApiClient, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh namespace."""
+    readable = re.sub(r"[^a-z0-9]+", "-", request.node.originalname.removeprefix("test_").lower()).strip("-")
+    name = f"{readable[:40].strip('-')}-{uuid4().hex[:6]}"
+    core = client.CoreV1Api(api_client)
+    core.create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=name)))
+    yield name
+    core.delete_namespace(name)
+
+
+@pytest.fixture
+def jobs(api_client: client.ApiClient, namespace: str) -> Jobs:
+    """The DistillationJobs of the test's namespace."""
+    return Jobs(client.CustomObjectsApi(api_client), namespace)
+
+
+@pytest.fixture(scope="session")
+def default_jobs(api_client: client.ApiClient) -> Jobs:
+    """The DistillationJobs of namespace default, for tests that create nothing."""
+    return Jobs(client.CustomObjectsApi(api_client), "default")
+
+
+def _kubectl(testbed: Testbed, *arguments: str) -> str:
+    command = [str(testbed.kubectl), "--kubeconfig", str(testbed.kubeconfig), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+    return done.stdout

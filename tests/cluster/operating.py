@@ -1,0 +1,124 @@
+"""What the controller's tests do: run the operator, finish pods through the status subresource, wait for conditions."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from distillation_operator.api.contract import StageFailure, StageResult, StageSpec
+from distillation_operator.manifests.labels import STAGE_LABEL
+from kubernetes import client
+
+
+Pod = Any
+"""A pod as the client returns it."""
+PATIENCE = 60.0
+
+
+def eventually[T](what: str, look: Callable[[], T | None], seconds: float = PATIENCE) -> T:
+    """What ``look`` returns once that is true; fails with the last that it saw."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}; last seen: {seen!r}"
+        time.sleep(0.2)
+
+
+class Operator:
+    """The operator as a process, in one namespace."""
+
+    def __init__(self, kubeconfig: Path, namespace: str, log: Path) -> None:
+        self._command = [
+            sys.executable, "-m", "distillation_operator", "run",
+            "--kubeconfig", str(kubeconfig), "--namespace", namespace,
+        ]  # fmt: skip
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=environment)
+
+    def end(self, number: int = signal.SIGKILL) -> int:
+        """End it; its exit code."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process.wait(timeout=20)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Its log, a JSON object a line."""
+        return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
+
+
+class Pods:
+    """The pods of one namespace, which no kubelet runs: the test does."""
+
+    def __init__(self, api_client: client.ApiClient, namespace: str) -> None:
+        self._core: Any = client.CoreV1Api(api_client)
+        self._namespace = namespace
+
+    def of_stage(self, stage: str) -> list[Pod]:
+        """The living pods of a stage."""
+        pods = self._core.list_namespaced_pod(self._namespace, label_selector=f"{STAGE_LABEL}={stage}").items
+        return [
+            pod for pod in pods if pod.status.phase in ("Pending", "Running") and not pod.metadata.deletion_timestamp
+        ]
+
+    def wait(self, stage: str, count: int = 1) -> list[Pod]:
+        """The living pods of a stage, once there are ``count``."""
+
+        def enough() -> list[Pod] | None:
+            pods = self.of_stage(stage)
+            return pods if len(pods) == count else None
+
+        return eventually(f"{count} pods of {stage}", enough)
+
+    def succeed(self, stage: str, count: int = 1, **result: Any) -> None:
+        """End the pods of a stage as its program would after good work."""
+        for pod in self.wait(stage, count):
+            spec = stage_spec(pod)
+            done = StageResult(stage=spec.stage, fingerprint=spec.fingerprint, **result)
+            self._end(pod, 0, done.model_dump_json(by_alias=True))
+
+    def fail(self, stage: str, code: int, reason: str, message: str, count: int = 1) -> None:
+        """End the first of a stage's pods as its program would when it gives up."""
+        told = StageFailure(stage=stage, reason=reason, message=message, permanent=code in (65, 78))
+        self._end(self.wait(stage, count)[0], code, told.model_dump_json(by_alias=True))
+
+    def wait_for_image(self, stage: str, reason: str, message: str) -> None:
+        """Let a stage's pod wait as the kubelet does when it can't start the container."""
+        (pod,) = self.wait(stage)
+        self._patch(pod, "Pending", {"waiting": {"reason": reason, "message": message}})
+
+    def run(self, stage: str, count: int = 1) -> None:
+        """Let the pods of a stage run."""
+        for pod in self.wait(stage, count):
+            self._patch(pod, "Running", {"running": {"startedAt": _now()}})
+
+    def _end(self, pod: Pod, code: int, message: str) -> None:
+        state = {"exitCode": code, "message": message, "startedAt": _now(), "finishedAt": _now()}
+        self._patch(pod, "Failed" if code else "Succeeded", {"terminated": state})
+
+    def _patch(self, pod: Pod, phase: str, state: dict[str, Any]) -> None:
+        container = {"name": "stage", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+        status = {"phase": phase, "startTime": _now(), "containerStatuses": [container]}
+        self._core.patch_namespaced_pod_status(pod.metadata.name, self._namespace, {"status": status})
+
+
+def stage_spec(pod: Pod) -> StageSpec:
+    """What a pod's program is asked to do."""
+    environment = {variable.name: variable.value for variable in pod.spec.containers[0].env}
+    return StageSpec.model_validate_json(environment["STAGE_SPEC"])
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

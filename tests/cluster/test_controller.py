@@ -1,0 +1,345 @@
+"""The operator on a real API server, Job controller and JobSet controller; pods are finished by the test."""
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from testbed.cluster import Testbed
+
+from cluster.objects import Jobs
+from cluster.operating import Operator, Pods, eventually, stage_spec
+
+NAME = "tiny"
+FIRST = ("fetch-teacher", "fetch-student", "prepare-dataset")
+
+
+def manifest(**spec: Any) -> dict[str, Any]:
+    """A job on CPU with two shards and two training stages, the first on two hosts."""
+    return {
+        "apiVersion": "distillation.dev/v1alpha1",
+        "kind": "DistillationJob",
+        "metadata": {"name": NAME, "annotations": {"argocd.argoproj.io/tracking-id": "app:distillation"}},
+        "spec": {
+            "teacher": {"source": {"path": "models/t"}},
+            "student": {"source": {"path": "models/s"}, "maxTextModel": "llama3.1-8b"},
+            "dataset": {"source": {"path": "d.jsonl"}, "messagesColumn": "messages", "holdout": 10},
+            "storage": {"persistentVolumeClaim": {"claimName": "c"}},
+            "generation": {"shards": 2, "maxModelLen": 256, "sampling": {"maxTokens": 64}},
+            "training": {
+                "stages": [
+                    {"name": "one", "steps": 10, "hosts": 2, "parallelism": {"fsdp": 2}},
+                    {"name": "two", "steps": 10, "data": "OriginalDataset"},
+                ]
+            },
+            **spec,
+        },
+    }
+
+
+@pytest.fixture
+def pods(api_client: client.ApiClient, namespace: str) -> Pods:
+    return Pods(api_client, namespace)
+
+
+@pytest.fixture
+def operator(testbed: Testbed, namespace: str, tmp_path: Path) -> Iterator[Operator]:
+    """The operator, running."""
+    made = Operator(testbed.kubeconfig, namespace, tmp_path / "operator.log")
+    made.start()
+    yield made
+    made.end()
+    errors = [line for line in made.log() if line["level"] == "ERROR" and line["logger"].startswith("distillation")]
+    assert not errors, errors
+
+
+def stage(jobs: Jobs, name: str) -> dict[str, Any]:
+    """A stage's status; empty while there is none."""
+    stages = (jobs.get(NAME).get("status") or {}).get("stages") or []
+    return next((dict(stage) for stage in stages if stage["name"] == name), {})
+
+
+def condition(jobs: Jobs, kind: str) -> dict[str, Any]:
+    """A condition; empty while there is none."""
+    conditions = (jobs.get(NAME).get("status") or {}).get("conditions") or []
+    return next((dict(c) for c in conditions if c["type"] == kind), {})
+
+
+def wait_state(jobs: Jobs, name: str, state: str, reason: str | None = None) -> dict[str, Any]:
+    """The stage's status, once it is in that state (for that reason)."""
+
+    def there() -> dict[str, Any] | None:
+        seen = stage(jobs, name)
+        return seen if seen.get("state") == state and reason in (None, seen.get("reason")) else None
+
+    return eventually(f"{name} {state} {reason or ''}", there)
+
+
+def batch_of(api_client: client.ApiClient) -> Any:
+    """The client of Jobs; untyped, since every field of a typed one may be None."""
+    return client.BatchV1Api(api_client)
+
+
+def finish_first(pods: Pods) -> None:
+    for name in FIRST:
+        pods.succeed(name)
+
+
+def test_a_job_runs_in_dataflow_order_to_complete_and_then_nothing_is_written(
+    jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
+) -> None:
+    jobs.create(manifest())
+    finish_first(pods)
+    pods.wait("convert-student")
+    assert not pods.of_stage("train-one"), "training needs the teacher's answers"
+    pods.succeed("generate", 2, counts={"kept": 7}, metrics={})
+    wait_state(jobs, "generate", "Complete")
+    assert not pods.of_stage("train-one"), "training needs the converted student"
+    pods.succeed("convert-student", metrics={"kl": 0.0005})
+    pods.succeed("train-one", 2, outputs={"checkpoint": "c/1"}, metrics={"loss": 2.5})
+    pods.succeed("train-two", outputs={"checkpoint": "c/2"}, metrics={"loss": 1.25})
+    pods.succeed("export", outputs={"model": "distillation/export/m"})
+    pods.succeed("evaluate", metrics={"crossEntropyBefore": 13.5, "crossEntropyAfter": 5.5})
+    eventually("Complete", lambda: condition(jobs, "Complete").get("status") == "True")
+
+    job = jobs.get(NAME)
+    status = job["status"]
+    assert status["phase"] == "Complete"
+    assert status["results"] == {
+        "crossEntropyBefore": "13.5",
+        "crossEntropyAfter": "5.5",
+        "exportedModel": "distillation/export/m",
+    }
+    assert [s["state"] for s in status["stages"]] == ["Complete"] * 9
+    assert stage(jobs, "generate")["counts"] == {"kept": 14}, "the shards' counts are added up"
+    assert status["loss"] == "1.25"
+    assert {c["type"]: c["status"] for c in status["conditions"]}["Failed"] == "False"
+    assert all("startTime" in s and "completionTime" in s for s in status["stages"])
+    assert set(job["metadata"].get("annotations", {})) == {"argocd.argoproj.io/tracking-id"}
+    assert "finalizers" not in job["metadata"]
+
+    children = batch_of(api_client).list_namespaced_job(namespace).items
+    assert all("argocd.argoproj.io/tracking-id" not in (c.metadata.annotations or {}) for c in children)
+    objects: Any = client.CustomObjectsApi(api_client)
+    jobsets = objects.list_namespaced_custom_object("jobset.x-k8s.io", "v1alpha2", namespace, "jobsets")
+    assert sorted(j["metadata"]["name"] for j in jobsets["items"]) == [f"{NAME}-train-one-0", f"{NAME}-train-two-0"]
+
+    # At rest and after a restart: zero writes. The new process has looked at the job when it has listed its children.
+    version = job["metadata"]["resourceVersion"]
+    operator.end(signal.SIGTERM)
+    operator.start()
+    jobs.patch(NAME, {"ttlSecondsAfterFinished": 3600})
+    eventually("new generation seen", lambda: jobs.get(NAME)["status"]["observedGeneration"] == 2)
+    assert jobs.get(NAME)["status"]["stages"] == status["stages"]
+    assert int(jobs.get(NAME)["metadata"]["resourceVersion"]) > int(version)
+
+
+def test_killed_operator_creates_nothing_twice(
+    jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
+) -> None:
+    jobs.create(manifest())
+    before = {name: pods.wait(name)[0].metadata.uid for name in FIRST}
+    operator.end()
+    pods.succeed("fetch-teacher")
+    operator.start()
+    wait_state(jobs, "fetch-teacher", "Complete")
+    assert pods.wait("fetch-student")[0].metadata.uid == before["fetch-student"]
+    children = batch_of(api_client).list_namespaced_job(namespace).items
+    assert sorted(c.metadata.name for c in children) == sorted(f"{NAME}-{name}-0" for name in FIRST)
+    assert stage(jobs, "fetch-student")["attempts"] == {"failures": 0, "disruptions": 0}
+
+
+def test_a_programs_verdict_fails_the_job_at_once_and_stops_what_runs(
+    jobs: Jobs, pods: Pods, operator: Operator
+) -> None:
+    jobs.create(manifest())
+    pods.wait("fetch-teacher")
+    pods.fail("prepare-dataset", 65, "MissingColumn", "no column messages; the columns are: text")
+    failed = eventually(
+        "Failed", lambda: condition(jobs, "Failed").get("status") == "True" and condition(jobs, "Failed")
+    )
+    assert failed["reason"] == "MissingColumn"
+    assert "no column messages; the columns are: text" in failed["message"]
+    assert condition(jobs, "Complete")["status"] == "False"
+    assert stage(jobs, "prepare-dataset")["attempts"]["failures"] == 0
+    eventually("the others are stopped", lambda: not pods.of_stage("fetch-teacher"))
+
+
+def test_a_crash_is_tried_again_in_a_new_attempt(jobs: Jobs, pods: Pods, operator: Operator) -> None:
+    jobs.create(manifest(retries={"failures": 1}))
+    first = pods.wait("fetch-teacher")[0].metadata.name
+    pods.fail("fetch-teacher", 1, "ProgramCrashed", "ValueError: boom")
+    retried = eventually("attempt 1", lambda: stage(jobs, "fetch-teacher").get("attempt") == 1)
+    assert retried
+    second = pods.wait("fetch-teacher")[0].metadata.name
+    assert second.startswith(f"{NAME}-fetch-teacher-1-") and second != first
+    assert stage(jobs, "fetch-teacher")["attempts"] == {"failures": 1, "disruptions": 0}
+    pods.fail("fetch-teacher", 1, "ProgramCrashed", "ValueError: boom")
+    wait_state(jobs, "fetch-teacher", "Failed", "ProgramCrashed")
+
+
+def test_a_training_pod_that_dies_ends_its_attempt_and_the_next_one_starts(
+    jobs: Jobs, pods: Pods, operator: Operator
+) -> None:
+    jobs.create(manifest())
+    finish_first(pods)
+    pods.succeed("generate", 2)
+    pods.succeed("convert-student")
+    old = {pod.metadata.name for pod in pods.wait("train-one", 2)}
+    pods.fail("train-one", 137, "Killed", "", count=2)
+
+    def new_ones() -> list[str] | None:
+        names = [pod.metadata.name for pod in pods.of_stage("train-one") if pod.metadata.name not in old]
+        return names if len(names) == 2 else None
+
+    assert all(name.startswith(f"{NAME}-train-one-1-slice-0-") for name in eventually("two new pods", new_ones))
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("ImagePullBackOff", 'Back-off pulling image "nowhere/teacher:1"'),
+        ("CreateContainerConfigError", 'secret "hf-token" not found'),
+    ],
+)
+def test_why_a_pod_does_not_start_is_told(
+    jobs: Jobs, pods: Pods, operator: Operator, reason: str, message: str
+) -> None:
+    jobs.create(manifest())
+    pods.wait_for_image("fetch-teacher", reason, message)
+    told = wait_state(jobs, "fetch-teacher", "Pending", reason)
+    assert told["message"] == message
+    pods.run("fetch-teacher")
+    assert "reason" not in wait_state(jobs, "fetch-teacher", "Running")
+
+
+def test_an_unschedulable_pod_is_told_with_the_schedulers_words_and_an_event(
+    jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
+) -> None:
+    jobs.create(manifest())
+    told = wait_state(jobs, "fetch-teacher", "Pending", "Unschedulable")
+    assert "nodes" in told["message"] or "persistentvolumeclaim" in told["message"]
+
+    def event() -> list[str]:
+        core: Any = client.CoreV1Api(api_client)
+        events = core.list_namespaced_event(namespace).items
+        return [
+            e.message for e in events if e.reason == "Unschedulable" and e.involved_object.kind == "DistillationJob"
+        ]
+
+    assert eventually("an Event", event)
+
+
+def test_quota_is_told_and_the_job_goes_on_when_there_is_room(
+    jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
+) -> None:
+    core: Any = client.CoreV1Api(api_client)
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}}}
+    core.create_namespaced_resource_quota(namespace, quota)
+    eventually("quota in force", lambda: core.read_namespaced_resource_quota("none", namespace).status.hard)
+    jobs.create(manifest())
+    told = wait_state(jobs, "fetch-teacher", "Pending", "QuotaExceeded")
+    assert "exceeded quota: none" in told["message"]
+    core.delete_namespaced_resource_quota("none", namespace)
+    pods.wait("fetch-teacher")
+
+
+def test_an_object_of_the_same_name_that_is_not_ours_is_told_and_left_alone(
+    jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
+) -> None:
+    batch = batch_of(api_client)
+    container = {"name": "c", "image": "i"}
+    foreign = {
+        "metadata": {"name": f"{NAME}-fetch-teacher-0"},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
+    }
+    uid = batch.create_namespaced_job(namespace, foreign).metadata.uid
+    jobs.create(manifest())
+    told = wait_state(jobs, "fetch-teacher", "Pending", "NameTaken")
+    assert f"{NAME}-fetch-teacher-0" in told["message"]
+    assert batch.read_namespaced_job(f"{NAME}-fetch-teacher-0", namespace).metadata.uid == uid
+    batch.delete_namespaced_job(f"{NAME}-fetch-teacher-0", namespace, propagation_policy="Background")
+    assert stage_spec(pods.wait("fetch-teacher")[0]).stage == "fetch-teacher"
+
+
+def test_suspend_stops_the_pods_and_resume_goes_on_from_what_is_done(
+    jobs: Jobs, pods: Pods, operator: Operator
+) -> None:
+    jobs.create(manifest())
+    pods.succeed("fetch-teacher")
+    wait_state(jobs, "fetch-teacher", "Complete")
+    jobs.patch(NAME, {"suspend": True})
+    eventually("Suspended", lambda: condition(jobs, "Suspended").get("status") == "True")
+    eventually("no pods", lambda: not pods.of_stage("fetch-student"))
+    jobs.patch(NAME, {"suspend": False})
+    pods.succeed("fetch-student")
+    assert wait_state(jobs, "fetch-student", "Complete")["attempts"] == {"failures": 0, "disruptions": 0}
+    assert not pods.of_stage("fetch-teacher")
+
+
+def test_deleting_the_job_deletes_its_children_without_a_finalizer(
+    jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
+) -> None:
+    jobs.create(manifest())
+    pods.wait("fetch-teacher")
+    jobs.delete(NAME)
+
+    def gone() -> bool:
+        try:
+            jobs.get(NAME)
+        except ApiException as error:
+            return bool(error.status == 404)
+        return False
+
+    eventually("the job is gone", gone)
+    eventually("its children too", lambda: not batch_of(api_client).list_namespaced_job(namespace).items)
+    eventually("and their pods", lambda: not pods.of_stage("fetch-teacher"))
+
+
+@pytest.fixture
+def without_jobset(testbed: Testbed, api_client: client.ApiClient) -> Iterator[Callable[[], None]]:
+    """A cluster whose JobSet CRD is gone; what is yielded brings it back."""
+    api: Any = client.ApiextensionsV1Api(api_client)
+    name = "jobsets.jobset.x-k8s.io"
+    objects: Any = client.CustomObjectsApi(api_client)
+    kept = objects.get_cluster_custom_object("apiextensions.k8s.io", "v1", "customresourcedefinitions", name)
+    body = {**kept, "metadata": {"name": name, "annotations": kept["metadata"].get("annotations", {})}}
+    body.pop("status", None)
+    api.delete_custom_resource_definition(name)
+
+    def exists() -> bool:
+        return any(crd.metadata.name == name for crd in api.list_custom_resource_definition().items)
+
+    eventually("JobSet is gone", lambda: not exists())
+
+    def bring_back() -> None:
+        if exists():
+            return
+        api.create_custom_resource_definition(body)
+        eventually(
+            "JobSet is back",
+            lambda: any(
+                c.type == "Established" and c.status == "True"
+                for c in api.read_custom_resource_definition(name).status.conditions or []
+            ),
+        )
+        testbed.restart("jobset")
+
+    yield bring_back
+    bring_back()
+
+
+def test_a_cluster_without_jobset_is_told_and_the_job_goes_on_when_it_is_installed(
+    without_jobset: Callable[[], None], jobs: Jobs, pods: Pods, operator: Operator
+) -> None:
+    jobs.create(manifest())
+    finish_first(pods)
+    pods.succeed("generate", 2)
+    pods.succeed("convert-student")
+    told = wait_state(jobs, "train-one", "Pending", "JobSetMissing")
+    assert "Install the JobSet controller" in told["message"]
+    without_jobset()
+    pods.wait("train-one", 2)

@@ -1,0 +1,69 @@
+"""The CRD on a real API server: defaults, printer columns, explain, and the examples."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cluster.conftest import Kubectl
+from cluster.objects import CHECKOUT, Jobs
+from cluster.wrong_manifests import GOOD
+from distillation_operator.api.crd import PRINTER_COLUMNS
+from distillation_operator.api.resource import DistillationJob
+
+EXAMPLES = sorted((CHECKOUT / "examples").glob("*.yaml"))
+STATUS: dict[str, Any] = {
+    "phase": "Running",
+    "method": "Offline",
+    "currentStage": "train-first",
+    "progress": "43%",
+    "loss": "1.92",
+    "chipHours": "12.4",
+}
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_examples_are_accepted(default_jobs: Jobs, file: Path) -> None:
+    for manifest in yaml.safe_load_all(file.read_text()):
+        default_jobs.create(manifest, dry_run=True)
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_a_read_back_is_what_the_models_read(default_jobs: Jobs, file: Path) -> None:
+    """The API server's defaults are the models' own: the same manifest reads the same with and without them."""
+    for manifest in yaml.safe_load_all(file.read_text()):
+        read_back = default_jobs.create(manifest, dry_run=True)
+        assert read_back["spec"] == DistillationJob.parse(manifest).spec.to_json_dict()
+
+
+def test_a_read_back_has_the_defaults(jobs: Jobs) -> None:
+    jobs.create(GOOD)
+    spec = jobs.get("good")["spec"]
+    assert spec["suspend"] is False
+    assert spec["retries"] == {"failures": 2, "disruptions": 100}
+    assert spec["storage"]["prefix"] == "distillation"
+    assert spec["dataset"]["holdout"] == 64
+    assert spec["generation"]["sampling"]["maxTokens"] == 512
+    assert spec["training"]["stages"][0]["data"] == "TeacherCompletions"
+    assert spec["teacher"]["source"]["huggingFace"]["revision"] == "main"
+    assert spec["export"] == {"dtype": "bfloat16"}
+
+
+def test_get_prints_every_column(jobs: Jobs, kubectl: Kubectl) -> None:
+    jobs.create(GOOD)
+    jobs.set_status("good", STATUS)
+    header, row = kubectl("get", "dj", "-n", jobs.namespace).splitlines()
+    assert header.split() == ["NAME", *(name.upper() for name, *_ in PRINTER_COLUMNS)]
+    assert row.split()[:-1] == ["good", "Offline", "Running", "train-first", "43%", "1.92", "12.4"]
+
+
+def test_explain_prints_the_descriptions(kubectl: Kubectl) -> None:
+    text = " ".join(kubectl("explain", "distillationjob.spec.training.stages").split())
+    assert "Run in this order, each from the newest checkpoint of the one before." in text
+    assert "Optimizer steps." in text
+    assert "<no description>" not in kubectl("explain", "distillationjob.spec", "--recursive=false")
+
+
+def test_status_is_a_subresource(jobs: Jobs) -> None:
+    created = jobs.create({**GOOD, "status": {"phase": "Complete"}})
+    assert "status" not in created

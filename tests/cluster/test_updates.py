@@ -1,0 +1,50 @@
+"""What determines the results can't change; what steers the run can."""
+
+from typing import Any
+
+import pytest
+from cluster.objects import Jobs, refusal
+from cluster.wrong_manifests import GOOD
+from kubernetes.client import ApiException
+
+FIXED: dict[str, dict[str, Any]] = {
+    "teacher": {"source": {"huggingFace": {"revision": "v2"}}},
+    "student": {"maxTextModel": "llama3.1-8b"},
+    "dataset": {"limit": 1000},
+    "storage": {"prefix": "elsewhere"},
+    "generation": {"sampling": {"seed": 1}},
+    "training": {"resources": {"cpu": "4"}},
+    "conversion": {"maxKl": 0.1},
+    "evaluation": {"require": {"minCrossEntropyDrop": 0.1}},
+    "export": {"to": {"path": "published"}},
+}
+FREE: dict[str, Any] = {
+    "suspend": True,
+    "retries": {"failures": 7},
+    "ttlSecondsAfterFinished": 60,
+    "queue": {"name": "another"},
+    "huggingFaceToken": {"secretName": "another"},
+    "pod": {"priorityClassName": "batch"},
+}
+
+
+def test_what_determines_the_results_is_fixed(jobs: Jobs) -> None:
+    before = jobs.create(GOOD)
+    for member, value in FIXED.items():
+        with pytest.raises(ApiException) as refused:
+            jobs.patch("good", {member: value})
+        assert f"spec.{member}: " in refusal(refused.value)
+        assert f"{member} can't be changed" in refusal(refused.value)
+    assert jobs.get("good")["spec"] == before["spec"]
+
+
+def test_what_steers_the_run_can_change(jobs: Jobs) -> None:
+    jobs.create(GOOD)
+    for member, value in FREE.items():
+        changed = jobs.patch("good", {member: value})["spec"][member]
+        assert changed == ({**changed, **value} if isinstance(value, dict) else value)
+
+
+def test_the_queue_can_be_left(jobs: Jobs) -> None:
+    jobs.create(GOOD)
+    assert "queue" not in jobs.patch("good", {"queue": None})["spec"]

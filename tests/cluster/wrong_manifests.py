@@ -1,0 +1,274 @@
+"""One table of wrong manifests: what is changed in a good one, the field that the refusal must name, and its words.
+
+The API server is asked in ``test_wrong_manifests``; ``unit/api/test_validation`` asks ``validate`` the same.
+"""
+
+import copy
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from distillation_operator.api.resource import API_VERSION, KIND
+
+Manifest = dict[str, Any]
+Change = Callable[[Manifest], None]
+
+GOOD: Manifest = {
+    "apiVersion": API_VERSION,
+    "kind": KIND,
+    "metadata": {"name": "good"},
+    "spec": {
+        "teacher": {"source": {"huggingFace": {"repo": "org/teacher"}}},
+        "student": {"source": {"path": "models/student"}, "maxTextModel": "llama2-7b"},
+        "dataset": {"source": {"gcs": {"uri": "gs://bucket/data.jsonl"}}, "messagesColumn": "messages"},
+        "huggingFaceToken": {"secretName": "hf-token", "key": "token"},
+        "storage": {"gcs": {"bucket": "bucket"}},
+        "generation": {
+            "shards": 4,
+            "accelerator": {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": 8},
+        },
+        "training": {
+            "accelerator": {"type": "tpu-v4-podslice", "topology": "2x2x2", "slices": 2},
+            "stages": [
+                {"name": "first", "steps": 10, "parallelism": {"data": 2, "fsdp": -1}, "maxText": {"remat": "full"}},
+                {"name": "second", "steps": 10, "data": "OriginalDataset", "parallelism": {"fsdp": 8}},
+            ],
+        },
+        "queue": {"name": "queue"},
+    },
+}
+"""A manifest with nothing wrong, in which each case changes one thing."""
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """One wrong manifest."""
+
+    id: str
+    change: Change
+    field: str
+    """Path that the refusal names."""
+    message: str
+    """What the API server says about it."""
+
+    def manifest(self) -> Manifest:
+        """The good manifest with the change."""
+        return changed(self.change)
+
+
+def changed(*changes: Change) -> Manifest:
+    """A copy of the good manifest with changes."""
+    manifest = copy.deepcopy(GOOD)
+    for change in changes:
+        change(manifest)
+    return manifest
+
+
+def put(path: str, value: Any) -> Change:
+    """Set a member; the objects on the way are made."""
+
+    def change(manifest: Manifest) -> None:
+        parent, last = _parent(manifest, path)
+        parent[last] = copy.deepcopy(value)
+
+    return change
+
+
+def drop(path: str) -> Change:
+    """Remove a member."""
+
+    def change(manifest: Manifest) -> None:
+        parent, last = _parent(manifest, path)
+        del parent[last]
+
+    return change
+
+
+def both(*changes: Change) -> Change:
+    """Several changes."""
+
+    def change(manifest: Manifest) -> None:
+        for one in changes:
+            one(manifest)
+
+    return change
+
+
+def _parent(manifest: Manifest, path: str) -> tuple[Any, Any]:
+    *way, last = [int(index) if index else name for name, index in re.findall(r"(\w+)|\[(\d+)\]", path)]
+    node: Any = manifest
+    for step in way:
+        node = node[step] if isinstance(step, int) else node.setdefault(step, {})
+    return node, last
+
+
+FIRST = "spec.training.stages[0]"
+TPU = "spec.training.accelerator"
+TEACHER_TPU = "spec.generation.accelerator"
+NO_TPU = drop(TPU)
+
+WRONG = [
+    # Structure
+    Wrong("unknown field", put("spec.junk", 1), "spec.junk", "unknown field"),
+    Wrong("unknown field in a stage", put(f"{FIRST}.batch", 1), f"{FIRST}.batch", "unknown field"),
+    Wrong("unknown axis", put(f"{FIRST}.parallelism.pipeline", 1), f"{FIRST}.parallelism.pipeline", "unknown field"),
+    Wrong("field in snake case", put("spec.dataset.prompt_column", "p"), "spec.dataset.prompt_column", "unknown field"),
+    Wrong("no spec", drop("spec"), "spec", "Required value"),
+    Wrong("no teacher", drop("spec.teacher"), "spec.teacher", "Required value"),
+    Wrong("no source", drop("spec.student.source"), "spec.student.source", "Required value"),
+    Wrong("no maxTextModel", drop("spec.student.maxTextModel"), "spec.student.maxTextModel", "Required value"),
+    Wrong("no steps", drop(f"{FIRST}.steps"), f"{FIRST}.steps", "Required value"),
+    Wrong("no training", drop("spec.training"), "spec.training", "Required value"),
+    Wrong("no Secret key", drop("spec.huggingFaceToken.key"), "spec.huggingFaceToken.key", "Required value"),
+    Wrong("text for a number", put(f"{FIRST}.steps", "10"), f"{FIRST}.steps", "must be of type integer"),
+    Wrong("fraction for a number", put(f"{FIRST}.steps", 1.5), f"{FIRST}.steps", "must be of type integer"),
+    Wrong("number for text", put("spec.queue.name", 5), "spec.queue.name", "must be of type string"),
+    Wrong("number for a list", put("spec.training.stages", 5), "spec.training.stages", "must be of type array"),
+    Wrong("text for true", put("spec.suspend", "yes"), "spec.suspend", "must be of type boolean"),
+    Wrong("number in maxText", put(f"{FIRST}.maxText.remat", 1), f"{FIRST}.maxText.remat", "must be of type string"),
+    # Names
+    Wrong("41 characters", put("metadata.name", "a" * 41), "metadata.name", "at most 40 characters"),
+    Wrong(
+        "name with a dot", put("metadata.name", "a.b"), "metadata.name", "hold only lower case letters, digits and -"
+    ),
+    Wrong("name beginning with a digit", put("metadata.name", "1a"), "metadata.name", "begin with a letter"),
+    Wrong("bad Secret name", put("spec.huggingFaceToken.secretName", "A B"), "huggingFaceToken.secretName", "A B"),
+    Wrong("bad queue name", put("spec.queue.name", "Queue"), "spec.queue.name", "Queue"),
+    Wrong("bad ServiceAccount", put("spec.pod.serviceAccountName", "a_b"), "spec.pod.serviceAccountName", "a_b"),
+    # Unions
+    Wrong(
+        "both sources of the teacher",
+        put("spec.teacher.source.path", "models/teacher"),
+        "spec.teacher.source",
+        "exactly one of huggingFace, gcs, path must be set, not huggingFace path",
+    ),
+    Wrong("no source of the teacher", put("spec.teacher.source", {}), "spec.teacher.source", "must be set, not none"),
+    Wrong("both storages", put("spec.storage.persistentVolumeClaim.claimName", "c"), "spec.storage", "not gcs persist"),
+    Wrong("neither storage", drop("spec.storage.gcs"), "spec.storage", "must be set, not none"),
+    Wrong("both columns", put("spec.dataset.promptColumn", "p"), "spec.dataset", "not messagesColumn promptColumn"),
+    Wrong("neither column", drop("spec.dataset.messagesColumn"), "spec.dataset", "must be set, not none"),
+    Wrong(
+        "both export targets",
+        put("spec.export.to", {"path": "out", "gcs": {"uri": "gs://bucket/out"}}),
+        "spec.export.to",
+        "exactly one of gcs, path must be set",
+    ),
+    # Where things lie
+    Wrong("bad bucket", put("spec.storage.gcs.bucket", "gs://Bucket"), "spec.storage.gcs.bucket", "gs://Bucket"),
+    Wrong("http URI", put("spec.dataset.source.gcs.uri", "https://x/y"), "spec.dataset.source.gcs.uri", "https://x/y"),
+    Wrong("URI without bucket", put("spec.dataset.source.gcs.uri", "gs:///a"), "spec.dataset.source.gcs.uri", "gs:///"),
+    Wrong("path with ..", put("spec.student.source.path", "models/../x"), "spec.student.source.path", "models/../x"),
+    Wrong("absolute path", put("spec.student.source.path", "/models"), "spec.student.source.path", "/models"),
+    Wrong("prefix with a leading slash", put("spec.storage.prefix", "/runs"), "spec.storage.prefix", "/runs"),
+    Wrong("empty prefix", put("spec.storage.prefix", ""), "spec.storage.prefix", "should match"),
+    Wrong(
+        "spaces in a repository", put("spec.teacher.source.huggingFace.repo", "an org/m"), "huggingFace.repo", "an o"
+    ),
+    # Dataset
+    Wrong("negative limit", put("spec.dataset.limit", -1), "spec.dataset.limit", "greater than or equal to 1"),
+    Wrong("limit of the holdout", put("spec.dataset.limit", 64), "spec.dataset.limit", "greater than holdout"),
+    Wrong("no holdout", put("spec.dataset.holdout", 0), "spec.dataset.holdout", "greater than or equal to 1"),
+    Wrong(
+        "response alone", put("spec.dataset.responseColumn", "r"), "dataset.responseColumn", "goes with promptColumn"
+    ),
+    Wrong(
+        "original answers that aren't there",
+        both(drop("spec.dataset.messagesColumn"), put("spec.dataset.promptColumn", "p")),
+        "spec.training.stages",
+        "needs dataset.responseColumn",
+    ),
+    # Accelerators
+    Wrong("unknown type", put(f"{TPU}.type", "tpu-v9"), f"{TPU}.type", 'supported values: "tpu-v4-podslice"'),
+    Wrong(
+        "topology of another type",
+        both(put(f"{TPU}.topology", "2x4"), drop(f"{FIRST}.parallelism")),
+        f"{TPU}.topology",
+        "topology of tpu-v4-podslice must be one of 2x2x1, 2x2x2,",
+    ),
+    Wrong("topology that isn't one", put(f"{TPU}.topology", "big"), f"{TPU}.topology", "should match"),
+    Wrong("chipsPerHost that no VM has", put(f"{TPU}.chipsPerHost", 2), f"{TPU}.chipsPerHost", "supported values"),
+    Wrong("chipsPerHost of another VM", put(f"{TPU}.chipsPerHost", 8), f"{TPU}.chipsPerHost", "must be 4, not 8"),
+    Wrong(
+        "chipsPerHost of an ambiguous topology",
+        put(f"{TEACHER_TPU}.chipsPerHost", 1),
+        f"{TEACHER_TPU}.chipsPerHost",
+        "chipsPerHost of tpu-v5-lite-podslice 2x4 must be 8 or 4, not 1",
+    ),
+    Wrong("no slices", put(f"{TPU}.slices", 0), f"{TPU}.slices", "greater than or equal to 1"),
+    Wrong("unknown provisioning", put(f"{TPU}.provisioning", "Cheap"), f"{TPU}.provisioning", '"OnDemand", "Spot"'),
+    Wrong("slices for generation", put(f"{TEACHER_TPU}.slices", 2), f"{TEACHER_TPU}.slices", "use shards"),
+    Wrong(
+        "several hosts for generation",
+        put(f"{TEACHER_TPU}.chipsPerHost", 4),
+        f"{TEACHER_TPU}.topology",
+        "must be one host",
+    ),
+    # Generation
+    Wrong(
+        "no room for the prompt",
+        put("spec.generation.maxModelLen", 512),
+        "spec.generation.maxModelLen",
+        "must be greater than sampling.maxTokens",
+    ),
+    Wrong("no shards", put("spec.generation.shards", 0), "spec.generation.shards", "greater than or equal to 1"),
+    Wrong("hot", put("spec.generation.sampling.temperature", 2.5), "sampling.temperature", "less than or equal to 2"),
+    Wrong("topP 0", put("spec.generation.sampling.topP", 0), "sampling.topP", "greater than 0"),
+    # Training
+    Wrong("no stages", put("spec.training.stages", []), "spec.training.stages", "at least 1 items"),
+    Wrong(
+        "nine stages",
+        put("spec.training.stages", [{"name": f"stage-{i}", "steps": 1} for i in range(9)]),
+        "spec.training.stages",
+        "at most 8 items",
+    ),
+    Wrong("same name twice", put("spec.training.stages[1].name", "first"), "training.stages[1]", "Duplicate value"),
+    Wrong("long stage name", put(f"{FIRST}.name", "a" * 17), f"{FIRST}.name", "Too long: may not be more than 16"),
+    Wrong("unknown data", put(f"{FIRST}.data", "Both"), f"{FIRST}.data", '"TeacherCompletions", "OriginalDataset"'),
+    Wrong("unknown objective", put(f"{FIRST}.objective", "Magic"), f"{FIRST}.objective", '"SupervisedFineTuning"'),
+    Wrong("unknown dtype", put(f"{FIRST}.dtype", "int8"), f"{FIRST}.dtype", '"float32", "bfloat16"'),
+    Wrong("zero steps", put(f"{FIRST}.steps", 0), f"{FIRST}.steps", "greater than or equal to 1"),
+    Wrong("learning rate 0", put(f"{FIRST}.learningRate", 0), f"{FIRST}.learningRate", "greater than 0"),
+    Wrong("hosts on an accelerator", put(f"{FIRST}.hosts", 2), "spec.training.stages", "stages[0].hosts must not be"),
+    Wrong(
+        "axes that don't make the chips",
+        put("spec.training.stages[1].parallelism.fsdp", 4),
+        "spec.training.stages",
+        "stages[1].parallelism must multiply to the chips of one slice, the product of its topology 2x2x2",
+    ),
+    Wrong(
+        "axes that don't divide the chips",
+        put(f"{FIRST}.parallelism.data", 3),
+        "spec.training.stages",
+        "stages[0].parallelism must multiply to the chips",
+    ),
+    Wrong(
+        "axes that don't make the hosts",
+        both(NO_TPU, drop(f"{FIRST}.parallelism"), put("spec.training.stages[1].hosts", 2)),
+        "spec.training.stages",
+        "stages[1].parallelism must multiply to stages[1].hosts",
+    ),
+    Wrong(
+        "two axes for the rest",
+        put(f"{FIRST}.parallelism.data", -1),
+        f"{FIRST}.parallelism",
+        "at most one axis may be -1",
+    ),
+    Wrong("axis of 0", put(f"{FIRST}.parallelism.data", 0), f"{FIRST}.parallelism.data", "must be at least 1, or -1"),
+    Wrong(
+        "axis of -2", put(f"{FIRST}.parallelism.data", -2), f"{FIRST}.parallelism.data", "greater than or equal to -1"
+    ),
+    Wrong(
+        "managed MaxText setting",
+        put(f"{FIRST}.maxText", {"remat": "full", "steps": "7"}),
+        f"{FIRST}.maxText",
+        "maxText must not set steps",
+    ),
+    Wrong("no MaxText setting", put(f"{FIRST}.maxText", {"a b": "1"}), f"{FIRST}.maxText", "and underscores), not a b"),
+    # The rest
+    Wrong("gate of 1", put("spec.evaluation.require.minCrossEntropyDrop", 1), "minCrossEntropyDrop", "less than 1"),
+    Wrong("bad CPU", put("spec.conversion.resources.cpu", "two"), "spec.conversion.resources.cpu", "two"),
+    Wrong("bad memory", put("spec.training.resources.memory", "8 GB"), "spec.training.resources.memory", "8 GB"),
+    Wrong("negative retries", put("spec.retries.failures", -1), "spec.retries.failures", "greater than or equal to 0"),
+    Wrong("negative TTL", put("spec.ttlSecondsAfterFinished", -1), "spec.ttlSecondsAfterFinished", "or equal to 0"),
+]

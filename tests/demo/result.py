@@ -1,0 +1,54 @@
+"""What came of a run, measured: read from the DistillationJob's status alone."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+
+def result_of(job: dict[str, Any]) -> dict[str, Any]:
+    """Phase, stages with their seconds, cross-entropies and the exported model of a DistillationJob."""
+    status = job.get("status") or {}
+    results = status.get("results") or {}
+    return {
+        "phase": status.get("phase"),
+        "stages": [
+            {"name": stage["name"], "seconds": _seconds(stage), "state": stage["state"]}
+            for stage in status.get("stages") or []
+        ],
+        "crossEntropyBefore": _number(results.get("crossEntropyBefore")),
+        "crossEntropyAfter": _number(results.get("crossEntropyAfter")),
+        "exportedModel": results.get("exportedModel"),
+    }
+
+
+def write_result(result: dict[str, Any], path: Path) -> None:
+    """Write the result as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def summary_lines(result: dict[str, Any]) -> list[str]:
+    """The last lines that the demo prints: each stage with its time, and the score."""
+    lines = [f"{stage['name']:<22} {stage['state']:<10} {_duration(stage['seconds'])}" for stage in result["stages"]]
+    before, after = result["crossEntropyBefore"], result["crossEntropyAfter"]
+    if before and after:
+        lines.append(f"held-out cross-entropy {before:.3f} -> {after:.3f} nats per token ({after / before - 1:+.0%})")
+    lines.append(f"exported model: {result['exportedModel']}")
+    return lines
+
+
+def _seconds(stage: dict[str, Any]) -> float | None:
+    if "startTime" not in stage or "completionTime" not in stage:
+        return None
+    return (
+        datetime.fromisoformat(stage["completionTime"]) - datetime.fromisoformat(stage["startTime"])
+    ).total_seconds()
+
+
+def _duration(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.0f} s"
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(text)

@@ -1,0 +1,42 @@
+"""Running stage programs as in their pods, but without a cluster: an interpreter, ``STAGE_SPEC`` and a storage."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from distillation_operator.api.contract import StageResult, StageSpec
+from testbed import environments
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def interpreter(name: str) -> Path:
+    """The Python of a stage image's environment: ``CONVERTER_PYTHON``, ``TRAINER_PYTHON``, or the testbed's own."""
+    path = Path(os.environ.get(f"{name.upper()}_PYTHON") or environments.python(name))
+    if not path.exists():
+        pytest.skip(f"no environment {name}: set {name.upper()}_PYTHON or run 'make toolchain'")
+    return path
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """As a pod of a CPU stage has it."""
+    path = os.pathsep.join(str(CHECKOUT / folder) for folder in ("operator", "images", "tests"))
+    return {**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1", **variables}
+
+
+def run_stage(python: Path, spec: StageSpec, storage: Path, log: Path) -> StageResult:
+    """Run the stage to its end; its output goes to files beside ``log``."""
+    variables = {
+        "STAGE_SPEC": spec.model_dump_json(by_alias=True),
+        "STORAGE_MOUNT": str(storage),
+        "TERMINATION_LOG": str(log),
+        "HOME": str(log.parent),
+    }
+    with log.with_suffix(".out").open("w") as out, log.with_suffix(".err").open("w") as err:
+        command = [str(python), "-m", "distillation_stages"]
+        done = subprocess.run(command, env=environment(**variables), stdout=out, stderr=err, timeout=600, check=False)
+    message = log.read_text() if log.exists() else "no termination message"
+    assert done.returncode == 0, f"{spec.stage} ended with {done.returncode}: {message}; see {log.with_suffix('.err')}"
+    return StageResult.model_validate(json.loads(message))

@@ -1,0 +1,182 @@
+"""The demo's job with the operator killed twice and a pod of each kind killed once: nothing runs twice, nothing is lost."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from demo.operator_process import OperatorProcess
+from demo.places import NAMESPACE, Place
+from demo.result import result_of, summary_lines, write_result
+from testbed.cluster import Testbed
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+EXAMPLE = CHECKOUT / "examples" / "smollm2-cpu.yaml"
+JOB = "smollm2-cpu"
+CHUNK_ROWS = 16
+MINUTE = 60.0
+
+
+def eventually[T](what: str, look: Callable[[], T | None], seconds: float) -> T:
+    """What ``look`` returns once that is true."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.5)
+
+
+@dataclass
+class Run:
+    """What the test saw of one run."""
+
+    job: dict[str, Any] = field(default_factory=dict)
+    chunks_before_kill: dict[Path, int] = field(default_factory=dict)
+    """Modification time, in nanoseconds, of the chunks that stood when the generation pod was killed."""
+    checkpoint_before_kill: int = 0
+    training_log: str = ""
+    """Log of the lead pod of the attempt after the killed one."""
+
+    def stage(self, name: str) -> dict[str, Any]:
+        """A stage's status."""
+        return next(dict(stage) for stage in self.job["status"]["stages"] if stage["name"] == name)
+
+
+@pytest.fixture(scope="module")
+def run(place: Place) -> Iterator[Run]:
+    """The whole run, with its four killings."""
+    operator = OperatorProcess(place.kubeconfig, CHECKOUT / "build" / "e2e" / "operator.log", NAMESPACE)
+    operator.start()
+    seen = Run()
+    try:
+        place.kubectl("apply", "-f", str(EXAMPLE))
+        _kill_while_generating(place, operator, seen)
+        _kill_while_training(place, operator, seen)
+        eventually("the job's end", lambda: _phase(place) in ("Complete", "Failed"), 25 * MINUTE)
+        seen.job = place.kubectl.get("distillationjob", JOB) or {}
+        result = result_of(seen.job)
+        write_result(result, CHECKOUT / "build" / "e2e" / "result.json")
+        print("\n".join(summary_lines(result)), flush=True)
+        yield seen
+    finally:
+        operator.stop()
+
+
+def _kill_while_generating(place: Place, operator: OperatorProcess, seen: Run) -> None:
+    """The operator at the first chunk; then, with no operator about, the pod of the shard that wrote it."""
+    first = eventually("a chunk", lambda: next(iter(_chunks(place)), None), 10 * MINUTE)
+    operator.kill()
+    shard = int(first.parent.name.removeprefix("shard-"))
+    seen.chunks_before_kill = {path: path.stat().st_mtime_ns for path in _chunks(place) if path.parent == first.parent}
+    selector = f"distillation.dev/stage=generate,batch.kubernetes.io/job-completion-index={shard}"
+    place.kubectl("delete", "pod", "-l", selector, "--grace-period=1", "--wait=false")
+    operator.start()
+
+
+def _kill_while_training(place: Place, operator: OperatorProcess, seen: Run) -> None:
+    """The operator at the first training stage's first real checkpoint, then one of the two training pods."""
+    seen.checkpoint_before_kill = eventually("a checkpoint", lambda: _newest_checkpoint(place), 20 * MINUTE)
+    operator.kill()
+    operator.start()
+    pods = place.kubectl.list("pod", "distillation.dev/stage=train-teacher-data,distillation.dev/attempt=0")
+    assert len(pods) == 2, "the first training stage runs on two pods"
+    place.kubectl("delete", "pod", pods[1]["metadata"]["name"], "--grace-period=1", "--wait=false")
+    lead = "distillation.dev/attempt=1,batch.kubernetes.io/job-completion-index=0,distillation.dev/stage=train-teacher-data"
+
+    def next_attempt() -> str | None:
+        pods = place.kubectl.list("pod", lead)
+        running = [pod for pod in pods if pod["status"]["phase"] in ("Running", "Succeeded")]
+        return str(running[0]["metadata"]["name"]) if running else None
+
+    name = eventually("the next attempt's pod", next_attempt, 5 * MINUTE)
+    eventually("its first progress line", lambda: '"progress"' in place.kubectl("logs", name), 5 * MINUTE)
+    seen.training_log = place.kubectl("logs", name)
+
+
+def _chunks(place: Place) -> list[Path]:
+    assert place.storage is not None
+    return sorted(place.storage.glob("distillation/generate/*/shard-*/chunk-*.parquet"))
+
+
+def _newest_checkpoint(place: Place) -> int:
+    """The newest whole checkpoint of the first training stage after its first step."""
+    assert place.storage is not None
+    whole = place.storage.glob("distillation/train-teacher-data/*/run/checkpoints/*/model_params/commit_success.txt")
+    return max((int(path.parents[1].name) for path in whole), default=0) if whole else 0
+
+
+def _phase(place: Place) -> str:
+    job = place.kubectl.get("distillationjob", JOB) or {}
+    return str((job.get("status") or {}).get("phase"))
+
+
+def test_the_job_is_complete_and_the_student_has_learnt(run: Run) -> None:
+    result = result_of(run.job)
+    assert result["phase"] == "Complete", run.job["status"]["conditions"]
+    assert result["crossEntropyAfter"] < result["crossEntropyBefore"] / 2
+    assert {stage["state"] for stage in result["stages"]} == {"Complete"}
+    conditions = {c["type"]: c["status"] for c in run.job["status"]["conditions"]}
+    assert conditions["Complete"] == "True" and conditions["Failed"] == "False"
+
+
+def test_every_child_was_created_exactly_once(run: Run, testbed: Testbed) -> None:
+    created: Counter[str] = Counter()
+    for line in testbed.audit_log.read_text().splitlines():
+        event = json.loads(line)
+        reference = event.get("objectRef", {})
+        if event["verb"] != "create" or reference.get("namespace") != NAMESPACE or "subresource" in reference:
+            continue
+        by_us = event["userAgent"].startswith("OpenAPI-Generator") or "python" in event["userAgent"].lower()
+        if reference["resource"] in ("jobs", "jobsets") and by_us and event["responseStatus"]["code"] == 201:
+            created[reference["name"]] += 1
+    stages = [stage["name"] for stage in run.job["status"]["stages"]]
+    expected = [f"{JOB}-{name}-0" for name in stages] + [f"{JOB}-train-teacher-data-1"]
+    assert created == Counter(expected)
+
+
+def test_only_the_killed_training_was_tried_again(run: Run) -> None:
+    attempts = {stage["name"]: stage["attempts"] for stage in run.job["status"]["stages"]}
+    assert attempts.pop("train-teacher-data") == {"failures": 1, "disruptions": 0}
+    assert all(attempt == {"failures": 0, "disruptions": 0} for attempt in attempts.values()), attempts
+
+
+def test_a_killed_generation_pod_keeps_its_chunks_and_all_rows_are_there(run: Run) -> None:
+    assert run.chunks_before_kill
+    rewritten = [path for path, when in run.chunks_before_kill.items() if path.stat().st_mtime_ns != when]
+    assert not rewritten, "finished chunks must not be made again"
+    counts = run.stage("generate")["counts"]
+    rejected = sum(count for name, count in counts.items() if name.startswith("rejected."))
+    prepared = run.stage("prepare-dataset")["counts"]
+    assert counts["read"] == prepared["train"] + prepared["holdout"] == counts["kept"] + rejected
+
+
+def test_a_killed_training_goes_on_from_its_checkpoint(run: Run) -> None:
+    progress = [json.loads(line) for line in run.training_log.splitlines() if line.startswith('{"type":"progress"')]
+    assert progress[0]["done"] >= run.checkpoint_before_kill > 1
+    steps = run.stage("train-teacher-data")["counts"]
+    assert steps["steps"] == progress[0]["total"]
+    assert steps["restarts"] == 1
+
+
+def test_both_training_stages_are_jobsets_and_one_has_two_pods(run: Run, place: Place) -> None:
+    jobsets = {jobset["metadata"]["name"]: jobset for jobset in place.kubectl.list("jobset")}
+    pods = [jobset["spec"]["replicatedJobs"][0]["template"]["spec"]["completions"] for jobset in jobsets.values()]
+    assert sorted(jobsets) == [
+        f"{JOB}-train-original-data-0",
+        f"{JOB}-train-teacher-data-0",
+        f"{JOB}-train-teacher-data-1",
+    ]
+    assert sorted(pods) == [1, 2, 2]
+
+
+def test_the_exported_model_is_there(run: Run, place: Place) -> None:
+    assert place.storage is not None
+    model = place.storage / result_of(run.job)["exportedModel"]
+    assert {"config.json", "tokenizer.json"} <= {path.name for path in model.iterdir()}
+    assert list(model.glob("*.safetensors"))

@@ -1,0 +1,119 @@
+"""The guide's student, llama2-7b, for which MaxText's converters have no entry: converted, trained and exported.
+
+Small and random, but with Llama 2's shape: lm_head of its own, as many key as query heads, RoPE of base 10,000.
+"""
+
+import json
+import math
+import subprocess
+from pathlib import Path
+
+import pytest
+from distillation_operator.api.contract import (
+    ConvertProgram,
+    ExportProgram,
+    StageResult,
+    StageSpec,
+    TrainData,
+    TrainProgram,
+)
+from distillation_stages.storage import Storage
+from distillation_stages.tables import PREPARED, write_table
+from e2e.stage_programs import environment, interpreter, run_stage
+
+STEPS = 4
+MAX_KL = 1e-6
+"""The embeddings are not tied, so MaxText rounds nothing; with bfloat16 queries it would be 5e-5."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the storage and the programs' logs."""
+    return tmp_path_factory.mktemp("llama2-shape")
+
+
+@pytest.fixture(scope="module")
+def storage(folder: Path) -> Storage:
+    """A storage after the fetch and prepare stages."""
+    storage = Storage(folder / "storage")
+    model = storage.mount / "fetch" / "model"
+    model.mkdir(parents=True)
+    script = Path(__file__).with_name("small_llama.py")
+    subprocess.run([str(interpreter("converter")), str(script), str(model)], check=True, env=environment(), timeout=300)
+    storage.write_marker("fetch", StageResult(stage="fetch", fingerprint="f", outputs={"model": "fetch/model"}))
+    rows = [
+        {
+            "row": row,
+            "prompt": [{"role": "user", "content": f"Count to {row}."}],
+            "reference": ", ".join(map(str, range(1, row + 1))),
+        }
+        for row in range(1, 13)
+    ]
+    write_table(storage.mount / "prepare" / "train" / "part-00000.parquet", PREPARED, rows)
+    storage.write_marker("prepare", StageResult(stage="prepare", fingerprint="p", outputs={"train": "prepare/train"}))
+    return storage
+
+
+@pytest.fixture(scope="module")
+def converted(folder: Path, storage: Storage) -> StageResult:
+    """The convert stage's result."""
+    program = ConvertProgram(model="fetch", max_text_model="llama2-7b", max_kl=MAX_KL)
+    spec = StageSpec(stage="convert", fingerprint="c", output="convert", program=program)
+    return run_stage(interpreter("converter"), spec, storage.mount, folder / "convert")
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path, storage: Storage, converted: StageResult) -> StageResult:
+    """The train stage's result."""
+    program = TrainProgram(
+        start="convert",
+        tokenizer="fetch",
+        data=TrainData(kind="OriginalDataset", dataset="prepare"),
+        steps=STEPS,
+        per_device_batch_size=2,
+        max_target_length=64,
+        learning_rate=1e-3,
+        warmup_steps_fraction=0.1,
+        checkpoint_period=STEPS,
+        packing=False,
+        dtype="float32",
+        weight_dtype="float32",
+        parallelism={"fsdp": 1},
+        cpu_hosts=1,
+    )
+    spec = StageSpec(stage="train", fingerprint="t", output="train", program=program)
+    return run_stage(interpreter("trainer"), spec, storage.mount, folder / "train")
+
+
+@pytest.mark.timeout(600)
+def test_it_converts_to_the_same_logits(storage: Storage, converted: StageResult) -> None:
+    assert converted.metrics["kl"] < MAX_KL
+    assert converted.metrics["top1Agreement"] > 0.99
+    assert converted.settings["model_name"] == "llama2-7b"
+    assert converted.settings["head_dim"] == 32
+    assert storage.at(converted.outputs["checkpoint"]).is_dir()
+
+
+@pytest.mark.timeout(900)
+def test_it_learns(converted: StageResult, trained: StageResult) -> None:
+    assert trained.counts["steps"] == STEPS
+    # A random model does no better than guessing among all tokens.
+    assert trained.metrics["firstLoss"] > math.log(32_000) - 0.5
+    assert trained.metrics["loss"] < trained.metrics["firstLoss"]
+    assert trained.settings == converted.settings
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("dtype", "max_kl"), [("bfloat16", 1e-3), ("float32", MAX_KL)])
+def test_it_exports_to_the_same_logits(
+    folder: Path, storage: Storage, converted: StageResult, trained: StageResult, dtype: str, max_kl: float
+) -> None:
+    program = ExportProgram.model_validate({"checkpoint": "train", "student": "fetch", "dtype": dtype})
+    spec = StageSpec(stage="export", fingerprint="e", output=f"export-{dtype}", program=program)
+    exported = run_stage(interpreter("converter"), spec, storage.mount, folder / f"export-{dtype}")
+    assert exported.metrics["kl"] < max_kl
+    assert exported.counts["parameters"] == converted.counts["parameters"]
+    model = storage.at(exported.outputs["model"])
+    assert json.loads((model / "config.json").read_text())["torch_dtype"] == dtype
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert (model / name).read_bytes() == storage.at(f"fetch/model/{name}").read_bytes()

@@ -1,0 +1,72 @@
+"""The rendered training command against MaxText's own validation: a key that this version lacks would show here."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from distillation_operator.api.contract import TrainProgram
+from distillation_stages.maxtext_command import TrainingPaths, training_arguments
+from distillation_stages.maxtext_models import llama_settings
+from e2e.stage_programs import environment, interpreter
+from unit.stages.training_inputs import LLAMA2_7B, train_program
+
+TERMINATION_LOG = Path("/dev/termination-log")
+
+VALIDATE = """
+import sys
+from distillation_stages.maxtext_command import config_file
+from distillation_stages.maxtext_start import lighten_imports
+lighten_imports()
+from maxtext.configs import pyconfig
+config = pyconfig.initialize_pydantic(["validate", str(config_file("post_train/sft.yml")), *sys.argv[1:]])
+print("VALID", config.steps, config.base_emb_dim, config.rope_type.value, config.global_batch_size_to_load)
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_termination_log() -> Iterator[None]:
+    """MaxText writes its configuration errors to the pod's termination log, on any machine."""
+    stood = TERMINATION_LOG.exists()
+    yield
+    if not stood:
+        TERMINATION_LOG.unlink(missing_ok=True)
+
+
+def validate(program: TrainProgram, folder: Path, devices: int) -> subprocess.CompletedProcess[str]:
+    paths = TrainingPaths(*(folder / name for name in ("checkpoint", "tokenizer", "data", "output", "cache")))
+    arguments = training_arguments(program, llama_settings("llama2-7b", LLAMA2_7B), paths)
+    # One process stands for all hosts: this is about the settings, not about finding each other.
+    arguments = [argument for argument in arguments if not argument.startswith("skip_jax_distributed_system")]
+    arguments.append("skip_jax_distributed_system=True")
+    variables = environment(XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}", HOME=str(folder))
+    return subprocess.run(
+        [str(interpreter("trainer")), "-c", VALIDATE, *arguments],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("program", "devices", "batch"),
+    [
+        (train_program(cpu_hosts=1), 1, 4),
+        (train_program(cpu_hosts=2, parallelism={"fsdp": 2}, per_device_batch_size=2.0), 2, 4),
+        (train_program(cpu_hosts=None, parallelism={"fsdp": 2, "tensor": 2}, dtype="bfloat16", packing=True), 4, 16),
+    ],
+    ids=["one host", "two hosts", "a slice"],
+)
+def test_maxtext_accepts_the_command(tmp_path: Path, program: TrainProgram, devices: int, batch: int) -> None:
+    done = validate(program, tmp_path, devices)
+    assert f"VALID {program.steps} 4096 llama3.1 {batch}" in done.stdout, done.stderr[-2000:]
+
+
+@pytest.mark.timeout(300)
+def test_maxtext_refuses_a_setting_that_it_does_not_know(tmp_path: Path) -> None:
+    done = validate(train_program(max_text={"no_such_setting": 1}), tmp_path, 1)
+    assert done.returncode != 0
+    assert "no_such_setting" in done.stdout + done.stderr

@@ -1,0 +1,78 @@
+"""What a real kubelet says of pods that can't start is told in the status within seconds."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from demo.operator_process import OperatorProcess
+from demo.places import NAMESPACE, Place
+
+from e2e.test_demo import CHECKOUT, EXAMPLE, eventually
+
+SECONDS = 45.0
+
+
+def manifest(name: str, **spec: Any) -> str:
+    """The CPU example under another name, changed."""
+    job = yaml.safe_load(EXAMPLE.read_text())
+    job["metadata"]["name"] = name
+    job["spec"].update(spec)
+    return yaml.safe_dump(job)
+
+
+@pytest.fixture
+def operator(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[OperatorProcess]:
+    """The operator, with a trainer's image that no registry has."""
+    monkeypatch.setenv("CONVERTER_IMAGE", "registry.invalid/converter:1")
+    made = OperatorProcess(place.kubeconfig, CHECKOUT / "build" / "e2e" / "operator-pods.log", NAMESPACE)
+    made.start()
+    yield made
+    made.stop()
+
+
+def told(place: Place, job: str, stage: str, reasons: tuple[str, ...]) -> str:
+    """The message of a stage, once it has one of the reasons."""
+
+    def look() -> str | None:
+        found = place.kubectl.get("distillationjob", job) or {}
+        for seen in (found.get("status") or {}).get("stages") or []:
+            if seen["name"] == stage and seen.get("reason") in reasons:
+                return str(seen["message"])
+        return None
+
+    try:
+        return eventually(f"{stage} tells one of {reasons}", look, SECONDS)
+    finally:
+        place.kubectl("delete", "distillationjob", job)
+
+
+def test_an_image_that_cannot_be_pulled(place: Place, operator: OperatorProcess) -> None:
+    place.kubectl("apply", "-f", "-", stdin=manifest("no-image"))
+    message = told(place, "no-image", "fetch-teacher", ("ErrImagePull", "ImagePullBackOff"))
+    assert "registry.invalid/converter:1" in message
+
+
+def test_a_claim_that_does_not_exist(place: Place, operator: OperatorProcess) -> None:
+    storage = {"persistentVolumeClaim": {"claimName": "nowhere"}}
+    place.kubectl("apply", "-f", "-", stdin=manifest("no-claim", storage=storage))
+    assert 'persistentvolumeclaim "nowhere" not found' in told(place, "no-claim", "fetch-teacher", ("Unschedulable",))
+
+
+def test_a_pod_larger_than_the_node(place: Place, operator: OperatorProcess) -> None:
+    large = {"resources": {"cpu": "900", "memory": "1Gi"}}
+    place.kubectl("apply", "-f", "-", stdin=manifest("too-large", conversion=large))
+    assert "Insufficient cpu" in told(place, "too-large", "prepare-dataset", ("Unschedulable",))
+
+
+def test_a_secret_that_does_not_exist(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = OperatorProcess(place.kubeconfig, CHECKOUT / "build" / "e2e" / "operator-pods.log", NAMESPACE)
+    operator.start()
+    try:
+        teacher = {"source": {"huggingFace": {"repo": "some/gated-model"}}}
+        token = {"secretName": "hf-token", "key": "token"}
+        place.kubectl("apply", "-f", "-", stdin=manifest("no-secret", teacher=teacher, huggingFaceToken=token))
+        message = told(place, "no-secret", "fetch-teacher", ("CreateContainerConfigError",))
+        assert 'secret "hf-token" not found' in message
+    finally:
+        operator.stop()

@@ -1,0 +1,63 @@
+"""The CRD file is what the models say, small enough, and described throughout."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from distillation_operator.api import crd
+
+FILE = Path(__file__).resolve().parents[3] / "crds" / "distillationjobs.yaml"
+
+
+def test_the_committed_file_is_current(capsys: pytest.CaptureFixture[str]) -> None:
+    crd.main()
+    assert FILE.read_text() == capsys.readouterr().out, "crds/ is stale: run `make generate`"
+
+
+def test_the_file_is_the_definition() -> None:
+    assert yaml.safe_load(FILE.read_text()) == crd.custom_resource_definition()
+
+
+def test_size() -> None:
+    assert FILE.stat().st_size < 200_000
+
+
+def test_every_field_is_described() -> None:
+    schema = _schema()
+    # The API server itself describes the metadata, and allows no description there.
+    assert [path for path, node in _fields(schema, "") if not node.get("description")] == [".metadata"]
+
+
+def test_every_list_text_and_map_of_the_spec_is_bounded() -> None:
+    bounds = {"array": "maxItems", "string": "maxLength", "integer": "maximum"}
+    unbounded = [
+        path
+        for path, node in _nodes(_schema()["properties"]["spec"], "spec")
+        if (bounds.get(node["type"], "type") not in node and "enum" not in node)
+        or ("additionalProperties" in node and "maxProperties" not in node)
+    ]
+    assert unbounded == []
+
+
+def _schema() -> dict[str, Any]:
+    schema: dict[str, Any] = crd.custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def _nodes(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, node
+    yield from _fields(node, path)
+    if "items" in node:
+        yield from _nodes(node["items"], f"{path}[]")
+    if "additionalProperties" in node:
+        yield from _nodes(node["additionalProperties"], f"{path}.*")
+
+
+def _fields(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, member in node.get("properties", {}).items():
+        yield f"{path}.{name}", member
+        yield from _fields(member, f"{path}.{name}")
+        if "items" in member:
+            yield from _fields(member["items"], f"{path}.{name}[]")

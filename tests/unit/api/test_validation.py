@@ -1,0 +1,90 @@
+"""``validate`` says without a cluster what the API server would say: the same table, the same fields."""
+
+import copy
+
+import pytest
+from cluster.wrong_manifests import GOOD, WRONG, Wrong, changed, drop, put
+from distillation_operator.validation import validate
+
+
+def test_nothing_is_wrong_with_a_good_manifest() -> None:
+    assert validate(GOOD) == []
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.id)
+def test_the_field_is_named(wrong: Wrong) -> None:
+    messages = validate(wrong.manifest())
+    assert any(wrong.field in message.split(": ")[0] for message in messages), messages
+
+
+def test_the_manifest_is_left_as_it_was() -> None:
+    manifest = copy.deepcopy(GOOD)
+    validate(manifest)
+    assert manifest == GOOD
+
+
+@pytest.mark.parametrize(
+    "path", ["spec.queue", "spec.generation", "spec.training.accelerator", "spec.huggingFaceToken"]
+)
+def test_what_is_optional_may_be_absent(path: str) -> None:
+    changes = [drop(path)]
+    if path == "spec.training.accelerator":
+        changes += [drop(f"spec.training.stages[{index}].parallelism") for index in (0, 1)]
+    assert validate(changed(*changes)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("spec.dataset.limit", None),
+        ("spec.suspend", None),
+        ("spec.generation", None),
+        ("spec.training.stages[0].steps", 10.0),
+        ("spec.training.stages[0].learningRate", 1),
+        ("metadata.labels", {"team": "ml"}),
+        ("status", {"anything": "the API server drops it"}),
+    ],
+)
+def test_what_the_api_server_takes_is_valid(path: str, value: object) -> None:
+    assert validate(changed(put(path, value))) == []
+
+
+def test_a_required_field_that_is_null_is_missing() -> None:
+    (message,) = validate(changed(put("spec.teacher", None)))
+    assert message.startswith("spec.teacher: Required value")
+
+
+def test_a_generated_name_counts_with_its_suffix() -> None:
+    assert validate(changed(put("metadata", {"generateName": "a" * 35}))) == []
+    (message,) = validate(changed(put("metadata", {"generateName": "a" * 36})))
+    assert message.startswith("metadata.name: ")
+
+
+def test_all_faults_are_told_at_once() -> None:
+    manifest = changed(put("spec.training.stages[0].steps", 0), drop("spec.student.maxTextModel"), put("spec.junk", 1))
+    assert validate(manifest) == [
+        "spec.student.maxTextModel: Required value: MaxText's own name of the student's architecture, e.g. llama2-7b "
+        "or llama3.1-8b. Sizes come from config.json.",
+        "spec.training.stages[0].steps: Invalid value: 0: should be greater than or equal to 1",
+        "spec.junk: Unknown field: the fields here are teacher, student, dataset, huggingFaceToken, storage, "
+        "generation, training, conversion, evaluation, export, queue, retries, suspend, ttlSecondsAfterFinished, pod",
+    ]
+
+
+def test_an_item_of_a_list_is_named_with_its_value() -> None:
+    (message,) = validate(changed(put("spec.training.stages[1].parallelism", {"fsdp": 3})))
+    assert message == (
+        'spec.training.stages[1].parallelism: Invalid value: {"fsdp": 3}: must multiply to the chips of one slice, the '
+        "product of its topology 2x2x2"
+    )
+
+
+@pytest.mark.parametrize("manifest", [None, [], "text", 5])
+def test_what_is_no_object_is_refused(manifest: object) -> None:
+    assert len(validate(manifest)) == 1
+
+
+def test_numbers_beyond_64_bits_are_refused() -> None:
+    axes = {axis: 65_536 for axis in ("data", "fsdp", "tensor", "expert", "context")}
+    (message,) = validate(changed(put("spec.training.stages[0].parallelism", axes)))
+    assert message.startswith("spec.training.stages[0].parallelism: ")

@@ -1,0 +1,51 @@
+"""The command line around the commands: usage, ``crd``, and the flags of ``run``."""
+
+import sys
+from types import ModuleType
+
+import pytest
+import yaml
+from distillation_operator.api.crd import custom_resource_definition
+from distillation_operator.cli import main
+from distillation_operator.controller.settings import ControllerSettings
+from distillation_operator.manifests.settings import Installation
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[ControllerSettings]:
+    """The settings with which ``run`` started the controller, which is only pretended here."""
+    settings: list[ControllerSettings] = []
+    app = ModuleType("distillation_operator.controller.app")
+    app.run = settings.append  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, app.__name__, app)
+    monkeypatch.setattr(sys.modules["distillation_operator.controller"], "app", app, raising=False)
+    return settings
+
+
+def test_crd_prints_the_definition(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["crd"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == custom_resource_definition()
+
+
+def test_run_with_defaults(started: list[ControllerSettings]) -> None:
+    assert main(["run"]) == 0
+    assert started == [ControllerSettings()]
+
+
+def test_run_with_everything(started: list[ControllerSettings]) -> None:
+    flags = ["--namespace", "a", "--namespace", "b", "--kubeconfig", "file", "--log-format", "text"]
+    images = ["--converter-image", "c", "--teacher-image", "t", "--trainer-image", "r"]
+    assert main(["run", *flags, *images]) == 0
+    assert started == [
+        ControllerSettings(
+            namespaces=("a", "b"), installation=Installation("c", "t", "r"), kubeconfig="file", log_format="text"
+        )
+    ]
+
+
+@pytest.mark.parametrize("argv", [[], ["dance"], ["validate"], ["run", "--log-format", "xml"]])
+def test_wrong_usage_exits_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_code:
+        main(argv)
+    assert exit_code.value.code == 2
+    assert "usage: distillation-operator" in capsys.readouterr().err

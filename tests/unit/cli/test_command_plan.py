@@ -1,0 +1,99 @@
+"""``plan``: the guide's recipe as golden text, and what can be left out."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from cluster.wrong_manifests import GOOD, changed, drop, put
+from distillation_operator.api.resource import DistillationJob
+from distillation_operator.cli import main
+from distillation_operator.commands.plan import peak_chips
+from distillation_operator.pipeline.graph import build_pipeline
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+GUIDE = EXAMPLES / "deepseek2-16b-to-llama2-7b.yaml"
+V5E = "tpu-v5-lite-podslice 2x4, 8 chips per host"
+V4 = "tpu-v4-podslice 2x2x1, 4 chips per host"
+CONVERTER, TEACHER, TRAINER = (f"distillation-operator/{name}:dev" for name in ("converter", "teacher", "trainer"))
+
+# Stage, what it needs, workload, pods, chips, machines, image.
+GOLDEN = [
+    ("fetch-teacher", "-", "Job", "1", "0", "CPU", CONVERTER),
+    ("fetch-student", "-", "Job", "1", "0", "CPU", CONVERTER),
+    ("prepare-dataset", "-", "Job", "1", "0", "CPU", CONVERTER),
+    ("convert-student", "fetch-student", "Job", "1", "0", "CPU", CONVERTER),
+    ("generate", "fetch-teacher, prepare-dataset", "Indexed Job", "4", "32", V5E, TEACHER),
+    ("train-teacher-data", "convert-student, fetch-student, generate", "JobSet", "1", "4", V4, TRAINER),
+    ("train-original-data", "train-teacher-data, fetch-student, prepare-dataset", "JobSet", "1", "4", V4, TRAINER),
+    ("export", "train-original-data, fetch-student", "Job", "1", "0", "CPU", CONVERTER),
+    ("evaluate", "fetch-student, generate, export", "Job", "1", "0", "CPU", TEACHER),
+    ("publish", "export, evaluate", "Job", "1", "0", "CPU", CONVERTER),
+]
+
+
+def rows(text: str) -> list[tuple[str, ...]]:
+    """The cells of the table; two spaces or more are between columns, one is inside a cell."""
+    table = text.split("\n\n")[1].splitlines()
+    return [tuple(cell.strip() for cell in line.split("  ") if cell.strip()) for line in table]
+
+
+def test_the_guide(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(GUIDE)]) == 0
+    summary, *manifests = capsys.readouterr().out.split("---\n")
+    header, *stages = rows(summary)
+    assert header == ("STAGE", "NEEDS", "WORKLOAD", "PODS", "CHIPS", "MACHINES", "IMAGE", "FINGERPRINT")
+    assert [cells[:-1] for cells in stages] == GOLDEN
+    assert "ml/deepseek2-16b-to-llama2-7b: 10 stages." in summary
+    assert "Chips at peak: 32, through Kueue's LocalQueue tpu-queue." in summary
+    assert len(manifests) == len(GOLDEN)
+
+
+def test_the_manifests_alone_are_yaml(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--manifests", "--trainer-image", "registry/trainer@sha256:1", str(GUIDE)]) == 0
+    children = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert [(child["kind"], child["metadata"]["namespace"]) for child in children[3:6]] == [
+        ("Job", "ml"),
+        ("Job", "ml"),
+        ("JobSet", "ml"),
+    ]
+    slices = children[5]["spec"]["replicatedJobs"][0]["template"]["spec"]
+    (container,) = slices["template"]["spec"]["containers"]
+    assert container["image"] == "registry/trainer@sha256:1"
+    assert container["resources"]["limits"]["google.com/tpu"] == "4"
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_summary_of_each_example(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--summary", str(file)]) == 0
+    text = capsys.readouterr().out
+    assert "Chips at peak" in text
+    assert "---" not in text
+    assert all(line == line.rstrip() for line in text.splitlines())
+
+
+def test_the_namespace_fills_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(yaml.safe_dump(GOOD))
+    assert main(["plan", "--summary", "-n", "team", str(file)]) == 0
+    assert "DistillationJob team/good: " in capsys.readouterr().out
+
+
+def test_another_namespace_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "-n", "team", str(GUIDE)]) == 1
+    assert "its namespace is ml, not team" in capsys.readouterr().err
+
+
+def test_a_wrong_manifest_has_no_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(yaml.safe_dump(changed(drop("spec.student"))))
+    assert main(["plan", str(file)]) == 1
+    assert "spec.student: Required value" in capsys.readouterr().err
+
+
+def test_stages_that_do_not_wait_for_each_other_count_together() -> None:
+    """A first stage on the original data trains while the teacher still generates."""
+    in_turn = changed()
+    at_once = changed(put("spec.training.stages[0].data", "OriginalDataset"))
+    peaks = [peak_chips(build_pipeline(DistillationJob.parse(job).spec)) for job in (in_turn, at_once)]
+    generation, training = 4 * 8, 2 * 8
+    assert peaks == [generation, generation + training]

@@ -1,0 +1,80 @@
+"""``validate`` on files: what it prints, and its exit code."""
+
+import io
+from pathlib import Path
+
+import pytest
+import yaml
+from cluster.wrong_manifests import GOOD, changed, put
+from distillation_operator.cli import main
+
+CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
+WRONG = changed(put("spec.training.stages[0].steps", 0))
+
+
+def write(folder: Path, *manifests: object) -> str:
+    """A file with these documents."""
+    file = folder / "jobs.yaml"
+    file.write_text(yaml.safe_dump_all(manifests))
+    return str(file)
+
+
+def test_good_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, CONFIG_MAP, GOOD, None)
+    assert main(["validate", file]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{file}, document 1: skipped, ConfigMap is not a DistillationJob",
+        f"{file}, document 2: valid",
+    ]
+
+
+def test_every_fault_is_told_with_its_file_and_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, GOOD, WRONG)
+    assert main(["validate", file, str(tmp_path / "absent.yaml")]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"{file}, document 2: spec.training.stages[0].steps: Invalid value: 0: should be greater than or equal to 1",
+        f"{tmp_path / 'absent.yaml'} can't be read: No such file or directory",
+    ]
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(yaml.safe_dump(GOOD)))
+    assert main(["validate", "-"]) == 0
+    assert capsys.readouterr().out == "standard input, document 1: valid\n"
+
+
+def test_another_version_of_the_api(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, changed(put("apiVersion", "distillation.dev/v9")))
+    assert main(["validate", file]) == 1
+    assert "apiVersion: Invalid value" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: [", "is not YAML: line 1, column"),
+        ("a: 1\na: 2\n", "is not YAML: line 2, column 1: key a is there twice"),
+        ("a: \t- b", "is not YAML"),
+        ("\x00", "is not YAML"),
+    ],
+)
+def test_bad_yaml_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, told: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    assert main(["validate", str(file)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+def test_what_is_not_text_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"\xff\xfe\x80")
+    assert main(["validate", str(file)]) == 1
+    assert capsys.readouterr().err == f"{file} can't be read: it is not text in UTF-8\n"
+
+
+def test_numbers_are_read_as_kubectl_reads_them(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    text = yaml.safe_dump(changed(put("spec.training.stages[0].learningRate", "RATE"))).replace("RATE", "1e-5")
+    file.write_text(text.replace("org/teacher", "org/teacher\n        revision: 2026-01-01"))
+    assert main(["validate", str(file)]) == 0

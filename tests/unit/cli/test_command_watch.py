@@ -1,0 +1,147 @@
+"""``watch`` without a cluster: what it shows, how it ends, and what it does while there is no API server."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from distillation_operator.cli import main
+from distillation_operator.commands import watch
+from distillation_operator.commands.errors import CommandError
+from kubernetes import client
+from rich.console import Console
+
+RUNNING = {
+    "name": "train-first",
+    "state": "Running",
+    "attempt": 1,
+    "progress": {"done": 43, "total": 100, "unit": "steps", "rate": "2.5"},
+    "metrics": {"loss": "1.92"},
+}
+RESULTS = {"crossEntropyBefore": "2.0", "crossEntropyAfter": "1.5", "exportedModel": "distillation/export/abc/model"}
+
+
+def job(*stages: dict[str, Any], ended: str | None = None, **status: Any) -> dict[str, Any]:
+    """A DistillationJob with a status."""
+    conditions = [
+        {"type": kind, "status": str(kind == ended), "message": "2 of 2 stages are complete."}
+        for kind in ("Complete", "Failed")
+    ]
+    whole = {"phase": ended or "Running", "stages": list(stages), "conditions": conditions, **status}
+    return {"metadata": {"namespace": "ml", "name": "one"}, "status": whole}
+
+
+class Recorder:
+    """A view that remembers."""
+
+    def __init__(self) -> None:
+        self.shown: list[dict[str, Any]] = []
+        self.told: list[str] = []
+
+    def show(self, job: dict[str, Any]) -> None:
+        self.shown.append(job)
+
+    def tell(self, text: str) -> None:
+        self.told.append(text)
+
+
+def follow(monkeypatch: pytest.MonkeyPatch, *script: dict[str, Any] | Exception) -> tuple[dict[str, Any], Recorder]:
+    """Follow an API server that behaves like the script."""
+    steps: Iterator[dict[str, Any] | Exception] = iter(script)
+
+    def states(*_: object) -> Iterator[dict[str, Any]]:
+        for step in steps:
+            if isinstance(step, Exception):
+                raise step
+            yield step
+
+    monkeypatch.setattr(watch, "_states", states)
+    view = Recorder()
+    last = watch.follow(client.CustomObjectsApi(client.ApiClient()), "ml", "one", view, sleep=lambda _: None)
+    return last, view
+
+
+def test_followed_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    last, view = follow(monkeypatch, job(RUNNING), job(ended="Complete"), job(RUNNING))
+    assert watch.ended(last) == "Complete"
+    assert len(view.shown) == 2
+
+
+def test_broken_connections_are_waited_for_and_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = urllib3.exceptions.ProtocolError("connection broken")
+    last, view = follow(
+        monkeypatch, job(RUNNING), refused, refused, ConnectionResetError(), job(RUNNING), job(ended="Failed")
+    )
+    assert watch.ended(last) == "Failed"
+    assert view.told == ["no answer from the API server (ProtocolError); trying again", "connected again"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 504])
+def test_a_server_in_trouble_is_waited_for(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    _, view = follow(monkeypatch, client.ApiException(status, "Trouble"), job(ended="Complete"))
+    assert view.told == [f"the API server answers {status} Trouble; trying again", "connected again"]
+
+
+def test_an_old_resource_version_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, view = follow(monkeypatch, job(RUNNING), client.ApiException(410, "Gone"), job(ended="Complete"))
+    assert view.told == []
+
+
+def test_no_such_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CommandError, match="there is no DistillationJob one in namespace ml"):
+        follow(monkeypatch, client.ApiException(404, "Not Found"))
+
+
+def test_a_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
+    view = watch.LineView()
+    waiting = {"name": "export", "state": "Waiting"}
+    for state in (job(RUNNING, waiting), job(RUNNING, waiting), job({**RUNNING, "state": "Complete"}, waiting)):
+        view.show(state)
+    assert [line.split(" ", 1)[1] for line in capsys.readouterr().out.splitlines()] == [
+        "job: Running",
+        "train-first: Running 43%, 43/100 steps, 2.5 steps/s, loss 1.92, attempt 1",
+        "export: Waiting",
+        "train-first: Complete 43%, 43/100 steps, 2.5 steps/s, loss 1.92, attempt 1",
+    ]
+
+
+def test_an_object_without_status_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    watch.LineView().show({"metadata": {"namespace": "ml", "name": "one"}})
+    assert "not yet seen by the operator" in capsys.readouterr().out
+
+
+def test_the_live_table_has_a_bar_for_each_stage() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=120, force_terminal=True, color_system=None)
+    console.print(watch.live_table(job(RUNNING, {"name": "export", "state": "Waiting"})))
+    head, first, second = screen.getvalue().splitlines()
+    assert head.split() == ["ml/one", "Running"]
+    assert "━" in first
+    assert "43/100 steps" in first
+    assert "Waiting" in second
+
+
+def test_the_results() -> None:
+    assert watch.results(job(ended="Complete", results=RESULTS, chipHours="12.4")) == [
+        "ml/one: Complete. 2 of 2 stages are complete.",
+        "Held-out cross-entropy: 2.0 before, 1.5 after, 25.0% less",
+        "Exported model (in the storage): distillation/export/abc/model",
+        "Chip-hours: 12.4",
+    ]
+
+
+def test_a_server_that_never_answered_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CommandError, match=r"no cluster: no answer from the API server \(ConnectionRefusedError\)"):
+        follow(monkeypatch, ConnectionRefusedError())
+
+
+@pytest.mark.parametrize("content", [None, "not a kubeconfig", "a: [", "apiVersion: v1\nkind: Config\n"])
+def test_no_cluster_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None) -> None:
+    file = tmp_path / "kubeconfig"
+    if content is not None:
+        file.write_text(content)
+    assert main(["watch", "one", "--kubeconfig", str(file)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("distillation-operator: no cluster: ")

@@ -1,0 +1,430 @@
+"""What must hold of every Job and JobSet, whatever the user asks for."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from distillation_operator.api.accelerators import ACCELERATORS
+from distillation_operator.api.contract import STAGE_SPEC_ENV, StageSpec
+from distillation_operator.api.resource import DistillationJob
+from distillation_operator.manifests.settings import Installation
+from distillation_operator.manifests.workload import child_manifest
+from distillation_operator.pipeline.graph import build_pipeline
+from distillation_operator.pipeline.stages import Stage
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from unit.pipeline.scenario import small_spec
+
+Object = dict[str, Any]
+LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+QUEUE = "kueue.x-k8s.io/queue-name"
+EXCLUSIVE = "alpha.jobset.sigs.k8s.io/exclusive-topology"
+V5E = {"type": "tpu-v5-lite-podslice", "topology": "2x4"}
+V4 = {"type": "tpu-v4-podslice", "topology": "2x2x1"}
+quick = settings(max_examples=15, deadline=None, database=None)
+
+hub_words = st.text("abcXYZ019", min_size=1, max_size=5)
+hub_repos = st.one_of(
+    st.builds(
+        lambda owner, name, end: f"{owner}/{name}{end}",
+        hub_words,
+        hub_words,
+        st.sampled_from(["", "--x", ".gguf", "_", "-", "A" * 85]),
+    ),
+    st.sampled_from(["gpt2", "Org.Name/model--v1.0", "a/" + "B" * 96]),
+)
+column_names = st.text(min_size=1, max_size=20)
+
+
+def job_with(metadata: Object | None = None, **members: Any) -> DistillationJob:
+    """A job with publication, so that every kind of stage is there."""
+    spec = small_spec(**{"export": {"to": {"path": "models/new"}}, **members})
+    return DistillationJob.parse(
+        {
+            "apiVersion": "distillation.dev/v1alpha1",
+            "kind": "DistillationJob",
+            "metadata": {"name": "job", "namespace": "ml", "uid": "uid-1", **(metadata or {})},
+            "spec": spec,
+        }
+    )
+
+
+def on_tpu(**members: Any) -> DistillationJob:
+    """Generation and training on TPUs, all else on CPU."""
+    training = {"accelerator": V4, "stages": [{"name": "one", "steps": 10}]}
+    return job_with(**{"generation": {"shards": 4, "accelerator": V5E}, "training": training, **members})
+
+
+def children(job: DistillationJob, attempt: int = 0) -> dict[str, Object]:
+    """The manifest of each stage."""
+    stages = build_pipeline(job.spec)
+    return {name: child_manifest(job, stage, attempt, Installation()) for name, stage in stages.items()}
+
+
+def pod_template(child: Object) -> Object:
+    template: Object = (
+        child["spec"]["replicatedJobs"][0]["template"]["spec"] if child["kind"] == "JobSet" else child["spec"]
+    )
+    pod: Object = template["template"]
+    return pod
+
+
+def pod_of(child: Object) -> Object:
+    pod: Object = pod_template(child)["spec"]
+    return pod
+
+
+def container_of(child: Object) -> Object:
+    containers = pod_of(child)["containers"]
+    assert len(containers) == 1
+    container: Object = containers[0]
+    return container
+
+
+def env_of(child: Object) -> dict[str, Object]:
+    variables = container_of(child)["env"]
+    assert len({variable["name"] for variable in variables}) == len(variables)
+    return {variable["name"]: variable for variable in variables}
+
+
+def all_labels(child: Object) -> Iterator[dict[str, str]]:
+    """The labels on the child, on the Jobs that it makes, and on the pods."""
+    yield child["metadata"]["labels"]
+    yield pod_template(child)["metadata"]["labels"]
+    for made in child["spec"].get("replicatedJobs", []):
+        yield made["template"]["metadata"]["labels"]
+
+
+def expanded(value: str, variables: dict[str, str]) -> str:
+    """What the kubelet makes of a variable's value: $(NAME) is replaced, $$ is one dollar."""
+
+    def replacement(match: re.Match[str]) -> str:
+        if match.group() == "$$":
+            return "$"
+        return variables.get(match.group(1), match.group())
+
+    return re.sub(r"\$\$|\$\(([^)]*)\)", replacement, value)
+
+
+# What children are called and whose they are.
+
+
+def test_children_carry_nothing_of_their_parents_labels_and_annotations() -> None:
+    odd = {
+        "labels": {"app.kubernetes.io/instance": "argo-app", "team": "ml"},
+        "annotations": {"argocd.argoproj.io/tracking-id": "app:distillation.dev/DistillationJob:ml/job", "x": "y"},
+    }
+    assert children(job_with(odd)) == children(job_with())
+
+
+def test_children_are_owned_by_their_job() -> None:
+    for child in children(on_tpu()).values():
+        assert child["metadata"]["ownerReferences"] == [
+            {
+                "apiVersion": "distillation.dev/v1alpha1",
+                "kind": "DistillationJob",
+                "name": "job",
+                "uid": "uid-1",
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ]
+        assert child["metadata"]["namespace"] == "ml"
+
+
+def test_each_attempt_has_a_name_of_its_own_and_its_pods_tell_it() -> None:
+    names = {child["metadata"]["name"] for attempt in (0, 1) for child in children(on_tpu(), attempt).values()}
+    assert len(names) == 2 * len(children(on_tpu()))
+    for child in children(on_tpu(), 3).values():
+        for labels in all_labels(child):
+            assert labels["distillation.dev/child"] == child["metadata"]["name"]
+            assert labels["distillation.dev/attempt"] == "3"
+
+
+@quick
+@given(hub_repos, hub_repos, column_names)
+def test_no_string_of_a_user_is_in_a_label(teacher: str, data: str, column: str) -> None:
+    fuzzed = on_tpu(
+        teacher={"source": {"huggingFace": {"repo": teacher, "revision": column}}},
+        dataset={"source": {"huggingFace": {"repo": data}}, "messagesColumn": column},
+    )
+    for child, plain in zip(children(fuzzed).values(), children(on_tpu()).values(), strict=True):
+        assert list(all_labels(child)) == list(all_labels(plain))
+        assert all(LABEL_VALUE.fullmatch(value) for labels in all_labels(child) for value in labels.values())
+        assert pod_template(child)["metadata"] == pod_template(plain)["metadata"]
+
+
+# Kinds of workloads.
+
+
+def test_training_is_a_jobset_and_all_else_a_job() -> None:
+    kinds = {name: child["kind"] for name, child in children(on_tpu()).items()}
+    assert {name for name, kind in kinds.items() if kind == "JobSet"} == {"train-one"}
+    assert set(kinds.values()) == {"Job", "JobSet"}
+
+
+def test_generation_is_one_index_per_shard_that_is_tried_again_by_itself() -> None:
+    spec = children(on_tpu(retries={"failures": 3}))["generate"]["spec"]
+    assert spec["completionMode"] == "Indexed"
+    assert (spec["completions"], spec["parallelism"], spec["backoffLimitPerIndex"]) == (4, 4, 3)
+
+
+def test_one_attempt_of_any_other_stage_is_one_run() -> None:
+    for name, child in children(on_tpu()).items():
+        if name == "generate":
+            continue
+        if child["kind"] == "JobSet":
+            assert child["spec"]["failurePolicy"] == {"maxRestarts": 0}
+            assert child["spec"]["replicatedJobs"][0]["template"]["spec"]["backoffLimit"] == 0
+        else:
+            assert child["spec"]["backoffLimit"] == 0
+
+
+def test_wrong_input_is_never_retried_and_a_disruption_is_no_failure() -> None:
+    for child in children(on_tpu()).values():
+        is_jobset = child["kind"] == "JobSet"
+        spec = child["spec"]["replicatedJobs"][0]["template"]["spec"] if is_jobset else child["spec"]
+        rules = spec["podFailurePolicy"]["rules"]
+        permanent = next(rule for rule in rules if "onExitCodes" in rule)
+        assert permanent["action"] == "FailJob"
+        assert permanent["onExitCodes"] == {"containerName": "stage", "operator": "In", "values": [65, 78]}
+        disrupted = next(rule for rule in rules if "onPodConditions" in rule)
+        assert disrupted["onPodConditions"] == [{"type": "DisruptionTarget"}]
+        assert disrupted["action"] == ("FailJob" if is_jobset else "Ignore")
+
+
+# Queues.
+
+
+def test_only_children_with_chips_are_queued_and_created_suspended() -> None:
+    for name, child in children(on_tpu(queue={"name": "tpu-queue"})).items():
+        queued = name in ("generate", "train-one")
+        assert child["metadata"]["labels"].get(QUEUE) == ("tpu-queue" if queued else None), name
+        assert child["spec"].get("suspend") == (True if queued else None), name
+        assert QUEUE not in pod_template(child)["metadata"]["labels"]
+
+
+def test_without_a_queue_nothing_is_suspended() -> None:
+    for child in children(on_tpu()).values():
+        assert QUEUE not in child["metadata"]["labels"]
+        assert "suspend" not in child["spec"]
+
+
+# Pods.
+
+
+@pytest.mark.parametrize("job", [job_with(), on_tpu(), on_tpu(storage={"gcs": {"bucket": "my-bucket"}})])
+def test_pods_pass_pod_security_restricted(job: DistillationJob) -> None:
+    allowed = {
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    }
+    for child in children(job).values():
+        pod, container = pod_of(child), container_of(child)
+        assert not any(pod.get(field) for field in ("hostNetwork", "hostPID", "hostIPC", "initContainers"))
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert not security.get("privileged")
+        assert not any("hostPort" in port for port in container.get("ports", []))
+        for volume in pod["volumes"]:
+            assert set(volume) - {"name"} <= allowed
+
+
+def test_pods_have_no_credential_of_the_api_server() -> None:
+    assert all(pod_of(child)["automountServiceAccountToken"] is False for child in children(on_tpu()).values())
+
+
+def test_the_storage_and_scratch_space_are_all_that_can_be_written() -> None:
+    for child in children(on_tpu()).values():
+        assert container_of(child)["securityContext"]["readOnlyRootFilesystem"] is True
+        mounts = {mount["mountPath"]: mount["name"] for mount in container_of(child)["volumeMounts"]}
+        assert mounts == {"/storage": "storage", "/tmp": "scratch"}
+
+
+def test_a_bucket_is_mounted_by_its_driver_and_a_claim_by_its_name() -> None:
+    bucket = children(on_tpu(storage={"gcs": {"bucket": "my-bucket"}}))["generate"]
+    volume = next(volume for volume in pod_of(bucket)["volumes"] if volume["name"] == "storage")
+    assert volume["csi"]["driver"] == "gcsfuse.csi.storage.gke.io"
+    assert volume["csi"]["volumeAttributes"]["bucketName"] == "my-bucket"
+    assert pod_template(bucket)["metadata"]["annotations"]["gke-gcsfuse/volumes"] == "true"
+    claim = children(on_tpu())["generate"]
+    volume = next(volume for volume in pod_of(claim)["volumes"] if volume["name"] == "storage")
+    assert volume["persistentVolumeClaim"] == {"claimName": "claim"}
+    assert "annotations" not in pod_template(claim)["metadata"]
+
+
+def test_pod_options_reach_every_pod() -> None:
+    options = {"serviceAccountName": "distill", "priorityClassName": "batch", "imagePullSecrets": ["registry"]}
+    for child in children(on_tpu(pod=options)).values():
+        pod = pod_of(child)
+        assert (pod["serviceAccountName"], pod["priorityClassName"]) == ("distill", "batch")
+        assert pod["imagePullSecrets"] == [{"name": "registry"}]
+
+
+# What programs are told.
+
+
+def test_the_hub_token_is_a_reference_and_only_where_the_hub_is_read() -> None:
+    token = {"secretName": "hf-token", "key": "token"}
+    for name, child in children(on_tpu(huggingFaceToken=token)).items():
+        env = env_of(child)
+        if name == "fetch-teacher":
+            assert env["HF_TOKEN"]["valueFrom"] == {"secretKeyRef": {"name": "hf-token", "key": "token"}}
+            assert "value" not in env["HF_TOKEN"]
+        else:
+            assert "hf-token" not in json.dumps(child), name
+            assert env["HF_HUB_OFFLINE"]["value"] == "1"
+        assert "args" not in container_of(child)
+        assert "command" not in container_of(child)
+
+
+@quick
+@given(column_names, hub_repos)
+def test_the_stage_spec_comes_out_of_the_environment_as_it_went_in(column: str, repo: str) -> None:
+    dataset = {"source": {"huggingFace": {"repo": repo}}, "messagesColumn": column}
+    assert_spec_survives(on_tpu(dataset=dataset))
+
+
+@pytest.mark.parametrize(
+    "column", ["$$price", "$(HOME)", "$(KUBERNETES_PORT)", "$$(HF_TOKEN)", "a'b\"c\\d\ne", "naïve 💥"]
+)
+def test_the_kubelet_does_not_change_a_users_string(column: str) -> None:
+    assert_spec_survives(job_with(dataset={"source": {"path": "data.jsonl"}, "messagesColumn": column}))
+
+
+def assert_spec_survives(job: DistillationJob) -> None:
+    service = {"KUBERNETES_PORT": "tcp://10.0.0.1:443", "HOME": "/tmp", "HF_TOKEN": "secret"}
+    for name, stage in build_pipeline(job.spec).items():
+        value = env_of(child_manifest(job, stage, 0, Installation()))[STAGE_SPEC_ENV]["value"]
+        assert StageSpec.model_validate_json(expanded(value, service)) == stage.spec(), name
+
+
+def test_each_stage_runs_its_image() -> None:
+    installation = Installation(converter_image="c:1", teacher_image="t:1", trainer_image="r:1")
+    job = on_tpu()
+    images = {
+        name: container_of(child_manifest(job, stage, 0, installation))["image"]
+        for name, stage in build_pipeline(job.spec).items()
+    }
+    assert images == {
+        "fetch-teacher": "c:1",
+        "fetch-student": "c:1",
+        "prepare-dataset": "c:1",
+        "convert-student": "c:1",
+        "generate": "t:1",
+        "train-one": "r:1",
+        "export": "c:1",
+        "evaluate": "t:1",
+        "publish": "c:1",
+    }
+
+
+# Accelerators.
+
+
+def training_on(accelerator: Object, **stage: Any) -> Object:
+    training = {"accelerator": accelerator, "stages": [{"name": "one", "steps": 10, **stage}]}
+    return children(job_with(training=training))["train-one"]
+
+
+def shapes() -> list[Any]:
+    return [
+        pytest.param(kind, shape.topology, size, id=f"{kind}-{shape.topology}-{size}")
+        for kind, table in ACCELERATORS.items()
+        for shape in table
+        for size in shape.chips_per_host
+    ]
+
+
+@pytest.mark.parametrize(("kind", "topology", "chips_per_host"), shapes())
+def test_each_row_of_the_accelerator_table(kind: str, topology: str, chips_per_host: int) -> None:
+    child = training_on({"type": kind, "topology": topology, "chipsPerHost": chips_per_host, "slices": 2})
+    replicated = child["spec"]["replicatedJobs"][0]
+    hosts = replicated["template"]["spec"]["completions"]
+    assert replicated["replicas"] == 2
+    assert replicated["template"]["spec"]["parallelism"] == hosts
+    resources = container_of(child)["resources"]
+    assert resources["requests"]["google.com/tpu"] == resources["limits"]["google.com/tpu"] == str(chips_per_host)
+    chips = 1
+    for side in topology.split("x"):
+        chips *= int(side)
+    assert hosts * chips_per_host == chips
+    assert pod_of(child)["nodeSelector"] == {
+        "cloud.google.com/gke-tpu-accelerator": kind,
+        "cloud.google.com/gke-tpu-topology": topology,
+        "cloud.google.com/gke-accelerator-count": str(chips_per_host),
+    }
+
+
+def test_chips_are_asked_for_beside_cpu_and_memory() -> None:
+    training = {
+        "accelerator": V4,
+        "resources": {"cpu": "32", "memory": "200Gi"},
+        "stages": [{"name": "one", "steps": 10}],
+    }
+    assert container_of(children(job_with(training=training))["train-one"])["resources"] == {
+        "requests": {"cpu": "32", "memory": "200Gi", "google.com/tpu": "4"},
+        "limits": {"memory": "200Gi", "google.com/tpu": "4"},
+    }
+
+
+def test_cpu_stages_ask_for_no_chips_and_choose_no_node() -> None:
+    for child in children(job_with()).values():
+        assert "google.com/tpu" not in container_of(child)["resources"]["limits"]
+        assert "nodeSelector" not in pod_of(child)
+        assert env_of(child)["JAX_PLATFORMS"]["value"] == "cpu"
+    assert "JAX_PLATFORMS" not in env_of(training_on(V4))
+
+
+def test_several_slices_have_a_node_pool_each() -> None:
+    child = training_on({**V4, "slices": 4})
+    assert child["metadata"]["annotations"] == {EXCLUSIVE: "cloud.google.com/gke-nodepool"}
+    assert "valueFrom" in env_of(child)["JOB_INDEX"]
+    one = training_on(V4)
+    assert "annotations" not in one["metadata"]
+    assert env_of(one)["JOB_INDEX"]["value"] == "0"
+
+
+def test_spot_nodes_are_chosen_and_tolerated_only_when_asked_for() -> None:
+    spot = pod_of(training_on({**V4, "provisioning": "Spot"}))
+    assert spot["nodeSelector"]["cloud.google.com/gke-spot"] == "true"
+    assert {
+        "key": "cloud.google.com/gke-spot",
+        "operator": "Equal",
+        "value": "true",
+        "effect": "NoSchedule",
+    } in spot["tolerations"]
+    on_demand = pod_of(training_on(V4))
+    assert "cloud.google.com/gke-spot" not in on_demand["nodeSelector"]
+    assert [toleration["key"] for toleration in on_demand["tolerations"]] == ["google.com/tpu"]
+
+
+def test_cpu_processes_of_a_training_stage_find_each_other() -> None:
+    training = {"stages": [{"name": "one", "steps": 10, "hosts": 3}]}
+    child = children(job_with(training=training))["train-one"]
+    env = env_of(child)
+    name = child["metadata"]["name"]
+    assert env["JAX_COORDINATOR_ADDRESS"]["value"] == f"{name}-slice-0-0.{name}"
+    assert env["JAX_PROCESS_COUNT"]["value"] == "3"
+    assert child["spec"]["network"]["enableDNSHostnames"] is True
+    assert child["spec"]["replicatedJobs"][0]["template"]["spec"]["completions"] == 3
+
+
+def test_the_same_stage_always_becomes_the_same_manifest() -> None:
+    def made() -> list[tuple[Stage, Object]]:
+        job = on_tpu()
+        return [(stage, child_manifest(job, stage, 0, Installation())) for stage in build_pipeline(job.spec).values()]
+
+    assert json.dumps([child for _, child in made()]) == json.dumps([child for _, child in made()])

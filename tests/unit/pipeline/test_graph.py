@@ -1,0 +1,171 @@
+"""A spec becomes stages: which ones, what each reads, and on which machines it runs."""
+
+from typing import Any
+
+import pytest
+from distillation_operator.api.accelerators import ACCELERATORS
+from distillation_operator.api.contract import EvaluateProgram, GenerateProgram, PublishProgram, TrainProgram
+from distillation_operator.api.spec import DistillationJobSpec
+from distillation_operator.pipeline.graph import build_pipeline
+from distillation_operator.pipeline.stages import Stage
+from unit.pipeline.scenario import ALL, positions, small_spec
+
+
+def pipeline(**members: Any) -> dict[str, Stage]:
+    return dict(build_pipeline(DistillationJobSpec.model_validate(small_spec(**members))))
+
+
+def training(**members: Any) -> dict[str, Any]:
+    return {"stages": [{"name": "one", "steps": 10}], **members}
+
+
+def program[P](stage: Stage, kind: type[P]) -> P:
+    assert isinstance(stage.program, kind)
+    return stage.program
+
+
+def test_stages_come_after_all_that_they_read() -> None:
+    stages = pipeline()
+    assert tuple(stages) == ALL
+    place = positions(stages)
+    assert all(place[need] < place[stage.name] for stage in stages.values() for need in stage.needs)
+
+
+def test_what_each_stage_waits_for() -> None:
+    needs = {stage.name: set(stage.needs) for stage in pipeline().values()}
+    assert needs == {
+        "fetch-teacher": set(),
+        "fetch-student": set(),
+        "prepare-dataset": set(),
+        "convert-student": {"fetch-student"},
+        "generate": {"fetch-teacher", "prepare-dataset"},
+        "train-one": {"convert-student", "fetch-student", "generate"},
+        "train-two": {"train-one", "fetch-student", "prepare-dataset"},
+        "export": {"train-two", "fetch-student"},
+        "evaluate": {"fetch-student", "generate", "export"},
+    }
+
+
+def test_a_program_reads_only_outputs_of_stages_that_are_complete_before_it_starts() -> None:
+    stages = pipeline(export={"to": {"path": "models/new"}})
+    outputs = {stage.output: stage.name for stage in stages.values()}
+    before: dict[str, set[str]] = {}
+    for stage in stages.values():
+        before[stage.name] = set(stage.needs).union(*(before[need] for need in stage.needs))
+        read = {outputs[text] for text in strings(stage.program.to_json_dict()) if text in outputs}
+        assert read <= before[stage.name], stage.name
+
+
+def strings(value: object) -> set[str]:
+    """All strings inside a JSON value."""
+    match value:
+        case dict():
+            return {text for member in value.values() for text in strings(member)}
+        case list():
+            return {text for member in value for text in strings(member)}
+        case str():
+            return {value}
+    return set()
+
+
+def test_training_on_the_original_data_does_not_wait_for_the_teacher() -> None:
+    only_original = {"stages": [{"name": "one", "data": "OriginalDataset", "steps": 10}]}
+    stages = pipeline(training=only_original)
+    assert "generate" not in stages["train-one"].needs
+    assert "generate" in stages["evaluate"].needs  # which scores on the teacher's answers to the holdout
+
+
+def test_publish_exists_only_with_a_target_and_waits_for_the_gate() -> None:
+    assert "publish" not in pipeline()
+    stages = pipeline(export={"to": {"gcs": {"uri": "gs://bucket/model"}}})
+    assert list(stages)[-1] == "publish"
+    assert set(stages["publish"].needs) == {"export", "evaluate"}
+    assert program(stages["publish"], PublishProgram).to_gcs_uri == "gs://bucket/model"
+
+
+def test_the_gate_reaches_the_evaluation() -> None:
+    stages = pipeline(evaluation={"require": {"minCrossEntropyDrop": 0.05}})
+    assert program(stages["evaluate"], EvaluateProgram).min_cross_entropy_drop == 0.05
+    assert program(pipeline()["evaluate"], EvaluateProgram).min_cross_entropy_drop is None
+
+
+def test_training_stages_follow_each_other() -> None:
+    stages = pipeline()
+    assert program(stages["train-one"], TrainProgram).start == stages["convert-student"].output
+    assert program(stages["train-two"], TrainProgram).start == stages["train-one"].output
+
+
+def test_the_hub_token_is_for_stages_that_read_the_hub() -> None:
+    assert [stage.name for stage in pipeline().values() if stage.needs_token] == ["fetch-teacher"]
+    hub = {"source": {"huggingFace": {"repo": "some/data"}}, "messagesColumn": "messages"}
+    assert pipeline(dataset=hub)["prepare-dataset"].needs_token
+
+
+def test_generation_uses_all_chips_of_its_host() -> None:
+    v5e = {"type": "tpu-v5-lite-podslice", "topology": "2x4"}
+    stage = pipeline(generation={"shards": 4, "accelerator": v5e})["generate"]
+    assert program(stage, GenerateProgram).tensor_parallelism == 8
+    assert program(pipeline()["generate"], GenerateProgram).tensor_parallelism == 1
+
+
+def test_an_axis_left_out_is_fsdp_over_the_whole_slice() -> None:
+    v4 = {"type": "tpu-v4-podslice", "topology": "2x2x2"}
+    assert program(pipeline(training=training(accelerator=v4))["train-one"], TrainProgram).parallelism == {"fsdp": 8}
+    assert program(pipeline()["train-one"], TrainProgram).parallelism == {"fsdp": 1}
+
+
+def test_cpu_training_is_told_its_hosts_and_an_accelerator_is_not() -> None:
+    two = pipeline(training={"stages": [{"name": "one", "steps": 10, "hosts": 2}]})["train-one"]
+    assert program(two, TrainProgram).cpu_hosts == 2
+    assert two.placement.pods == 2
+    v4 = {"type": "tpu-v4-podslice", "topology": "2x2x1"}
+    assert program(pipeline(training=training(accelerator=v4))["train-one"], TrainProgram).cpu_hosts is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "topology", "chips_per_host"),
+    [
+        (kind, shape.topology, size)
+        for kind, shapes in ACCELERATORS.items()
+        for shape in shapes
+        for size in shape.chips_per_host
+    ],
+)
+def test_hosts_times_chips_per_host_are_the_chips_of_the_topology(
+    kind: str, topology: str, chips_per_host: int
+) -> None:
+    accelerator = {"type": kind, "topology": topology, "chipsPerHost": chips_per_host, "slices": 3}
+    place = pipeline(training=training(accelerator=accelerator))["train-one"].placement
+    chips = 1
+    for side in topology.split("x"):
+        chips *= int(side)
+    assert place.hosts * place.chips_per_host == chips
+    assert place.chips_per_host == chips_per_host
+    assert (place.slices, place.pods, place.chips) == (3, 3 * place.hosts, 3 * chips)
+
+
+@pytest.mark.parametrize(
+    ("kind", "topology", "hosts", "chips_per_host"),
+    [  # rows of GKE's own table
+        ("tpu-v4-podslice", "2x2x1", 1, 4),
+        ("tpu-v4-podslice", "8x16x16", 512, 4),
+        ("tpu-v5-lite-podslice", "1x1", 1, 1),
+        ("tpu-v5-lite-podslice", "2x2", 1, 4),
+        ("tpu-v5-lite-podslice", "2x4", 1, 8),
+        ("tpu-v5-lite-podslice", "16x16", 64, 4),
+        ("tpu-v5-lite-device", "2x4", 1, 8),
+        ("tpu-v5p-slice", "16x16x24", 1536, 4),
+        ("tpu-v6e-slice", "4x8", 8, 4),
+        ("tpu7x", "1x1x1", 1, 1),
+        ("tpu7x", "4x4x4", 16, 4),
+    ],
+)
+def test_default_shape_of_an_accelerator(kind: str, topology: str, hosts: int, chips_per_host: int) -> None:
+    place = pipeline(training=training(accelerator={"type": kind, "topology": topology}))["train-one"].placement
+    assert (place.hosts, place.chips_per_host) == (hosts, chips_per_host)
+
+
+def test_ambiguous_topology_takes_the_users_word() -> None:
+    two_hosts = {"type": "tpu-v6e-slice", "topology": "2x4", "chipsPerHost": 4}
+    place = pipeline(training=training(accelerator=two_hosts))["train-one"].placement
+    assert (place.hosts, place.chips_per_host) == (2, 4)

@@ -1,0 +1,37 @@
+"""Stands for MaxText: ``python -m unit.stages.fake_trainer CONFIG key=value ...`` does what ``$FAKE_TRAINER`` says.
+
+It resumes, logs and saves as MaxText does, and can be told to fail in the ways that MaxText was seen to.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from distillation_stages.checkpoints import newest_step
+from unit.stages.training_inputs import save_checkpoint, step_line
+
+
+def main() -> int:
+    settings = dict(argument.split("=", 1) for argument in sys.argv[2:])
+    plan = json.loads(os.environ["FAKE_TRAINER"])
+    checkpoints = Path(settings["base_output_directory"]) / settings["run_name"] / "checkpoints"
+    start, steps = newest_step(checkpoints) or 0, int(settings["steps"])
+    period = int(settings["checkpoint_period"])
+    for step in range(start + 1, min(steps, plan.get("stop_at", steps)) + 1):
+        print(step_line(step, loss=plan.get("loss", f"{10 / step:.3f}"), weights=plan.get("weights", 90)), flush=True)
+        if step == 1 or step % period == 0 or step == steps:
+            save_checkpoint(checkpoints, step)
+    if plan.get("say"):
+        print(plan["say"], flush=True)
+    if plan.get("hang"):
+        worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        Path(plan["hang"]).write_text(str(worker.pid))
+        time.sleep(60)
+    return int(plan.get("exit", 0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""What is scored, what the gate lets through, and what the result says."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from distillation_operator.api.contract import EvaluateProgram, StageResult
+from distillation_stages import evaluate
+from distillation_stages.failure import BadInput, TryAgain
+from distillation_stages.scoring import LOGITS_AT_ONCE, ROWS_AT_ONCE, Scored, batches
+from distillation_stages.storage import Storage
+from distillation_stages.tables import COMPLETIONS, write_table
+from unit.stages.stage_inputs import OUTPUT, finish, prompt_of, spec_of
+
+END = 99
+
+
+class LetterRenderer:
+    """Each letter is a token."""
+
+    @staticmethod
+    def load(model: Path) -> "LetterRenderer":
+        return LetterRenderer()
+
+    def prompt_ids(self, prompt: list[dict[str, str]]) -> list[int]:
+        return self.token_ids(prompt[-1]["content"])
+
+    def token_ids(self, text: str) -> list[int]:
+        return [ord(letter) for letter in text]
+
+    def end_of_turn(self) -> int:
+        return END
+
+    def text(self, ids: list[int]) -> str:
+        return "".join(map(chr, ids))
+
+
+class FakeStudent:
+    """A model whose cross-entropy stands in its directory's name."""
+
+    seen: list[Scored] = []
+
+    def __init__(self, directory: Path) -> None:
+        self._cross_entropy = float(directory.name)
+
+    def cross_entropy(self, rows: Sequence[Scored], on_rows: Callable[[int], None]) -> float:
+        FakeStudent.seen = list(rows)
+        on_rows(len(rows))
+        return self._cross_entropy
+
+    def answers(self, prompts: list[list[int]], max_tokens: int, end: int) -> list[list[int]]:
+        return [[ord("x")] * int(self._cross_entropy) for _ in prompts]
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    monkeypatch.setattr(evaluate, "Renderer", LetterRenderer)
+    monkeypatch.setattr(evaluate, "Student", FakeStudent)
+    storage = Storage(tmp_path)
+    for shard in range(2):
+        rows = [completion(100 * shard + number, "holdout" if number % 2 else "train") for number in range(16)]
+        write_table(storage.at(f"generated/shard-{shard}/chunk-00000.parquet"), COMPLETIONS, rows)
+        finish(storage, f"generated/shard-{shard}", completions=f"generated/shard-{shard}")
+    return storage
+
+
+def completion(row: int, split: str, finish_reason: str = "stop") -> dict[str, object]:
+    return {
+        "row": row,
+        "split": split,
+        "prompt": prompt_of(f"q{row}"),
+        "reference": None,
+        "completion": f"a{row}",
+        "finishReason": finish_reason,
+        "promptTokens": 1,
+        "completionTokens": 1,
+    }
+
+
+def score(storage: Storage, before: str = "4", after: str = "3", **members: object) -> StageResult:
+    """Run the program with models of these cross-entropies."""
+    finish(storage, "before", model=f"models/{before}")
+    finish(storage, "after", model=f"models/{after}")
+    program = {"before": "before", "after": "after", "completions": "generated", "shards": 2, **members}
+    return evaluate.run(spec_of(EvaluateProgram.model_validate(program)), storage)
+
+
+def test_both_scores_their_drop_and_perplexities_are_told(storage: Storage) -> None:
+    result = score(storage)
+    assert result.metrics == {
+        "crossEntropyBefore": 4.0,
+        "crossEntropyAfter": 3.0,
+        "crossEntropyDrop": 0.25,
+        "perplexityBefore": math.exp(4),
+        "perplexityAfter": math.exp(3),
+    }
+    assert storage.read_marker(OUTPUT) == result
+
+
+def test_only_holdout_rows_of_all_shards_are_scored_each_with_its_end(storage: Storage) -> None:
+    result = score(storage)
+    answers = ["".join(map(chr, row.answer_ids[:-1])) for row in FakeStudent.seen]
+    assert answers == [f"a{100 * shard + number}" for shard in range(2) for number in range(1, 16, 2)]
+    assert {row.answer_ids[-1] for row in FakeStudent.seen} == {END}
+    assert result.counts == {"rows": 16, "tokens": sum(len(answer) + 1 for answer in answers)}
+
+
+def test_a_truncated_answer_has_no_end_to_predict(storage: Storage) -> None:
+    rows = [completion(7, "holdout", "length")]
+    for shard in range(2):
+        write_table(storage.at(f"generated/shard-{shard}/chunk-00000.parquet"), COMPLETIONS, rows if shard else [])
+    score(storage)
+    assert FakeStudent.seen == [Scored([ord("q"), ord("7")], [ord("a"), ord("7")])]
+
+
+def test_samples_show_the_teacher_and_both_students(storage: Storage) -> None:
+    samples = json.loads(storage.at(score(storage).outputs["samples"]).read_text())
+    assert len(samples) == evaluate.SAMPLES
+    assert samples[0] == {"row": 1, "prompt": prompt_of("q1"), "teacher": "a1", "before": "xxxx", "after": "xxx"}
+
+
+@pytest.mark.parametrize(("after", "required"), [("3.8", 0.05), ("4", 0.0), ("3", None), ("5", None)])
+def test_the_gate_lets_through(storage: Storage, after: str, required: float | None) -> None:
+    assert score(storage, after=after, minCrossEntropyDrop=required)
+
+
+@pytest.mark.parametrize(("after", "required"), [("3.9", 0.05), ("4.1", 0.0)])
+def test_the_gate_stops_with_both_values_and_no_marker(storage: Storage, after: str, required: float) -> None:
+    with pytest.raises(BadInput, match=rf"from 4\.0000 to {after}.* asks for {required:.2%}") as caught:
+        score(storage, after=after, minCrossEntropyDrop=required)
+    assert caught.value.reason == "EvaluationGateFailed"
+    assert storage.read_marker(OUTPUT) is None
+
+
+@pytest.mark.parametrize("after", ["nan", "inf"])
+def test_a_score_that_is_no_number_stops_even_without_a_gate(storage: Storage, after: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        score(storage, after=after)
+    assert caught.value.reason == "ScoreNotFinite"
+
+
+def test_a_shard_that_is_missing_is_waited_for(storage: Storage) -> None:
+    with pytest.raises(TryAgain, match="shard-2") as caught:
+        score(storage, shards=3)
+    assert caught.value.reason == "InputMissing"
+
+
+def test_without_holdout_rows_nothing_can_be_scored(storage: Storage) -> None:
+    for shard in range(2):
+        rows = [completion(number, "train") for number in range(3)]
+        write_table(storage.at(f"generated/shard-{shard}/chunk-00000.parquet"), COMPLETIONS, rows)
+    with pytest.raises(BadInput) as caught:
+        score(storage)
+    assert caught.value.reason == "NoHoldoutRows"
+
+
+# Memory.
+
+
+@pytest.mark.parametrize("vocabulary", [1_000, 49_152, 256_000])
+def test_batches_hold_each_row_once_and_few_logits(vocabulary: int) -> None:
+    rows = [Scored([0] * (number % 7 * 50 + 1), [1] * (number % 11 * 30 + 1)) for number in range(100)]
+    found = list(batches(rows, vocabulary))
+    assert sorted(map(id, (row for batch in found for row in batch))) == sorted(map(id, rows))
+    for batch in found:
+        width = max(map(len, batch)) - min(len(row.prompt_ids) for row in batch)
+        assert len(batch) == 1 or len(batch) * width * vocabulary <= LOGITS_AT_ONCE
+        assert len(batch) <= ROWS_AT_ONCE

@@ -1,0 +1,59 @@
+"""What an exported model directory holds besides its weights."""
+
+import json
+from pathlib import Path
+
+import pytest
+from distillation_stages.convert import require_disk
+from distillation_stages.export import complete_directory
+from distillation_stages.failure import TryAgain
+
+
+@pytest.fixture
+def student(tmp_path: Path) -> Path:
+    """The student as its author ships it."""
+    directory = tmp_path / "student"
+    directory.mkdir()
+    (directory / "config.json").write_text(json.dumps({"model_type": "llama", "torch_dtype": "float32", "own": 1}))
+    for name in ("tokenizer.json", "chat_template.jinja", "generation_config.json", "model.safetensors"):
+        (directory / name).write_text(f"the student's {name}")
+    return directory
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """What MaxText's converter leaves."""
+    directory = tmp_path / "model"
+    directory.mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+        (directory / name).write_text(f"MaxText's {name}")
+        (directory / name).chmod(0o600)
+    return directory
+
+
+def test_weights_are_the_trained_ones_and_all_else_is_the_students(student: Path, model: Path) -> None:
+    complete_directory(student, model, "bfloat16")
+    assert (model / "model.safetensors").read_text() == "MaxText's model.safetensors"
+    for name in ("tokenizer.json", "chat_template.jinja", "generation_config.json"):
+        assert (model / name).read_text() == f"the student's {name}"
+    assert not (model / "tokenizer_config.json").exists(), "the student has none"
+
+
+def test_the_config_says_the_exported_dtype_and_keeps_the_rest(student: Path, model: Path) -> None:
+    complete_directory(student, model, "bfloat16")
+    assert json.loads((model / "config.json").read_text()) == {
+        "model_type": "llama",
+        "torch_dtype": "bfloat16",
+        "own": 1,
+    }
+
+
+def test_every_user_may_read_the_files(student: Path, model: Path) -> None:
+    complete_directory(student, model, "bfloat16")
+    assert {path.stat().st_mode & 0o777 for path in model.iterdir()} == {0o644}
+
+
+def test_a_full_storage_is_told_with_what_is_needed_and_what_is_free(tmp_path: Path) -> None:
+    with pytest.raises(TryAgain, match=r"needs 1100000000\.00 GB on the storage, free are") as caught:
+        require_disk(tmp_path, 10**18, "the checkpoint")
+    assert caught.value.reason == "StorageFull"

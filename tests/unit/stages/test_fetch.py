@@ -1,0 +1,220 @@
+"""A model is verified before anything depends on it, wherever it comes from."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from distillation_operator.api.contract import FetchProgram, HuggingFaceRepo, Source, StageResult
+from distillation_stages import fetch
+from distillation_stages.buckets import DirectoryTree, split_uri
+from distillation_stages.failure import BadConfiguration, BadInput, StageError, TryAgain
+from distillation_stages.hub import hub_errors
+from distillation_stages.model_directory import wanted_files
+from distillation_stages.reporting import Reporter
+from distillation_stages.storage import Storage
+from unit.stages.stage_inputs import OUTPUT, spec_of, write_model, write_safetensors
+
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return Storage(tmp_path / "storage")
+
+
+def fetch_path(storage: Storage, path: str = "model") -> StageResult:
+    program = FetchProgram(source=Source(path=path), role="teacher")
+    return fetch.run(spec_of(program), storage)
+
+
+def write_sharded(model: Path) -> None:
+    write_model(model)
+    (model / "model.safetensors").unlink()
+    names = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    for name in names:
+        write_safetensors(model / name)
+    (model / INDEX).write_text(json.dumps({"weight_map": {"a": names[0], "b": names[1]}}))
+
+
+# In the storage.
+
+
+@pytest.mark.parametrize("write", [write_model, write_sharded])
+def test_a_whole_model_in_the_storage_is_taken_where_it_lies(storage: Storage, write: Callable[[Path], None]) -> None:
+    write(storage.at("model"))
+    result = fetch_path(storage)
+    assert result.outputs == {"model": "model"}
+    weights = next(storage.at("model").glob("*.safetensors"))
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert result.parts[f"../model/{weights.name}"] == digest
+    assert storage.read_marker(OUTPUT) == result
+    assert not (storage.at(OUTPUT) / fetch.DOWNLOAD).exists()
+
+
+def without(*names: str) -> Callable[[Path], None]:
+    def damage(model: Path) -> None:
+        write_sharded(model)
+        for name in names:
+            (model / name).unlink()
+
+    return damage
+
+
+def only_pickled(model: Path) -> None:
+    write_model(model)
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+
+
+def cut_off(model: Path) -> None:
+    write_model(model, tensor_bytes=1000)
+    os.truncate(model / "model.safetensors", 500)
+
+
+def no_header(model: Path) -> None:
+    write_model(model)
+    (model / "model.safetensors").write_bytes(b"\0" * 4)
+
+
+def broken_config(model: Path) -> None:
+    write_model(model)
+    (model / "config.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason", "told"),
+    [
+        (lambda model: None, "ModelNotFound", "model"),
+        (without("config.json"), "NotAModelDirectory", "config.json"),
+        (without("tokenizer.json"), "NoTokenizer", "tokenizer.model"),
+        (without("model-00002-of-00002.safetensors"), "IncompleteModel", "model-00002-of-00002"),
+        (only_pickled, "NoSafetensors", "only pytorch_model.bin"),
+        (cut_off, "IncompleteModel", "500 bytes"),
+        (no_header, "BrokenModelFile", "no whole safetensors header"),
+        (broken_config, "BrokenModelFile", "config.json"),
+    ],
+)
+def test_what_is_no_whole_model_is_refused(
+    storage: Storage, damage: Callable[[Path], None], reason: str, told: str
+) -> None:
+    damage(storage.at("model"))
+    with pytest.raises(BadInput, match=told) as caught:
+        fetch_path(storage)
+    assert caught.value.reason == reason
+    assert storage.read_marker(OUTPUT) is None
+
+
+def test_a_link_out_of_the_storage_is_refused(storage: Storage, tmp_path: Path) -> None:
+    write_model(tmp_path / "elsewhere")
+    storage.mount.mkdir()
+    (storage.mount / "model").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BadInput) as caught:
+        fetch_path(storage)
+    assert caught.value.reason == "PathOutsideStorage"
+
+
+def test_an_empty_source_is_refused(storage: Storage) -> None:
+    with pytest.raises(BadConfiguration, match="huggingFace, gcs or path"):
+        fetch.run(spec_of(FetchProgram(source=Source(), role="student")), storage)
+
+
+# From a bucket.
+
+
+class CountingTree(DirectoryTree):
+    """A directory that stands for a bucket and remembers what was copied from it."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.copied: list[str] = []
+
+    def get(self, name: str, path: Path) -> None:
+        self.copied.append(name)
+        super().get(name, path)
+
+
+def test_a_download_takes_what_a_model_needs_and_continues(tmp_path: Path) -> None:
+    write_sharded(tmp_path / "bucket")
+    (tmp_path / "bucket" / "original").mkdir()
+    (tmp_path / "bucket" / "original" / "model.pth").write_bytes(b"x")
+    (tmp_path / "bucket" / "modeling.py").write_text("raise SystemExit")
+    bucket = CountingTree(tmp_path / "bucket")
+    fetch.download_tree(bucket, tmp_path / "local", Reporter("fetch", "bytes"))
+    whole = ["config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", INDEX]
+    assert bucket.copied == [*whole, "tokenizer.json"]
+    assert sorted(path.name for path in (tmp_path / "local").iterdir()) == sorted(bucket.copied)
+
+    bucket.copied = []
+    (tmp_path / "local" / "config.json").unlink()
+    # As long as it should be, but with other content.
+    weights = tmp_path / "local" / whole[1]
+    weights.write_bytes(b"x" * weights.stat().st_size)
+    fetch.download_tree(bucket, tmp_path / "local", Reporter("fetch", "bytes"))
+    assert bucket.copied == whole[:2]
+
+
+def test_an_empty_bucket_prefix_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as caught:
+        fetch.download_tree(CountingTree(tmp_path / "nothing"), tmp_path / "local", Reporter("fetch", "bytes"))
+    assert caught.value.reason == "ModelNotFound"
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"), [("gs://b/p/q/", ("b", "p/q")), ("gs://b", ("b", "")), ("gs://b/", ("b", ""))]
+)
+def test_a_bucket_uri_is_a_bucket_and_a_prefix(uri: str, expected: tuple[str, str]) -> None:
+    assert split_uri(uri) == expected
+
+
+@pytest.mark.parametrize("uri", ["b/p", "s3://b/p", "gs://", "gs:///p"])
+def test_another_uri_is_refused(uri: str) -> None:
+    with pytest.raises(BadConfiguration, match=r"gs://BUCKET/PATH"):
+        split_uri(uri)
+
+
+# From the Hub.
+
+
+def test_neither_code_nor_second_copies_of_the_weights_are_downloaded() -> None:
+    names = ["config.json", "model.safetensors", "tokenizer.model", "merges.txt", "chat_template.jinja"]
+    others = ["modeling.py", "pytorch_model.bin", "consolidated.safetensors", "onnx/model.json", "README.md"]
+    assert wanted_files([*others, *names]) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "kind", "reason"),
+    [
+        ("GatedRepoError", 403, BadInput, "ModelAccessDenied"),
+        ("RepositoryNotFoundError", 401, BadInput, "ModelAccessDenied"),
+        ("RepositoryNotFoundError", 404, BadInput, "ModelNotFound"),
+        ("RevisionNotFoundError", 404, BadInput, "ModelNotFound"),
+        ("HfHubHTTPError", 403, BadInput, "ModelAccessDenied"),
+        ("HfHubHTTPError", 429, TryAgain, "HubUnavailable"),
+        ("HfHubHTTPError", 503, TryAgain, "HubUnavailable"),
+    ],
+)
+def test_what_the_hub_answers_is_told_with_the_repository(
+    monkeypatch: pytest.MonkeyPatch, name: str, status: int, kind: type[StageError], reason: str
+) -> None:
+    errors = pytest.importorskip("huggingface_hub.errors")
+    httpx = pytest.importorskip("httpx")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    request = httpx.Request("GET", "https://hub")
+    error = getattr(errors, name)("refused", response=httpx.Response(status, request=request))
+    with (
+        pytest.raises(kind, match=r"meta/llama.*r1") as caught,
+        hub_errors("model", HuggingFaceRepo(repo="meta/llama", revision="r1")),
+    ):
+        raise error
+    assert caught.value.reason == reason
+    if reason == "ModelAccessDenied":
+        assert "spec.huggingFaceToken" in caught.value.message
+
+
+def test_no_network_is_tried_again() -> None:
+    pytest.importorskip("huggingface_hub.errors")
+    httpx = pytest.importorskip("httpx")
+    with pytest.raises(TryAgain), hub_errors("dataset", HuggingFaceRepo(repo="a/b")):
+        raise httpx.ConnectError("no route")

@@ -1,0 +1,302 @@
+"""A shard's chunks: planned the same way at every start, published whole, continued after any interruption."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from distillation_operator.api.contract import GenerateProgram, StageResult
+from distillation_stages import generate
+from distillation_stages.environment import available_cpus
+from distillation_stages.failure import BadConfiguration, TryAgain
+from distillation_stages.generate import Prompts, plan, read_counts, row_seed, without_reasoning
+from distillation_stages.storage import Storage
+from distillation_stages.tables import PREPARED, Row, split_evenly, write_table
+from distillation_stages.teacher import REFUSED, Answer, Request
+from unit.stages.stage_inputs import OUTPUT, finish, prompt_of, rows_in, spec_of
+
+TRAIN, HOLDOUT = 17, 5
+CHUNK_ROWS = 4
+
+
+class WordRenderer:
+    """Renders each word as a token; refuses what says so, as templates do."""
+
+    @staticmethod
+    def load(model: Path) -> "WordRenderer":
+        return WordRenderer()
+
+    def prompt_ids(self, prompt: list[dict[str, str]]) -> list[int]:
+        if "refused-by-template" in prompt[-1]["content"]:
+            raise RuntimeError("System role not supported")
+        return list(range(len(prompt[-1]["content"].split())))
+
+    def template_hash(self) -> str:
+        return "hash"
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the program catches it."""
+
+
+class FakeTeacher:
+    """Answers in a window, the last first, by a table from position to (text, finish reason)."""
+
+    WINDOW = 6
+    special: dict[int, tuple[str, str]] = {}
+    answers_left: int | None = None
+    asked: list[Request] = []
+
+    def __init__(self, model: Path, program: GenerateProgram, engine_seed: int) -> None:
+        self.versions = {"vllm": "fake"}
+
+    def answers(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        window: list[Request] = []
+        for request in requests:
+            FakeTeacher.asked.append(request)
+            window.append(request)
+            if len(window) == self.WINDOW:
+                yield self._answer(window.pop())
+        while window:
+            yield self._answer(window.pop())
+
+    def _answer(self, request: Request) -> Answer:
+        if FakeTeacher.answers_left is not None:
+            if FakeTeacher.answers_left == 0:
+                raise Killed
+            FakeTeacher.answers_left -= 1
+        text, reason = self.special.get(request.key, (f"answer to {request.key}", "stop"))
+        return Answer(request.key, text, reason, 3)
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    monkeypatch.setattr(generate, "Renderer", WordRenderer)
+    monkeypatch.setattr(generate, "Teacher", FakeTeacher)
+    monkeypatch.setattr(generate, "set_environment", lambda: None)
+    monkeypatch.setattr(FakeTeacher, "special", {})
+    monkeypatch.setattr(FakeTeacher, "answers_left", None)
+    monkeypatch.setattr(FakeTeacher, "asked", [])
+    storage = Storage(tmp_path)
+    prepared(storage, [f"question {number}" for number in range(TRAIN + HOLDOUT)], holdout=HOLDOUT)
+    return storage
+
+
+def prepared(storage: Storage, questions: list[str], holdout: int) -> None:
+    """Let the inputs be these questions, the last ``holdout`` of them held out. Source rows have gaps."""
+    rows = [{"row": 10 * number, "prompt": prompt_of(text), "reference": None} for number, text in enumerate(questions)]
+    train, held = rows[: len(rows) - holdout], rows[len(rows) - holdout :]
+    for number, piece in enumerate(split_evenly(len(train), 3)):
+        write_table(storage.at(f"prepared/train/part-{number}.parquet"), PREPARED, train[piece.start : piece.stop])
+    write_table(storage.at("prepared/holdout/part-0.parquet"), PREPARED, held)
+    finish(storage, "prepared", train="prepared/train", holdout="prepared/holdout")
+    finish(storage, "teacher", model="teacher")
+
+
+def program(**members: object) -> GenerateProgram:
+    sampling: dict[str, object] = {"temperature": 1.0, "topP": 1.0, "maxTokens": 8, "seed": 0}
+    sampling |= {name: members.pop(name) for name in ("maxTokens", "keepTruncated") if name in members}
+    return GenerateProgram.model_validate(
+        {
+            "model": "teacher",
+            "dataset": "prepared",
+            "shards": 1,
+            "chunkRows": CHUNK_ROWS,
+            "maxModelLen": 16,
+            "sampling": sampling,
+            **members,
+        }
+    )
+
+
+def run_shard(storage: Storage, monkeypatch: pytest.MonkeyPatch, index: int = 0, **members: object) -> StageResult:
+    monkeypatch.setenv(generate.INDEX_ENV, str(index))
+    return generate.run(spec_of(program(**members)), storage)
+
+
+def completions(storage: Storage, result: StageResult) -> list[Row]:
+    return rows_in(storage, result.outputs["completions"])
+
+
+# The plan.
+
+
+@pytest.mark.parametrize("total", [0, 1, 7, 22, 100])
+@pytest.mark.parametrize("shards", [1, 2, 3, 8])
+@pytest.mark.parametrize("chunk_rows", [1, 4, 1000])
+def test_chunks_of_all_shards_cover_each_row_once(tmp_path: Path, total: int, shards: int, chunk_rows: int) -> None:
+    chunks = [chunk for shard in split_evenly(total, shards) for chunk in plan(tmp_path, shard, chunk_rows)]
+    assert [position for chunk in chunks for position in chunk.positions] == list(range(total))
+    assert all(0 < len(chunk.positions) <= chunk_rows for chunk in chunks)
+
+
+@pytest.mark.parametrize("positions", [range(0, 22), range(3, 4), range(5, 9), range(15, 20), range(22, 22)])
+def test_any_range_of_rows_is_read_over_parts_and_splits(storage: Storage, positions: range) -> None:
+    prompts = Prompts.at(storage.at("prepared/train"), storage.at("prepared/holdout"))
+    assert [(position, row["row"], row["split"]) for position, row in prompts.read(positions)] == [
+        (position, 10 * position, "train" if position < TRAIN else "holdout") for position in positions
+    ]
+
+
+# One shard.
+
+
+def test_every_row_has_its_own_answer_whatever_the_order(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run_shard(storage, monkeypatch)
+    rows = completions(storage, result)
+    assert [(row["row"], row["prompt"][0]["content"], row["completion"]) for row in rows] == [
+        (10 * number, f"question {number}", f"answer to {number}") for number in range(TRAIN + HOLDOUT)
+    ]
+    assert [row["split"] for row in rows] == ["train"] * TRAIN + ["holdout"] * HOLDOUT
+    assert result.counts == {"read": 22, "kept": 22}
+    assert list(result.parts) == [f"shard-0/chunk-{number:05d}.parquet" for number in range(6)]
+
+
+def test_shards_share_the_rows_without_overlap(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [run_shard(storage, monkeypatch, index, shards=3) for index in range(3)]
+    rows = [row["row"] for result in results for row in completions(storage, result)]
+    assert rows == [10 * number for number in range(TRAIN + HOLDOUT)]
+
+
+def test_what_is_left_out_is_counted_by_reason(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = [f"question {number}" for number in range(10)]
+    questions[1] = "refused-by-template"
+    questions[2] = "word " * 9
+    prepared(storage, questions, holdout=1)
+    FakeTeacher.special = {
+        3: ("cut off", "length"),
+        4: ("  ", "stop"),
+        5: ("", REFUSED),
+        6: ("", "abort"),
+        7: ("<think>so", "stop"),
+    }
+    result = run_shard(storage, monkeypatch)
+    assert result.counts == {
+        "read": 10,
+        "kept": 3,
+        "rejected.TemplateRefused": 1,
+        "rejected.PromptTooLong": 1,
+        "rejected.Truncated": 1,
+        "rejected.Empty": 1,
+        "rejected.EngineRefused": 1,
+        "rejected.EngineAborted": 1,
+        "rejected.OpenReasoning": 1,
+    }
+    assert [row["row"] for row in completions(storage, result)] == [0, 80, 90]
+
+
+def test_truncated_answers_are_kept_when_asked(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeTeacher.special = {3: ("cut off", "length")}
+    result = run_shard(storage, monkeypatch, keepTruncated=True)
+    assert completions(storage, result)[3]["finishReason"] == "length"
+
+
+def test_a_chunk_with_nothing_left_is_done_all_the_same(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(storage, ["refused-by-template"] * 9, holdout=1)
+    assert run_shard(storage, monkeypatch).counts == {"read": 9, "kept": 0, "rejected.TemplateRefused": 9}
+
+
+def test_a_shard_without_rows_is_done_at_once(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(storage, ["one", "two"], holdout=1)
+    assert run_shard(storage, monkeypatch, 0, shards=3).counts == {"read": 0, "kept": 0}
+
+
+# Starting again.
+
+
+@pytest.mark.parametrize("answers", range(TRAIN + HOLDOUT))
+def test_killed_at_any_answer_and_started_again_it_ends_the_same(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, answers: int
+) -> None:
+    FakeTeacher.special = {2: ("", "stop"), 9: ("cut off", "length")}
+    FakeTeacher.answers_left = answers
+    with pytest.raises(Killed):
+        run_shard(storage, monkeypatch)
+    assert storage.read_marker(f"{OUTPUT}/shard-0") is None
+    FakeTeacher.answers_left, FakeTeacher.asked = None, []
+    result = run_shard(storage, monkeypatch)
+    assert result.counts == {"read": 22, "kept": 20, "rejected.Empty": 1, "rejected.Truncated": 1}
+    assert [row["row"] for row in completions(storage, result)] == [
+        10 * number for number in range(22) if number not in (2, 9)
+    ]
+    # At most the answers in the window and those of one chunk are made again.
+    assert len(FakeTeacher.asked) <= TRAIN + HOLDOUT - answers + FakeTeacher.WINDOW + CHUNK_ROWS
+
+
+def test_killed_before_the_marker_it_needs_no_teacher(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run_shard(storage, monkeypatch)
+    (storage.at(OUTPUT) / "shard-0" / "_DONE.json").unlink()
+    monkeypatch.setattr(generate, "Teacher", None)
+    again = run_shard(storage, monkeypatch)
+    assert (again.counts, again.parts) == (first.counts, first.parts)
+
+
+def test_a_shard_that_is_done_returns_its_result(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run_shard(storage, monkeypatch)
+    monkeypatch.setattr(generate, "Renderer", None)
+    assert run_shard(storage, monkeypatch) == first.model_copy(update={"reused": True})
+
+
+def test_a_damaged_chunk_is_made_again(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_shard(storage, monkeypatch)
+    shard = storage.at(OUTPUT) / "shard-0"
+    (shard / "_DONE.json").unlink()
+    (shard / "chunk-00002.parquet").write_bytes(b"PAR1")
+    FakeTeacher.asked = []
+    assert run_shard(storage, monkeypatch).counts == {"read": 22, "kept": 22}
+    assert [request.key for request in FakeTeacher.asked] == [8, 9, 10, 11]
+
+
+def test_a_chunk_of_another_size_is_not_taken_for_this_one(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_shard(storage, monkeypatch)
+    assert [read_counts(chunk) for chunk in plan(storage.at(f"{OUTPUT}/shard-0"), range(22), 5)] == [None] * 5
+
+
+def test_seeds_follow_the_row_alone() -> None:
+    sampling = program().sampling
+    seeds = [row_seed(sampling, row) for row in range(1000)]
+    assert len(set(seeds)) == 1000
+    assert seeds == [row_seed(sampling, row) for row in range(1000)]
+    assert row_seed(sampling.model_copy(update={"seed": 1}), 0) != seeds[0]
+
+
+# What can't be done.
+
+
+@pytest.mark.parametrize("index", ["", "3", "-1", "one"])
+def test_an_index_that_is_no_shard_is_refused(storage: Storage, monkeypatch: pytest.MonkeyPatch, index: str) -> None:
+    monkeypatch.setenv(generate.INDEX_ENV, index)
+    with pytest.raises(BadConfiguration, match=r"0 to 2") as caught:
+        generate.run(spec_of(program(shards=3)), storage)
+    assert caught.value.reason == "BadShardIndex"
+
+
+def test_an_answer_must_leave_room_for_the_prompt(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadConfiguration, match=r"maxModelLen 16 must exceed sampling.maxTokens 16"):
+        run_shard(storage, monkeypatch, maxTokens=16)
+
+
+def test_without_the_prepared_rows_it_is_tried_again(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TryAgain) as caught:
+        run_shard(storage, monkeypatch, dataset="elsewhere")
+    assert caught.value.reason == "InputMissing"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain ", "plain"),
+        ("<think>so</think>\n\nanswer", "answer"),
+        ("so</think> answer", "answer"),
+        ("<think>so", None),
+        ("<think>so</think>", ""),
+    ],
+)
+def test_reasoning_is_taken_off(text: str, expected: str | None) -> None:
+    assert without_reasoning(text) == expected
+
+
+@pytest.mark.parametrize(("quota", "most"), [("max 100000", None), ("50000 100000", 1), ("100000 100000", 1)])
+def test_threads_follow_the_pods_cpu_limit(tmp_path: Path, quota: str, most: int | None) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    unlimited = available_cpus(tmp_path / "nothing")
+    assert available_cpus(tmp_path / "cpu.max") == (most or unlimited)

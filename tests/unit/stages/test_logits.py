@@ -1,0 +1,44 @@
+"""When two models count as the same."""
+
+import math
+
+import pytest
+from distillation_stages.failure import BadConfiguration
+from distillation_stages.logits import Comparison, compare
+
+
+def test_a_close_model_passes() -> None:
+    Comparison(kl=5e-5, top1_agreement=0.99, tokens=277).require("Disagrees", "They", 0.01, 0.97)
+
+
+@pytest.mark.parametrize(("kl", "agreement"), [(4.38, 0.99), (5e-5, 0.5), (math.nan, 0.99), (5e-5, math.nan)])
+def test_a_distant_model_is_refused_with_values_and_thresholds(kl: float, agreement: float) -> None:
+    with pytest.raises(BadConfiguration, match=r"at most 0\.01.*at least 0\.97") as caught:
+        Comparison(kl, agreement, tokens=277).require("ConversionDisagrees", "They disagree", 0.01, 0.97)
+    assert caught.value.reason == "ConversionDisagrees"
+
+
+def test_equal_logits_have_no_distance_whatever_is_added_to_them() -> None:
+    numpy = pytest.importorskip("numpy")
+    logits = numpy.random.default_rng(0).normal(size=(2, 4, 8))
+    compared = compare(logits, logits + 3.0, [4, 4])
+    assert compared.kl == pytest.approx(0, abs=1e-12)
+    assert compared.top1_agreement == 1.0
+
+
+def test_padding_does_not_count() -> None:
+    numpy = pytest.importorskip("numpy")
+    logits = numpy.random.default_rng(0).normal(size=(2, 4, 8))
+    other = logits.copy()
+    other[:, 2:] = -logits[:, 2:]
+    compared = compare(logits, other, [2, 2])
+    assert (compared.tokens, compared.top1_agreement) == (4, 1.0)
+
+
+def test_distance_is_measured() -> None:
+    numpy = pytest.importorskip("numpy")
+    reference = numpy.log(numpy.array([[[0.9, 0.1]]]))
+    other = numpy.log(numpy.array([[[0.1, 0.9]]]))
+    compared = compare(reference, other, [1])
+    assert compared.kl == pytest.approx(0.8 * math.log(9))
+    assert compared.top1_agreement == 0.0

@@ -1,0 +1,110 @@
+"""How the training command is rendered."""
+
+from pathlib import Path
+
+import pytest
+from distillation_operator.api.contract import TrainProgram
+from distillation_stages.failure import BadConfiguration
+from distillation_stages.maxtext_command import (
+    TrainingPaths,
+    devices_of,
+    jax_cache,
+    rows_per_step,
+    training_arguments,
+)
+from unit.stages.training_inputs import train_program
+
+PATHS = TrainingPaths(
+    checkpoint=Path("/storage/convert/work/0/items"),
+    tokenizer=Path("/tmp/t/tokenizer"),
+    data=Path("/tmp/t/data"),
+    output=Path("/storage/train"),
+    jax_cache=Path("/storage/cache/jax"),
+)
+
+
+def rendered(program: TrainProgram) -> dict[str, str]:
+    arguments = training_arguments(program, {"model_name": "llama2-7b", "rope_type": "llama3.1"}, PATHS)
+    return dict(argument.split("=", 1) for argument in arguments)
+
+
+def test_the_checkpoints_own_settings_come_first_and_the_data_is_the_stages() -> None:
+    arguments = rendered(train_program())
+    assert arguments["model_name"] == "llama2-7b"
+    assert arguments["rope_type"] == "llama3.1"
+    assert arguments["load_parameters_path"] == "/storage/convert/work/0/items"
+    assert arguments["hf_train_files"] == "/tmp/t/data/*.parquet"
+    assert arguments["enable_data_shuffling"] == "False"
+    assert arguments["num_epoch"] == "1"
+    assert arguments["dataset_type"] == "hf"
+
+
+def test_the_run_name_is_fixed_so_that_a_restart_resumes() -> None:
+    assert rendered(train_program())["run_name"] == rendered(train_program(steps=99))["run_name"] == "run"
+
+
+def test_one_cpu_process_needs_no_coordinator() -> None:
+    arguments = rendered(train_program(cpu_hosts=1))
+    assert (arguments["hardware"], arguments["skip_jax_distributed_system"]) == ("cpu", "True")
+    assert arguments["attention"] == "dot_product"
+
+
+def test_several_cpu_processes_find_each_other() -> None:
+    arguments = rendered(train_program(cpu_hosts=2, parallelism={"fsdp": 2}))
+    assert (arguments["hardware"], arguments["skip_jax_distributed_system"]) == ("cpu", "False")
+    assert arguments["ici_fsdp_parallelism"] == "2"
+
+
+def test_on_tpu_slices_are_data_parallel_over_the_network() -> None:
+    arguments = rendered(train_program(cpu_hosts=None, slices=4, parallelism={"fsdp": 8, "tensor": 2}))
+    assert arguments["hardware"] == "tpu"
+    assert arguments["dcn_data_parallelism"] == "4"
+    assert (arguments["ici_fsdp_parallelism"], arguments["ici_tensor_parallelism"]) == ("8", "2")
+    assert "attention" not in arguments
+    assert "skip_jax_distributed_system" not in arguments
+
+
+def test_a_single_slice_sets_nothing_between_slices() -> None:
+    assert "dcn_data_parallelism" not in rendered(train_program(cpu_hosts=None))
+
+
+def test_maxtext_settings_of_the_user_win() -> None:
+    assert rendered(train_program(max_text={"remat_policy": "full", "new_key": 3}))["remat_policy"] == "full"
+
+
+def test_maxtext_settings_that_the_stage_lives_by_are_refused() -> None:
+    with pytest.raises(BadConfiguration, match="run_name, steps"):
+        rendered(train_program(max_text={"steps": 3, "run_name": "mine", "remat_policy": "full"}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows"),
+    [
+        ({"cpu_hosts": 2, "per_device_batch_size": 2.0}, 4),
+        ({"cpu_hosts": None, "parallelism": {"fsdp": 4}, "slices": 2, "per_device_batch_size": 2.0}, 16),
+        ({"cpu_hosts": None, "parallelism": {"fsdp": 4}, "per_device_batch_size": 0.5}, 4),
+        ({"max_text": {"gradient_accumulation_steps": 8}, "per_device_batch_size": 1.0}, 8),
+    ],
+)
+def test_rows_of_one_step(changes: dict[str, object], rows: int) -> None:
+    assert rows_per_step(train_program(**changes)) == rows
+
+
+def test_a_size_left_to_maxtext_is_refused() -> None:
+    with pytest.raises(BadConfiguration, match="fsdp=-1"):
+        devices_of(train_program(cpu_hosts=None, parallelism={"fsdp": -1}))
+
+
+def test_compiled_programs_are_kept_on_the_storage(tmp_path: Path) -> None:
+    folder = jax_cache(tmp_path, tmp_path / "fallback", "tpu")
+    assert folder == tmp_path / "cache" / "jax" / "tpu"
+    assert folder.is_dir()
+
+
+def test_each_kind_of_cpu_has_a_cache_of_its_own(tmp_path: Path) -> None:
+    assert jax_cache(tmp_path, tmp_path / "fallback", "cpu").name.startswith("cpu-")
+
+
+def test_a_storage_that_cannot_be_written_leaves_the_fallback(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("not a directory")
+    assert jax_cache(tmp_path, tmp_path / "fallback", "tpu") == tmp_path / "fallback"

@@ -1,0 +1,94 @@
+"""What is read from a trainer's output, and what its end is put down to."""
+
+import math
+
+import pytest
+from distillation_stages.failure import BadConfiguration, BadInput, StageError, TryAgain
+from distillation_stages.maxtext_log import TrainerLog, parse_step
+from unit.stages.training_inputs import step_line
+
+
+def ended(*lines: str, exit_code: int = 1) -> StageError | None:
+    log = TrainerLog()
+    for line in lines:
+        log.read(line)
+    return log.failure(exit_code, steps=20)
+
+
+def test_a_step_line_is_read() -> None:
+    step = parse_step(step_line(7, loss="4.021", weights=84))
+    assert step is not None
+    assert (step.number, step.loss, step.total_weights) == (7, 4.021, 84)
+    assert (step.seconds, step.tokens_per_second) == (1.25, 409.6)
+
+
+def test_a_loss_that_is_not_finite_is_read() -> None:
+    step = parse_step(step_line(7, loss="nan"))
+    assert step is not None
+    assert math.isnan(step.loss)
+
+
+@pytest.mark.parametrize("line", ["", "Completed eval step: 3, loss: 1.0", "completed steps"])
+def test_other_lines_are_no_steps(line: str) -> None:
+    assert parse_step(line) is None
+
+
+def test_a_clean_end_has_no_failure() -> None:
+    assert ended(step_line(1), step_line(20), exit_code=0) is None
+
+
+def test_swallowed_data_errors_are_failures_though_the_exit_code_is_0() -> None:
+    failure = ended("I1125 hooks.py:1] Exception in load_next_train_batch: list index out of range", exit_code=0)
+    assert isinstance(failure, BadInput)
+    assert failure.reason == "TrainingDataRefused"
+    assert "list index out of range" in failure.message
+    assert "before the first step" in failure.message
+
+
+def test_the_end_of_the_data_is_no_data_error() -> None:
+    assert ended("Exception in load_next_train_batch: Run out of shards on host 0, shard 1", exit_code=0) is None
+
+
+@pytest.mark.parametrize(
+    "line", [step_line(6, loss="nan"), step_line(6, loss="inf"), "Aborting training due to NaN loss."]
+)
+def test_a_loss_that_is_not_finite_is_permanent_and_names_the_last_good_step(line: str) -> None:
+    failure = ended(step_line(5), line)
+    assert isinstance(failure, BadInput)
+    assert failure.reason == "LossNotFinite"
+    assert "last finite at step 5" in failure.message
+
+
+def test_the_last_real_error_is_shown_not_the_noise_of_the_shutdown() -> None:
+    failure = ended(
+        "ValueError: the real reason",
+        "Exception ignored in: <function Foo.__del__>",
+        "RuntimeError: can't create new thread at interpreter shutdown",
+    )
+    assert failure is not None
+    assert "the real reason" in failure.message
+    assert "interpreter" not in failure.message
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "reason"),
+    [
+        ("pydantic_core.ValidationError: 1 validation error for MaxTextConfig", BadConfiguration, "MaxTextRefused"),
+        ("MAXTEXT CONFIG ERROR: 'enable_nnx' not in base", BadConfiguration, "MaxTextRefused"),
+        ("ValueError: No valid Orbax checkpoint found at '/x'", BadConfiguration, "MaxTextRefused"),
+        ("AttributeError: 'X' object has no attribute '_checkpointer'", BadConfiguration, "IncompatibleImage"),
+        ("XlaRuntimeError: RESOURCE_EXHAUSTED: out of memory", TryAgain, "OutOfMemory"),
+        ("OSError: [Errno 28] No space left on device", TryAgain, "MaxTextFailed"),
+    ],
+)
+def test_errors_are_told_apart(line: str, kind: type[StageError], reason: str) -> None:
+    failure = ended(line)
+    assert isinstance(failure, kind)
+    assert failure.reason == reason
+
+
+def test_a_killed_trainer_ran_out_of_memory() -> None:
+    failure = ended(step_line(3), exit_code=-9)
+    assert failure is not None
+    assert failure.reason == "OutOfMemory"
+    assert "after step 3 of 20" in failure.message

@@ -1,0 +1,260 @@
+"""Which rows become conversations, which are left out and counted, and which are held out."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from distillation_operator.api.contract import PrepareProgram, Source, StageResult
+from distillation_stages.failure import BadInput
+from distillation_stages.prepare import MAX_ROWS_PER_PART, number_of_parts, run
+from distillation_stages.storage import Storage, sha256_of
+from distillation_stages.tables import parts_of
+from unit.stages.stage_inputs import OUTPUT, assistant, rows_in, spec_of, system, user, write_lines
+
+GOOD = {"messages": [user("hello"), assistant("hi")]}
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return Storage(tmp_path)
+
+
+def prepare(storage: Storage, rows: list[object] | None = None, **members: object) -> StageResult:
+    """Run the program over the rows as JSONL, or over what lies at ``path`` already."""
+    path = str(members.pop("path", "data.jsonl"))
+    if rows is not None:
+        write_lines(storage.at(path), rows)
+    program = PrepareProgram.model_validate({"source": Source(path=path), "holdout": 1, **members})
+    return run(spec_of(program), storage)
+
+
+def numbered(count: int) -> list[object]:
+    return [{"messages": [user(f"question {number}"), assistant(f"answer {number}")]} for number in range(count)]
+
+
+def prompts_of(storage: Storage, result: StageResult, split: str) -> list[str]:
+    return [row["prompt"][-1]["content"] for row in rows_in(storage, result.outputs[split])]
+
+
+# Cutting.
+
+
+@pytest.mark.parametrize(
+    ("messages", "roles", "reference"),
+    [
+        ([user("q")], ["user"], None),
+        ([user("q"), assistant("a")], ["user"], "a"),
+        ([system("s"), user("q"), assistant("a")], ["system", "user"], "a"),
+        ([system(""), user("q"), assistant("a")], ["system", "user"], "a"),
+        ([user("q"), assistant("a"), user("r")], ["user", "assistant", "user"], None),
+        ([user("q"), assistant("a"), user("r"), assistant("b")], ["user", "assistant", "user"], "b"),
+        ([user("q"), assistant(" ")], ["user"], None),
+    ],
+)
+def test_a_conversation_is_cut_after_its_last_user_turn(
+    storage: Storage, messages: list[object], roles: list[str], reference: str | None
+) -> None:
+    result = prepare(storage, [{"messages": messages}], holdout=0)
+    (row,) = rows_in(storage, result.outputs["train"])
+    assert [turn["role"] for turn in row["prompt"]] == roles
+    assert row["reference"] == reference
+
+
+def test_prompt_and_response_columns_make_one_turn_each(storage: Storage) -> None:
+    result = prepare(storage, [{"q": "why", "a": "so"}], prompt_column="q", response_column="a", holdout=0)
+    (row,) = rows_in(storage, result.outputs["train"])
+    assert row == {"row": 0, "prompt": [user("why")], "reference": "so"}
+
+
+# What is left out.
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ('{"messages": [', "BrokenJson"),
+        ('{"messages": NaN}', "BrokenJson"),
+        ('["messages"]', "NotAnObject"),
+        ({"other": 1}, "MissingColumn"),
+        ({"messages": "hello"}, "NotAList"),
+        ({"messages": None}, "NotAList"),
+        ({"messages": []}, "Empty"),
+        ({"messages": ["hello"]}, "TurnNotAnObject"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "UnknownRole"),
+        ({"messages": [{"from": "human", "value": "x"}]}, "UnknownRole"),
+        ({"messages": [system("s")]}, "NoUserTurn"),
+        ({"messages": [system("s"), assistant("a")]}, "NoUserTurn"),
+        ({"messages": [assistant("a"), user("q")]}, "AssistantFirst"),
+        ({"messages": [user("q"), system("s"), user("r")]}, "SystemNotFirst"),
+        ({"messages": [user("q"), assistant("a"), assistant("b")]}, "ConsecutiveRoles"),
+        ({"messages": [user("q"), user("r")]}, "ConsecutiveRoles"),
+        ({"messages": [user(None)]}, "ContentNotText"),
+        ({"messages": [user([{"type": "text", "text": "q"}])]}, "ContentNotText"),
+        ({"messages": [user("q"), assistant(None)]}, "ContentNotText"),
+        ({"messages": [user("  ")]}, "EmptyContent"),
+        ({"messages": [user("q \ud800")]}, "LoneSurrogate"),
+    ],
+)
+def test_a_bad_row_is_counted_by_its_reason_and_the_others_go_on(storage: Storage, row: object, reason: str) -> None:
+    result = prepare(storage, [row, *numbered(3)])
+    assert result.counts == {
+        "read": 4,
+        "kept": 3,
+        "train": 2,
+        "holdout": 1,
+        "duplicates": 0,
+        f"rejected.{reason}": 1,
+    }
+
+
+def test_accounting_closes_over_a_mixture(storage: Storage) -> None:
+    rows: list[object] = [GOOD, GOOD, "{", {"messages": []}, *numbered(20), {"messages": [user(1)]}, GOOD]
+    counts = prepare(storage, rows, holdout=4).counts
+    rejected = sum(number for name, number in counts.items() if name.startswith("rejected."))
+    assert counts["read"] == len(rows) == counts["kept"] + counts["duplicates"] + rejected
+    assert counts["kept"] == counts["train"] + counts["holdout"] == 21
+    assert counts["duplicates"] == 2
+
+
+def test_rows_keep_their_position_in_the_source(storage: Storage) -> None:
+    result = prepare(storage, ["{", GOOD, {"messages": []}, *numbered(2)], holdout=0)
+    assert [row["row"] for row in rows_in(storage, result.outputs["train"])] == [1, 3, 4]
+
+
+def test_byte_order_mark_line_ends_and_blank_lines_are_no_content(storage: Storage) -> None:
+    lines = [json.dumps(row) for row in numbered(3)]
+    (storage.mount / "data.jsonl").write_bytes("\ufeff".encode() + "\r\n\r\n".join(lines).encode())
+    assert prepare(storage).counts == {"read": 3, "kept": 3, "train": 2, "holdout": 1, "duplicates": 0}
+
+
+def test_data_of_which_most_is_bad_is_refused_with_an_example(storage: Storage) -> None:
+    with pytest.raises(BadInput, match=r"3 of 5 rows.*NotAList 2, Empty 1.*row 0 \(NotAList\).*wrong") as caught:
+        prepare(storage, [{"messages": "wrong"}, {"messages": 1}, {"messages": []}, *numbered(2)])
+    assert caught.value.reason == "MostRowsRejected"
+
+
+def test_no_rows_at_all_are_refused(storage: Storage) -> None:
+    with pytest.raises(BadInput) as caught:
+        prepare(storage, [])
+    assert caught.value.reason == "NoRows"
+
+
+@pytest.mark.parametrize("member", ["messages_column", "prompt_column", "group_column"])
+def test_a_missing_column_is_told_with_the_columns_found(storage: Storage, member: str) -> None:
+    with pytest.raises(BadInput, match=r"no column 'dialogue'; its columns: messages, topic") as caught:
+        prepare(storage, [{"messages": [user("q")], "topic": "t"}] * 3, **{member: "dialogue"})
+    assert caught.value.reason == "MissingColumn"
+
+
+# The holdout.
+
+
+def test_no_prompt_is_on_both_sides_of_the_holdout(storage: Storage) -> None:
+    # The same prompts with different answers: rows differ, prompts don't.
+    rows: list[object] = [{"messages": [user(f"q{number % 30}"), assistant(str(number))]} for number in range(90)]
+    result = prepare(storage, rows, holdout=10)
+    train, holdout = prompts_of(storage, result, "train"), prompts_of(storage, result, "holdout")
+    assert len(holdout) == 10
+    assert sorted(train + holdout) == sorted(f"q{number}" for number in range(30))
+
+
+def test_the_holdout_depends_on_seed_and_content_only(storage: Storage) -> None:
+    rows = numbered(40)
+    chosen = prompts_of(storage, prepare(storage, rows, holdout=10), "holdout")
+    reordered = prompts_of(storage, prepare(storage, rows[::-1], holdout=10), "holdout")
+    other = prompts_of(storage, prepare(storage, rows, holdout=10, seed=1), "holdout")
+    assert sorted(chosen) == sorted(reordered)
+    assert sorted(chosen) != sorted(other)
+
+
+def test_groups_are_held_out_whole(storage: Storage) -> None:
+    rows: list[object] = [{"messages": [user(f"q{number}")], "topic": f"topic {number % 7}"} for number in range(70)]
+    result = prepare(storage, rows, holdout=15, group_column="topic")
+    topics = {
+        split: {int(prompt.removeprefix("q")) % 7 for prompt in prompts_of(storage, result, split)}
+        for split in ("train", "holdout")
+    }
+    assert topics["train"].isdisjoint(topics["holdout"])
+    assert result.counts["holdout"] == 20, "two groups of ten: the first that reach 15"
+
+
+def test_a_row_without_group_is_left_out(storage: Storage) -> None:
+    rows: list[object] = [{"messages": [user(f"q{number}")], "topic": number or None} for number in range(5)]
+    assert prepare(storage, rows, group_column="topic").counts["rejected.NoGroup"] == 1
+
+
+@pytest.mark.parametrize("members", [{"holdout": 5}, {"holdout": 3, "group_column": "topic"}])
+def test_a_holdout_that_leaves_nothing_is_refused(storage: Storage, members: dict[str, object]) -> None:
+    rows: list[object] = [{"messages": [user(f"q{number}")], "topic": "all"} for number in range(5)]
+    with pytest.raises(BadInput) as caught:
+        prepare(storage, rows, **members)
+    assert caught.value.reason == "HoldoutTooLarge"
+
+
+def test_limit_is_the_number_of_rows_used(storage: Storage) -> None:
+    counts = prepare(storage, ["{", GOOD, GOOD, *numbered(50)], holdout=2, limit=10).counts
+    assert counts == {"read": 12, "kept": 10, "train": 8, "holdout": 2, "duplicates": 1, "rejected.BrokenJson": 1}
+
+
+# Files.
+
+
+def test_parquet_and_json_lines_give_the_same(storage: Storage) -> None:
+    lines = prepare(storage, numbered(12), holdout=3)
+    pq.write_table(pa.Table.from_pylist(numbered(12)), storage.mount / "data.parquet")
+    parquet = prepare(storage, path="data.parquet", holdout=3)
+    for split in ("train", "holdout"):
+        assert rows_in(storage, lines.outputs[split]) == rows_in(storage, parquet.outputs[split])
+
+
+def test_a_directory_is_read_in_the_order_of_its_names(storage: Storage) -> None:
+    write_lines(storage.mount / "set" / "b.jsonl", numbered(4)[2:])
+    write_lines(storage.mount / "set" / "a.jsonl", numbered(2))
+    write_lines(storage.mount / "set" / ".hidden.jsonl", numbered(9))
+    result = prepare(storage, path="set", holdout=0)
+    assert prompts_of(storage, result, "train") == [f"question {number}" for number in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("nothing", "DatasetNotFound"), ("notes.txt", "NoDataFiles"), ("cut.parquet", "UnreadableDataset")],
+)
+def test_what_is_no_dataset_is_refused_by_name(storage: Storage, path: str, reason: str) -> None:
+    (storage.mount / "notes.txt").write_text("hello")
+    (storage.mount / "cut.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(BadInput, match=path) as caught:
+        prepare(storage, path=path)
+    assert caught.value.reason == reason
+
+
+def test_a_path_outside_the_storage_is_refused(storage: Storage) -> None:
+    with pytest.raises(BadInput) as caught:
+        prepare(storage, path="../elsewhere/data.jsonl")
+    assert caught.value.reason == "PathOutsideStorage"
+
+
+def test_the_marker_names_every_part_with_its_digest(storage: Storage) -> None:
+    result = prepare(storage, numbered(30), holdout=10)
+    output = storage.at(OUTPUT)
+    written = [part for split in ("train", "holdout") for part in parts_of(storage.at(result.outputs[split]))]
+    assert result.parts == {part.relative_to(output).as_posix(): sha256_of(part) for part in written}
+    assert storage.read_marker(OUTPUT) == result
+
+
+def test_an_empty_holdout_is_a_table_without_rows(storage: Storage) -> None:
+    result = prepare(storage, numbered(3), holdout=0)
+    assert rows_in(storage, result.outputs["holdout"]) == []
+    assert storage.finished(OUTPUT) is not None
+
+
+@pytest.mark.parametrize(("rows", "parts"), [(0, 1), (1, 1), (7, 7), (8, 8), (9, 8), (9 * MAX_ROWS_PER_PART + 1, 10)])
+def test_there_are_parts_for_eight_hosts_and_none_is_too_large(rows: int, parts: int) -> None:
+    assert number_of_parts(rows) == parts
+
+
+def test_nine_rows_lie_in_eight_parts(storage: Storage) -> None:
+    result = prepare(storage, numbered(9), holdout=0)
+    parts = parts_of(storage.at(result.outputs["train"]))
+    assert [pq.read_metadata(part).num_rows for part in parts] == [1, 1, 1, 1, 1, 1, 1, 2]

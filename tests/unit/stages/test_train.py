@@ -1,0 +1,257 @@
+"""When a training stage counts as done, how it resumes, and that it leaves nothing running."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from distillation_operator.api.contract import EXIT_TERMINATED, StageResult, StageSpec, TrainProgram
+from distillation_stages import train
+from distillation_stages.checkpoints import steps_in
+from distillation_stages.failure import BadInput, StageError
+from distillation_stages.storage import Storage
+from distillation_stages.train import Host, Summary
+from unit.stages.training_inputs import save_checkpoint, train_program
+
+STEPS = 20
+OUTPUT = "train"
+TESTS = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """A storage with a converted student, and MaxText replaced."""
+    storage = Storage(tmp_path / "storage")
+    replace_maxtext(monkeypatch)
+    converted = StageResult(
+        stage="convert",
+        fingerprint="f0",
+        outputs={"checkpoint": "convert/0/items"},
+        settings={"model_name": "llama2-7b"},
+    )
+    storage.write_marker("convert", converted)
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setenv("SCRATCH", str(tmp_path / "scratch"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    return storage
+
+
+def replace_maxtext(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "SFT_MODULE", "unit.stages.fake_trainer")
+    monkeypatch.setattr(train, "config_file", lambda name: Path(name))
+    monkeypatch.setattr(train, "_prepare", lambda program, storage, host, done, scratch: {"rows": 80})
+
+
+def spec(program: TrainProgram | None = None) -> StageSpec:
+    return StageSpec(stage="train-x", fingerprint="f1", output=OUTPUT, program=program or train_program(steps=STEPS))
+
+
+def run(storage: Storage, monkeypatch: pytest.MonkeyPatch, **plan: object) -> StageResult | None:
+    monkeypatch.setenv("FAKE_TRAINER", json.dumps(plan))
+    return train.run(spec(), storage)
+
+
+def saved(storage: Storage) -> Path:
+    return storage.at(OUTPUT) / "run" / "checkpoints"
+
+
+# Done
+
+
+def test_the_result_names_the_last_checkpoint_and_passes_the_settings_on(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run(storage, monkeypatch)
+    assert result is not None
+    assert result.outputs == {"checkpoint": "train/run/checkpoints/20/model_params"}
+    assert result.settings == {"model_name": "llama2-7b"}
+    assert result.metrics == {"firstLoss": 10.0, "loss": 0.5}
+    assert result.counts == {"steps": 20, "restarts": 0, "repeatedSteps": 0, "rows": 80}
+    assert storage.read_marker(OUTPUT) == result
+
+
+def test_only_the_last_checkpoint_is_kept_without_its_optimizer(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(storage, monkeypatch)
+    assert steps_in(saved(storage)) == [STEPS]
+    assert not (saved(storage) / "20" / "optimizer_state").exists()
+
+
+def test_progress_is_told_in_steps(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(storage, monkeypatch)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (lines[0]["done"], lines[-1]["done"], lines[-1]["total"], lines[-1]["unit"]) == (0, 20, 20, "steps")
+    assert lines[-1]["metrics"] == {"loss": 0.5, "tokensPerSecondPerDevice": 409.6}
+
+
+def test_another_host_than_the_first_writes_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "1")
+    assert run(storage, monkeypatch) is None
+    assert storage.read_marker(OUTPUT) is None
+
+
+# Not done, though the trainer says so
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason", "named"),
+    [
+        ({"stop_at": 0}, "NoTrainingSteps", "without a checkpoint of any of 20 steps"),
+        ({"stop_at": 12}, "StoppedEarly", "20 steps, the newest whole checkpoint is of step 10"),
+        ({"weights": 0}, "NoTrainableTokens", "maxTargetLength=128"),
+        ({"loss": "nan"}, "LossNotFinite", "NaN"),
+        ({"stop_at": 3, "say": "Exception in load_next_train_batch: bad row"}, "TrainingDataRefused", "bad row"),
+        ({"stop_at": 3, "say": "ValueError: boom", "exit": 1}, "MaxTextFailed", "boom"),
+    ],
+)
+def test_a_training_that_did_not_happen_fails(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, plan: dict[str, object], reason: str, named: str
+) -> None:
+    with pytest.raises(StageError, match=named) as caught:
+        run(storage, monkeypatch, **plan)
+    assert caught.value.reason == reason
+    assert storage.read_marker(OUTPUT) is None
+
+
+def test_bad_data_is_a_permanent_failure_and_a_crash_is_not(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput):
+        run(storage, monkeypatch, say="Exception in load_next_train_batch: bad row", stop_at=1)
+    with pytest.raises(StageError) as caught:
+        run(storage, monkeypatch, exit=1, stop_at=1)
+    assert not isinstance(caught.value, BadInput)
+
+
+# Again
+
+
+def test_a_restart_goes_on_from_the_newest_whole_checkpoint(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StageError):
+        run(storage, monkeypatch, stop_at=12, exit=1)
+    save_checkpoint(saved(storage), 15, whole=False)
+    result = run(storage, monkeypatch)
+    assert result is not None
+    assert result.metrics["firstLoss"] == 10.0
+    assert result.counts["restarts"] == 1
+    assert result.counts["repeatedSteps"] == 2, "steps 11 and 12"
+
+
+def test_data_is_prepared_from_the_step_on_at_which_training_goes_on(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(saved(storage), 10)
+    asked = []
+
+    def prepare(program: object, storage: object, host: object, done: int, scratch: object) -> dict[str, int]:
+        asked.append(done)
+        return {}
+
+    monkeypatch.setattr(train, "_prepare", prepare)
+    run(storage, monkeypatch)
+    assert asked == [10]
+
+
+def test_a_run_that_had_ended_before_its_marker_is_finished_without_training(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(storage, monkeypatch)
+    (storage.at(OUTPUT) / "_DONE.json").unlink()
+    result = run(storage, monkeypatch, exit=1, say="must not be started")
+    assert result is not None
+    assert result.counts == {"steps": 20, "restarts": 0, "repeatedSteps": 0, "rows": 80}
+
+
+def test_a_run_killed_between_its_last_save_and_its_last_line_is_finished(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(saved(storage), STEPS)
+    Summary(starts=1, steps=17, trained_steps=17, first_loss=9.0, last_loss=1.0).write(
+        saved(storage).parent / "summary.json"
+    )
+    result = run(storage, monkeypatch, exit=1, say="must not be started")
+    assert result is not None
+    assert result.metrics == {"firstLoss": 9.0, "loss": 1.0}
+
+
+# Termination
+
+
+def test_a_termination_ends_the_trainer_and_its_workers(storage: Storage, tmp_path: Path) -> None:
+    note = tmp_path / "worker"
+    program = (
+        "import sys; sys.argv = ['x']; from unit.stages.test_train import serve; sys.exit(serve())"  # As in a pod.
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=os.environ
+        | {
+            "FAKE_TRAINER": json.dumps({"hang": str(note)}),
+            "STAGE_SPEC": spec().model_dump_json(by_alias=True),
+            "STORAGE_MOUNT": str(storage.mount),
+            "TERMINATION_LOG": str(tmp_path / "log"),
+        },
+    )
+    try:
+        wait_until(note.exists)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == EXIT_TERMINATED
+        worker = int(note.read_text())
+        wait_until(lambda: not alive(worker))
+    finally:
+        process.kill()
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+def serve() -> int:
+    """The stage program's main, with MaxText replaced; runs in the process of the test above."""
+    from distillation_stages.__main__ import main
+
+    with pytest.MonkeyPatch.context() as patch:
+        replace_maxtext(patch)
+        return main()
+
+
+def alive(process: int) -> bool:
+    try:
+        return "zombie" not in Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition: object, seconds: float = 20) -> None:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+# Hosts
+
+
+@pytest.mark.parametrize(
+    ("environment", "slices", "host"),
+    [
+        ({}, 1, Host(0, 1)),
+        ({"JAX_PROCESS_COUNT": "2", "PROCESSES_IN_JOB": "2", "JOB_COMPLETION_INDEX": "1"}, 1, Host(1, 2)),
+        ({"TPU_WORKER_HOSTNAMES": "a,b,c,d", "JOB_INDEX": "1", "JOB_COMPLETION_INDEX": "2"}, 2, Host(6, 8)),
+    ],
+)
+def test_a_host_knows_its_place(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], slices: int, host: Host
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert Host.from_environment(slices) == host
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"unknown": 1}'])
+def test_a_broken_summary_is_an_empty_one(tmp_path: Path, text: str) -> None:
+    (tmp_path / "summary.json").write_text(text)
+    assert Summary.read(tmp_path / "summary.json") == Summary()

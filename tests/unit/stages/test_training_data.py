@@ -1,0 +1,215 @@
+"""Which rows a training run reads, in which order, and what is refused before accelerators are kept waiting."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from distillation_operator.api.contract import StageResult, TrainData
+from distillation_stages.failure import BadInput, TryAgain
+from distillation_stages.storage import Storage
+from distillation_stages.tables import COMPLETIONS, PREPARED, write_table
+from distillation_stages.training_data import (
+    Rendered,
+    check,
+    order,
+    read_conversations,
+    render,
+    rows_needed,
+    write_parts,
+)
+from unit.stages.stage_inputs import finish, prompt_of
+
+PAD, BOS, END = 0, 1, 2
+
+
+class LetterTokenizer:
+    """Each letter is a token; ``<``, ``>`` and ``_`` stand for bos, end of turn and padding."""
+
+    pad_token_id: int | None = PAD
+    unk_token_id: int | None = None
+    bos_token_id: int | None = BOS
+    all_special_ids = (PAD, BOS, END)
+
+    def __init__(self, template: Callable[[list[dict[str, str]], bool], str] | None = None) -> None:
+        self._template = template or self._default
+
+    @staticmethod
+    def _default(messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        text = "".join(f"{message['role'][0]}:{message['content']}>" for message in messages)
+        return f"<{text}{'a:' if add_generation_prompt else ''}"
+
+    def apply_chat_template(self, messages: list[dict[str, str]], add_generation_prompt: bool, tokenize: bool) -> str:
+        assert not tokenize
+        return self._template(messages, add_generation_prompt)
+
+    def __call__(self, text: str) -> dict[str, list[int]]:
+        return {"input_ids": [{"<": BOS, ">": END, "_": PAD}.get(letter, ord(letter)) for letter in text]}
+
+    def decode(self, ids: list[int]) -> str:
+        return "".join({BOS: "<", END: ">", PAD: "_"}.get(token, chr(token)) for token in ids)
+
+
+def rendered(prompt: str = "<u:hi>a:", completion: str = "yes>") -> Rendered:
+    return Rendered(7, prompt, completion)
+
+
+# Which rows
+
+
+def test_teacher_completions_are_the_train_rows_of_all_shards_and_never_the_holdout(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    for shard, splits in enumerate((["train", "holdout"], ["holdout", "train"])):
+        directory = f"generate/shard-{shard}"
+        finish(storage, directory)
+        rows = [completion_row(10 * shard + index, split) for index, split in enumerate(splits)]
+        write_table(tmp_path / directory / "chunk-00000.parquet", COMPLETIONS, rows)
+    data = TrainData(kind="TeacherCompletions", completions="generate", shards=2, dataset="prepare")
+    assert list(read_conversations(data, storage)) == [
+        (0, prompt_of("question 0"), "answer 0"),
+        (11, prompt_of("question 11"), "answer 11"),
+    ]
+
+
+def test_a_shard_that_has_not_ended_is_waited_for(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    finish(storage, "generate/shard-0")
+    data = TrainData(kind="TeacherCompletions", completions="generate", shards=2, dataset="prepare")
+    with pytest.raises(TryAgain, match="shard-1"):
+        list(read_conversations(data, storage))
+
+
+def test_the_original_dataset_is_the_rows_that_have_a_reference(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    references = ["one", None, "three"]
+    rows = [{"row": row, "prompt": prompt_of("q"), "reference": text} for row, text in enumerate(references)]
+    write_table(tmp_path / "prepare/train/part-00000.parquet", PREPARED, rows)
+    storage.write_marker("prepare", StageResult(stage="p", fingerprint="f", outputs={"train": "prepare/train"}))
+    read = list(read_conversations(TrainData(kind="OriginalDataset", dataset="prepare"), storage))
+    assert [(row, answer) for row, _, answer in read] == [(0, "one"), (2, "three")]
+
+
+def completion_row(row: int, split: str) -> dict[str, Any]:
+    return {
+        "row": row,
+        "split": split,
+        "prompt": prompt_of(f"question {row}"),
+        "reference": None,
+        "completion": f"answer {row}",
+        "finishReason": "stop",
+        "promptTokens": 3,
+        "completionTokens": 3,
+    }
+
+
+# Rendering
+
+
+def test_a_conversation_is_rendered_whole_and_only_its_answer_is_learnt() -> None:
+    prompt = [*prompt_of("a"), {"role": "assistant", "content": "b"}, *prompt_of("c")]
+    row = render(LetterTokenizer(), 3, prompt, "d")
+    assert (row.prompt, row.completion) == ("<u:a>a:b>u:c>a:", "d>")
+
+
+def test_a_generation_prompt_that_opens_thinking_is_not_part_of_what_is_given() -> None:
+    def template(messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        text = "".join(message["content"] + ">" for message in messages)
+        return text + "[think]" if add_generation_prompt else text
+
+    row = render(LetterTokenizer(template), 3, prompt_of("question"), "answer")
+    assert (row.prompt, row.completion) == ("question>", "answer>")
+
+
+def test_a_template_that_refuses_names_the_row() -> None:
+    def template(messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        raise ValueError("no system role")
+
+    with pytest.raises(BadInput, match="row 3: no system role"):
+        render(LetterTokenizer(template), 3, prompt_of("question"), "answer")
+
+
+# What is checked
+
+
+def test_rows_without_room_for_an_answer_are_counted() -> None:
+    checked = check(
+        [rendered(), rendered(prompt="<" + "x" * 20), rendered(completion="y" * 20 + ">")], LetterTokenizer(), 16
+    )
+    assert (checked.rows, checked.prompts_too_long, checked.truncated) == (3, 1, 1)
+    assert checked.trainable_tokens == 4 + 0 + 8
+
+
+def test_nothing_but_rows_without_room_is_refused() -> None:
+    with pytest.raises(BadInput, match="maxTargetLength=8") as caught:
+        check([rendered(prompt="<" + "x" * 20)], LetterTokenizer(), 8)
+    assert caught.value.reason == "NoTrainableTokens"
+
+
+def test_padding_with_the_end_of_the_turn_is_refused() -> None:
+    tokenizer = LetterTokenizer()
+    tokenizer.pad_token_id = END
+    with pytest.raises(BadInput, match="pad_token") as caught:
+        check([rendered()], tokenizer, 64)
+    assert caught.value.reason == "PadIsEos"
+
+
+def test_a_missing_pad_token_is_the_unknown_one_as_in_maxtext() -> None:
+    tokenizer = LetterTokenizer()
+    tokenizer.pad_token_id, tokenizer.unk_token_id = None, END
+    with pytest.raises(BadInput) as caught:
+        check([rendered()], tokenizer, 64)
+    assert caught.value.reason == "PadIsEos"
+
+
+def test_an_end_that_is_also_the_beginning_is_refused() -> None:
+    tokenizer = LetterTokenizer()
+    tokenizer.bos_token_id = END
+    with pytest.raises(BadInput) as caught:
+        check([rendered()], tokenizer, 64)
+    assert caught.value.reason == "BosIsEos"
+
+
+# The order
+
+
+def test_every_epoch_has_every_row_once_in_an_order_of_its_own() -> None:
+    positions = list(order(total=10, skip=0, count=20))
+    assert sorted(positions[:10]) == sorted(positions[10:]) == list(range(10))
+    assert positions[:10] != positions[10:]
+
+
+@pytest.mark.parametrize("skip", [0, 3, 10, 17])
+def test_a_restart_goes_on_where_the_run_before_would_have(skip: int) -> None:
+    assert list(order(10, skip, 12)) == list(order(10, 0, 40))[skip : skip + 12]
+
+
+def test_the_data_lasts_for_the_steps_and_the_batch_that_is_fetched_in_vain() -> None:
+    assert rows_needed(steps=5, rows_per_step=4, packing=False, max_target_length=128, tokens_per_row=10) == 24
+
+
+def test_packed_steps_read_several_rows_per_row_of_the_batch() -> None:
+    rows = rows_needed(steps=5, rows_per_step=4, packing=True, max_target_length=128, tokens_per_row=32)
+    assert rows * 32 >= 6 * 4 * 128
+
+
+@pytest.mark.parametrize("hosts", [1, 2, 4])
+def test_any_number_of_hosts_reads_the_same_global_batches(tmp_path: Path, hosts: int) -> None:
+    batch, steps = 8, 3
+    rows = [Rendered(row, f"prompt {row}", f"answer {row}") for row in range(10)]
+    positions = list(order(len(rows), 0, batch * steps))
+    write_parts(rows, iter(positions), hosts, batch // hosts, tmp_path)
+    parts = [pq.read_table(part).to_pylist() for part in sorted(tmp_path.glob("*.parquet"))]
+    assert len(parts) == hosts
+    per_host = batch // hosts
+    for step in range(steps):
+        read = [row for part in parts for row in part[step * per_host : (step + 1) * per_host]]
+        expected = positions[step * batch : (step + 1) * batch]
+        assert [row["messages"][0]["content"] for row in read] == [f"prompt {position}" for position in expected]
+
+
+def test_rows_are_what_maxtext_takes(tmp_path: Path) -> None:
+    write_parts([rendered()], iter([0]), 1, 1, tmp_path)
+    assert pq.read_table(tmp_path / "part-00000.parquet").to_pylist() == [
+        {"messages": [{"role": "user", "content": "<u:hi>a:"}, {"role": "assistant", "content": "yes>"}]}
+    ]
