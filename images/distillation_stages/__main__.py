@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from pydantic import ValidationError
-
 from distillation_operator.api.contract import (
     EXIT_BAD_CONFIGURATION,
     EXIT_DONE,
@@ -23,6 +21,8 @@ from distillation_operator.api.contract import (
     StageResult,
     StageSpec,
 )
+from pydantic import ValidationError
+
 from distillation_stages.failure import StageError
 from distillation_stages.reporting import say, write_termination_message
 from distillation_stages.storage import Storage
@@ -66,7 +66,7 @@ def main() -> int:
             stage=spec.stage, reason="ProgramCrashed", message=f"{type(error).__name__}: {error}", permanent=False
         )
         write_termination_message(failure, log)
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
         return EXIT_TRY_AGAIN
     if result is not None:
         write_termination_message(result.model_copy(update={"seconds": round(time.monotonic() - started, 1)}), log)

@@ -23,7 +23,9 @@ _FIELDS = {
 }
 _DATA_ERROR = re.compile(r"Exception in load_next_train_batch: ?(?P<cause>.*)")
 _NOT_FINITE = re.compile(r"Aborting training due to (NaN|Inf) loss")
-_ERROR = re.compile(r"(?:^|\s)(?P<error>(?:[\w.]*(?:Error|Exception)|MAXTEXT CONFIG ERROR): .*)")
+_ERROR = re.compile(r"(?:^|\s)(?P<error>[\w.]*(?:Error|Exception): .*)")
+_CONFIG_ERROR = re.compile(r"MAXTEXT CONFIG ERROR: (?P<error>.*)")
+"""Told before the error itself, which may be of any kind."""
 _SHUTDOWN_NOISE = (
     "at interpreter shutdown",
     "can't create new thread",
@@ -35,7 +37,6 @@ _SHUTDOWN_NOISE = (
 _END_OF_DATA = ("Run out of shards", "StopIteration")
 
 _PERMANENT = (
-    "MAXTEXT CONFIG ERROR",
     "ValidationError",
     "No valid Orbax checkpoint",
     "Unable to find",
@@ -73,6 +74,7 @@ class TrainerLog:
     steps: dict[int, Step] = field(default_factory=dict)
     data_error: str | None = None
     not_finite: bool = False
+    config_error: str | None = None
     last_error: str | None = None
     _unnamed_data_error: bool = False
 
@@ -89,6 +91,8 @@ class TrainerLog:
                 self.data_error = cause or "no cause given"
         elif _NOT_FINITE.search(line):
             self.not_finite = True
+        elif found := _CONFIG_ERROR.search(line):
+            self.config_error = found["error"].strip()[:300]
         elif (found := _ERROR.search(line)) and not any(noise in line for noise in _SHUTDOWN_NOISE):
             self.last_error = found["error"].strip()[:600]
         return None
@@ -120,6 +124,8 @@ class TrainerLog:
         return self._crash(exit_code, reached)
 
     def _crash(self, exit_code: int, reached: str) -> StageError:
+        if self.config_error is not None:
+            return BadConfiguration("MaxTextRefused", f"MaxText refused its configuration: {self.config_error}")
         error = self.last_error or "no error in its log"
         text = f"MaxText ended with exit code {exit_code} {reached}: {error}"
         if exit_code == -9 or "RESOURCE_EXHAUSTED" in error or "MemoryError" in error:

@@ -14,7 +14,6 @@ from distillation_operator.api.contract import StageFailure, StageResult, StageS
 from distillation_operator.manifests.labels import STAGE_LABEL
 from kubernetes import client
 
-
 Pod = Any
 """A pod as the client returns it."""
 PATIENCE = 60.0

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster.objects import Jobs
+from cluster.operating import Operator, Pods, eventually, stage_spec
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from testbed.cluster import Testbed
-
-from cluster.objects import Jobs
-from cluster.operating import Operator, Pods, eventually, stage_spec
 
 NAME = "tiny"
 FIRST = ("fetch-teacher", "fetch-student", "prepare-dataset")

@@ -1,4 +1,4 @@
-"""The demo's job with the operator killed twice and a pod of each kind killed once: nothing runs twice, nothing is lost."""
+"""The demo's job, its operator killed twice and a pod of each kind once: nothing runs twice, nothing is lost."""
 
 import json
 import time
@@ -87,7 +87,8 @@ def _kill_while_training(place: Place, operator: OperatorProcess, seen: Run) -> 
     pods = place.kubectl.list("pod", "distillation.dev/stage=train-teacher-data,distillation.dev/attempt=0")
     assert len(pods) == 2, "the first training stage runs on two pods"
     place.kubectl("delete", "pod", pods[1]["metadata"]["name"], "--grace-period=1", "--wait=false")
-    lead = "distillation.dev/attempt=1,batch.kubernetes.io/job-completion-index=0,distillation.dev/stage=train-teacher-data"
+    attempt = "distillation.dev/stage=train-teacher-data,distillation.dev/attempt=1"
+    lead = f"{attempt},batch.kubernetes.io/job-completion-index=0"
 
     def next_attempt() -> str | None:
         pods = place.kubectl.list("pod", lead)

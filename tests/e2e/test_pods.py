@@ -7,7 +7,6 @@ import pytest
 import yaml
 from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place
-
 from e2e.test_demo import CHECKOUT, EXAMPLE, eventually
 
 SECONDS = 45.0

@@ -94,5 +94,3 @@ def _running(pid: int) -> bool:
         return False
     # The state follows the command, which is in parentheses and may contain any character.
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
-
-

@@ -74,7 +74,6 @@ def test_the_last_real_error_is_shown_not_the_noise_of_the_shutdown() -> None:
     ("line", "kind", "reason"),
     [
         ("pydantic_core.ValidationError: 1 validation error for MaxTextConfig", BadConfiguration, "MaxTextRefused"),
-        ("MAXTEXT CONFIG ERROR: 'enable_nnx' not in base", BadConfiguration, "MaxTextRefused"),
         ("ValueError: No valid Orbax checkpoint found at '/x'", BadConfiguration, "MaxTextRefused"),
         ("AttributeError: 'X' object has no attribute '_checkpointer'", BadConfiguration, "IncompatibleImage"),
         ("XlaRuntimeError: RESOURCE_EXHAUSTED: out of memory", TryAgain, "OutOfMemory"),
@@ -85,6 +84,16 @@ def test_errors_are_told_apart(line: str, kind: type[StageError], reason: str) -
     failure = ended(line)
     assert isinstance(failure, kind)
     assert failure.reason == reason
+
+
+def test_a_refused_configuration_is_permanent_whatever_error_follows() -> None:
+    failure = ended(
+        "E1125 pyconfig.py:360] MAXTEXT CONFIG ERROR: 'enable_nnx' not in 'emb_dim', 'mlp_dim'",
+        "ValueError: 'enable_nnx' not in 'emb_dim', 'mlp_dim'",
+    )
+    assert isinstance(failure, BadConfiguration)
+    assert failure.reason == "MaxTextRefused"
+    assert "'enable_nnx' not in" in failure.message
 
 
 def test_a_killed_trainer_ran_out_of_memory() -> None:
