@@ -49,7 +49,7 @@ test-unit: lint ## pure code, in seconds
 test-cluster: setup ## the API and the controller on a real control plane
 	$(DEV)/bin/pytest tests/cluster
 
-test-e2e: setup ## real vLLM and MaxText on a real node, the operator killed on the way
+test-e2e: toolchain ## real vLLM and MaxText on a real node, the operator killed on the way
 	$(DEV)/bin/pytest tests/e2e
 
 demo: setup ## one manifest to a distilled student, on a real single-node cluster

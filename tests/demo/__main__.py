@@ -1,5 +1,6 @@
 """``make demo``: from nothing to a distilled student. Prints what it does from the first second."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -70,6 +71,11 @@ def _distil(place: Place) -> int:
         say(f"the DistillationJob is {result['phase']}: {failed}")
         print("\n".join(summary_lines(result)), flush=True)
         return 1
+    if place.storage is not None:
+        # The testbed's storage goes with it; the student stays.
+        shutil.rmtree(FOLDER / "model", ignore_errors=True)
+        shutil.copytree(place.storage / result["exportedModel"], FOLDER / "model")
+        say(f"the student is in {(FOLDER / 'model').relative_to(CHECKOUT)}")
     say("the DistillationJob is Complete")
     print("\n".join(summary_lines(result)), flush=True)
     return 0

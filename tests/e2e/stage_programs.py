@@ -5,7 +5,6 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
 from distillation_operator.api.contract import StageResult, StageSpec
 from testbed import environments
 
@@ -15,8 +14,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 def interpreter(name: str) -> Path:
     """The Python of a stage image's environment: ``CONVERTER_PYTHON``, ``TRAINER_PYTHON``, or the testbed's own."""
     path = Path(os.environ.get(f"{name.upper()}_PYTHON") or environments.python(name))
-    if not path.exists():
-        pytest.skip(f"no environment {name}: set {name.upper()}_PYTHON or run 'make toolchain'")
+    assert path.exists(), f"no environment {name}: set {name.upper()}_PYTHON or run 'make toolchain'"
     return path
 
 

@@ -16,10 +16,10 @@ NAME_LIMIT = 40
 """Characters of a DistillationJob's name: what pod names leave (63) after the longest stage and slice suffixes."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
-StoragePath = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.=-]*(/[A-Za-z0-9_][A-Za-z0-9_.=-]*)*$", max_length=512),
-]
+_PATH = r"^[A-Za-z0-9_][A-Za-z0-9_.=-]*(/[A-Za-z0-9_][A-Za-z0-9_.=-]*)*$"
+StoragePath = Annotated[str, StringConstraints(pattern=_PATH, max_length=512)]
+Prefix = Annotated[str, StringConstraints(pattern=_PATH, max_length=128)]
+"""Short enough for every path below it to fit into the status."""
 GcsUri = Annotated[str, StringConstraints(pattern=r"^gs://[a-z0-9][-_.a-z0-9]{1,220}(/[^\s]*)?$", max_length=1024)]
 HubRepo = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?$", max_length=128)
@@ -160,7 +160,7 @@ class Storage(Model):
     """A bucket."""
     persistent_volume_claim: PersistentVolumeClaim | None = None
     """A claim."""
-    prefix: StoragePath = "distillation"
+    prefix: Prefix = "distillation"
     """Folder of the stages' outputs inside the storage. Jobs with the same prefix share finished work."""
 
     rules: ClassVar[list[Rule]] = [exactly_one_of("gcs", "persistentVolumeClaim")]

@@ -104,7 +104,7 @@ def _of_child(
         case ChildState.COMPLETE:
             return _completed(job, stage, status, child, pods, now)
         case ChildState.FAILED:
-            return _failed(job.spec.retries, status, child, pods, now)
+            return _failed(job.spec.retries, stage, status, child, pods, now)
         case ChildState.HELD:
             return StageView(_told(status, "Queued", "WaitsForQuota", child.message or "Held by its queue."))
     if child.terminating:
@@ -165,7 +165,9 @@ def _shards(stage: Stage) -> int:
     return stage.program.shards
 
 
-def _failed(retries: Retries, status: StageStatus, child: Child, pods: list[Pod], now: datetime) -> StageView:
+def _failed(
+    retries: Retries, stage: Stage, status: StageStatus, child: Child, pods: list[Pod], now: datetime
+) -> StageView:
     verdicts = [pod.failure for pod in pods if pod.failure is not None]
     if not verdicts and not any(pod.exit_text for pod in pods) and _pods_may_lag(child, now):
         return StageView(_told(status, "Running", "ReadingResult", None), look_again=LAG)
@@ -176,6 +178,10 @@ def _failed(retries: Retries, status: StageStatus, child: Child, pods: list[Pod]
     reason, message = _cause(child, pods, verdicts)
     if failure is FailureClass.PERMANENT:
         return StageView(_ended(status, reason, message, child, now))
+    if stage.is_indexed and failure is FailureClass.CRASH:
+        # Its Job has tried each shard again as often as the user allows: trying all again would square that number.
+        spent = Attempts(failures=retries.failures + 1, disruptions=status.attempts.disruptions)
+        return StageView(_ended(status.model_copy(update={"attempts": spent}), reason, message, child, now))
     return _retry(retries, status, failure, reason, message, child, now)
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from distillation_operator.api.contract import FetchProgram, HuggingFaceRepo, Source, StageResult
 from distillation_stages import fetch
@@ -15,6 +16,7 @@ from distillation_stages.hub import hub_errors
 from distillation_stages.model_directory import wanted_files
 from distillation_stages.reporting import Reporter
 from distillation_stages.storage import Storage
+from huggingface_hub import errors
 from unit.stages.stage_inputs import OUTPUT, spec_of, write_model, write_safetensors
 
 INDEX = "model.safetensors.index.json"
@@ -198,8 +200,6 @@ def test_neither_code_nor_second_copies_of_the_weights_are_downloaded() -> None:
 def test_what_the_hub_answers_is_told_with_the_repository(
     monkeypatch: pytest.MonkeyPatch, name: str, status: int, kind: type[StageError], reason: str
 ) -> None:
-    errors = pytest.importorskip("huggingface_hub.errors")
-    httpx = pytest.importorskip("httpx")
     monkeypatch.delenv("HF_TOKEN", raising=False)
     request = httpx.Request("GET", "https://hub")
     error = getattr(errors, name)("refused", response=httpx.Response(status, request=request))
@@ -214,7 +214,5 @@ def test_what_the_hub_answers_is_told_with_the_repository(
 
 
 def test_no_network_is_tried_again() -> None:
-    pytest.importorskip("huggingface_hub.errors")
-    httpx = pytest.importorskip("httpx")
     with pytest.raises(TryAgain), hub_errors("dataset", HuggingFaceRepo(repo="a/b")):
         raise httpx.ConnectError("no route")

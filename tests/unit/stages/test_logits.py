@@ -2,6 +2,7 @@
 
 import math
 
+import numpy
 import pytest
 from distillation_stages.failure import BadConfiguration
 from distillation_stages.logits import Comparison, compare
@@ -19,7 +20,6 @@ def test_a_distant_model_is_refused_with_values_and_thresholds(kl: float, agreem
 
 
 def test_equal_logits_have_no_distance_whatever_is_added_to_them() -> None:
-    numpy = pytest.importorskip("numpy")
     logits = numpy.random.default_rng(0).normal(size=(2, 4, 8))
     compared = compare(logits, logits + 3.0, [4, 4])
     assert compared.kl == pytest.approx(0, abs=1e-12)
@@ -27,7 +27,6 @@ def test_equal_logits_have_no_distance_whatever_is_added_to_them() -> None:
 
 
 def test_padding_does_not_count() -> None:
-    numpy = pytest.importorskip("numpy")
     logits = numpy.random.default_rng(0).normal(size=(2, 4, 8))
     other = logits.copy()
     other[:, 2:] = -logits[:, 2:]
@@ -36,7 +35,6 @@ def test_padding_does_not_count() -> None:
 
 
 def test_distance_is_measured() -> None:
-    numpy = pytest.importorskip("numpy")
     reference = numpy.log(numpy.array([[[0.9, 0.1]]]))
     other = numpy.log(numpy.array([[[0.1, 0.9]]]))
     compared = compare(reference, other, [1])
