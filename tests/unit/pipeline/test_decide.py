@@ -20,6 +20,11 @@ def generating(**members: Any) -> Given:
     return Given(**members).done(*SOURCES, "convert-student")
 
 
+def training(**members: Any) -> Given:
+    """A job at its first training stage, whose attempts are the operator's to count."""
+    return Given(**members).done(*BEFORE_TRAINING)
+
+
 # Order.
 
 
@@ -290,33 +295,40 @@ def test_of_several_hosts_the_verdict_counts_not_the_crashes_that_follow_from_it
 
 
 def test_a_crash_is_tried_again_after_a_pause() -> None:
-    given = generating().crashed("generate", ago=0, text="exit code 137 (OOMKilled)")
+    given = training().crashed("train-one", ago=0, text="exit code 137 (OOMKilled)")
     seen = given.decide()
-    stage = seen.stage("generate")
+    stage = seen.stage("train-one")
     assert (seen.created, stage.state, stage.reason, stage.attempt) == ([], "Pending", "PodFailed", 0)
     assert stage.message is not None and "OOMKilled" in stage.message
     wait = seen.decision.look_again
     assert wait is not None and wait.total_seconds() == 5
-    stage = given.later(5).decide().stage("generate")
+    stage = given.later(5).decide().stage("train-one")
     assert (stage.attempt, stage.attempts.failures) == (1, 1)
-    assert given.decide().created == ["generate/1"]
+    assert given.decide().created == ["train-one/1"]
+
+
+def test_shards_are_tried_again_by_their_job_and_not_once_more_by_us() -> None:
+    seen = generating(retries={"failures": 2}).crashed("generate", text="exit code 139").decide()
+    stage = seen.stage("generate")
+    assert (seen.created, stage.state, seen.status.phase) == ([], "Failed", "Failed")
+    assert stage.message is not None and "exit code 139" in stage.message
 
 
 def test_looking_often_at_a_crash_counts_it_once() -> None:
-    given = generating().crashed("generate", ago=0)
+    given = training().crashed("train-one", ago=0)
     for _ in range(5):
         given.later(0.5).decide()
     given.later(5)
     for _ in range(5):
-        stage = given.act().stage("generate")
+        stage = given.act().stage("train-one")
     assert (stage.attempt, stage.attempts.failures) == (1, 1)
 
 
 def test_pauses_grow_up_to_five_minutes() -> None:
-    given = generating(retries={"failures": 20})
+    given = training(retries={"failures": 20})
     waits: list[float] = []
     for attempt in range(9):
-        given.crashed("generate", attempt, ago=0)
+        given.crashed("train-one", attempt, ago=0)
         wait = given.decide().decision.look_again
         assert wait is not None
         waits.append(wait.total_seconds())
@@ -326,13 +338,13 @@ def test_pauses_grow_up_to_five_minutes() -> None:
 
 @pytest.mark.parametrize("budget", [0, 1, 3])
 def test_crashes_are_retried_as_often_as_the_budget_says(budget: int) -> None:
-    given = generating(retries={"failures": budget})
+    given = training(retries={"failures": budget})
     for attempt in range(budget):
-        assert given.crashed("generate", attempt).decide().status.phase != "Failed"
+        assert given.crashed("train-one", attempt).decide().status.phase != "Failed"
         given.later(LONGEST_BACK_OFF).decide()
-        assert given.decide().created == [f"generate/{attempt + 1}"]
-    seen = given.crashed("generate", budget).decide()
-    assert (seen.stage("generate").state, seen.status.phase) == ("Failed", "Failed")
+        assert given.decide().created == [f"train-one/{attempt + 1}"]
+    seen = given.crashed("train-one", budget).decide()
+    assert (seen.stage("train-one").state, seen.status.phase) == ("Failed", "Failed")
 
 
 def test_disruptions_are_counted_apart() -> None:
@@ -355,10 +367,10 @@ def test_the_pod_that_ended_first_is_the_cause() -> None:
 
 def test_a_child_that_failed_without_pods_tells_what_kubernetes_says() -> None:
     stage = (
-        generating()
-        .failed("generate", message="Job has reached the specified backoff limit")
+        training()
+        .failed("train-one", message="Job has reached the specified backoff limit")
         .decide()
-        .stage("generate")
+        .stage("train-one")
     )
     assert (stage.reason, stage.attempt) == ("ChildFailed", 1)
     assert stage.message is not None and "Job has reached the specified backoff limit" in stage.message
@@ -441,13 +453,13 @@ def test_why_a_child_can_not_be_created_is_told_and_it_is_tried_again() -> None:
 
 
 def test_the_next_attempt_waits_for_a_pod_of_the_last_one() -> None:
-    given = generating().crashed("generate").running_pod("generate", index=1)
+    given = training().crashed("train-one").running_pod("train-one", index=1)
     given.decide()
     seen = given.decide()
     assert seen.created == []
-    assert seen.stage("generate").reason == "PredecessorRuns"
-    given.ended_pod("generate", index=1)
-    assert given.decide().created == ["generate/1"]
+    assert seen.stage("train-one").reason == "PredecessorRuns"
+    given.ended_pod("train-one", index=1)
+    assert given.decide().created == ["train-one/1"]
 
 
 def test_a_child_deleted_by_hand_is_made_anew_without_counting() -> None:
@@ -629,8 +641,8 @@ def test_the_order_of_what_is_observed_does_not_matter() -> None:
 
 
 def test_a_clock_that_went_back_does_not_break_anything() -> None:
-    given = generating().crashed("generate", ago=-60)
+    given = training().crashed("train-one", ago=-60)
     assert given.decide().created == []
     given.children = {name: replace(child, ended_at=START) for name, child in given.children.items()}
     given.later(5).decide()
-    assert given.decide().created == ["generate/1"]
+    assert given.decide().created == ["train-one/1"]
