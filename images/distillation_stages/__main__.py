@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from pydantic import ValidationError
+
 from distillation_operator.api.contract import (
     EXIT_BAD_CONFIGURATION,
     EXIT_DONE,
@@ -21,8 +23,6 @@ from distillation_operator.api.contract import (
     StageResult,
     StageSpec,
 )
-from pydantic import ValidationError
-
 from distillation_stages.failure import StageError
 from distillation_stages.reporting import say, write_termination_message
 from distillation_stages.storage import Storage

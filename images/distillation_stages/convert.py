@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from distillation_operator.api.contract import SCRATCH_MOUNT, ConvertProgram, StageResult, StageSpec
-
 from distillation_stages.environment import set_environment
 from distillation_stages.failure import TryAgain
 from distillation_stages.logits import compare, maxtext_in_process, maxtext_logits, samples, transformers_logits

@@ -5,7 +5,6 @@ import math
 from dataclasses import dataclass, field
 
 from distillation_operator.api.contract import EvaluateProgram, StageResult, StageSpec
-
 from distillation_stages.conversations import Turn
 from distillation_stages.environment import set_environment
 from distillation_stages.failure import BadInput

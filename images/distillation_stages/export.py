@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 from distillation_operator.api.contract import SCRATCH_MOUNT, ExportProgram, StageResult, StageSpec
-
 from distillation_stages.convert import prepare_cpu, require_disk
 from distillation_stages.failure import BadConfiguration, BadInput
 from distillation_stages.logits import compare, maxtext_in_process, maxtext_logits, samples, transformers_logits

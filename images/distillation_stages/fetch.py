@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from distillation_operator.api.contract import FetchProgram, HuggingFaceRepo, StageResult, StageSpec
-
 from distillation_stages import hub
 from distillation_stages.buckets import GcsTree, Tree
 from distillation_stages.failure import BadConfiguration, BadInput, TryAgain

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from distillation_operator.api.contract import GenerateProgram, Sampling, StageResult, StageSpec
 
+from distillation_operator.api.contract import GenerateProgram, Sampling, StageResult, StageSpec
 from distillation_stages.environment import set_environment
 from distillation_stages.failure import BadConfiguration
 from distillation_stages.rendering import Renderer

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Literal
 
 from distillation_operator.api.contract import HuggingFaceRepo
-
 from distillation_stages.failure import BadInput, TryAgain
 
 TOKEN_ENV = "HF_TOKEN"

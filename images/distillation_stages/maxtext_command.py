@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distillation_operator.api.contract import TrainProgram
-
 from distillation_stages.failure import BadConfiguration
 from distillation_stages.maxtext_models import Setting, Settings
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distillation_operator.api.contract import PrepareProgram, StageResult, StageSpec
-
 from distillation_stages.conversations import Conversation, Rejected, from_columns, from_messages
 from distillation_stages.failure import BadInput
 from distillation_stages.reporting import Reporter

@@ -6,9 +6,9 @@ claim or a manifest of this fingerprint are ours to complete; anything else that
 
 from pathlib import Path
 
-from distillation_operator.api.contract import MARKER_NAME, PublishProgram, StageResult, StageSpec
 from pydantic import ValidationError
 
+from distillation_operator.api.contract import MARKER_NAME, PublishProgram, StageResult, StageSpec
 from distillation_stages.buckets import DirectoryTree, GcsTree, Tree
 from distillation_stages.failure import BadConfiguration, BadInput
 from distillation_stages.model_directory import check_model

@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from distillation_operator.api.contract import HuggingFaceRepo, Source
 
+from distillation_operator.api.contract import HuggingFaceRepo, Source
 from distillation_stages import hub
 from distillation_stages.buckets import GcsTree, Tree
 from distillation_stages.conversations import Rejected

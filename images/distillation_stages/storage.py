@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from distillation_operator.api.contract import MARKER_NAME, StageResult
-
 from distillation_stages.failure import BadInput, TryAgain
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from distillation_operator.api.contract import GenerateProgram
-
 from distillation_stages.failure import BadConfiguration, TryAgain
 from distillation_stages.reporting import say
 

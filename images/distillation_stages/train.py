@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from distillation_operator.api.contract import SCRATCH_MOUNT, StageResult, StageSpec, TrainProgram
-
 from distillation_stages import checkpoints
 from distillation_stages.environment import set_environment
 from distillation_stages.failure import BadInput, StageError

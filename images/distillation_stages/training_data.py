@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from distillation_operator.api.contract import TrainData
-
 from distillation_stages.failure import BadInput
 from distillation_stages.storage import Storage
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
+from kubernetes import client, config
+
 from cluster.objects import CHECKOUT, Jobs
 from distillation_operator.api.resource import GROUP, PLURAL
-from kubernetes import client, config
 from testbed.cluster import Testbed
 from testbed.site import Depth
 

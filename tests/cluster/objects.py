@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from distillation_operator.api.resource import GROUP, PLURAL, VERSION
 from kubernetes import client
+
+from distillation_operator.api.resource import GROUP, PLURAL, VERSION
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

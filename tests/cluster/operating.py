@@ -6,28 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kubernetes import client
+
 from distillation_operator.api.contract import StageFailure, StageResult, StageSpec
 from distillation_operator.manifests.labels import STAGE_LABEL
-from kubernetes import client
+from eventually import eventually
 
 Pod = Any
 """A pod as the client returns it."""
-PATIENCE = 60.0
-
-
-def eventually[T](what: str, look: Callable[[], T | None], seconds: float = PATIENCE) -> T:
-    """What ``look`` returns once that is true; fails with the last that it saw."""
-    deadline = time.monotonic() + seconds
-    while True:
-        seen = look()
-        if seen:
-            return seen
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}; last seen: {seen!r}"
-        time.sleep(0.2)
 
 
 class Operator:

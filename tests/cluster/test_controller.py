@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster.objects import Jobs
-from cluster.operating import Operator, Pods, eventually, stage_spec
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+
+from cluster.objects import Jobs
+from cluster.operating import Operator, Pods, stage_spec
+from eventually import eventually
 from testbed.cluster import Testbed
 
 NAME = "tiny"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from cluster.conftest import Kubectl
 from cluster.objects import CHECKOUT, Jobs
 from cluster.wrong_manifests import GOOD

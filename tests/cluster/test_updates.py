@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from kubernetes.client import ApiException
+
 from cluster.objects import Jobs, refusal
 from cluster.wrong_manifests import GOOD
-from kubernetes.client import ApiException
 
 FIXED: dict[str, dict[str, Any]] = {
     "teacher": {"source": {"huggingFace": {"revision": "v2"}}},

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from cluster.objects import CHECKOUT, Jobs
 from cluster.wrong_manifests import GOOD
 from testbed.cluster import Testbed

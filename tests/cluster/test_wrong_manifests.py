@@ -1,9 +1,10 @@
 """The API server itself refuses what can't work, before anything runs, and says which field and what would be right."""
 
 import pytest
+from kubernetes.client import ApiException
+
 from cluster.objects import Jobs, refusal
 from cluster.wrong_manifests import WRONG, Wrong, changed, put
-from kubernetes.client import ApiException
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.id)

@@ -6,12 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-from testbed.cluster import Testbed
-from testbed.errors import TestbedError
-
 from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place, explain, kubeconfig_of_user, testbed_place, users_place
 from demo.result import result_of, summary_lines, write_result
+from testbed.cluster import Testbed
+from testbed.errors import TestbedError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CRD = CHECKOUT / "crds" / "distillationjobs.yaml"

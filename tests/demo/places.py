@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.kubectl import Kubectl
 from demo_inputs.__main__ import write_inputs
 from testbed.cluster import Testbed
-
-from demo.kubectl import Kubectl
 
 NAMESPACE = "demo"
 CLAIM = "distillation"
@@ -37,12 +36,12 @@ def testbed_place(testbed: Testbed, say: Say) -> Place:
     return Place(Kubectl(testbed.kubectl, testbed.kubeconfig, NAMESPACE), testbed.kubeconfig, storage)
 
 
-def users_place(kubeconfig: Path, say: Say) -> Place:
-    """The user's cluster: it has JobSet, the namespace ``demo`` and in it the claim ``distillation``."""
-    kubectl = Kubectl("kubectl", kubeconfig, NAMESPACE)
+def users_place(kubeconfig: Path, say: Say, namespace: str = NAMESPACE) -> Place:
+    """The user's cluster: it has JobSet, the namespace and in it the claim ``distillation``."""
+    kubectl = Kubectl("kubectl", kubeconfig, namespace)
     if kubectl.get("persistentvolumeclaim", CLAIM) is None:
         raise SystemExit(
-            f"demo: namespace {NAMESPACE} has no PersistentVolumeClaim {CLAIM}; make one (ReadWriteMany on more than "
+            f"demo: namespace {namespace} has no PersistentVolumeClaim {CLAIM}; make one (ReadWriteMany on more than "
             "one node, 5Gi), or unset KUBECONFIG to run on the testbed"
         )
     with tempfile.TemporaryDirectory() as folder:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from demo.places import Place, testbed_place
 from testbed.cluster import Testbed
 

@@ -1,17 +1,18 @@
 """The demo's job, its operator killed twice and a pod of each kind once: nothing runs twice, nothing is lost."""
 
 import json
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place
 from demo.result import result_of, summary_lines, write_result
+from eventually import eventually
 from testbed.cluster import Testbed
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -19,17 +20,6 @@ EXAMPLE = CHECKOUT / "examples" / "smollm2-cpu.yaml"
 JOB = "smollm2-cpu"
 CHUNK_ROWS = 16
 MINUTE = 60.0
-
-
-def eventually[T](what: str, look: Callable[[], T | None], seconds: float) -> T:
-    """What ``look`` returns once that is true."""
-    deadline = time.monotonic() + seconds
-    while True:
-        seen = look()
-        if seen:
-            return seen
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.5)
 
 
 @dataclass

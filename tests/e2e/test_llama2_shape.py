@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from distillation_operator.api.contract import (
     ConvertProgram,
     ExportProgram,

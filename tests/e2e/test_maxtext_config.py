@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from distillation_operator.api.contract import TrainProgram
 from distillation_stages.maxtext_command import TrainingPaths, training_arguments
 from distillation_stages.maxtext_models import llama_settings

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
+
 from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place
-from e2e.test_demo import CHECKOUT, EXAMPLE, eventually
+from e2e.test_demo import CHECKOUT, EXAMPLE
+from eventually import eventually
 
 SECONDS = 45.0
 

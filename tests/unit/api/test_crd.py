@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from distillation_operator.api import crd
 
 FILE = Path(__file__).resolve().parents[3] / "crds" / "distillationjobs.yaml"

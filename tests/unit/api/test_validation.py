@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+
 from cluster.wrong_manifests import GOOD, WRONG, Wrong, changed, drop, put
 from distillation_operator.validation import validate
 

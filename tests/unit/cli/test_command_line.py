@@ -5,6 +5,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+
 from distillation_operator.api.crd import custom_resource_definition
 from distillation_operator.cli import main
 from distillation_operator.controller.settings import ControllerSettings

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from cluster.wrong_manifests import GOOD, changed, drop, put
 from distillation_operator.api.resource import DistillationJob
 from distillation_operator.cli import main

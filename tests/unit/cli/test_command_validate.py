@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from cluster.wrong_manifests import GOOD, changed, put
 from distillation_operator.cli import main
 

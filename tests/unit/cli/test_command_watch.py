@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import urllib3
+from kubernetes import client
+from rich.console import Console
+
 from distillation_operator.cli import main
 from distillation_operator.commands import watch
 from distillation_operator.commands.errors import CommandError
-from kubernetes import client
-from rich.console import Console
 
 RUNNING = {
     "name": "train-first",

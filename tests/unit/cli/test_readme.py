@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+
 from distillation_operator.cli import main
 
 CHECKOUT = Path(__file__).resolve().parents[3]

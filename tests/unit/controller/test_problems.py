@@ -1,6 +1,7 @@
 """Refused creations are told in words that a user can act on."""
 
 import pytest
+
 from distillation_operator.controller.kube import Refused
 from distillation_operator.controller.problems import problem_of
 

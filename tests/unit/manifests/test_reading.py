@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from distillation_operator.api.contract import Progress, StageFailure, StageResult
 from distillation_operator.manifests.reading import observe, parse_outcome, parse_progress, read_child, read_pod
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Pod
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 Object = dict[str, Any]
 UID = "uid-1"

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from distillation_operator.api.accelerators import ACCELERATORS
 from distillation_operator.api.contract import STAGE_SPEC_ENV, StageSpec
 from distillation_operator.api.resource import DistillationJob
@@ -13,8 +16,6 @@ from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.workload import child_manifest
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.stages import Stage
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from unit.pipeline.scenario import small_spec
 
 Object = dict[str, Any]

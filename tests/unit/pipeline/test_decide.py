@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from distillation_operator.api.status import DistillationJobStatus
 from distillation_operator.pipeline.observed import FailureClass, Problem
 from distillation_operator.pipeline.times import parse_time

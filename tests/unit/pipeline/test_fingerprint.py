@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from distillation_operator.api.spec import DistillationJobSpec
 from distillation_operator.pipeline.graph import build_pipeline
 from unit.pipeline.scenario import ALL, BEFORE_TRAINING, small_spec

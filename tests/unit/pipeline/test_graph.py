@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from distillation_operator.api.accelerators import ACCELERATORS
 from distillation_operator.api.contract import EvaluateProgram, GenerateProgram, PublishProgram, TrainProgram
 from distillation_operator.api.spec import DistillationJobSpec

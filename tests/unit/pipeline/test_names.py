@@ -2,12 +2,13 @@
 
 import re
 
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
 from distillation_operator.api.accelerators import ACCELERATORS
 from distillation_operator.api.spec import NAME_LIMIT
 from distillation_operator.manifests.workload import SLICE
 from distillation_operator.pipeline.names import CHILD_NAME_LIMIT, child_name
-from hypothesis import assume, example, given, settings
-from hypothesis import strategies as st
 
 DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 POD_NAME_LIMIT = 63

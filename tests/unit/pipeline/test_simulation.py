@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Literal
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from distillation_operator.api.contract import Progress, StageFailure, StageResult
 from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.status import DistillationJobStatus, StageStatus
@@ -18,8 +21,6 @@ from distillation_operator.pipeline.attempts import LAG
 from distillation_operator.pipeline.decide import Decision, decide
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from unit.pipeline.scenario import ALL, START, job_of, small_spec
 
 Outcome = Literal["complete", "crash", "disruption", "permanent", "result lost"]

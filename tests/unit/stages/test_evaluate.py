@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
 from distillation_operator.api.contract import EvaluateProgram, StageResult
 from distillation_stages import evaluate
 from distillation_stages.failure import BadInput, TryAgain

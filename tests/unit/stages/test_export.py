@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from distillation_stages.convert import require_disk
 from distillation_stages.export import complete_directory
 from distillation_stages.failure import TryAgain

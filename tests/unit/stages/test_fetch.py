@@ -8,6 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from huggingface_hub import errors
+
 from distillation_operator.api.contract import FetchProgram, HuggingFaceRepo, Source, StageResult
 from distillation_stages import fetch
 from distillation_stages.buckets import DirectoryTree, split_uri
@@ -16,7 +18,6 @@ from distillation_stages.hub import hub_errors
 from distillation_stages.model_directory import wanted_files
 from distillation_stages.reporting import Reporter
 from distillation_stages.storage import Storage
-from huggingface_hub import errors
 from unit.stages.stage_inputs import OUTPUT, spec_of, write_model, write_safetensors
 
 INDEX = "model.safetensors.index.json"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+
 from distillation_operator.api.contract import GenerateProgram, StageResult
 from distillation_stages import generate
 from distillation_stages.environment import available_cpus

@@ -4,6 +4,7 @@ import math
 
 import numpy
 import pytest
+
 from distillation_stages.failure import BadConfiguration
 from distillation_stages.logits import Comparison, compare
 

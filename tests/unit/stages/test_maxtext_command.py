@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from distillation_operator.api.contract import TrainProgram
 from distillation_stages.failure import BadConfiguration
 from distillation_stages.maxtext_command import (

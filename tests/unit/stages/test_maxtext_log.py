@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from distillation_stages.failure import BadConfiguration, BadInput, StageError, TryAgain
 from distillation_stages.maxtext_log import TrainerLog, parse_step
 from unit.stages.training_inputs import step_line

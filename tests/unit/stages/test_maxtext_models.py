@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from distillation_stages.failure import BadConfiguration, BadInput
 from distillation_stages.maxtext_models import (
     differences,

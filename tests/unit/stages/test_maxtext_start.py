@@ -4,6 +4,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+
 from distillation_stages.maxtext_start import heed_worker_count, lighten_imports
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from distillation_operator.api.contract import PrepareProgram, Source, StageResult
 from distillation_stages.failure import BadInput
 from distillation_stages.prepare import MAX_ROWS_PER_PART, number_of_parts, run

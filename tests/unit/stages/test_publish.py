@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from distillation_operator.api.contract import MARKER_NAME, PublishProgram, StageResult
 from distillation_stages import publish
 from distillation_stages.buckets import DirectoryTree

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from distillation_operator.api.contract import EXIT_TERMINATED, StageResult, StageSpec, TrainProgram
 from distillation_stages import train
 from distillation_stages.checkpoints import steps_in

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
 from distillation_operator.api.contract import StageResult, TrainData
 from distillation_stages.failure import BadInput, TryAgain
 from distillation_stages.storage import Storage
