@@ -71,7 +71,8 @@ def _kill_while_generating(place: Place, operator: OperatorProcess, seen: Run) -
 
 def _kill_while_training(place: Place, operator: OperatorProcess, seen: Run) -> None:
     """The operator at the first training stage's first real checkpoint, then one of the two training pods."""
-    seen.checkpoint_before_kill = eventually("a checkpoint", lambda: _newest_checkpoint(place), 20 * MINUTE)
+    # MaxText saves its first step too; that one would prove little.
+    seen.checkpoint_before_kill = eventually("a checkpoint", lambda: _newest_checkpoint(place, after=1), 20 * MINUTE)
     operator.kill()
     operator.start()
     pods = place.kubectl.list("pod", "distillation.dev/stage=train-teacher-data,distillation.dev/attempt=0")
@@ -95,11 +96,11 @@ def _chunks(place: Place) -> list[Path]:
     return sorted(place.storage.glob("distillation/generate/*/shard-*/chunk-*.parquet"))
 
 
-def _newest_checkpoint(place: Place) -> int:
-    """The newest whole checkpoint of the first training stage after its first step."""
+def _newest_checkpoint(place: Place, after: int) -> int | None:
+    """The step of the first training stage's newest whole checkpoint, if it is greater than ``after``."""
     assert place.storage is not None
     whole = place.storage.glob("distillation/train-teacher-data/*/run/checkpoints/*/model_params/commit_success.txt")
-    return max((int(path.parents[1].name) for path in whole), default=0) if whole else 0
+    return max((step for path in whole if (step := int(path.parents[1].name)) > after), default=None)
 
 
 def _phase(place: Place) -> str:

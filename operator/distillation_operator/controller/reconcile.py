@@ -76,6 +76,8 @@ class Reconciler:
             await self._act(job, key, decision)
             again = decide(job, await self._observe(job, key), now)
             decision = Decision(status=again.status, look_again=again.look_again)
+        else:
+            self._problems.pop(key, None)
         await self._write(raw, job.status, decision.status)
         if self._problems.get(key):
             raise CreationRefused("; ".join(problem.message for problem in self._problems[key].values()))
