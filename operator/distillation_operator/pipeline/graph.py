@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 from distillation_operator.api.contract import (
     ConvertProgram,
@@ -167,13 +168,19 @@ def _add_training(graph: _Builder, spec: DistillationJobSpec, stage: TrainingSta
         packing=stage.packing,
         dtype=stage.dtype,
         weight_dtype=stage.weight_dtype,
-        parallelism=stage.parallelism.sizes() if stage.parallelism else {"fsdp": devices},
+        parallelism=_mesh(stage.parallelism.sizes(), devices) if stage.parallelism else {"fsdp": devices},
         slices=placement.slices,
         cpu_hosts=None if accelerator else hosts,
         max_text=dict(stage.max_text or {}),
     )
     needs = (start.name, student.name, generated.name if on_teacher else dataset.name)
     return graph.add(f"train-{stage.name}", program, needs, "trainer", placement)
+
+
+def _mesh(sizes: dict[str, int], devices: int) -> dict[str, int]:
+    """The axes with the one of -1 as what is left of the devices of a slice."""
+    known = prod(size for size in sizes.values() if size > 0)
+    return {axis: size if size > 0 else devices // known for axis, size in sizes.items()}
 
 
 def _generation_place(spec: DistillationJobSpec) -> Placement:

@@ -170,3 +170,20 @@ def test_ambiguous_topology_takes_the_users_word() -> None:
     two_hosts = {"type": "tpu-v6e-slice", "topology": "2x4", "chipsPerHost": 4}
     place = pipeline(training=training(accelerator=two_hosts))["train-one"].placement
     assert (place.hosts, place.chips_per_host) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("parallelism", "resolved"),
+    [({"fsdp": -1}, {"fsdp": 16}), ({"fsdp": -1, "tensor": 4}, {"fsdp": 4, "tensor": 4}), (None, {"fsdp": 16})],
+)
+def test_an_axis_of_minus_one_becomes_the_rest_of_the_chips(
+    parallelism: dict[str, int] | None, resolved: dict[str, int]
+) -> None:
+    stage: dict[str, Any] = {"name": "one", "steps": 10}
+    if parallelism is not None:
+        stage["parallelism"] = parallelism
+    accelerator = {"type": "tpu-v4-podslice", "topology": "2x2x4"}
+    spec = small_spec(training={"accelerator": accelerator, "stages": [stage]})
+    program = build_pipeline(DistillationJobSpec.model_validate(spec))["train-one"].program
+    assert program.kind == "train"
+    assert program.parallelism == resolved
