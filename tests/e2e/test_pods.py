@@ -33,7 +33,7 @@ def operator(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator
 
 
 def told(place: Place, job: str, stage: str, reasons: tuple[str, ...], words: str) -> str:
-    """The message of a stage, once it has one of the reasons and the words: the kubelet may say something else first."""
+    """A stage's message, once it has one of the reasons and the words: the kubelet may say something else first."""
 
     def look() -> str | None:
         found = place.kubectl.get("distillationjob", job) or {}
