@@ -9,7 +9,7 @@ PYTHON := $(DEV)/bin/python
 export PYTHONPATH := operator:images:tests
 CHECKED := operator images/distillation_stages tests
 
-.PHONY: help setup toolchain generate lint test test-unit test-cluster test-e2e demo plan down clean
+.PHONY: help setup toolchain generate lint test test-unit test-cluster test-e2e demo demo-online down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ test-e2e: toolchain ## real vLLM and MaxText on a real node, the operator killed
 
 demo: setup ## one manifest to a distilled student, on a real single-node cluster
 	@$(PYTHON) -m demo
+
+demo-online: setup ## the same by online logit matching
+	@$(PYTHON) -m demo --online
 
 down: setup ## end all testbeds of this checkout
 	@for folder in build/testbed/*/; do $(PYTHON) -m testbed down --name "$$(basename "$$folder")"; done

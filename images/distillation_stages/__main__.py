@@ -24,10 +24,8 @@ from distillation_operator.api.contract import (
     StageSpec,
 )
 from distillation_stages.failure import StageError
-from distillation_stages.reporting import say, write_termination_message
+from distillation_stages.reporting import say, termination_log, write_termination_message
 from distillation_stages.storage import Storage
-
-TERMINATION_LOG = Path("/dev/termination-log")
 
 Run = Callable[[StageSpec, Storage], StageResult | None]
 """A program: does the stage, writes its marker last and returns the result; None when another host reports it."""
@@ -36,7 +34,7 @@ Run = Callable[[StageSpec, Storage], StageResult | None]
 def main() -> int:
     """The exit code of the program that the environment names."""
     signal.signal(signal.SIGTERM, _terminate)
-    log = Path(os.environ.get("TERMINATION_LOG", TERMINATION_LOG))
+    log = termination_log()
     try:
         spec = StageSpec.model_validate_json(os.environ.get(STAGE_SPEC_ENV, ""))
     except ValidationError as error:

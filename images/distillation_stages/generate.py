@@ -1,43 +1,43 @@
 """Generate: the teacher's answers to one shard of the prompts, in chunks that a restart doesn't make again.
 
 A chunk is a fixed range of the shard's rows. Its file is published whole, so what a killed pod leaves behind is whole
-chunks, and the next one makes the missing ones. What was rejected in a chunk is counted in the file's own metadata:
-so the counts of a shard close, however often it was started.
+chunks, and the next one makes the missing ones. What was rejected in a chunk is counted beside it (see ledger): so the
+counts of a shard close, however often it was started.
 """
 
 import hashlib
-import json
 import os
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from distillation_operator.api.contract import GenerateProgram, Sampling, StageResult, StageSpec
-from distillation_stages.environment import set_environment
-from distillation_stages.failure import BadConfiguration
-from distillation_stages.rendering import Renderer
-from distillation_stages.reporting import Reporter, say
-from distillation_stages.storage import Storage, sha256_of
-from distillation_stages.tables import (
-    COMPLETIONS,
-    Row,
-    count_rows,
-    parts_of,
-    read_rows,
-    split_evenly,
-    write_table,
+from distillation_operator.api.contract import (
+    EXIT_TRY_AGAIN,
+    GenerateProgram,
+    Sampling,
+    StageFailure,
+    StageResult,
+    StageSpec,
 )
+from distillation_stages.conversations import Turn
+from distillation_stages.environment import set_environment
+from distillation_stages.failure import BadConfiguration, BadInput
+from distillation_stages.ledger import Ledger, Slot, plan
+from distillation_stages.reasoning import BadReasoning, settle
+from distillation_stages.rendering import Renderer
+from distillation_stages.reporting import Reporter, say, termination_log, write_termination_message
+from distillation_stages.storage import Storage
+from distillation_stages.tables import Row, count_rows, parts_of, read_rows, split_evenly
 from distillation_stages.teacher import REFUSED, Answer, Request, Teacher
+from distillation_stages.watchdog import Watchdog, exit_at_once
 
 INDEX_ENV = "JOB_COMPLETION_INDEX"
-
-COUNTS = b"counts"
-"""Key in a chunk's Parquet metadata: its counts as JSON."""
+SECONDS_TO_HANG = 1800.0
+"""Without a step of the engine for so long it hangs; compiling for a TPU takes some ten minutes."""
+EXAMPLE_LETTERS = 200
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,12 @@ class Prompts:
         train_rows = count_rows(train_parts)
         return Prompts([*train_parts, *holdout_parts], train_rows, train_rows + count_rows(holdout_parts))
 
+    def shard(self, index: int, shards: int, holdout_only: bool) -> range:
+        """The positions of a shard's rows."""
+        first = self.train_rows if holdout_only else 0
+        piece = split_evenly(self.rows - first, shards)[index]
+        return range(first + piece.start, first + piece.stop)
+
     def read(self, positions: range) -> Iterator[tuple[int, Row]]:
         """The rows at the positions, each with its position and its ``split``."""
         for position, row in zip(positions, read_rows(self.parts, positions), strict=True):
@@ -65,85 +71,115 @@ class Prompts:
 class Chunk:
     """A chunk on its way."""
 
-    path: Path
-    positions: range
+    slot: Slot
     fed: bool = False
     """Whether all its rows have been handed out."""
     waiting: dict[int, Row] = field(default_factory=dict)
-    """Rows that the teacher is at, by position."""
+    """Rows that the teacher is at, by the key of the request."""
     kept: dict[int, Row] = field(default_factory=dict)
+    read: int = 0
+    """Answers wanted."""
     rejected: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
 
-    def take(self, answer: Answer, keep_truncated: bool) -> None:
-        """Put an answer to its row, or count why it is left out."""
-        row = self.waiting.pop(answer.key)
-        text = without_reasoning(answer.text)
-        reason = refusal(answer, text, keep_truncated)
-        if reason is not None:
-            self.rejected[reason] += 1
-            return
-        self.kept[answer.key] = {
-            **row,
-            "completion": text,
-            "finishReason": answer.finish_reason,
-            "completionTokens": answer.tokens,
-        }
+    def reject(self, reason: str, row: Row, text: str = "") -> None:
+        """Count an answer that is left out."""
+        self.rejected[reason] += 1
+        self.examples.setdefault(reason, f"row {row['row']}: {text[:EXAMPLE_LETTERS]!r}")
 
-    def publish(self) -> None:
-        """Write the chunk's file, rows in order."""
-        counts = {"read": len(self.positions), "kept": len(self.kept)}
+    def publish(self, ledger: Ledger) -> None:
+        """Write the chunk's file, rows in order, equal answers to one prompt once."""
+        seen: set[tuple[int, str]] = set()
+        rows = []
+        for _, row in sorted(self.kept.items()):
+            mark = (row["row"], row["completion"])
+            if mark not in seen:
+                seen.add(mark)
+                rows.append(row)
+        counts = {"read": self.read, "kept": len(rows)}
+        for split in ("train", "holdout"):
+            counts[split] = sum(row["split"] == split for row in rows)
+        if len(rows) < len(self.kept):
+            counts["duplicates"] = len(self.kept) - len(rows)
         counts |= {f"rejected.{reason}": number for reason, number in sorted(self.rejected.items())}
-        rows = [self.kept[position] for position in sorted(self.kept)]
-        write_table(self.path, COMPLETIONS, rows, {COUNTS.decode(): json.dumps(counts)})
+        ledger.publish(self.slot, rows, counts, self.examples)
 
 
 class Shard:
     """Hands out the rows of the chunks that are missing, and publishes each chunk when its last answer is in."""
 
-    def __init__(self, chunks: Iterable[Chunk], prompts: Prompts, renderer: Renderer, program: GenerateProgram) -> None:
-        self._chunks = list(chunks)
+    def __init__(
+        self, slots: list[Slot], ledger: Ledger, prompts: Prompts, renderer: Renderer, program: GenerateProgram
+    ) -> None:
+        self._slots = slots
+        self._ledger = ledger
         self._prompts = prompts
         self._renderer = renderer
         self._program = program
+        self._opened = renderer.opens_reasoning()
         self._open: list[Chunk] = []
-        self.rows = sum(len(chunk.positions) for chunk in self._chunks)
         self.settled = 0
-        """Rows that are kept or rejected."""
+        """Answers that are kept or rejected."""
 
     def requests(self) -> Iterator[Request]:
         """What to ask the teacher, in order; rows that can't be asked are counted on the way."""
-        limit = self._program.max_model_len - self._program.sampling.max_tokens
-        for chunk in self._chunks:
+        sampling = self._program.sampling
+        limit = self._program.max_model_len - sampling.max_tokens
+        for slot in self._slots:
+            chunk = Chunk(slot)
             self._open.append(chunk)
-            for position, row in self._prompts.read(chunk.positions):
-                token_ids = self._render(row)
-                if token_ids is not None and len(token_ids) <= limit:
-                    chunk.waiting[position] = {**row, "promptTokens": len(token_ids)}
-                    yield Request(position, token_ids, row_seed(self._program.sampling, row["row"]))
-                else:
-                    chunk.rejected["TemplateRefused" if token_ids is None else "PromptTooLong"] += 1
-                    self.settled += 1
+            for position, row in self._prompts.read(slot.positions):
+                samples = samples_of(row, sampling)
+                chunk.read += samples
+                token_ids = self._render(chunk, row, samples)
+                if token_ids is None:
+                    continue
+                if len(token_ids) > limit:
+                    for _ in range(samples):
+                        chunk.reject("PromptTooLong", row, f"{len(token_ids)} tokens, at most {limit}")
+                    self.settled += samples
+                    continue
+                for sample in range(samples):
+                    key = position * sampling.samples_per_prompt + sample
+                    chunk.waiting[key] = {**row, "sample": sample, "promptTokens": len(token_ids)}
+                    yield Request(key, token_ids, row_seed(sampling, row["row"], sample))
             chunk.fed = True
+            self.publish_whole()
 
     def take(self, answer: Answer) -> None:
-        """Sort in one answer."""
+        """Put an answer to its row, or count why it is left out."""
         chunk = next(chunk for chunk in self._open if answer.key in chunk.waiting)
-        chunk.take(answer, self._program.sampling.keep_truncated)
+        row = chunk.waiting.pop(answer.key)
         self.settled += 1
+        reason = refusal(answer, self._program.sampling.keep_truncated)
+        text = answer.text
+        if reason is None:
+            try:
+                text = settle(answer.text, self._program.reasoning, self._opened)
+                reason = None if text else "Empty"
+            except BadReasoning as error:
+                reason = error.reason
+        if reason is None:
+            told = {"completion": text, "finishReason": answer.finish_reason, "completionTokens": answer.tokens}
+            chunk.kept[answer.key] = {**row, **told}
+        else:
+            chunk.reject(reason, row, answer.text)
         self.publish_whole()
 
     def publish_whole(self) -> None:
         """Publish the chunks that wait for nothing any more."""
         for chunk in [chunk for chunk in self._open if chunk.fed and not chunk.waiting]:
-            chunk.publish()
+            chunk.publish(self._ledger)
             self._open.remove(chunk)
 
-    def _render(self, row: Row) -> list[int] | None:
+    def _render(self, chunk: Chunk, row: Row, samples: int) -> list[int] | None:
         try:
-            return self._renderer.prompt_ids(row["prompt"])
+            return self._renderer.prompt_ids(with_system(row["prompt"], self._program.system_prompt))
         except Exception as error:
             # Templates raise errors of many kinds, about one conversation: the others must go on.
-            say(f"the chat template refuses row {row['row']}: {error}")
+            for _ in range(samples):
+                chunk.reject("TemplateRefused", row, str(error))
+            self.settled += samples
             return None
 
 
@@ -162,26 +198,28 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     model = storage.at(storage.require_marker(program.model).outputs["model"])
     prepared = storage.require_marker(program.dataset).outputs
     prompts = Prompts.at(storage.at(prepared["train"]), storage.at(prepared["holdout"]))
-    renderer = Renderer.load(model)
-    chunks = plan(storage.at(directory), split_evenly(prompts.rows, program.shards)[index], program.chunk_rows)
-    missing = [chunk for chunk in chunks if read_counts(chunk) is None]
+    renderer = Renderer.load(model, program.chat_template)
+    check_system_prompt(renderer, program.system_prompt)
+    slots = plan(storage.at(directory), prompts.shard(index, program.shards, program.holdout_only), program.chunk_rows)
+    ledger = Ledger.open(storage.at(directory), slots)
+    missing = [slot for slot in slots if ledger.entry(slot) is None]
+    wanted = wanted_answers(slots, prompts, program.sampling)
+    check_losses(ledger, wanted, program.max_lost_share)
     metrics, versions = {}, {"chatTemplate": renderer.template_hash()}
     if missing:
         teacher = Teacher(model, program, engine_seed(program.sampling, missing[0].positions.start))
         say(f"the teacher is loaded {time.monotonic() - started:.1f} s after the start")
-        reporter = Reporter(spec.stage, "rows")
-        metrics = generate(teacher, Shard(missing, prompts, renderer, program), chunks, reporter)
+        shard = Shard(missing, ledger, prompts, renderer, program)
+        metrics = generate(spec, teacher, shard, ledger, wanted)
         versions |= teacher.versions
-    counts = Counter({"read": 0, "kept": 0})
-    for chunk in chunks:
-        counts.update(read_counts(chunk))
+    ledger.write()
     result = StageResult(
         stage=spec.stage,
         fingerprint=spec.fingerprint,
-        outputs={"completions": directory},
-        counts=dict(counts),
+        outputs={"completions": directory, "ledger": storage.relative(ledger.path)},
+        counts=ledger.counts(),
         metrics=metrics,
-        parts={f"shard-{index}/{chunk.path.name}": sha256_of(chunk.path) for chunk in chunks},
+        parts={f"shard-{index}/{name}": digest for name, digest in ledger.digests().items()},
         versions=versions,
         seconds=round(time.monotonic() - started, 1),
     )
@@ -189,20 +227,35 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     return result
 
 
-def generate(teacher: Teacher, shard: Shard, chunks: list[Chunk], reporter: Reporter) -> dict[str, float]:
-    """Publish the shard's missing chunks; returns metrics of this run."""
-    total = sum(len(chunk.positions) for chunk in chunks)
-    before = total - shard.rows
-    reporter.progress(before, total)
+def generate(spec: StageSpec, teacher: Teacher, shard: Shard, ledger: Ledger, wanted: int) -> dict[str, float]:
+    """Publish the shard's missing chunks; returns metrics of this run. Raises BadInput when too many rows are lost."""
+    assert isinstance(spec.program, GenerateProgram)
+    reporter = Reporter(spec.stage, "rows")
+    before = ledger.counts()["read"]
+    reporter.progress(before, wanted)
     started, tokens, metrics = time.monotonic(), 0, dict[str, float]()
-    for answer in teacher.answers(shard.requests()):
-        shard.take(answer)
-        tokens += answer.tokens
-        metrics = {"tokensPerSecond": round(tokens / (time.monotonic() - started), 2)}
-        reporter.progress(before + shard.settled, total, metrics)
+    with Watchdog(SECONDS_TO_HANG, lambda: _give_up(spec.stage)).watching() as watchdog:
+        for answer in teacher.answers(shard.requests(), watchdog.beat):
+            lost = ledger.lost
+            shard.take(answer)
+            if ledger.lost > lost:
+                check_losses(ledger, wanted, spec.program.max_lost_share)
+            tokens += answer.tokens
+            metrics = {"tokensPerSecond": round(tokens / (time.monotonic() - started), 2)}
+            reporter.progress(before + shard.settled, wanted, metrics)
     shard.publish_whole()
-    reporter.progress(total, total, metrics)
+    check_losses(ledger, wanted, spec.program.max_lost_share)
+    reporter.progress(wanted, wanted, metrics)
     return metrics
+
+
+def _give_up(stage: str) -> None:
+    message = f"vLLM has made no step for {SECONDS_TO_HANG / 60:.0f} minutes; the next pod goes on after the last chunk"
+    say(message)
+    failure = StageFailure(stage=stage, reason="EngineHangs", message=message, permanent=False)
+    write_termination_message(failure, termination_log())
+    sys.stdout.flush()
+    exit_at_once(EXIT_TRY_AGAIN)
 
 
 def shard_index(shards: int) -> int:
@@ -225,58 +278,82 @@ def check_lengths(program: GenerateProgram) -> None:
         )
 
 
-def plan(directory: Path, positions: range, chunk_rows: int) -> list[Chunk]:
-    """The shard's chunks: the same ones at every start."""
-    starts = range(positions.start, positions.stop, chunk_rows)
-    return [
-        Chunk(directory / f"chunk-{number:05d}.parquet", range(start, min(start + chunk_rows, positions.stop)))
-        for number, start in enumerate(starts)
-    ]
-
-
-def read_counts(chunk: Chunk) -> dict[str, int] | None:
-    """The counts of a chunk that was published; None when it wasn't, or isn't what would be published now."""
+def check_system_prompt(renderer: Renderer, system_prompt: str | None) -> None:
+    """Raises BadInput, before the engine is loaded, when the chat template takes no system message."""
+    if system_prompt is None:
+        return
     try:
-        metadata = pq.read_metadata(chunk.path).metadata or {}
-        counts: dict[str, int] = json.loads(metadata[COUNTS])
-    except (FileNotFoundError, KeyError, ValueError, pa.ArrowException):
-        return None
-    return counts if counts.get("read") == len(chunk.positions) else None
+        renderer.prompt_ids(with_system([{"role": "user", "content": "Hello."}], system_prompt))
+    except Exception as error:
+        raise BadInput(
+            "SystemPromptRefused",
+            f"the teacher's chat template refuses generation.systemPrompt: {error}. Remove systemPrompt, or give a "
+            "template that takes a system message in generation.chatTemplate",
+        ) from error
 
 
-def row_seed(sampling: Sampling, row: int) -> int:
-    """The seed of a row's request: the same wherever and whenever the row is generated. 31 bits."""
-    return _hashed(sampling.seed, row)
+def check_losses(ledger: Ledger, wanted: int, most: float) -> None:
+    """Raises BadInput as soon as a greater share than ``most`` of the shard's answers is certainly lost."""
+    if not wanted or ledger.lost <= most * wanted:
+        return
+    counts = ledger.counts()
+    causes = {name.removeprefix("rejected."): number for name, number in counts.items() if name.startswith("rejected.")}
+    reason = max(causes, key=lambda cause: causes[cause])
+    told = ", ".join(f"{number} {cause}" for cause, number in sorted(causes.items(), key=lambda item: -item[1]))
+    raise BadInput(
+        "TooManyRowsLost",
+        f"{ledger.lost} of {wanted} answers of this shard are lost, generation.maxLostShare allows {most:.0%}: {told}. "
+        f"Example of {reason}: {ledger.example(reason)}{_hint(reason)}",
+    )
+
+
+def _hint(reason: str) -> str:
+    hints = {
+        "Truncated": ". Raise sampling.maxTokens, or set keepTruncated",
+        "PromptTooLong": ". Raise generation.maxModelLen or lower sampling.maxTokens",
+        "OpenReasoning": ". Raise sampling.maxTokens, so that the reasoning ends",
+        "NoReasoning": ". Set generation.reasoning to StripClosed for a teacher that doesn't reason",
+    }
+    return hints.get(reason, "")
+
+
+def wanted_answers(slots: list[Slot], prompts: Prompts, sampling: Sampling) -> int:
+    """How many answers the shard is asked for."""
+    positions = [slot.positions for slot in slots]
+    train = sum(max(0, min(rows.stop, prompts.train_rows) - rows.start) for rows in positions)
+    return train * sampling.samples_per_prompt + sum(map(len, positions)) - train
+
+
+def samples_of(row: Row, sampling: Sampling) -> int:
+    """Answers to ask for. Holdout rows get one: a second one would only weigh them more in the evaluation."""
+    return sampling.samples_per_prompt if row["split"] == "train" else 1
+
+
+def with_system(prompt: list[Turn], system_prompt: str | None) -> list[Turn]:
+    """The prompt, with the system message in front unless it has one of its own."""
+    if system_prompt is None or prompt[0]["role"] == "system":
+        return prompt
+    return [{"role": "system", "content": system_prompt}, *prompt]
+
+
+def row_seed(sampling: Sampling, row: int, sample: int = 0) -> int:
+    """The seed of a request: the same wherever and whenever the row is generated. 31 bits."""
+    return _hashed(f"{sampling.seed}:{row}:{sample}")
 
 
 def engine_seed(sampling: Sampling, first_position: int) -> int:
     """The engine's seed, where requests have none of their own: shards, and starts of one shard, must differ."""
-    return _hashed(sampling.seed, -1 - first_position)
+    return _hashed(f"{sampling.seed}:from {first_position}")
 
 
-def without_reasoning(text: str) -> str | None:
-    """The answer without the reasoning before it; None when the reasoning doesn't end.
-
-    The opening tag may stand in the template's generation prompt instead of the answer.
-    """
-    _, tag, after = text.rpartition("</think>")
-    if tag:
-        return after.strip()
-    return None if "<think>" in text else text.strip()
-
-
-def refusal(answer: Answer, text: str | None, keep_truncated: bool) -> str | None:
-    """Why an answer isn't used; None when it is."""
+def refusal(answer: Answer, keep_truncated: bool) -> str | None:
+    """Why an answer isn't used, by the way in which it ended; None when that is all right."""
     if answer.finish_reason == REFUSED:
         return REFUSED
-    if text is None:
-        return "OpenReasoning"
     if answer.finish_reason == "length" and not keep_truncated:
         return "Truncated"
-    if answer.finish_reason not in ("stop", "length"):
-        return "EngineAborted"
-    return None if text else "Empty"
+    return None if answer.finish_reason in ("stop", "length") else "EngineAborted"
 
 
-def _hashed(seed: int, number: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:4]) >> 1
+def _hashed(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) >> 1

@@ -9,9 +9,11 @@ from distillation_operator.api.contract import TrainProgram
 from distillation_stages.failure import BadConfiguration
 from distillation_stages.maxtext_models import Setting, Settings
 
-SFT_MODULE = "distillation_stages.maxtext_start"
+TRAINER_MODULE = "distillation_stages.maxtext_start"
 RUN_NAME = "run"
 """Fixed, so that a restart finds the checkpoints of the run before."""
+LOG_PERIOD = 100
+"""Steps between two writes of TensorBoard's file."""
 
 OURS = frozenset(
     {
@@ -31,6 +33,13 @@ OURS = frozenset(
         "use_sft",
         "enable_checkpointing",
         "enable_lora",
+        "use_tunix_gradient_accumulation",
+        "save_checkpoint_on_completion",
+        "max_num_checkpoints_to_keep",
+        "student_overrides",
+        "teacher_overrides",
+        "offline_data_dir",
+        "learn_to_init_mode",
         "skip_jax_distributed_system",
         "hardware",
     }
@@ -73,18 +82,22 @@ def rows_per_step(program: TrainProgram) -> int:
     return max(devices, int(devices * program.per_device_batch_size)) * accumulation
 
 
-def training_arguments(program: TrainProgram, start: Settings, paths: TrainingPaths) -> list[str]:
+def training_arguments(program: TrainProgram, steps: int, start: Settings, paths: TrainingPaths) -> list[str]:
     """The arguments of MaxText's SFT trainer, after the configuration file."""
+    settings = {**start, "load_parameters_path": str(paths.checkpoint), **training_settings(program, steps, paths)}
+    return arguments(settings)
+
+
+def training_settings(program: TrainProgram, steps: int, paths: TrainingPaths) -> Settings:
+    """What both trainers are told, with the user's own settings."""
     reserved = sorted(OURS & program.max_text.keys())
     if reserved:
         raise BadConfiguration(
             "ReservedSetting", f"maxText may not set {', '.join(reserved)}: the stage sets it; remove it"
         )
     settings: Settings = {
-        **start,
         "run_name": RUN_NAME,
         "base_output_directory": str(paths.output),
-        "load_parameters_path": str(paths.checkpoint),
         "tokenizer_path": str(paths.tokenizer),
         "tokenizer_type": "huggingface",
         "dataset_type": "hf",
@@ -95,8 +108,8 @@ def training_arguments(program: TrainProgram, start: Settings, paths: TrainingPa
         # The data is written in the order and to the length that the steps need.
         "enable_data_shuffling": False,
         "num_epoch": 1,
-        "steps": program.steps,
-        "learning_rate_schedule_steps": program.steps,
+        "steps": steps,
+        "learning_rate_schedule_steps": steps,
         "learning_rate": program.learning_rate,
         "warmup_steps_fraction": program.warmup_steps_fraction,
         "per_device_batch_size": program.per_device_batch_size,
@@ -106,7 +119,7 @@ def training_arguments(program: TrainProgram, start: Settings, paths: TrainingPa
         "weight_dtype": program.weight_dtype,
         "checkpoint_period": program.checkpoint_period,
         "eval_interval": -1,
-        "log_period": 1_000_000,
+        "log_period": LOG_PERIOD,
         "enable_goodput_recording": False,
         "monitor_goodput": False,
         "jax_cache_dir": str(paths.jax_cache),
@@ -127,7 +140,7 @@ def training_arguments(program: TrainProgram, start: Settings, paths: TrainingPa
             # Recomputing activations costs time, and a CPU has memory enough.
             "remat_policy": "minimal",
         }
-    return arguments(settings | program.max_text)
+    return settings | program.max_text
 
 
 def config_file(name: str) -> Path:

@@ -6,7 +6,7 @@ last lines after a crash are noise of the interpreter's shutdown.
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from distillation_stages.failure import BadConfiguration, BadInput, StageError, TryAgain
 
@@ -19,8 +19,11 @@ _FIELDS = {
         "total_weights": "total_weights",
         "tokens_per_second": "Tokens/s/device",
         "seconds": "seconds",
+        "kl_to_teacher": "kl_to_teacher",
+        "learning_rate": "learning_rate",
     }.items()
 }
+_LEARNING_RATE = re.compile(rf"learning rate of step (?P<step>\d+): {_NUMBER}", re.IGNORECASE)
 _DATA_ERROR = re.compile(r"Exception in load_next_train_batch: ?(?P<cause>.*)")
 _NOT_FINITE = re.compile(r"Aborting training due to (NaN|Inf) loss")
 _ERROR = re.compile(r"(?:^|\s)(?P<error>[\w.]*(?:Error|Exception): .*)")
@@ -46,13 +49,27 @@ _PERMANENT = (
 
 @dataclass(frozen=True)
 class Step:
-    """One ``completed step`` line."""
+    """One ``completed step`` line; NaN is what it didn't tell."""
 
     number: int
     loss: float
     total_weights: float
     tokens_per_second: float
+    """Per device."""
     seconds: float
+    kl_to_teacher: float = math.nan
+    """In nats per token; logit matching only."""
+    learning_rate: float = math.nan
+
+    def metrics(self) -> dict[str, float]:
+        """What was told, by the names of progress and history."""
+        told = {
+            "loss": self.loss,
+            "learningRate": self.learning_rate,
+            "tokensPerSecondPerDevice": self.tokens_per_second,
+            "klToTeacher": self.kl_to_teacher,
+        }
+        return {name: value for name, value in told.items() if math.isfinite(value)}
 
 
 def parse_step(line: str) -> Step | None:
@@ -76,16 +93,20 @@ class TrainerLog:
     not_finite: bool = False
     config_error: str | None = None
     last_error: str | None = None
-    _unnamed_data_error: bool = False
+    _rates: dict[int, float] = field(default_factory=dict)
 
     def read(self, line: str) -> Step | None:
         """Take in one line; returns the step it reports, if any."""
         step = parse_step(line)
         if step is not None:
+            if step.number in self._rates:
+                step = replace(step, learning_rate=self._rates.pop(step.number))
             self.steps[step.number] = step
             self.not_finite = self.not_finite or not math.isfinite(step.loss)
             return step
-        if found := _DATA_ERROR.search(line):
+        if found := _LEARNING_RATE.search(line):
+            self._rates[int(found["step"])] = float(found["value"])
+        elif found := _DATA_ERROR.search(line):
             cause = found["cause"].strip()
             if self.data_error is None:
                 self.data_error = cause or "no cause given"

@@ -6,6 +6,7 @@ from typing import Any
 
 from distillation_stages.conversations import Turn
 from distillation_stages.failure import BadInput
+from distillation_stages.reasoning import opens_reasoning
 
 _ANSWER = "answer-text-between-which-the-template-puts-its-marks"
 
@@ -18,19 +19,25 @@ class Renderer:
         self.tokenizer = tokenizer
 
     @staticmethod
-    def load(model: Path) -> "Renderer":
-        """The renderer of a model directory. Raises BadInput when the tokenizer has no chat template."""
+    def load(model: Path, chat_template: str | None = None) -> "Renderer":
+        """The renderer of a model directory. Raises BadInput when the tokenizer has no chat template.
+
+        ``chat_template``: instead of the model's own.
+        """
         from transformers import AutoTokenizer
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=True)
         except (OSError, ValueError) as error:
             raise BadInput("UnusableTokenizer", f"the tokenizer in {model} can't be loaded: {error}") from error
+        if chat_template is not None:
+            tokenizer.chat_template = chat_template
         if not tokenizer.chat_template:
             raise BadInput(
                 "MissingChatTemplate",
                 f"the tokenizer in {model} has no chat template: neither chat_template.jinja nor a chat_template in "
-                "tokenizer_config.json. Add chat_template.jinja to the model directory, or use the chat variant",
+                "tokenizer_config.json. Add chat_template.jinja to the model directory, use the chat variant, or (for "
+                "the teacher) give one in generation.chatTemplate",
             )
         return Renderer(tokenizer)
 
@@ -46,6 +53,11 @@ class Renderer:
         while len(ids) > 1 and bos is not None and ids[0] == ids[1] == bos:
             del ids[0]
         return ids
+
+    def opens_reasoning(self) -> bool:
+        """True when the template itself opens a block of reasoning for the answer."""
+        turns = [{"role": "user", "content": "question"}]
+        return opens_reasoning(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
     def token_ids(self, text: str) -> list[int]:
         """The text's tokens, nothing added."""

@@ -1,5 +1,6 @@
 """What a program tells the operator: progress lines on standard output, and the termination message."""
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -58,6 +59,11 @@ def termination_message(outcome: StageResult | StageFailure) -> str:
         return text
     # Kubernetes cuts at the limit and would leave broken JSON; 1,000 characters leave room for escapes.
     return outcome.model_copy(update={"message": outcome.message[:1000]}).model_dump_json(by_alias=True)
+
+
+def termination_log() -> Path:
+    """Where the kubelet reads a container's last message."""
+    return Path(os.environ.get("TERMINATION_LOG", "/dev/termination-log"))
 
 
 def write_termination_message(outcome: StageResult | StageFailure, path: Path) -> None:

@@ -31,6 +31,7 @@ PREPARED = pa.schema(
 COMPLETIONS = pa.schema(
     [
         pa.field("row", pa.int64(), nullable=False),
+        pa.field("sample", pa.int32(), nullable=False),
         pa.field("split", pa.string(), nullable=False),
         pa.field("prompt", _PROMPT, nullable=False),
         pa.field("reference", pa.string()),

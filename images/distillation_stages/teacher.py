@@ -1,14 +1,23 @@
 """vLLM as a stream: requests in, answers out as they end, the engine kept full in between."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distillation_operator.api.contract import GenerateProgram
-from distillation_stages.failure import BadConfiguration, TryAgain
+from distillation_stages.failure import BadConfiguration, StageError, TryAgain
 from distillation_stages.reporting import say
+
+_OUT_OF_MEMORY = (
+    "RESOURCE_EXHAUSTED",
+    "out of memory",
+    "OutOfMemoryError",
+    "available memory for the cache",
+    "Based on the available",
+)
+_BUSY = ("/dev/vfio", "already in use by", "libtpu_lockfile", "libtpu lockfile", "Device or resource busy")
 
 REFUSED = "EngineRefused"
 """Finish reason of a request that the engine didn't take."""
@@ -77,14 +86,18 @@ class Teacher:
             }
         try:
             self._engine: Any = vllm.LLM(**arguments).llm_engine
-        except ValueError as error:
-            if "vailable memory" in str(error):
-                raise TryAgain("NotEnoughMemory", f"vLLM can't load {model} now: {error}") from error
-            raise BadConfiguration("EngineRefusedModel", f"vLLM refuses {model}: {error}") from error
+        except Exception as error:
+            known = engine_failure(error)
+            if known is None and isinstance(error, ValueError):
+                known = BadConfiguration("EngineRefusedModel", f"vLLM refuses {model}: {error}")
+            raise known or error from error
         self._window = 2 * self._engine.vllm_config.scheduler_config.max_num_seqs
 
-    def answers(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        """The requests' answers in the order in which they end. Takes requests only as fast as it works on them."""
+    def answers(self, requests: Iterable[Request], beat: Callable[[], None] = lambda: None) -> Iterator[Answer]:
+        """The requests' answers in the order in which they end. Takes requests only as fast as it works on them.
+
+        ``beat`` is called after every step of the engine. Raises a StageError when the engine dies.
+        """
         waiting = iter(requests)
         open_requests, more = 0, True
         while more or open_requests:
@@ -96,10 +109,18 @@ class Teacher:
                     open_requests += 1
                 else:
                     yield Answer(request.key, "", REFUSED, 0)
-            for output in self._engine.step() if open_requests else []:
+            outputs = self._step() if open_requests else []
+            beat()
+            for output in outputs:
                 if output.finished:
                     open_requests -= 1
                     yield _answer(output)
+
+    def _step(self) -> list[Any]:
+        try:
+            return list(self._engine.step())
+        except Exception as error:
+            raise engine_failure(error) or error from error
 
     def _take(self, request: Request) -> bool:
         from vllm import SamplingParams
@@ -109,6 +130,8 @@ class Teacher:
         parameters = SamplingParams(
             temperature=self._sampling.temperature,
             top_p=self._sampling.top_p,
+            top_k=self._sampling.top_k,
+            stop=self._sampling.stop or None,
             max_tokens=self._sampling.max_tokens,
             seed=request.seed if self._seeds_per_request else None,
             output_kind=RequestOutputKind.FINAL_ONLY,
@@ -120,6 +143,22 @@ class Teacher:
             say(f"vLLM refuses request {request.key}: {error}")
             return False
         return True
+
+
+def engine_failure(error: BaseException) -> StageError | None:
+    """What an error of vLLM or of the accelerator's runtime means; None for one of unknown meaning."""
+    text = f"{type(error).__name__}: {error}"
+    if "Available memory on node" in text:
+        return TryAgain("NotEnoughMemory", f"vLLM finds too little memory now: {error}")
+    if any(sign in text for sign in _OUT_OF_MEMORY):
+        return BadConfiguration(
+            "OutOfMemory",
+            f"the accelerator's memory is too small for the teacher: {text[:300]}. Take a larger topology (its chips "
+            "share the model) or lower generation.maxModelLen",
+        )
+    if any(sign in text for sign in _BUSY):
+        return TryAgain("AcceleratorBusy", f"another process still holds the accelerator: {text[:300]}")
+    return None
 
 
 def _answer(output: Any) -> Answer:

@@ -6,8 +6,8 @@ the length. So the conversations are rendered here, by the student's chat templa
 per host that holds exactly what that host will read, from the step on at which it (re)starts.
 """
 
+import math
 import random
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,13 @@ from typing import Any
 from distillation_operator.api.contract import TrainData
 from distillation_stages.failure import BadInput
 from distillation_stages.storage import Storage
-
-VERBATIM_TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
-"""MaxText's chat template: the texts are rendered already."""
+from distillation_stages.training_tokenizer import padding_token
 
 CHECKED_ROWS = 2_000
 """Rows that are tokenised before training, evenly spread; tokenising millions would keep accelerators waiting."""
+
+ENDINGS_READ = 50
+"""A template ends all answers alike."""
 
 SEED = 0
 
@@ -90,52 +91,33 @@ def render(tokenizer: Any, row: int, prompt: list[dict[str, str]], answer: str) 
     return Rendered(row, given, whole[len(given) :])
 
 
-def write_training_tokenizer(model: Path, target: Path) -> Any:
-    """A copy of the tokenizer that takes rendered text as it is: no template, no token of its own added in front."""
-    import json
-
-    import transformers
-
-    target.mkdir(parents=True, exist_ok=True)
-    for file in model.iterdir():
-        if file.is_file() and not file.name.endswith((".safetensors", ".bin", ".gguf", ".safetensors.index.json")):
-            shutil.copyfile(file, target / file.name)
-    (target / "chat_template.jinja").write_text(VERBATIM_TEMPLATE)
-    settings_file = target / "tokenizer_config.json"
-    if settings_file.exists():
-        settings = json.loads(settings_file.read_text())
-        settings["chat_template"] = VERBATIM_TEMPLATE
-        settings_file.write_text(json.dumps(settings))
-    tokenizer_file = target / "tokenizer.json"
-    if tokenizer_file.exists():
-        tokenizer = json.loads(tokenizer_file.read_text())
-        tokenizer["post_processor"] = None
-        tokenizer_file.write_text(json.dumps(tokenizer))
-    # As MaxText's loader loads it.
-    return transformers.AutoTokenizer.from_pretrained(
-        target, add_bos_token=False, add_eos_token=False, legacy=False, extra_special_tokens={}
-    )
+def sample_of(rows: Sequence[Rendered]) -> Sequence[Rendered]:
+    """The rows that are tokenised before training."""
+    return rows[:: max(1, len(rows) // CHECKED_ROWS)]
 
 
-def padding_token(tokenizer: Any) -> int:
-    """The token that MaxText pads with, and whose labels it masks."""
-    if tokenizer.pad_token_id is not None:
-        return int(tokenizer.pad_token_id)
-    return int(tokenizer.unk_token_id) if tokenizer.unk_token_id is not None else -1
+def end_of(answer: Sequence[int], tokenizer: Any) -> int | None:
+    """The special token that ends a tokenised answer; None when it has none."""
+    special = set(tokenizer.all_special_ids)
+    return next((token for token in reversed(answer) if token in special), None)
+
+
+def endings(rows: Sequence[Rendered], tokenizer: Any) -> set[int]:
+    """The tokens that end the answers: what a student must learn to stop."""
+    ends = (end_of(tokenizer(row.completion)["input_ids"], tokenizer) for row in sample_of(rows)[:ENDINGS_READ])
+    return {end for end in ends if end is not None}
 
 
 def check(rows: Sequence[Rendered], tokenizer: Any, max_target_length: int) -> Checked:
     """Tokenise a sample of the rows as MaxText will. Raises BadInput when nothing, or no end, could be learnt."""
     pad = padding_token(tokenizer)
     masked = {pad, tokenizer.bos_token_id}
-    special = set(tokenizer.all_special_ids)
-    stride = max(1, len(rows) // CHECKED_ROWS)
-    sample = rows[::stride]
+    sample = sample_of(rows)
     too_long = truncated = tokens = trainable = 0
     for row in sample:
         given = len(tokenizer(row.prompt)["input_ids"])
         answer = tokenizer(row.completion)["input_ids"]
-        end = next((token for token in reversed(answer) if token in special), None)
+        end = end_of(answer, tokenizer)
         if end is not None and end in masked:
             what = "pads with it" if end == pad else "masks the labels of bos"
             raise BadInput(
@@ -156,13 +138,23 @@ def check(rows: Sequence[Rendered], tokenizer: Any, max_target_length: int) -> C
     return Checked(len(sample), too_long, truncated, tokens / len(sample), trainable)
 
 
-def rows_needed(steps: int, rows_per_step: int, packing: bool, max_target_length: int, tokens_per_row: float) -> int:
-    """How many rows ``steps`` steps read, with one step more, since the trainer fetches a batch before it looks whether
-    it has ended. Packed, a row of the batch holds several; a twentieth more covers that the mean is of a sample."""
-    rows = (steps + 1) * rows_per_step
-    if not packing:
-        return rows
-    return int(rows * max(1.0, max_target_length / tokens_per_row) * 1.05) + rows_per_step
+def rows_of_step(batch: int, packing: bool, max_target_length: int, tokens_per_row: float) -> float:
+    """How many rows one step reads: packed, a row of the batch holds several."""
+    return batch * max(1.0, max_target_length / tokens_per_row) if packing else float(batch)
+
+
+def steps_of_epochs(epochs: int, rows: int, rows_per_step: float) -> int:
+    """The steps in which ``rows`` rows are read ``epochs`` times; what is left of a step is not."""
+    return max(1, int(epochs * rows / rows_per_step))
+
+
+def rows_needed(steps: int, batch: int, packing: bool, rows_per_step: float) -> int:
+    """How many rows ``steps`` steps read, in whole batches. Packed, a twentieth and a batch more cover that the mean
+    is of a sample."""
+    rows = steps * rows_per_step
+    if packing:
+        rows = rows * 1.05 + batch
+    return math.ceil(rows / batch) * batch
 
 
 def order(total: int, skip: int, count: int) -> Iterator[int]:

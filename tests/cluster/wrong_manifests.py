@@ -118,7 +118,50 @@ WRONG = [
     Wrong("no teacher", drop("spec.teacher"), "spec.teacher", "Required value"),
     Wrong("no source", drop("spec.student.source"), "spec.student.source", "Required value"),
     Wrong("no maxTextModel", drop("spec.student.maxTextModel"), "spec.student.maxTextModel", "Required value"),
-    Wrong("no steps", drop(f"{FIRST}.steps"), f"{FIRST}.steps", "Required value"),
+    Wrong("neither steps nor epochs", drop(f"{FIRST}.steps"), f"{FIRST}.steps", "steps or epochs must be set"),
+    Wrong(
+        "logit matching without the teacher's architecture",
+        put(f"{FIRST}.objective", "LogitMatching"),
+        "spec.teacher.maxTextModel",
+        "must be set for a training stage with objective LogitMatching",
+    ),
+    Wrong(
+        "settings of another objective",
+        put(f"{FIRST}.logitMatching", {}),
+        f"{FIRST}.logitMatching",
+        "goes with objective",
+    ),
+    Wrong(
+        "an end without a schedule",
+        both(
+            put("spec.teacher.maxTextModel", "llama3.1-8b"),
+            put(f"{FIRST}.objective", "LogitMatching"),
+            put(f"{FIRST}.logitMatching", {"alphaEnd": 0.5}),
+        ),
+        f"{FIRST}.logitMatching.alphaEnd",
+        "goes with alphaSchedule of Linear or Cosine",
+    ),
+    Wrong(
+        "alpha out of range",
+        both(
+            put("spec.teacher.maxTextModel", "llama3.1-8b"),
+            put(f"{FIRST}.objective", "LogitMatching"),
+            put(f"{FIRST}.logitMatching", {"alpha": 2}),
+        ),
+        f"{FIRST}.logitMatching.alpha",
+        "less than or equal to 1",
+    ),
+    Wrong(
+        "samples of a greedy teacher",
+        put("spec.generation.sampling", {"maxTokens": 64, "temperature": 0, "samplesPerPrompt": 2}),
+        "spec.generation.sampling.samplesPerPrompt",
+        "must be 1 with temperature 0",
+    ),
+    Wrong(
+        "unknown reasoning policy", put("spec.generation.reasoning", "Drop"), "spec.generation.reasoning", "StripClosed"
+    ),
+    Wrong("LoRA", put(f"{FIRST}.lora", {"rank": 8}), f"{FIRST}.lora", "unknown field"),
+    Wrong("no epochs", put(f"{FIRST}.epochs", 0), f"{FIRST}.epochs", "greater than or equal to 1"),
     Wrong("no training", drop("spec.training"), "spec.training", "Required value"),
     Wrong("no Secret key", drop("spec.huggingFaceToken.key"), "spec.huggingFaceToken.key", "Required value"),
     Wrong("text for a number", put(f"{FIRST}.steps", "10"), f"{FIRST}.steps", "must be of type integer"),

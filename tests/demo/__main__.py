@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from demo.operator_process import OperatorProcess
@@ -14,9 +15,23 @@ from testbed.errors import TestbedError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CRD = CHECKOUT / "crds" / "distillationjobs.yaml"
-EXAMPLE = CHECKOUT / "examples" / "smollm2-cpu.yaml"
-JOB = "smollm2-cpu"
-FOLDER = CHECKOUT / "build" / "demo"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One example and where its results go."""
+
+    job: str
+    folder: Path
+
+    @property
+    def example(self) -> Path:
+        """The manifest; it is named after the job."""
+        return CHECKOUT / "examples" / f"{self.job}.yaml"
+
+
+OFFLINE = Demo("smollm2-cpu", CHECKOUT / "build" / "demo")
+ONLINE = Demo("smollm2-cpu-online", CHECKOUT / "build" / "demo-online")
 
 _started = time.monotonic()
 
@@ -27,13 +42,14 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Run the demo; 0 when the job is Complete."""
-    say("distillation-operator: the demo of examples/smollm2-cpu.yaml")
+    """Run the demo (``--online``: of logit matching); 0 when the job is Complete."""
+    demo = ONLINE if "--online" in sys.argv[1:] else OFFLINE
+    say(f"distillation-operator: the demo of {demo.example.relative_to(CHECKOUT)}")
     kubeconfig = kubeconfig_of_user()
-    testbed = None if kubeconfig else Testbed(name="demo", say=say)
+    testbed = None if kubeconfig else Testbed(name=demo.folder.name, say=say)
     try:
         place = users_place(kubeconfig, say) if kubeconfig else testbed_place(testbed, say)  # type: ignore[arg-type]
-        return _distil(place)
+        return _distil(place, demo)
     except TestbedError as error:
         say(f"the testbed failed: {error}")
         return 1
@@ -46,24 +62,24 @@ def main() -> int:
             say("the testbed is down")
 
 
-def _distil(place: Place) -> int:
+def _distil(place: Place, demo: Demo) -> int:
     kubectl = place.kubectl
     kubectl("apply", "--server-side", "-f", str(CRD))
     kubectl("wait", "--for=condition=Established", "crd/distillationjobs.distillation.dev", "--timeout=60s")
-    operator = OperatorProcess(place.kubeconfig, FOLDER / "operator.log", NAMESPACE)
+    operator = OperatorProcess(place.kubeconfig, demo.folder / "operator.log", NAMESPACE)
     operator.start()
-    say(f"the operator runs; its log is {(FOLDER / 'operator.log').relative_to(CHECKOUT)}")
+    say(f"the operator runs; its log is {(demo.folder / 'operator.log').relative_to(CHECKOUT)}")
     try:
-        kubectl("delete", "distillationjob", JOB, "--ignore-not-found")
-        kubectl("apply", "-f", str(EXAMPLE))
-        say(f"applied {EXAMPLE.relative_to(CHECKOUT)}; kubectl get distillationjobs -n {NAMESPACE} -w would show:")
-        watch = [sys.executable, "-m", "distillation_operator", "watch", JOB, "-n", NAMESPACE]
+        kubectl("delete", "distillationjob", demo.job, "--ignore-not-found")
+        kubectl("apply", "-f", str(demo.example))
+        say(f"applied {demo.example.relative_to(CHECKOUT)}; kubectl get distillationjobs -n {NAMESPACE} -w would show:")
+        watch = [sys.executable, "-m", "distillation_operator", "watch", demo.job, "-n", NAMESPACE]
         subprocess.run([*watch, "--kubeconfig", str(place.kubeconfig)], check=False)
-        job = kubectl.get("distillationjob", JOB) or {}
+        job = kubectl.get("distillationjob", demo.job) or {}
     finally:
         operator.stop()
     result = result_of(job)
-    write_result(result, FOLDER / "result.json")
+    write_result(result, demo.folder / "result.json")
     if result["phase"] != "Complete":
         conditions = (job.get("status") or {}).get("conditions") or []
         failed = next((c["message"] for c in conditions if c["type"] == "Failed"), "")
@@ -72,9 +88,12 @@ def _distil(place: Place) -> int:
         return 1
     if place.storage is not None:
         # The testbed's storage goes with it; the student stays.
-        shutil.rmtree(FOLDER / "model", ignore_errors=True)
-        shutil.copytree(place.storage / result["exportedModel"], FOLDER / "model")
-        say(f"the student is in {(FOLDER / 'model').relative_to(CHECKOUT)}")
+        shutil.rmtree(demo.folder / "model", ignore_errors=True)
+        shutil.copytree(place.storage / result["exportedModel"], demo.folder / "model")
+        say(f"the student is in {(demo.folder / 'model').relative_to(CHECKOUT)}")
+        if result["report"]:
+            shutil.copyfile(place.storage / result["report"], demo.folder / "report.html")
+            say(f"the report is {(demo.folder / 'report.html').relative_to(CHECKOUT)}")
     say("the DistillationJob is Complete")
     print("\n".join(summary_lines(result)), flush=True)
     return 0

@@ -18,6 +18,9 @@ def result_of(job: dict[str, Any]) -> dict[str, Any]:
         ],
         "crossEntropyBefore": _number(results.get("crossEntropyBefore")),
         "crossEntropyAfter": _number(results.get("crossEntropyAfter")),
+        "klBefore": _number(results.get("klBefore")),
+        "klAfter": _number(results.get("klAfter")),
+        "report": results.get("report"),
         "exportedModel": results.get("exportedModel"),
     }
 
@@ -34,6 +37,8 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
     before, after = result["crossEntropyBefore"], result["crossEntropyAfter"]
     if before and after:
         lines.append(f"held-out cross-entropy {before:.3f} -> {after:.3f} nats per token ({after / before - 1:+.0%})")
+    if result["klBefore"] and result["klAfter"] is not None:
+        lines.append(f"held-out KL to the teacher {result['klBefore']:.3f} -> {result['klAfter']:.3f} nats per token")
     lines.append(f"exported model: {result['exportedModel']}")
     return lines
 

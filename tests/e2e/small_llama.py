@@ -1,4 +1,4 @@
-"""Makes a small random model with Llama 2's shape of layers: ``python small_llama.py DIRECTORY``. Needs torch."""
+"""Makes a small random model with Llama 2's shape of layers: ``python small_llama.py DIRECTORY [SEED]``. Needs torch."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ TEMPLATE = (
 """Llama 2's, without its system message."""
 
 
-def main(directory: Path) -> None:
+def main(directory: Path, seed: int = 0) -> None:
     """Write config, weights and a tokenizer; config.json as Meta's repository has it, without head_dim."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -33,7 +33,7 @@ def main(directory: Path) -> None:
         bos_token_id=1,
         eos_token_id=2,
     )
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(directory)
     written = json.loads((directory / "config.json").read_text())
     for name in ("head_dim", "rope_parameters", "dtype"):
@@ -64,4 +64,4 @@ def write_tokenizer(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

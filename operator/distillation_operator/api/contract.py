@@ -5,7 +5,7 @@ Out: progress lines on standard output, a ``StageResult`` in the termination log
 ``MARKER_NAME`` in the stage's output directory. All paths are relative to the storage mount, with forward slashes.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -42,7 +42,14 @@ class Source(Model):
     path: str | None = None
 
 
-class FetchProgram(Model):
+class ProgramModel(Model):
+    """The configuration of a stage program."""
+
+    only_told: ClassVar[set[str]] = set()
+    """Members that a program only repeats in its report: they determine nothing, so no fingerprint holds them."""
+
+
+class FetchProgram(ProgramModel):
     """Bring a model directory in Hugging Face format into the storage, or verify one that is there (``path``).
 
     Result outputs: ``model``, the model directory.
@@ -53,7 +60,7 @@ class FetchProgram(Model):
     role: Literal["teacher", "student"]
 
 
-class PrepareProgram(Model):
+class PrepareProgram(ProgramModel):
     """Normalise a dataset to conversations, split off the holdout, count every row that was left out.
 
     Result outputs: ``train`` and ``holdout``, directories of Parquet parts with columns ``row`` (int64, the position in
@@ -74,7 +81,7 @@ class PrepareProgram(Model):
     seed: int = 0
 
 
-class ConvertProgram(Model):
+class ConvertProgram(ProgramModel):
     """Convert a Hugging Face model directory to a MaxText Orbax checkpoint and verify its logits.
 
     Result outputs: ``checkpoint``, the directory that ``load_parameters_path`` takes. Result ``settings``: the MaxText
@@ -90,18 +97,36 @@ class ConvertProgram(Model):
     min_top1_agreement: float = 0.97
 
 
+class CheckTokenizersProgram(ProgramModel):
+    """Compare the vocabularies of teacher and student, on CPU, before any accelerator is asked for: logit matching
+    needs the same tokens with the same numbers. Exit 65 with reason VocabulariesDiffer and what differs.
+
+    Metrics: none. Counts: tokens.
+    """
+
+    kind: Literal["check_tokenizers"] = "check_tokenizers"
+    teacher: str
+    """Output directory of the fetch stage of the teacher."""
+    student: str
+    """Output directory of the fetch stage of the student."""
+
+
 class Sampling(Model):
     """How the teacher samples."""
 
     temperature: float
     top_p: float
+    top_k: int = 0
+    """0: no limit."""
+    stop: list[str] = Field(default_factory=list)
+    samples_per_prompt: int = 1
     max_tokens: int
     seed: int
     keep_truncated: bool = False
     """Keep answers that ended at ``max_tokens``; otherwise they are rejected, since a student learns never to stop."""
 
 
-class GenerateProgram(Model):
+class GenerateProgram(ProgramModel):
     """Let the teacher answer the prompts of one shard (``JOB_COMPLETION_INDEX`` of ``shards``).
 
     Rows of train and holdout are numbered together and split into contiguous shards. Writes, under the output
@@ -120,6 +145,12 @@ class GenerateProgram(Model):
     sampling: Sampling
     tensor_parallelism: int = 1
     dtype: str = "bfloat16"
+    holdout_only: bool = False
+    """True when no training stage reads completions: then only the holdout is answered, for the evaluation."""
+    system_prompt: str | None = None
+    chat_template: str | None = None
+    reasoning: Literal["StripClosed", "Keep", "RequireClosed"] = "StripClosed"
+    max_lost_share: float = 0.5
 
 
 class TrainData(Model):
@@ -134,12 +165,32 @@ class TrainData(Model):
     """Output directory of the prepare stage."""
 
 
-class TrainProgram(Model):
-    """Fine-tune the student with MaxText's SFT trainer, from a converted or an earlier trained checkpoint.
+class LogitMatching(Model):
+    """The loss of online logit matching; see the API's model of that name."""
+
+    teacher: str
+    """Output directory of the convert stage of the teacher."""
+    alpha: float
+    alpha_end: float | None = None
+    alpha_schedule: Literal["Constant", "Linear", "Cosine"] = "Constant"
+    temperature: float
+    temperature_end: float | None = None
+    temperature_schedule: Literal["Constant", "Linear", "Cosine"] = "Constant"
+    beta: float
+    beta_end: float | None = None
+    beta_schedule: Literal["Constant", "Linear", "Cosine"] = "Constant"
+    feature_loss: Literal["Cosine", "L2"] = "Cosine"
+    layer_indices: list[int] | None = None
+
+
+class TrainProgram(ProgramModel):
+    """Train the student with MaxText, from a converted or an earlier trained checkpoint: by its SFT trainer, or with
+    ``logit_matching`` by its distillation trainer.
 
     Runs on every host of every slice; host 0 verifies and writes the result. Result outputs: ``checkpoint``
-    (``.../checkpoints/N/model_params``). Result ``settings`` are passed on. Counts: steps, rows. Metrics: loss (the
-    last), firstLoss.
+    (``.../checkpoints/N/model_params``), ``history`` (JSONL: step, loss, learningRate, tokensPerSecondPerDevice, and
+    klToTeacher for logit matching). Result ``settings`` are passed on. Counts: steps, rows. Metrics: loss (the last),
+    firstLoss.
     """
 
     kind: Literal["train"] = "train"
@@ -148,7 +199,11 @@ class TrainProgram(Model):
     tokenizer: str
     """Output directory of the fetch stage of the student."""
     data: TrainData
-    steps: int
+    logit_matching: LogitMatching | None = None
+    steps: int | None = None
+    """When absent, they follow from the rows and epochs."""
+    epochs: int | None = None
+    """How often each row may be read; 1 when absent."""
     per_device_batch_size: float
     max_target_length: int
     learning_rate: float
@@ -165,7 +220,7 @@ class TrainProgram(Model):
     max_text: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
-class ExportProgram(Model):
+class ExportProgram(ProgramModel):
     """Convert the last checkpoint back to Hugging Face format, load it in transformers and compare logits.
 
     Result outputs: ``model``, a model directory in Hugging Face format. Metrics: ``kl``, ``top1Agreement``.
@@ -181,25 +236,47 @@ class ExportProgram(Model):
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
 
 
-class EvaluateProgram(Model):
-    """Score the student before and after on the teacher's answers to the holdout.
+class ReportedStage(Model):
+    """A stage as the report tells of it."""
 
-    Metrics: ``crossEntropyBefore``, ``crossEntropyAfter`` in nats per completion token, counts: rows, tokens. Fails
-    (exit 65, reason EvaluationGateFailed) when the drop is below the gate.
+    name: str
+    outputs: list[str]
+    """Directories whose markers tell of it: one, or one per shard."""
+    chips: int
+    """Chips of all its pods."""
+
+
+class EvaluateProgram(ProgramModel):
+    """Score the student before, after each training stage and after all, on the teacher's answers to the holdout.
+
+    Metrics: ``crossEntropyBefore``, ``crossEntropyAfter`` in nats per completion token, perplexities, and where teacher
+    and student have the same vocabulary ``klBefore``, ``klAfter`` (teacher || student, nats per token) and
+    ``top1AgreementBefore``, ``top1AgreementAfter``. Counts: rows, tokens. Outputs: ``report``, one self-contained HTML
+    file, ``samples`` and ``scores``, JSON. Fails (exit 65, reason EvaluationGateFailed) when the drop is below the
+    gate; the report is written all the same.
     """
+
+    only_told: ClassVar[set[str]] = {"reported", "spec"}
 
     kind: Literal["evaluate"] = "evaluate"
     before: str
     """Output directory of the fetch stage of the student."""
     after: str
     """Output directory of the export stage."""
+    between: dict[str, str] = Field(default_factory=dict)
+    """Output directories of the exports after each training stage but the last, by training stage, in order."""
+    teacher: str | None = None
+    """Output directory of the fetch stage of the teacher."""
+    reported: list[ReportedStage] = Field(default_factory=list)
+    spec: str = ""
+    """The part of the DistillationJob's spec that determines results, as JSON, for the report."""
     completions: str
     shards: int
     min_cross_entropy_drop: float | None = None
     """Relative: 0.05 asks for a cross-entropy 5 % lower than before."""
 
 
-class PublishProgram(Model):
+class PublishProgram(ProgramModel):
     """Copy the exported model to where users want it, once the gate has passed. Result outputs: ``model``."""
 
     kind: Literal["publish"] = "publish"
@@ -213,6 +290,7 @@ Program = Annotated[
     FetchProgram
     | PrepareProgram
     | ConvertProgram
+    | CheckTokenizersProgram
     | GenerateProgram
     | TrainProgram
     | ExportProgram

@@ -57,11 +57,16 @@ class ModelSource(Model):
     rules: ClassVar[list[Rule]] = [exactly_one_of("huggingFace", "gcs", "path")]
 
 
+MaxTextModel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9_.-]*$", max_length=63)]
+
+
 class Teacher(Model):
     """The model whose knowledge is distilled."""
 
     source: ModelSource
     """Where the teacher lies."""
+    max_text_model: MaxTextModel | None = None
+    """MaxText's own name of the teacher's architecture; needed by training stages with objective LogitMatching."""
 
 
 class Student(Model):
@@ -69,7 +74,7 @@ class Student(Model):
 
     source: ModelSource
     """Where the student lies."""
-    max_text_model: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9_.-]*$", max_length=63)]
+    max_text_model: MaxTextModel
     """MaxText's own name of the student's architecture, e.g. llama2-7b or llama3.1-8b. Sizes come from config.json."""
 
 
@@ -242,12 +247,28 @@ class Sampling(Model):
     """0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Nucleus: the smallest set of tokens with this probability."""
+    top_k: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Only the so many most probable tokens; 0 is no limit."""
+    stop: (
+        Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=64)]], Field(max_length=8)] | None
+    ) = None
+    """Texts that end a completion, besides the end of the turn; they are left out of it."""
+    samples_per_prompt: Annotated[int, Field(ge=1, le=16)] = 1
+    """Completions for each prompt; more than one asks for a temperature above 0."""
     max_tokens: Annotated[int, Field(ge=1, le=131_072)] = 512
     """Longest completion, in tokens."""
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 0
     """Base seed; each row has its own, derived from it."""
     keep_truncated: bool = False
     """Keep completions that ended at maxTokens instead of by themselves."""
+
+    rules: ClassVar[list[Rule]] = [
+        Rule(
+            "self.samplesPerPrompt == 1 || self.temperature > 0.0",
+            "samplesPerPrompt must be 1 with temperature 0: greedy completions of one prompt are all the same",
+            field="samplesPerPrompt",
+        )
+    ]
 
 
 _ONE_HOST = (
@@ -271,6 +292,16 @@ class Generation(Model):
     """Rows that are written at once: at most so many are lost when a pod is."""
     sampling: Sampling = Sampling()
     """How the teacher samples."""
+    system_prompt: Annotated[str, StringConstraints(min_length=1, max_length=8192)] | None = None
+    """Said to the teacher before each conversation that has no system message of its own; the student is trained
+    without it."""
+    chat_template: Annotated[str, StringConstraints(min_length=1, max_length=16_384)] | None = None
+    """Jinja chat template for a teacher whose tokenizer has none."""
+    reasoning: Literal["StripClosed", "Keep", "RequireClosed"] = "StripClosed"
+    """What becomes of <think>...</think> in completions. StripClosed: taken out; Keep: left as it is; RequireClosed:
+    left, and a completion without it is rejected. A block that never closes is rejected, but for Keep."""
+    max_lost_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Greatest share of a shard's rows that may be rejected; above it the stage fails and says why."""
     accelerator: Accelerator | None = None
     """A slice of one host per shard; CPU when absent."""
     resources: Resources | None = None
@@ -353,17 +384,71 @@ MANAGED_SETTINGS = (
 _SETTING = "^[a-z][a-z0-9_]*$"
 
 
+Schedule = Literal["Constant", "Linear", "Cosine"]
+
+
+class LogitMatching(Model):
+    """Online logit matching: teacher and student run on the same batch, and the student's logits are pulled to the
+    teacher's. Loss = alpha * temperature^2 * KL(teacher || student) + (1 - alpha) * cross-entropy + beta * features.
+    """
+
+    alpha: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Weight of the teacher's logits against the data's own tokens."""
+    alpha_end: Annotated[float, Field(ge=0, le=1)] | None = None
+    """alpha at the last step."""
+    alpha_schedule: Schedule = "Constant"
+    """How alpha goes from its first to its last value."""
+    temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """Softens both models' distributions."""
+    temperature_end: Annotated[float, Field(gt=0, le=100)] | None = None
+    """temperature at the last step."""
+    temperature_schedule: Schedule = "Constant"
+    """How the temperature goes from its first to its last value."""
+    beta: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    """Weight of the feature loss, between hidden states of the same layers; 0 is none."""
+    beta_end: Annotated[float, Field(ge=0, le=1000)] | None = None
+    """beta at the last step."""
+    beta_schedule: Schedule = "Constant"
+    """How beta goes from its first to its last value."""
+    feature_loss: Literal["Cosine", "L2"] = "Cosine"
+    """Distance of hidden states."""
+    layer_indices: Annotated[list[Annotated[int, Field(ge=0, le=1000)]], Field(min_length=1, max_length=128)] | None = (
+        None
+    )
+    """Layers of the feature loss, the same in both models; all when absent."""
+
+    rules: ClassVar[list[Rule]] = [
+        *(
+            Rule(
+                f"(self.{name}Schedule == 'Constant') == !has(self.{name}End)",
+                f"{name}End goes with {name}Schedule of Linear or Cosine, and these need it",
+                field=f"{name}End",
+            )
+            for name in ("alpha", "temperature", "beta")
+        ),
+        Rule(
+            "!has(self.betaEnd) || self.beta > 0.0",
+            "beta must be greater than 0 to have a schedule: MaxText can't start the feature loss later",
+            field="beta",
+        ),
+    ]
+
+
 class TrainingStage(Model):
-    """One training stage: supervised fine-tuning (SFT) from the newest checkpoint of the stage before."""
+    """One training stage, from the newest checkpoint of the stage before."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=16)]
     """Name of the stage; the stage is called train-NAME in the status. At most 16 characters."""
     data: Literal["TeacherCompletions", "OriginalDataset"] = "TeacherCompletions"
     """Train on the teacher's answers or on the dataset's own."""
-    objective: Literal["SupervisedFineTuning"] = "SupervisedFineTuning"
-    """What the student is trained for."""
-    steps: Annotated[int, Field(ge=1, le=10_000_000)]
-    """Optimizer steps."""
+    objective: Literal["SupervisedFineTuning", "LogitMatching"] = "SupervisedFineTuning"
+    """What the student is trained for: the data's tokens (SFT), or the teacher's logits on them."""
+    logit_matching: LogitMatching | None = None
+    """Settings of the objective LogitMatching."""
+    steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    """Optimizer steps; without it they follow from the rows and epochs."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """How often each row may be read. With steps alone it is 1: more steps than the data gives are refused."""
     per_device_batch_size: Annotated[int, Field(ge=1, le=4096)] = 2
     """Rows per chip (or per CPU process) and step."""
     max_target_length: Annotated[int, Field(ge=16, le=1_048_576)] = 2048
@@ -395,6 +480,12 @@ class TrainingStage(Model):
     refused."""
 
     rules: ClassVar[list[Rule]] = [
+        Rule("has(self.steps) || has(self.epochs)", "steps or epochs must be set", field="steps"),
+        Rule(
+            "!has(self.logitMatching) || self.objective == 'LogitMatching'",
+            "logitMatching goes with objective LogitMatching",
+            field="logitMatching",
+        ),
         Rule(
             f"!has(self.maxText) || self.maxText.all(key, !(key in {list(MANAGED_SETTINGS)}))",
             "maxText must not set what the operator manages: " + ", ".join(MANAGED_SETTINGS),
@@ -552,6 +643,12 @@ class PodOptions(Model):
 _DECIDES = "it determines the results; create a new DistillationJob (finished work with the same inputs is reused)"
 
 
+DETERMINING = (
+    "teacher", "student", "dataset", "storage", "generation", "training", "conversion", "evaluation", "export",
+)  # fmt: skip
+"""Members of the spec that determine results, and so can't be changed."""
+
+
 class DistillationJobSpec(Model):
     """What is distilled into what, on which data, where and how."""
 
@@ -587,20 +684,13 @@ class DistillationJobSpec(Model):
     """What users may set on all pods."""
 
     rules: ClassVar[list[Rule]] = [
-        *(
-            immutable(member, _DECIDES)
-            for member in (
-                "teacher",
-                "student",
-                "dataset",
-                "storage",
-                "generation",
-                "training",
-                "conversion",
-                "evaluation",
-                "export",
-            )
+        Rule(
+            "has(self.teacher.maxTextModel) || self.training.stages.all(s, s.objective != 'LogitMatching')",
+            "teacher.maxTextModel must be set for a training stage with objective LogitMatching: MaxText runs the "
+            "teacher too",
+            field="teacher.maxTextModel",
         ),
+        *(immutable(member, _DECIDES) for member in DETERMINING),
         Rule(
             "!has(self.dataset.promptColumn) || has(self.dataset.responseColumn) || "
             "self.training.stages.all(s, s.data != 'OriginalDataset')",

@@ -94,8 +94,14 @@ class Results(Model):
     """Held-out cross-entropy of the student before, in nats per completion token."""
     cross_entropy_after: Decimal | None = None
     """The same after distillation."""
+    kl_before: Decimal | None = None
+    """Held-out KL(teacher || student) before, in nats per completion token, where the vocabularies are the same."""
+    kl_after: Decimal | None = None
+    """The same after distillation."""
     exported_model: ShortText | None = None
     """Folder of the distilled student in the storage, in Hugging Face format."""
+    report: ShortText | None = None
+    """The report in the storage, one HTML file."""
     published_model: Text | None = None
     """Where it was published, if that was asked for."""
 

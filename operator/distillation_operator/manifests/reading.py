@@ -124,6 +124,7 @@ def read_pod(pod: Object) -> Pod:
         ended=over,
         succeeded=succeeded,
         terminating="deletionTimestamp" in metadata,
+        disrupted=_is_disrupted(status),
         problem=None if over or running else _problem(status, container),
         result=outcome if isinstance(outcome, StageResult) else None,
         failure=_verdict(outcome, ended),
@@ -170,6 +171,11 @@ def _verdict(outcome: StageResult | StageFailure | None, ended: Object) -> Stage
     if not isinstance(outcome, StageFailure):
         return None
     return outcome.model_copy(update={"permanent": ended.get("exitCode") in PERMANENT_EXIT_CODES})
+
+
+def _is_disrupted(status: Object) -> bool:
+    conditions = status.get("conditions") or []
+    return any(c["type"] == "DisruptionTarget" and c["status"] == "True" for c in conditions)
 
 
 def _problem(status: Object, container: Object) -> Problem | None:

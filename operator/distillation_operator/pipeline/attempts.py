@@ -10,7 +10,7 @@ from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.spec import Retries
 from distillation_operator.api.status import Attempts, StageProgress, StageStatus
 from distillation_operator.pipeline.names import child_name
-from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod
+from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod, Problem
 from distillation_operator.pipeline.stages import Stage
 from distillation_operator.pipeline.times import format_time
 
@@ -18,7 +18,7 @@ FIRST_BACK_OFF = timedelta(seconds=5)
 LONGEST_BACK_OFF = timedelta(minutes=5)
 LAG = timedelta(seconds=3)
 """Jobs and pods are watched apart: for so long after a child's end its pods may not be seen as ended yet."""
-MESSAGE_LIMIT = 1000
+MESSAGE_LIMIT = 800
 """Bytes of a message, for a status that stays small whatever programs and Kubernetes say."""
 REASON_LIMIT = 128
 VALUE_LIMIT = 256
@@ -64,6 +64,15 @@ def view_stage(
     if child is None:
         return _start(job, current, observed, now)
     return _of_child(job, stage, current, child, observed, now)
+
+
+def refuse_stage(view: StageView, problem: Problem, now: datetime) -> StageView:
+    """A stage that needs no pod to be known to fail; what runs or has ended is left alone."""
+    status = view.status
+    if status.state not in ("Waiting", "Suspended") and view.create is None:
+        return view
+    done = status.model_copy(update={"completion_time": format_time(now), "progress": None})
+    return StageView(_told(done, "Failed", problem.reason, problem.message))
 
 
 def _start(job: DistillationJob, status: StageStatus, observed: Observed, now: datetime) -> StageView:
@@ -175,6 +184,9 @@ def _failed(
     if permanent is not None:
         return StageView(_ended(status, permanent.reason, permanent.message, child, now))
     failure = child.failure_class or FailureClass.CRASH
+    if failure is FailureClass.CRASH and any(pod.disrupted for pod in pods):
+        # The other hosts crash at once when one is taken away, long before its own grace period is over.
+        failure = FailureClass.DISRUPTION
     reason, message = _cause(child, pods, verdicts)
     if failure is FailureClass.PERMANENT:
         return StageView(_ended(status, reason, message, child, now))

@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 
 from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.status import DistillationJobStatus
-from distillation_operator.pipeline.attempts import StageView, view_stage
+from distillation_operator.pipeline.attempts import StageView, refuse_stage, view_stage
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.observed import Observed
 from distillation_operator.pipeline.stages import Stage
 from distillation_operator.pipeline.summary import summarize
 from distillation_operator.pipeline.times import parse_time
+from distillation_operator.pipeline.training_rows import too_few_rows
 
 PROGRESS_PERIOD = timedelta(seconds=5)
 
@@ -53,7 +54,9 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     views: dict[str, StageView] = {}
     for stage in pipeline.values():
         ready = all(views[need].status.state == "Complete" for need in stage.needs)
-        views[stage.name] = view_stage(job, stage, before.get(stage.name), observed, ready, now)
+        view = view_stage(job, stage, before.get(stage.name), observed, ready, now)
+        problem = too_few_rows(stage, pipeline, {name: view.status for name, view in views.items()})
+        views[stage.name] = view if problem is None else refuse_stage(view, problem, now)
     failed = any(view.status.state == "Failed" for view in views.values())
     if failed:
         views = {name: _stopped(view) for name, view in views.items()}

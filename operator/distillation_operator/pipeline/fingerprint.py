@@ -12,6 +12,7 @@ OUTPUTS_VERSION = 1
 
 def fingerprint(program: Program, inputs: Mapping[str, str]) -> str:
     """The hash of a program's configuration and of the fingerprints of what it reads, 16 hex digits."""
-    content = {"version": OUTPUTS_VERSION, "program": program.to_json_dict(), "inputs": dict(inputs)}
+    configuration = program.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=program.only_told)
+    content = {"version": OUTPUTS_VERSION, "program": configuration, "inputs": dict(inputs)}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -5,26 +5,31 @@ from dataclasses import dataclass, field
 from math import prod
 
 from distillation_operator.api.contract import (
+    CheckTokenizersProgram,
     ConvertProgram,
     EvaluateProgram,
     ExportProgram,
     FetchProgram,
     GenerateProgram,
     HuggingFaceRepo,
+    LogitMatching,
     PrepareProgram,
     Program,
     PublishProgram,
+    ReportedStage,
     Sampling,
     Source,
     TrainData,
     TrainProgram,
 )
 from distillation_operator.api.spec import (
+    DETERMINING,
     DatasetSource,
     DistillationJobSpec,
     ModelSource,
     TrainingStage,
 )
+from distillation_operator.api.spec import LogitMatching as LogitMatchingSpec
 from distillation_operator.pipeline.fingerprint import fingerprint
 from distillation_operator.pipeline.stages import Image, Placement, Stage, on_cpu, on_slice
 
@@ -95,22 +100,28 @@ def build_pipeline(spec: DistillationJobSpec) -> Mapping[str, Stage]:
         "converter",
         cpu,
     )
+    proved: tuple[str, ...] = (teacher.name, dataset.name)
+    if _matches_logits(spec):
+        _add_teacher_for_logits(graph, spec, cpu)
+        # Before any accelerator is asked for.
+        proved = (*proved, "check-tokenizers")
     # The evaluation is on the teacher's answers to the holdout, so the teacher answers whatever the stages train on.
-    generated = graph.add(
-        "generate", _generate(spec, teacher, dataset), (teacher.name, dataset.name), "teacher", _generation_place(spec)
-    )
+    generated = graph.add("generate", _generate(spec, teacher, dataset), proved, "teacher", _generation_place(spec))
     last = converted
+    exports: dict[str, Stage] = {}
     for stage in spec.training.stages:
         last = _add_training(graph, spec, stage, last)
-    exported = graph.add(
-        "export",
-        ExportProgram(
-            checkpoint=last.output, student=student.output, max_kl=spec.conversion.max_kl, dtype=spec.export.dtype
-        ),
-        (last.name, student.name),
-        "converter",
-        cpu,
-    )
+        name = "export" if stage is spec.training.stages[-1] else f"export-{stage.name}"
+        exports[stage.name] = graph.add(
+            name,
+            ExportProgram(
+                checkpoint=last.output, student=student.output, max_kl=spec.conversion.max_kl, dtype=spec.export.dtype
+            ),
+            (last.name, student.name),
+            "converter",
+            cpu,
+        )
+    exported = exports.pop(spec.training.stages[-1].name)
     require = spec.evaluation.require
     evaluated = graph.add(
         "evaluate",
@@ -120,8 +131,12 @@ def build_pipeline(spec: DistillationJobSpec) -> Mapping[str, Stage]:
             completions=generated.output,
             shards=spec.generation.shards,
             min_cross_entropy_drop=require.min_cross_entropy_drop if require else None,
+            between={name: stage.output for name, stage in exports.items()},
+            teacher=teacher.output,
+            reported=[_reported(stage) for stage in graph.stages.values()],
+            spec=_determining(spec),
         ),
-        (student.name, generated.name, exported.name),
+        (teacher.name, student.name, generated.name, *(stage.name for stage in exports.values()), exported.name),
         "teacher",
         on_cpu(spec.evaluation.resources or spec.conversion.resources),
     )
@@ -137,6 +152,42 @@ def build_pipeline(spec: DistillationJobSpec) -> Mapping[str, Stage]:
             cpu,
         )
     return graph.stages
+
+
+def _matches_logits(spec: DistillationJobSpec) -> bool:
+    return any(stage.objective == "LogitMatching" for stage in spec.training.stages)
+
+
+def _add_teacher_for_logits(graph: _Builder, spec: DistillationJobSpec, cpu: Placement) -> None:
+    """What logit matching needs besides: the teacher as a MaxText checkpoint, and proof that the vocabularies agree."""
+    teacher, student = graph.stages["fetch-teacher"], graph.stages["fetch-student"]
+    graph.add(
+        "check-tokenizers",
+        CheckTokenizersProgram(teacher=teacher.output, student=student.output),
+        (teacher.name, student.name),
+        "converter",
+        cpu,
+    )
+    model = spec.teacher.max_text_model
+    assert model is not None, "the API asks for it"
+    graph.add(
+        "convert-teacher",
+        ConvertProgram(model=teacher.output, max_text_model=model, max_kl=spec.conversion.max_kl),
+        (teacher.name, "check-tokenizers"),
+        "converter",
+        cpu,
+    )
+
+
+def _reported(stage: Stage) -> ReportedStage:
+    shards = stage.program.shards if stage.program.kind == "generate" else None
+    outputs = [stage.output] if shards is None else [f"{stage.output}/shard-{index}" for index in range(shards)]
+    return ReportedStage(name=stage.name, outputs=outputs, chips=stage.placement.chips * (shards or 1))
+
+
+def _determining(spec: DistillationJobSpec) -> str:
+    """The members that determine results, as JSON; where the student is published is none of them."""
+    return spec.model_dump_json(by_alias=True, exclude_none=True, include=set(DETERMINING), exclude={"export": {"to"}})
 
 
 def _add_training(graph: _Builder, spec: DistillationJobSpec, stage: TrainingStage, start: Stage) -> Stage:
@@ -159,7 +210,9 @@ def _add_training(graph: _Builder, spec: DistillationJobSpec, stage: TrainingSta
             shards=spec.generation.shards if on_teacher else None,
             dataset=dataset.output,
         ),
+        logit_matching=_logit_matching(graph, stage),
         steps=stage.steps,
+        epochs=stage.epochs,
         per_device_batch_size=stage.per_device_batch_size,
         max_target_length=stage.max_target_length,
         learning_rate=stage.learning_rate,
@@ -173,8 +226,17 @@ def _add_training(graph: _Builder, spec: DistillationJobSpec, stage: TrainingSta
         cpu_hosts=None if accelerator else hosts,
         max_text=dict(stage.max_text or {}),
     )
-    needs = (start.name, student.name, generated.name if on_teacher else dataset.name)
+    needs: tuple[str, ...] = (start.name, student.name, generated.name if on_teacher else dataset.name)
+    if program.logit_matching is not None:
+        needs = (*needs, "convert-teacher")
     return graph.add(f"train-{stage.name}", program, needs, "trainer", placement)
+
+
+def _logit_matching(graph: _Builder, stage: TrainingStage) -> LogitMatching | None:
+    if stage.objective != "LogitMatching":
+        return None
+    asked = stage.logit_matching or LogitMatchingSpec()
+    return LogitMatching(teacher=graph.stages["convert-teacher"].output, **asked.model_dump())
 
 
 def _mesh(sizes: dict[str, int], devices: int) -> dict[str, int]:
@@ -198,7 +260,12 @@ def _generate(spec: DistillationJobSpec, teacher: Stage, dataset: Stage) -> Gene
         shards=generation.shards,
         chunk_rows=generation.chunk_rows,
         max_model_len=generation.max_model_len,
-        sampling=Sampling(**generation.sampling.model_dump()),
+        sampling=Sampling(**generation.sampling.model_dump(exclude_none=True)),
+        holdout_only=all(stage.data != "TeacherCompletions" for stage in spec.training.stages),
+        system_prompt=generation.system_prompt,
+        chat_template=generation.chat_template,
+        reasoning=generation.reasoning,
+        max_lost_share=generation.max_lost_share,
         tensor_parallelism=max(_generation_place(spec).chips_per_host, 1),
     )
 

@@ -49,6 +49,8 @@ class Pod:
     ended: bool = False
     succeeded: bool = False
     terminating: bool = False
+    disrupted: bool = False
+    """Taken away by preemption, eviction or the loss of its node."""
     problem: Problem | None = None
     result: StageResult | None = None
     failure: StageFailure | None = None

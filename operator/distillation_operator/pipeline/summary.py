@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
 from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.status import (
@@ -31,7 +32,7 @@ def summarize(
     return DistillationJobStatus(
         observed_generation=job.metadata.generation,
         phase=phase,
-        method="Offline",
+        method=_method(job),
         current_stage=",".join(stage.name for stage in active)[:256] or None,
         progress=_percent(running),
         loss=_loss(stages),
@@ -57,6 +58,13 @@ def refused(
         _condition(before, "Reconciling", False, "InvalidSpec", "", generation, now),
     ]
     return before.model_copy(update={"observed_generation": generation, "phase": "Pending", "conditions": told})
+
+
+def _method(job: DistillationJob) -> Literal["Offline", "Online", "Mixed"]:
+    objectives = {stage.objective for stage in job.spec.training.stages}
+    if len(objectives) > 1:
+        return "Mixed"
+    return "Online" if objectives == {"LogitMatching"} else "Offline"
 
 
 def _phase(stages: list[StageStatus], suspend: bool) -> JobPhase:
@@ -140,6 +148,9 @@ def _results(stages: list[StageStatus]) -> Results | None:
     results = Results(
         cross_entropy_before=metrics.get("crossEntropyBefore"),
         cross_entropy_after=metrics.get("crossEntropyAfter"),
+        kl_before=metrics.get("klBefore"),
+        kl_after=metrics.get("klAfter"),
+        report=((evaluate.outputs if evaluate else None) or {}).get("report"),
         exported_model=((export.outputs if export else None) or {}).get("model"),
         published_model=((publish.outputs if publish else None) or {}).get("model"),
     )

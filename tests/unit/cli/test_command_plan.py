@@ -18,6 +18,7 @@ V4 = "tpu-v4-podslice 2x2x1, 4 chips per host"
 CONVERTER, TEACHER, TRAINER = (f"distillation-operator/{name}:dev" for name in ("converter", "teacher", "trainer"))
 
 # Stage, what it needs, workload, pods, chips, machines, image.
+EVALUATED = "fetch-teacher, fetch-student, generate, export-teacher-data, export"
 GOLDEN = [
     ("fetch-teacher", "-", "Job", "1", "0", "CPU", CONVERTER),
     ("fetch-student", "-", "Job", "1", "0", "CPU", CONVERTER),
@@ -25,9 +26,10 @@ GOLDEN = [
     ("convert-student", "fetch-student", "Job", "1", "0", "CPU", CONVERTER),
     ("generate", "fetch-teacher, prepare-dataset", "Indexed Job", "4", "32", V5E, TEACHER),
     ("train-teacher-data", "convert-student, fetch-student, generate", "JobSet", "1", "4", V4, TRAINER),
+    ("export-teacher-data", "train-teacher-data, fetch-student", "Job", "1", "0", "CPU", CONVERTER),
     ("train-original-data", "train-teacher-data, fetch-student, prepare-dataset", "JobSet", "1", "4", V4, TRAINER),
     ("export", "train-original-data, fetch-student", "Job", "1", "0", "CPU", CONVERTER),
-    ("evaluate", "fetch-student, generate, export", "Job", "1", "0", "CPU", TEACHER),
+    ("evaluate", EVALUATED, "Job", "1", "0", "CPU", TEACHER),
     ("publish", "export, evaluate", "Job", "1", "0", "CPU", CONVERTER),
 ]
 
@@ -44,7 +46,7 @@ def test_the_guide(capsys: pytest.CaptureFixture[str]) -> None:
     header, *stages = rows(summary)
     assert header == ("STAGE", "NEEDS", "WORKLOAD", "PODS", "CHIPS", "MACHINES", "IMAGE", "FINGERPRINT")
     assert [cells[:-1] for cells in stages] == GOLDEN
-    assert "ml/deepseek2-16b-to-llama2-7b: 10 stages." in summary
+    assert "ml/deepseek2-16b-to-llama2-7b: 11 stages." in summary
     assert "Chips at peak: 32, through Kueue's LocalQueue tpu-queue." in summary
     assert len(manifests) == len(GOLDEN)
 

@@ -453,3 +453,9 @@ def test_a_log_without_progress(log: str) -> None:
 def test_noise_never_breaks_the_reading_of_progress(lines: list[str]) -> None:
     seen = parse_progress("\n".join(lines))
     assert seen is None or seen.done == 4
+
+
+@pytest.mark.parametrize(("status", "disrupted"), [("True", True), ("False", False)])
+def test_a_pod_that_is_taken_away_is_disrupted(status: str, disrupted: bool) -> None:
+    taken = {"type": "DisruptionTarget", "status": status, "reason": "PreemptionByScheduler"}
+    assert read_pod(pod("Running", conditions=[taken])).disrupted is disrupted

@@ -17,7 +17,7 @@ from distillation_operator.pipeline.stages import Stage
 START = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 SOURCES = ("fetch-teacher", "fetch-student", "prepare-dataset")
 BEFORE_TRAINING = (*SOURCES, "convert-student", "generate")
-ALL = (*BEFORE_TRAINING, "train-one", "train-two", "export", "evaluate")
+ALL = (*BEFORE_TRAINING, "train-one", "export-one", "train-two", "export", "evaluate")
 
 
 def small_spec(**members: Any) -> dict[str, Any]:

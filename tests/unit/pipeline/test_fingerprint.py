@@ -8,7 +8,7 @@ from distillation_operator.api.spec import DistillationJobSpec
 from distillation_operator.pipeline.graph import build_pipeline
 from unit.pipeline.scenario import ALL, BEFORE_TRAINING, small_spec
 
-AFTER_GENERATE = {"generate", "train-one", "train-two", "export", "evaluate"}
+AFTER_GENERATE = {"generate", "train-one", "export-one", "train-two", "export", "evaluate"}
 
 
 def marks(**members: Any) -> dict[str, str]:
@@ -65,11 +65,11 @@ def test_what_does_not_determine_results_changes_nothing(members: dict[str, Any]
         ({"teacher": {"source": {"path": "other"}}}, {"fetch-teacher", *AFTER_GENERATE}),
         (
             {"student": {"source": {"path": "other"}, "maxTextModel": "llama2-7b"}},
-            {"fetch-student", "convert-student", "train-one", "train-two", "export", "evaluate"},
+            {"fetch-student", "convert-student", "train-one", "export-one", "train-two", "export", "evaluate"},
         ),
         (
             {"student": {"source": {"path": "models/student"}, "maxTextModel": "llama3.1-8b"}},
-            {"convert-student", "train-one", "train-two", "export", "evaluate"},
+            {"convert-student", "train-one", "export-one", "train-two", "export", "evaluate"},
         ),
         (
             {"dataset": {"source": {"path": "data.jsonl"}, "messagesColumn": "messages", "limit": 100}},
@@ -78,7 +78,7 @@ def test_what_does_not_determine_results_changes_nothing(members: dict[str, Any]
         ({"generation": {"sampling": {"seed": 1}}}, AFTER_GENERATE),
         ({"generation": {"shards": 2}}, AFTER_GENERATE),
         ({"evaluation": {"require": {"minCrossEntropyDrop": 0.1}}}, {"evaluate"}),
-        ({"export": {"dtype": "float32"}}, {"export", "evaluate"}),
+        ({"export": {"dtype": "float32"}}, {"export-one", "export", "evaluate"}),
     ],
 )
 def test_a_change_reaches_exactly_what_reads_it(members: dict[str, Any], expected: set[str]) -> None:

@@ -43,7 +43,8 @@ def test_what_each_stage_waits_for() -> None:
         "train-one": {"convert-student", "fetch-student", "generate"},
         "train-two": {"train-one", "fetch-student", "prepare-dataset"},
         "export": {"train-two", "fetch-student"},
-        "evaluate": {"fetch-student", "generate", "export"},
+        "export-one": {"train-one", "fetch-student"},
+        "evaluate": {"fetch-teacher", "fetch-student", "generate", "export-one", "export"},
     }
 
 
@@ -187,3 +188,41 @@ def test_an_axis_of_minus_one_becomes_the_rest_of_the_chips(
     program = build_pipeline(DistillationJobSpec.model_validate(spec))["train-one"].program
     assert program.kind == "train"
     assert program.parallelism == resolved
+
+
+def online(**stage: Any) -> dict[str, Stage]:
+    """A pipeline with one stage of logit matching on the original data."""
+    matching = {"name": "one", "objective": "LogitMatching", "data": "OriginalDataset", "steps": 10, **stage}
+    return pipeline(
+        teacher={"source": {"path": "models/teacher"}, "maxTextModel": "llama3.1-8b"}, training={"stages": [matching]}
+    )
+
+
+def test_logit_matching_needs_the_teacher_converted() -> None:
+    stages = online(logitMatching={"alpha": 0.9, "alphaEnd": 0.5, "alphaSchedule": "Cosine"})
+    assert "convert-teacher" in stages["train-one"].needs
+    matching = program(stages["train-one"], TrainProgram).logit_matching
+    assert matching is not None
+    assert matching.teacher == stages["convert-teacher"].output
+    assert (matching.alpha, matching.alpha_end, matching.alpha_schedule) == (0.9, 0.5, "Cosine")
+
+
+def test_the_vocabularies_are_compared_before_any_accelerator_is_asked_for() -> None:
+    stages = online()
+    assert stages["check-tokenizers"].placement.chips == 0
+    assert "check-tokenizers" in stages["generate"].needs
+    assert "check-tokenizers" in stages["convert-teacher"].needs
+
+
+def test_without_logit_matching_the_teacher_is_not_converted() -> None:
+    assert not {"convert-teacher", "check-tokenizers"} & pipeline().keys()
+
+
+def test_the_teacher_answers_only_the_holdout_when_no_stage_trains_on_its_answers() -> None:
+    assert program(online()["generate"], GenerateProgram).holdout_only
+    assert not program(online(data="TeacherCompletions")["generate"], GenerateProgram).holdout_only
+
+
+def test_the_student_is_scored_after_each_training_stage() -> None:
+    stages = pipeline()
+    assert program(stages["evaluate"], EvaluateProgram).between == {"one": stages["export-one"].output}

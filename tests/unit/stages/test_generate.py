@@ -1,6 +1,7 @@
-"""A shard's chunks: planned the same way at every start, published whole, continued after any interruption."""
+"""V1, V2, V15, V16: a shard's chunks: planned the same way at every start, published whole, continued after any interruption."""
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,26 +9,34 @@ import pytest
 from distillation_operator.api.contract import GenerateProgram, StageResult
 from distillation_stages import generate
 from distillation_stages.environment import available_cpus
-from distillation_stages.failure import BadConfiguration, TryAgain
-from distillation_stages.generate import Prompts, plan, read_counts, row_seed, without_reasoning
-from distillation_stages.storage import Storage
+from distillation_stages.failure import BadConfiguration, BadInput, TryAgain
+from distillation_stages.generate import Prompts, row_seed
+from distillation_stages.ledger import Ledger, plan
+from distillation_stages.storage import Storage, sha256_of
 from distillation_stages.tables import PREPARED, Row, split_evenly, write_table
 from distillation_stages.teacher import REFUSED, Answer, Request
 from unit.stages.stage_inputs import OUTPUT, finish, prompt_of, rows_in, spec_of
 
 TRAIN, HOLDOUT = 17, 5
 CHUNK_ROWS = 4
+SAMPLING = ("maxTokens", "keepTruncated", "samplesPerPrompt")
 
 
 class WordRenderer:
     """Renders each word as a token; refuses what says so, as templates do."""
 
+    rendered: list[list[dict[str, str]]] = []
+
     @staticmethod
-    def load(model: Path) -> "WordRenderer":
+    def load(model: Path, chat_template: str | None = None) -> "WordRenderer":
         return WordRenderer()
 
+    def opens_reasoning(self) -> bool:
+        return False
+
     def prompt_ids(self, prompt: list[dict[str, str]]) -> list[int]:
-        if "refused-by-template" in prompt[-1]["content"]:
+        WordRenderer.rendered.append(prompt)
+        if any("refused-by-template" in turn["content"] for turn in prompt):
             raise RuntimeError("System role not supported")
         return list(range(len(prompt[-1]["content"].split())))
 
@@ -50,7 +59,7 @@ class FakeTeacher:
     def __init__(self, model: Path, program: GenerateProgram, engine_seed: int) -> None:
         self.versions = {"vllm": "fake"}
 
-    def answers(self, requests: Iterable[Request]) -> Iterator[Answer]:
+    def answers(self, requests: Iterable[Request], beat: Callable[[], None]) -> Iterator[Answer]:
         window: list[Request] = []
         for request in requests:
             FakeTeacher.asked.append(request)
@@ -77,6 +86,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
     monkeypatch.setattr(FakeTeacher, "special", {})
     monkeypatch.setattr(FakeTeacher, "answers_left", None)
     monkeypatch.setattr(FakeTeacher, "asked", [])
+    monkeypatch.setattr(WordRenderer, "rendered", [])
     storage = Storage(tmp_path)
     prepared(storage, [f"question {number}" for number in range(TRAIN + HOLDOUT)], holdout=HOLDOUT)
     return storage
@@ -95,7 +105,7 @@ def prepared(storage: Storage, questions: list[str], holdout: int) -> None:
 
 def program(**members: object) -> GenerateProgram:
     sampling: dict[str, object] = {"temperature": 1.0, "topP": 1.0, "maxTokens": 8, "seed": 0}
-    sampling |= {name: members.pop(name) for name in ("maxTokens", "keepTruncated") if name in members}
+    sampling |= {name: members.pop(name) for name in SAMPLING if name in members}
     return GenerateProgram.model_validate(
         {
             "model": "teacher",
@@ -118,6 +128,11 @@ def completions(storage: Storage, result: StageResult) -> list[Row]:
     return rows_in(storage, result.outputs["completions"])
 
 
+def told(result: StageResult) -> dict[str, int]:
+    """The counts of rows, without those of tokens."""
+    return {name: count for name, count in result.counts.items() if not name.endswith("Tokens")}
+
+
 # The plan.
 
 
@@ -125,7 +140,7 @@ def completions(storage: Storage, result: StageResult) -> list[Row]:
 @pytest.mark.parametrize("shards", [1, 2, 3, 8])
 @pytest.mark.parametrize("chunk_rows", [1, 4, 1000])
 def test_chunks_of_all_shards_cover_each_row_once(tmp_path: Path, total: int, shards: int, chunk_rows: int) -> None:
-    chunks = [chunk for shard in split_evenly(total, shards) for chunk in plan(tmp_path, shard, chunk_rows)]
+    chunks = [slot for shard in split_evenly(total, shards) for slot in plan(tmp_path, shard, chunk_rows)]
     assert [position for chunk in chunks for position in chunk.positions] == list(range(total))
     assert all(0 < len(chunk.positions) <= chunk_rows for chunk in chunks)
 
@@ -148,7 +163,8 @@ def test_every_row_has_its_own_answer_whatever_the_order(storage: Storage, monke
         (10 * number, f"question {number}", f"answer to {number}") for number in range(TRAIN + HOLDOUT)
     ]
     assert [row["split"] for row in rows] == ["train"] * TRAIN + ["holdout"] * HOLDOUT
-    assert result.counts == {"read": 22, "kept": 22}
+    assert told(result) == {"read": 22, "kept": 22, "train": 17, "holdout": 5}
+    assert (result.counts["promptTokens"], result.counts["completionTokens"]) == (2 * 22, 3 * 22)
     assert list(result.parts) == [f"shard-0/chunk-{number:05d}.parquet" for number in range(6)]
 
 
@@ -170,10 +186,12 @@ def test_what_is_left_out_is_counted_by_reason(storage: Storage, monkeypatch: py
         6: ("", "abort"),
         7: ("<think>so", "stop"),
     }
-    result = run_shard(storage, monkeypatch)
-    assert result.counts == {
+    result = run_shard(storage, monkeypatch, maxLostShare=0.7)
+    assert told(result) == {
         "read": 10,
         "kept": 3,
+        "train": 2,
+        "holdout": 1,
         "rejected.TemplateRefused": 1,
         "rejected.PromptTooLong": 1,
         "rejected.Truncated": 1,
@@ -193,12 +211,93 @@ def test_truncated_answers_are_kept_when_asked(storage: Storage, monkeypatch: py
 
 def test_a_chunk_with_nothing_left_is_done_all_the_same(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared(storage, ["refused-by-template"] * 9, holdout=1)
-    assert run_shard(storage, monkeypatch).counts == {"read": 9, "kept": 0, "rejected.TemplateRefused": 9}
+    result = run_shard(storage, monkeypatch, maxLostShare=1)
+    assert told(result) == {"read": 9, "kept": 0, "train": 0, "holdout": 0, "rejected.TemplateRefused": 9}
 
 
 def test_a_shard_without_rows_is_done_at_once(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared(storage, ["one", "two"], holdout=1)
-    assert run_shard(storage, monkeypatch, 0, shards=3).counts == {"read": 0, "kept": 0}
+    result = run_shard(storage, monkeypatch, 0, shards=3)
+    assert told(result) == {"read": 0, "kept": 0, "train": 0, "holdout": 0}
+
+
+# Samples, system prompt, lost rows.
+
+
+def test_each_prompt_is_answered_as_often_as_asked_and_the_holdout_once(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run_shard(storage, monkeypatch, samplesPerPrompt=3)
+    rows = completions(storage, result)
+    assert [(row["row"], row["sample"]) for row in rows if row["split"] == "train"] == [
+        (10 * number, sample) for number in range(TRAIN) for sample in range(3)
+    ]
+    assert [(row["row"], row["sample"]) for row in rows if row["split"] == "holdout"] == [
+        (10 * number, 0) for number in range(TRAIN, TRAIN + HOLDOUT)
+    ]
+    assert told(result) == {"read": 56, "kept": 56, "train": 51, "holdout": 5}
+    assert len({request.seed for request in FakeTeacher.asked}) == 56, "no sample is drawn twice"
+
+
+def test_equal_answers_to_one_prompt_are_kept_once(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeTeacher.special = {3: ("same", "stop"), 4: ("other", "stop"), 5: ("same", "stop")}
+    result = run_shard(storage, monkeypatch, samplesPerPrompt=3)
+    rows = [row for row in completions(storage, result) if row["row"] == 10]
+    assert [(row["sample"], row["completion"]) for row in rows] == [(0, "same"), (1, "other")]
+    assert (result.counts["read"], result.counts["kept"], result.counts["duplicates"]) == (56, 55, 1)
+
+
+def test_only_the_holdout_is_answered_when_no_stage_trains_on_answers(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = [run_shard(storage, monkeypatch, index, shards=2, holdoutOnly=True) for index in range(2)]
+    rows = [row["row"] for result in results for row in completions(storage, result)]
+    assert rows == [10 * number for number in range(TRAIN, TRAIN + HOLDOUT)]
+
+
+def test_the_system_prompt_goes_before_prompts_without_one(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [{"role": "system", "content": "own"}, *prompt_of("b")]
+    rows = [{"row": 0, "prompt": prompt_of("a"), "reference": None}, {"row": 1, "prompt": own, "reference": None}]
+    write_table(storage.at("prepared/system/part-0.parquet"), PREPARED, rows)
+    finish(storage, "prepared", train="prepared/system", holdout="prepared/nothing")
+    result = run_shard(storage, monkeypatch, systemPrompt="Be brief.")
+    assert WordRenderer.rendered[1:] == [[{"role": "system", "content": "Be brief."}, *prompt_of("a")], own]
+    # The student is trained without it.
+    assert [row["prompt"] for row in completions(storage, result)] == [prompt_of("a"), own]
+
+
+def test_a_template_that_takes_no_system_prompt_is_an_error_before_the_engine(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "Teacher", None)
+    with pytest.raises(BadInput, match=r"generation\.systemPrompt.*generation\.chatTemplate") as caught:
+        run_shard(storage, monkeypatch, systemPrompt="refused-by-template")
+    assert caught.value.reason == "SystemPromptRefused"
+
+
+def test_when_too_many_rows_are_lost_the_shard_fails_as_soon_as_that_is_certain(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FakeTeacher.special = {number: ("cut off", "length") for number in range(TRAIN + HOLDOUT)}
+    with pytest.raises(BadInput) as caught:
+        run_shard(storage, monkeypatch, maxLostShare=0.3)
+    assert caught.value.reason == "TooManyRowsLost"
+    assert caught.value.message == (
+        "8 of 22 answers of this shard are lost, generation.maxLostShare allows 30%: 8 Truncated. "
+        "Example of Truncated: row 0: 'cut off'. Raise sampling.maxTokens, or set keepTruncated"
+    )
+    assert len(FakeTeacher.asked) < TRAIN + HOLDOUT
+    # Started again it fails at once, without a teacher.
+    monkeypatch.setattr(generate, "Teacher", None)
+    with pytest.raises(BadInput, match="8 Truncated"):
+        run_shard(storage, monkeypatch, maxLostShare=0.3)
+
+
+def test_reasoning_is_settled_by_the_policy(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeTeacher.special = {1: ("<think>so</think> yes", "stop"), 2: ("<think>so", "stop")}
+    strict = run_shard(storage, monkeypatch, reasoning="RequireClosed", maxLostShare=1)
+    assert [row["completion"] for row in completions(storage, strict)] == ["<think>so</think> yes"]
+    assert (strict.counts["rejected.NoReasoning"], strict.counts["rejected.OpenReasoning"]) == (20, 1)
 
 
 # Starting again.
@@ -215,7 +314,8 @@ def test_killed_at_any_answer_and_started_again_it_ends_the_same(
     assert storage.read_marker(f"{OUTPUT}/shard-0") is None
     FakeTeacher.answers_left, FakeTeacher.asked = None, []
     result = run_shard(storage, monkeypatch)
-    assert result.counts == {"read": 22, "kept": 20, "rejected.Empty": 1, "rejected.Truncated": 1}
+    expected = {"read": 22, "kept": 20, "train": 15, "holdout": 5, "rejected.Empty": 1, "rejected.Truncated": 1}
+    assert told(result) == expected
     assert [row["row"] for row in completions(storage, result)] == [
         10 * number for number in range(22) if number not in (2, 9)
     ]
@@ -243,13 +343,52 @@ def test_a_damaged_chunk_is_made_again(storage: Storage, monkeypatch: pytest.Mon
     (shard / "_DONE.json").unlink()
     (shard / "chunk-00002.parquet").write_bytes(b"PAR1")
     FakeTeacher.asked = []
-    assert run_shard(storage, monkeypatch).counts == {"read": 22, "kept": 22}
+    assert run_shard(storage, monkeypatch).counts["kept"] == 22
     assert [request.key for request in FakeTeacher.asked] == [8, 9, 10, 11]
 
 
 def test_a_chunk_of_another_size_is_not_taken_for_this_one(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     run_shard(storage, monkeypatch)
-    assert [read_counts(chunk) for chunk in plan(storage.at(f"{OUTPUT}/shard-0"), range(22), 5)] == [None] * 5
+    folder = storage.at(f"{OUTPUT}/shard-0")
+    slots = plan(folder, range(22), 5)
+    ledger = Ledger.open(folder, slots)
+    assert [ledger.entry(slot) for slot in slots] == [None] * 5
+
+
+def test_a_chunk_that_is_not_what_the_ledger_says_is_made_again(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_shard(storage, monkeypatch)
+    shard = storage.at(OUTPUT) / "shard-0"
+    (shard / "_DONE.json").unlink()
+    changed = (shard / "ledger.jsonl").read_text().splitlines()
+    changed[1] = json.dumps({**json.loads(changed[1]), "sha256": "0" * 64})
+    (shard / "ledger.jsonl").write_text("\n".join(changed))
+    FakeTeacher.asked = []
+    run_shard(storage, monkeypatch)
+    assert [request.key for request in FakeTeacher.asked] == [4, 5, 6, 7]
+
+
+def test_the_ledger_has_rows_tokens_and_digest_of_each_chunk(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run_shard(storage, monkeypatch)
+    lines = [json.loads(line) for line in storage.at(result.outputs["ledger"]).read_text().splitlines()]
+    assert [(line["first"], line["end"]) for line in lines] == [(0, 4), (4, 8), (8, 12), (12, 16), (16, 20), (20, 22)]
+    assert [line["completionTokens"] for line in lines] == [12] * 5 + [6]
+    assert {f"shard-0/{line['file']}": line["sha256"] for line in lines} == result.parts
+    assert result.parts["shard-0/chunk-00001.parquet"] == sha256_of(storage.at(OUTPUT) / "shard-0/chunk-00001.parquet")
+
+
+def test_a_chunk_whose_line_was_not_written_any_more_is_not_made_again(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_shard(storage, monkeypatch)
+    shard = storage.at(OUTPUT) / "shard-0"
+    (shard / "_DONE.json").unlink()
+    (shard / "ledger.jsonl").unlink()
+    monkeypatch.setattr(generate, "Teacher", None)
+    again = run_shard(storage, monkeypatch)
+    assert (again.counts, again.parts) == (first.counts, first.parts)
+    assert len((shard / "ledger.jsonl").read_text().splitlines()) == 6
 
 
 def test_seeds_follow_the_row_alone() -> None:
@@ -280,20 +419,6 @@ def test_without_the_prepared_rows_it_is_tried_again(storage: Storage, monkeypat
     with pytest.raises(TryAgain) as caught:
         run_shard(storage, monkeypatch, dataset="elsewhere")
     assert caught.value.reason == "InputMissing"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("plain ", "plain"),
-        ("<think>so</think>\n\nanswer", "answer"),
-        ("so</think> answer", "answer"),
-        ("<think>so", None),
-        ("<think>so</think>", ""),
-    ],
-)
-def test_reasoning_is_taken_off(text: str, expected: str | None) -> None:
-    assert without_reasoning(text) == expected
 
 
 @pytest.mark.parametrize(("quota", "most"), [("max 100000", None), ("50000 100000", 1), ("100000 100000", 1)])

@@ -25,7 +25,8 @@ PATHS = TrainingPaths(
 
 
 def rendered(program: TrainProgram) -> dict[str, str]:
-    arguments = training_arguments(program, {"model_name": "llama2-7b", "rope_type": "llama3.1"}, PATHS)
+    assert program.steps is not None
+    arguments = training_arguments(program, program.steps, {"model_name": "llama2-7b", "rope_type": "llama3.1"}, PATHS)
     return dict(argument.split("=", 1) for argument in arguments)
 
 

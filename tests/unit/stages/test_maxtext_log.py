@@ -6,7 +6,7 @@ import pytest
 
 from distillation_stages.failure import BadConfiguration, BadInput, StageError, TryAgain
 from distillation_stages.maxtext_log import TrainerLog, parse_step
-from unit.stages.training_inputs import step_line
+from unit.stages.training_inputs import distill_line, step_line
 
 
 def ended(*lines: str, exit_code: int = 1) -> StageError | None:
@@ -21,6 +21,20 @@ def test_a_step_line_is_read() -> None:
     assert step is not None
     assert (step.number, step.loss, step.total_weights) == (7, 4.021, 84)
     assert (step.seconds, step.tokens_per_second) == (1.25, 409.6)
+
+
+def test_a_step_of_logit_matching_tells_the_distance_to_the_teacher() -> None:
+    step = parse_step(distill_line(7))
+    assert step is not None
+    assert (step.number, step.loss, step.total_weights, step.seconds) == (7, 2.5, 90, 2.0)
+    assert step.metrics() == {"loss": 2.5, "learningRate": 0.0003, "klToTeacher": 1.25}
+
+
+def test_a_learning_rate_told_before_its_step_belongs_to_it() -> None:
+    log = TrainerLog()
+    log.read("I1125 09:05:31.153000 19877 maxtext_start.py:60] learning rate of step 4: 0.00025")
+    steps = [log.read(step_line(number)) for number in (3, 4)]
+    assert [step.metrics().get("learningRate") for step in steps if step] == [None, 0.00025]
 
 
 def test_a_loss_that_is_not_finite_is_read() -> None:
@@ -39,6 +53,7 @@ def test_a_clean_end_has_no_failure() -> None:
 
 
 def test_swallowed_data_errors_are_failures_though_the_exit_code_is_0() -> None:
+    """M1."""
     failure = ended("I1125 hooks.py:1] Exception in load_next_train_batch: list index out of range", exit_code=0)
     assert isinstance(failure, BadInput)
     assert failure.reason == "TrainingDataRefused"
@@ -54,6 +69,7 @@ def test_the_end_of_the_data_is_no_data_error() -> None:
     "line", [step_line(6, loss="nan"), step_line(6, loss="inf"), "Aborting training due to NaN loss."]
 )
 def test_a_loss_that_is_not_finite_is_permanent_and_names_the_last_good_step(line: str) -> None:
+    """M13."""
     failure = ended(step_line(5), line)
     assert isinstance(failure, BadInput)
     assert failure.reason == "LossNotFinite"
@@ -82,12 +98,14 @@ def test_the_last_real_error_is_shown_not_the_noise_of_the_shutdown() -> None:
     ],
 )
 def test_errors_are_told_apart(line: str, kind: type[StageError], reason: str) -> None:
+    """M9: libraries that don't fit together; S4: a full disk."""
     failure = ended(line)
     assert isinstance(failure, kind)
     assert failure.reason == reason
 
 
 def test_a_refused_configuration_is_permanent_whatever_error_follows() -> None:
+    """M8: a setting of another version."""
     failure = ended(
         "E1125 pyconfig.py:360] MAXTEXT CONFIG ERROR: 'enable_nnx' not in 'emb_dim', 'mlp_dim'",
         "ValueError: 'enable_nnx' not in 'emb_dim', 'mlp_dim'",

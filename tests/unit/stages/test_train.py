@@ -6,17 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from distillation_operator.api.contract import EXIT_TERMINATED, StageResult, StageSpec, TrainProgram
+from distillation_operator.api.contract import EXIT_TERMINATED, LogitMatching, StageResult, StageSpec, TrainProgram
+from distillation_stages import logit_matching as logit_matching_config
 from distillation_stages import train
 from distillation_stages.checkpoints import steps_in
 from distillation_stages.failure import BadInput, StageError
 from distillation_stages.storage import Storage
-from distillation_stages.train import Host, Summary
-from unit.stages.training_inputs import save_checkpoint, train_program
+from distillation_stages.train import Host, Inputs
+from distillation_stages.training_data import Rendered, order
+from distillation_stages.training_record import Summary
+from unit.stages.training_inputs import logit_matching, save_checkpoint, train_program
 
 STEPS = 20
 OUTPUT = "train"
@@ -35,6 +39,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
         settings={"model_name": "llama2-7b"},
     )
     storage.write_marker("convert", converted)
+    storage.write_marker("convert-teacher", converted.model_copy(update={"stage": "convert-teacher"}))
     (tmp_path / "scratch").mkdir()
     monkeypatch.setenv("SCRATCH", str(tmp_path / "scratch"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
@@ -42,18 +47,32 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
 
 
 def replace_maxtext(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "SFT_MODULE", "unit.stages.fake_trainer")
-    monkeypatch.setattr(train, "config_file", lambda name: Path(name))
-    monkeypatch.setattr(train, "_prepare", lambda program, storage, host, done, scratch: {"rows": 80})
+    monkeypatch.setattr(train, "TRAINER_MODULE", "unit.stages.fake_trainer")
+    for module in (train, logit_matching_config):
+        monkeypatch.setattr(module, "config_file", lambda name: Path(name))
+    monkeypatch.setattr(train, "_inputs", inputs)
+
+
+def inputs(program: TrainProgram, storage: Storage, scratch: Path) -> Inputs:
+    """Of 80 rows, as if they had been rendered and checked."""
+    rows = [Rendered(row, f"prompt {row}", f"answer {row}") for row in range(80)]
+    return Inputs(rows, rows_per_step=4.0, steps=program.steps or 0, counts={"rows": 80})
 
 
 def spec(program: TrainProgram | None = None) -> StageSpec:
     return StageSpec(stage="train-x", fingerprint="f1", output=OUTPUT, program=program or train_program(steps=STEPS))
 
 
-def run(storage: Storage, monkeypatch: pytest.MonkeyPatch, **plan: object) -> StageResult | None:
+def run(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, program: TrainProgram | None = None, **plan: object
+) -> StageResult | None:
     monkeypatch.setenv("FAKE_TRAINER", json.dumps(plan))
-    return train.run(spec(), storage)
+    return train.run(spec(program), storage)
+
+
+def history(storage: Storage) -> list[dict[str, float]]:
+    lines = (storage.at(OUTPUT) / "run" / "history.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def saved(storage: Storage) -> Path:
@@ -68,7 +87,10 @@ def test_the_result_names_the_last_checkpoint_and_passes_the_settings_on(
 ) -> None:
     result = run(storage, monkeypatch)
     assert result is not None
-    assert result.outputs == {"checkpoint": "train/run/checkpoints/20/model_params"}
+    assert result.outputs == {
+        "checkpoint": "train/run/checkpoints/20/model_params",
+        "history": "train/run/history.jsonl",
+    }
     assert result.settings == {"model_name": "llama2-7b"}
     assert result.metrics == {"firstLoss": 10.0, "loss": 0.5}
     assert result.counts == {"steps": 20, "restarts": 0, "repeatedSteps": 0, "rows": 80}
@@ -98,6 +120,55 @@ def test_another_host_than_the_first_writes_nothing(storage: Storage, monkeypatc
     assert storage.read_marker(OUTPUT) is None
 
 
+def test_the_history_has_every_step_once(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(storage, monkeypatch)
+    lines = history(storage)
+    assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
+    assert lines[1] == {"step": 2, "loss": 5.0, "learningRate": 0.002, "tokensPerSecondPerDevice": 409.6}
+
+
+# Logit matching
+
+MATCHING = train_program(steps=STEPS, logit_matching=logit_matching())
+
+
+def test_logit_matching_ends_after_its_steps_and_tells_the_distance_to_the_teacher(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """M5: the distillation trainer ignores the steps."""
+    result = run(storage, monkeypatch, MATCHING)
+    assert result is not None
+    assert result.outputs["checkpoint"] == "train/run/checkpoints/20/model_params"
+    # 4 rows of 128 tokens in 2 seconds.
+    told = {"loss": 0.5, "tokensPerSecondPerDevice": 256.0, "klToTeacher": 1.25}
+    assert history(storage)[-1] == {"step": 20, "learningRate": 0.0003, **told}
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["metrics"] == told
+
+
+@pytest.mark.parametrize(("accumulation", "batches"), [("1", 20), ("3", 60)])
+def test_every_step_of_gradient_accumulation_has_several_batches(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, accumulation: str, batches: int
+) -> None:
+    program = MATCHING.model_copy(update={"max_text": {"gradient_accumulation_steps": accumulation}})
+    training = train._Training("train-x", program, STEPS, 0, None)
+    assert training._environment(Path("/tmp"))["TRAINING_BATCHES"] == str(batches)
+
+
+def test_logit_matching_goes_on_from_its_checkpoint(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StageError):
+        run(storage, monkeypatch, MATCHING, stop_at=12, exit=1)
+    result = run(storage, monkeypatch, MATCHING)
+    assert result is not None
+    assert result.counts["repeatedSteps"] == 2
+    assert [line["step"] for line in history(storage)] == list(range(1, STEPS + 1))
+
+
+def test_the_teacher_must_be_converted_first(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = train_program(logit_matching=logit_matching(teacher="not-yet"))
+    with pytest.raises(StageError, match="not-yet"):
+        run(storage, monkeypatch, program)
+
+
 # Not done, though the trainer says so
 
 
@@ -112,11 +183,18 @@ def test_another_host_than_the_first_writes_nothing(storage: Storage, monkeypatc
         ({"stop_at": 3, "say": "ValueError: boom", "exit": 1}, "MaxTextFailed", "boom"),
     ],
 )
+@pytest.mark.parametrize("matching", [None, logit_matching()], ids=["sft", "logits"])
 def test_a_training_that_did_not_happen_fails(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch, plan: dict[str, object], reason: str, named: str
+    storage: Storage,
+    monkeypatch: pytest.MonkeyPatch,
+    matching: LogitMatching | None,
+    plan: dict[str, object],
+    reason: str,
+    named: str,
 ) -> None:
+    """M1, M2, M3, M13, M18: the trainer ends with exit code 0 all the same."""
     with pytest.raises(StageError, match=named) as caught:
-        run(storage, monkeypatch, **plan)
+        run(storage, monkeypatch, train_program(steps=STEPS, logit_matching=matching), **plan)
     assert caught.value.reason == reason
     assert storage.read_marker(OUTPUT) is None
 
@@ -133,6 +211,7 @@ def test_bad_data_is_a_permanent_failure_and_a_crash_is_not(storage: Storage, mo
 
 
 def test_a_restart_goes_on_from_the_newest_whole_checkpoint(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """M6, M7: what was lost is told, and an interrupted save never chosen."""
     with pytest.raises(StageError):
         run(storage, monkeypatch, stop_at=12, exit=1)
     save_checkpoint(saved(storage), 15, whole=False)
@@ -141,21 +220,23 @@ def test_a_restart_goes_on_from_the_newest_whole_checkpoint(storage: Storage, mo
     assert result.metrics["firstLoss"] == 10.0
     assert result.counts["restarts"] == 1
     assert result.counts["repeatedSteps"] == 2, "steps 11 and 12"
+    assert [line["step"] for line in history(storage)] == list(range(1, STEPS + 1)), "the repeated ones once"
 
 
-def test_data_is_prepared_from_the_step_on_at_which_training_goes_on(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("matching", "spare"), [(None, 1), (logit_matching(), 0)])
+def test_data_goes_on_where_the_training_does(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, matching: LogitMatching | None, spare: int
 ) -> None:
+    """M4, M21: MaxText would read from the first row again; M5: distillation trains on all that there is."""
     save_checkpoint(saved(storage), 10)
-    asked = []
+    written = []
 
-    def prepare(program: object, storage: object, host: object, done: int, scratch: object) -> dict[str, int]:
-        asked.append(done)
-        return {}
+    def write(rows: object, positions: Iterator[int], hosts: int, per_host: int, directory: Path) -> None:
+        written.append(list(positions))
 
-    monkeypatch.setattr(train, "_prepare", prepare)
-    run(storage, monkeypatch)
-    assert asked == [10]
+    monkeypatch.setattr(train, "write_parts", write)
+    run(storage, monkeypatch, train_program(steps=STEPS, logit_matching=matching))
+    assert written == [list(order(80, 0, 4 * (STEPS + spare)))[4 * 10 :]]
 
 
 def test_a_run_that_had_ended_before_its_marker_is_finished_without_training(
@@ -250,9 +331,3 @@ def test_a_host_knows_its_place(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert Host.from_environment(slices) == host
-
-
-@pytest.mark.parametrize("text", ["", "{", '{"unknown": 1}'])
-def test_a_broken_summary_is_an_empty_one(tmp_path: Path, text: str) -> None:
-    (tmp_path / "summary.json").write_text(text)
-    assert Summary.read(tmp_path / "summary.json") == Summary()

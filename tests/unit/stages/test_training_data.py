@@ -18,6 +18,8 @@ from distillation_stages.training_data import (
     read_conversations,
     render,
     rows_needed,
+    rows_of_step,
+    steps_of_epochs,
     write_parts,
 )
 from unit.stages.stage_inputs import finish, prompt_of
@@ -114,6 +116,8 @@ def test_a_conversation_is_rendered_whole_and_only_its_answer_is_learnt() -> Non
 
 
 def test_a_generation_prompt_that_opens_thinking_is_not_part_of_what_is_given() -> None:
+    """M24."""
+
     def template(messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
         text = "".join(message["content"] + ">" for message in messages)
         return text + "[think]" if add_generation_prompt else text
@@ -134,6 +138,7 @@ def test_a_template_that_refuses_names_the_row() -> None:
 
 
 def test_rows_without_room_for_an_answer_are_counted() -> None:
+    """M3."""
     checked = check(
         [rendered(), rendered(prompt="<" + "x" * 20), rendered(completion="y" * 20 + ">")], LetterTokenizer(), 16
     )
@@ -148,6 +153,7 @@ def test_nothing_but_rows_without_room_is_refused() -> None:
 
 
 def test_padding_with_the_end_of_the_turn_is_refused() -> None:
+    """M20: the student would never learn to stop."""
     tokenizer = LetterTokenizer()
     tokenizer.pad_token_id = END
     with pytest.raises(BadInput, match="pad_token") as caught:
@@ -182,16 +188,32 @@ def test_every_epoch_has_every_row_once_in_an_order_of_its_own() -> None:
 
 @pytest.mark.parametrize("skip", [0, 3, 10, 17])
 def test_a_restart_goes_on_where_the_run_before_would_have(skip: int) -> None:
+    """M4, M21."""
     assert list(order(10, skip, 12)) == list(order(10, 0, 40))[skip : skip + 12]
 
 
-def test_the_data_lasts_for_the_steps_and_the_batch_that_is_fetched_in_vain() -> None:
-    assert rows_needed(steps=5, rows_per_step=4, packing=False, max_target_length=128, tokens_per_row=10) == 24
+def test_unpacked_steps_read_exactly_their_batches() -> None:
+    assert rows_of_step(4, packing=False, max_target_length=128, tokens_per_row=10) == 4
+    assert rows_needed(steps=6, batch=4, packing=False, rows_per_step=4.0) == 24
 
 
 def test_packed_steps_read_several_rows_per_row_of_the_batch() -> None:
-    rows = rows_needed(steps=5, rows_per_step=4, packing=True, max_target_length=128, tokens_per_row=32)
+    per_step = rows_of_step(4, packing=True, max_target_length=128, tokens_per_row=32)
+    assert per_step == 16
+    rows = rows_needed(steps=6, batch=4, packing=True, rows_per_step=per_step)
     assert rows * 32 >= 6 * 4 * 128
+    assert rows % 4 == 0, "every host gets the same number"
+
+
+def test_rows_longer_than_the_target_are_cut_not_spread() -> None:
+    assert rows_of_step(4, packing=True, max_target_length=128, tokens_per_row=500) == 4
+
+
+@pytest.mark.parametrize(
+    ("epochs", "rows", "per_step", "steps"), [(1, 80, 4.0, 20), (3, 10, 4.0, 7), (1, 3, 4.0, 1), (2, 100, 16.0, 12)]
+)
+def test_epochs_become_steps(epochs: int, rows: int, per_step: float, steps: int) -> None:
+    assert steps_of_epochs(epochs, rows, per_step) == steps
 
 
 @pytest.mark.parametrize("hosts", [1, 2, 4])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from distillation_operator.api.contract import TrainData, TrainProgram
+from distillation_operator.api.contract import LogitMatching, TrainData, TrainProgram
 
 LLAMA2_7B = {
     "architectures": ["LlamaForCausalLM"],
@@ -47,6 +47,19 @@ def train_program(**changes: object) -> TrainProgram:
         cpu_hosts=1,
     )
     return program.model_copy(update=changes)
+
+
+def logit_matching(**changes: object) -> LogitMatching:
+    matching = LogitMatching(teacher="convert-teacher", alpha=1.0, temperature=1.0, beta=0.0)
+    return matching.model_copy(update=changes)
+
+
+def distill_line(step: int, loss: str = "2.5", weights: int = 90) -> str:
+    """As maxtext_start makes the distillation trainer tell a step."""
+    return (
+        f"I1125 09:05:31.153000 19877 train_distill.py:1] completed step: {step}, seconds: 2.000, "
+        f"total_weights: {weights}, loss: {loss}, kl_to_teacher: 1.25, learning_rate: 0.0003"
+    )
 
 
 def step_line(step: int, loss: str = "2.5", weights: int = 90) -> str:

@@ -1,0 +1,148 @@
+"""MaxText's SFT trainer as a stage: what it learns of a row, and how it ends and goes on."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from distillation_operator.api.contract import EXIT_TERMINATED, EXIT_TRY_AGAIN, TrainData
+from distillation_stages.storage import Storage
+from distillation_stages.tables import Row
+from e2e.stage_programs import environment, interpreter
+from e2e.training_storage import Training, convert, counting_rows, prepared, small_model, train_program
+
+WEIGHTS = re.compile(r"completed step: (\d+),.* total_weights: (\d+)")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the storage and the programs' logs."""
+    return tmp_path_factory.mktemp("training")
+
+
+@pytest.fixture(scope="module")
+def storage(folder: Path) -> Storage:
+    """A storage with a converted student."""
+    storage = Storage(folder / "storage")
+    small_model(storage, "student", 0)
+    convert(storage, "student", folder / "convert-student")
+    prepared(storage, counting_rows(16))
+    return storage
+
+
+# The loss mask
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+
+
+def conversations() -> list[Row]:
+    """With a system message; with several turns, of which only the last is learnt; and plain."""
+    user, system = {"role": "user", "content": "Say hello."}, {"role": "system", "content": "Be brief."}
+    answer = {"role": "assistant", "content": "Which one do you mean?"}
+    prompts = [
+        [system, user],
+        [user, answer, {"role": "user", "content": "Any."}],
+        [user],
+        [system, user, answer, user],
+    ]
+    return [{"row": row, "prompt": prompt, "reference": f"Hello {row}"} for row, prompt in enumerate(prompts)]
+
+
+def padded_by_its_end(storage: Storage) -> int:
+    """The student with a tokenizer that pads with the token that ends an answer, as many have it; that token."""
+    source, target = storage.at("fetch-student/model"), storage.at("padded/model")
+    shutil.copytree(source, target)
+    tokenizer = json.loads((target / "tokenizer.json").read_text())
+    number = max(tokenizer["model"]["vocab"].values()) + 1
+    for offset, text in enumerate(("<|im_start|>", "<|im_end|>")):
+        flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+        tokenizer["added_tokens"].append({"id": number + offset, "content": text, **flags})
+    (target / "tokenizer.json").write_text(json.dumps(tokenizer))
+    settings = json.loads((target / "tokenizer_config.json").read_text())
+    settings |= {"eos_token": "<|im_end|>", "pad_token": "<|im_end|>", "chat_template": CHATML}
+    settings.pop("added_tokens_decoder", None)
+    (target / "tokenizer_config.json").write_text(json.dumps(settings))
+    (target / "chat_template.jinja").write_text(CHATML)
+    marker = storage.read_marker("fetch-student")
+    assert marker is not None
+    storage.write_marker("padded", marker.model_copy(update={"outputs": {"model": "padded/model"}}))
+    return number + 1
+
+
+@pytest.mark.timeout(600)
+def test_all_of_the_answer_and_its_end_is_learnt_and_nothing_else(storage: Storage, folder: Path) -> None:
+    """M20: a tokenizer that pads with the end of an answer, which MaxText would mask: the student would never stop."""
+    end = padded_by_its_end(storage)
+    rows = conversations()
+    prepared(storage, rows, "conversations")
+    data = TrainData(kind="OriginalDataset", dataset="conversations")
+    program = train_program(steps=1, per_device_batch_size=4, data=data, tokenizer="padded", max_target_length=128)
+    training = Training(storage, folder, program, "train-mask")
+    training.run()
+    answers = token_ids(storage.at("padded/model"), [f"{row['reference']}<|im_end|>\n" for row in rows])
+    assert all(end in answer for answer in answers)
+    found = WEIGHTS.search(training.log.with_suffix(".out").read_text())
+    assert found is not None
+    assert int(found[2]) == sum(map(len, answers))
+
+
+TOKENIZE = """
+import json, sys
+from tokenizers import Tokenizer
+tokenizer = Tokenizer.from_file(sys.argv[1])
+print(json.dumps([tokenizer.encode(text, add_special_tokens=False).ids for text in sys.argv[2:]]))
+"""
+
+
+def token_ids(model: Path, texts: list[str]) -> list[list[int]]:
+    command = [str(interpreter("converter")), "-c", TOKENIZE, str(model / "tokenizer.json"), *texts]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, env=environment(), timeout=120)
+    return list(json.loads(told.stdout))
+
+
+# Several hosts
+
+
+def hosts_of(storage: Storage, folder: Path) -> list[Training]:
+    """Two hosts of one training, as their pods are told."""
+    program = train_program(steps=12, cpu_hosts=2, parallelism={"fsdp": 2})
+    hosts = []
+    for index in range(2):
+        (folder / f"host-{index}").mkdir(exist_ok=True)
+        variables = {
+            "JOB_COMPLETION_INDEX": str(index),
+            "PROCESSES_IN_JOB": "2",
+            "JAX_PROCESS_COUNT": "2",
+            "JAX_COORDINATOR_ADDRESS": "127.0.0.1",
+            "JOB_INDEX": "0",
+        }
+        hosts.append(Training(storage, folder / f"host-{index}", program, "train-hosts", variables))
+    return hosts
+
+
+@pytest.mark.timeout(900)
+def test_when_one_host_is_terminated_all_save_the_same_step(storage: Storage, folder: Path) -> None:
+    """M6: the other host of a slice that loses one can't go on, so what it knows is saved too."""
+    first, second = hosts_of(storage, folder)
+    codes: list[int] = []
+    beside = threading.Thread(target=lambda: codes.append(first.run_until(lambda line: False)))
+    beside.start()
+    code = second.run_until(lambda line: "completed step: 4," in line, signal.SIGTERM)
+    beside.join(180)
+    assert (codes, code) == ([EXIT_TRY_AGAIN], EXIT_TERMINATED), first.output() + second.output()
+    message = json.loads(first.log.read_text())
+    assert (message["reason"], message["permanent"]) == ("Interrupted", False)
+    first, second = hosts_of(storage, folder)
+    beside = threading.Thread(target=second.run_until, args=(lambda line: False,))
+    beside.start()
+    result = first.run()
+    beside.join(60)
+    assert (result.counts["steps"], result.counts["restarts"], result.counts["repeatedSteps"]) == (12, 1, 0)

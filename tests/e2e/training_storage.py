@@ -1,0 +1,153 @@
+"""What the tests of training share: a storage as it is before training, with small random models, and one stage in it."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from distillation_operator.api.contract import ConvertProgram, StageResult, StageSpec, TrainData, TrainProgram
+from distillation_stages.storage import Storage
+from distillation_stages.tables import PREPARED, Row, write_table
+from e2e.stage_programs import environment, interpreter, run_stage
+
+MODEL = "llama2-7b"
+
+
+def small_model(storage: Storage, role: str, seed: int) -> None:
+    """A random Llama as the fetch stage of that role leaves it."""
+    model = storage.mount / f"fetch-{role}" / "model"
+    model.mkdir(parents=True)
+    script = Path(__file__).with_name("small_llama.py")
+    command = [str(interpreter("converter")), str(script), str(model), str(seed)]
+    subprocess.run(command, check=True, env=environment(), timeout=300)
+    outputs = {"model": f"fetch-{role}/model"}
+    storage.write_marker(f"fetch-{role}", StageResult(stage="fetch", fingerprint="f", outputs=outputs))
+
+
+def convert(storage: Storage, role: str, log: Path) -> StageResult:
+    """The model of that role as a MaxText checkpoint."""
+    program = ConvertProgram(model=f"fetch-{role}", max_text_model=MODEL)
+    spec = StageSpec(stage=f"convert-{role}", fingerprint="c", output=f"convert-{role}", program=program)
+    return run_stage(interpreter("converter"), spec, storage.mount, log)
+
+
+def prepared(storage: Storage, rows: list[Row], name: str = "prepare") -> None:
+    """A dataset as the prepare stage leaves it."""
+    write_table(storage.mount / name / "train" / "part-00000.parquet", PREPARED, rows)
+    storage.write_marker(name, StageResult(stage="prepare", fingerprint="p", outputs={"train": f"{name}/train"}))
+
+
+def counting_rows(count: int) -> list[Row]:
+    """Rows of different lengths."""
+    return [
+        {
+            "row": row,
+            "prompt": [{"role": "user", "content": f"Count to {row}."}],
+            "reference": ", ".join(map(str, range(1, row + 1))),
+        }
+        for row in range(1, count + 1)
+    ]
+
+
+def train_program(**changes: Any) -> TrainProgram:
+    """Small steps on one CPU process."""
+    program = TrainProgram(
+        start="convert-student",
+        tokenizer="fetch-student",
+        data=TrainData(kind="OriginalDataset", dataset="prepare"),
+        steps=8,
+        epochs=100,
+        per_device_batch_size=2,
+        max_target_length=64,
+        learning_rate=1e-3,
+        warmup_steps_fraction=0.1,
+        checkpoint_period=1000,
+        packing=False,
+        dtype="float32",
+        weight_dtype="float32",
+        parallelism={"fsdp": 1},
+        cpu_hosts=1,
+    )
+    return program.model_copy(update=changes)
+
+
+@dataclass
+class Training:
+    """One host of a training stage as a process that can be killed."""
+
+    storage: Storage
+    folder: Path
+    program: TrainProgram
+    name: str = "train"
+    variables: dict[str, str] = field(default_factory=dict)
+    starts: int = 0
+
+    @property
+    def log(self) -> Path:
+        """The termination message of the newest start; its output lies beside it."""
+        return self.folder / f"{self.name}-{self.starts}"
+
+    def start(self) -> "subprocess.Popen[str]":
+        """Start the program in a process group of its own."""
+        self.starts += 1
+        spec = StageSpec(stage=self.name, fingerprint="t", output=self.name, program=self.program)
+        variables = {
+            "STAGE_SPEC": spec.model_dump_json(by_alias=True),
+            "STORAGE_MOUNT": str(self.storage.mount),
+            "TERMINATION_LOG": str(self.log),
+            "SCRATCH": str(self.folder),
+            "HOME": str(self.folder),
+            **self.variables,
+        }
+        return subprocess.Popen(
+            [str(interpreter("trainer")), "-m", "distillation_stages"],
+            env=environment(**variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self) -> StageResult:
+        """To the end."""
+        code = self.run_until(lambda line: False)
+        assert code == 0, self.output()
+        return self.result()
+
+    def run_until(self, told: Callable[[str], bool], number: signal.Signals = signal.SIGKILL) -> int:
+        """Send the signal when the program prints the line that is waited for; its exit code.
+
+        SIGKILL is sent to all that it has started, as the kubelet does.
+        """
+        process = self.start()
+        assert process.stdout is not None
+        sent = False
+        with self.log.with_suffix(".out").open("w") as out:
+            for line in process.stdout:
+                out.write(line)
+                if told(line) and not sent:
+                    sent = True
+                    self._send(process, number)
+        return process.wait(120)
+
+    def _send(self, process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+        if number == signal.SIGKILL:
+            # The trainer is a group of its own; in a pod it would end with the container.
+            listed = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
+            for group in (process.pid, *map(int, listed.stdout.split())):
+                os.killpg(group, number)
+        else:
+            process.send_signal(number)
+
+    def result(self) -> StageResult:
+        """The marker."""
+        result = self.storage.read_marker(self.name)
+        assert result is not None
+        return result
+
+    def output(self) -> str:
+        """What the newest start printed last."""
+        return self.log.with_suffix(".out").read_text()[-4000:]
