@@ -5,7 +5,10 @@ from pathlib import Path
 
 from distillation_operator.api.contract import SCRATCH_MOUNT
 
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+CGROUP = Path("/sys/fs/cgroup")
+"""Of cgroup v2, as a container sees it."""
+
+CPU_QUOTA = CGROUP / "cpu.max"
 """Quota and period in microseconds, as cgroup v2 shows them in a container."""
 
 
@@ -32,3 +35,19 @@ def available_cpus(quota_file: Path = CPU_QUOTA) -> int:
         return max(1, min(cores, int(quota) // int(period)))
     except (OSError, ValueError):  # no cgroup v2, or "max": no limit
         return cores
+
+
+def available_memory(cgroup: Path = CGROUP, meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """Bytes that this pod may still take: of its limit, and of the node; None where neither is known."""
+    left = []
+    try:
+        limit, used = ((cgroup / name).read_text() for name in ("memory.max", "memory.current"))
+        left.append(int(limit) - int(used))
+    except (OSError, ValueError):  # no cgroup v2, or "max": no limit
+        pass
+    try:
+        line = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
+        left.append(int(line.split()[1]) * 1024)
+    except (OSError, StopIteration, ValueError, IndexError):
+        pass
+    return max(0, min(left)) if left else None

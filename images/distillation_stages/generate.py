@@ -235,11 +235,13 @@ def generate(spec: StageSpec, teacher: Teacher, shard: Shard, ledger: Ledger, wa
     reporter.progress(before, wanted)
     started, tokens, metrics = time.monotonic(), 0, dict[str, float]()
     with Watchdog(SECONDS_TO_HANG, lambda: _give_up(spec.stage)).watching() as watchdog:
+        lost = ledger.lost
         for answer in teacher.answers(shard.requests(), watchdog.beat):
-            lost = ledger.lost
             shard.take(answer)
+            # Besides taking an answer, handing out rows publishes chunks: those whose last rows are refused.
             if ledger.lost > lost:
                 check_losses(ledger, wanted, spec.program.max_lost_share)
+                lost = ledger.lost
             tokens += answer.tokens
             metrics = {"tokensPerSecond": round(tokens / (time.monotonic() - started), 2)}
             reporter.progress(before + shard.settled, wanted, metrics)

@@ -1,4 +1,4 @@
-"""Cross-entropy of given answers under a model, in bounded memory."""
+"""Scores of given answers under a model, in bounded memory: cross-entropy, and the distance to the teacher."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,50 @@ class Scored:
         return len(self.prompt_ids) + len(self.answer_ids)
 
 
-class Student:
+@dataclass(frozen=True)
+class Score:
+    """How near a model is to the given answers, and to the teacher that gave them."""
+
+    cross_entropy: float
+    """Nats per answer token."""
+    kl: float | None = None
+    """KL(teacher || model), nats per answer token of the rows that the reference holds."""
+    top1_agreement: float | None = None
+    """Share of those tokens at which both find the same token likeliest."""
+
+
+class Reference:
+    """The teacher's distributions over the next token at every answer token of some rows, in a file.
+
+    As float16: 4,096 tokens of 256,000 probabilities take 2 GB.
+    """
+
+    def __init__(self, rows: Sequence[Scored], vocabulary: int) -> None:
+        """Takes the disk for it in the folder of temporary files, until it is forgotten."""
+        import tempfile
+
+        import numpy
+
+        self.rows = list(rows)
+        self.vocabulary = vocabulary
+        self.tokens = sum(len(row.answer_ids) for row in self.rows)
+        with tempfile.TemporaryFile() as file:
+            self._values: Any = numpy.memmap(file, dtype="float16", mode="w+", shape=(self.tokens, vocabulary))
+
+    def write(self, first: int, log_probabilities: Any) -> None:
+        """Put in the log probabilities of the tokens from the ``first`` on, in the order of ``batches``."""
+        values = log_probabilities.numpy().astype("float16")
+        self._values[first : first + len(values)] = values
+
+    def read(self, first: int, count: int) -> Any:
+        """What was put in, as a float32 tensor that sums to one again."""
+        import torch
+
+        values = torch.from_numpy(self._values[first : first + count].astype("float32"))
+        return torch.log_softmax(values, dim=-1)
+
+
+class LanguageModel:
     """A causal language model of transformers, on the CPU."""
 
     def __init__(self, directory: Path) -> None:
@@ -35,24 +78,49 @@ class Student:
         import torch
         from transformers import AutoModelForCausalLM
 
-        weights = sum(path.stat().st_size for path in directory.glob("*.safetensors"))
-        dtype = torch.float32 if weights <= FLOAT32_UP_TO_BYTES else torch.bfloat16
+        dtype = torch.float32 if weight_bytes(directory) <= FLOAT32_UP_TO_BYTES else torch.bfloat16
         try:
             model = AutoModelForCausalLM.from_pretrained(str(directory), dtype=dtype, local_files_only=True)
         except (OSError, ValueError) as error:
             raise BadInput("UnusableModel", f"transformers can't load {directory}: {error}") from error
         self._model: Any = model.eval()
-        self.vocabulary = int(model.get_input_embeddings().weight.shape[0])
+        self.vocabulary = int(model.get_output_embeddings().weight.shape[0])
 
-    def cross_entropy(self, rows: Sequence[Scored], on_rows: Callable[[int], None]) -> float:
-        """Nats per answer token, over all rows. ``on_rows`` hears the number of rows done."""
-        nats, tokens, done = 0.0, 0, 0
-        for batch in batches(rows, self.vocabulary):
-            nats += self._nats(batch)
-            tokens += sum(len(row.answer_ids) for row in batch)
+    def refer(self, rows: Sequence[Scored], on_rows: Callable[[int], None]) -> Reference:
+        """This model's distributions at the rows' answers. ``on_rows`` hears the number of rows done."""
+        import torch
+
+        reference = Reference(rows, self.vocabulary)
+        first = done = 0
+        for batch in batches(reference.rows, self.vocabulary):
+            logits, targets = self._logits(batch)
+            reference.write(first, torch.log_softmax(logits, dim=-1))
+            first += len(targets)
             done += len(batch)
             on_rows(done)
-        return nats / tokens
+        return reference
+
+    def score(self, rows: Sequence[Scored], reference: Reference | None, on_rows: Callable[[int], None]) -> Score:
+        """Over all rows; those of the reference are the first ones. ``on_rows`` hears the number of rows done."""
+        import torch
+
+        referred = len(reference.rows) if reference else 0
+        nats, tokens, done, kl, agreed = 0.0, 0, 0, 0.0, 0
+        groups = (rows[:referred], reference), (rows[referred:], None)
+        for batch, told in ((batch, told) for group, told in groups for batch in batches(group, self.vocabulary)):
+            logits, targets = self._logits(batch)
+            ours = torch.log_softmax(logits, dim=-1)
+            nats += float(torch.nn.functional.nll_loss(ours, targets, reduction="sum"))
+            if told is not None:
+                theirs = told.read(tokens, len(targets))
+                kl += float(torch.nn.functional.kl_div(ours, theirs, reduction="sum", log_target=True))
+                agreed += int((ours.argmax(-1) == theirs.argmax(-1)).sum())
+            tokens += len(targets)
+            done += len(batch)
+            on_rows(done)
+        if reference is None:
+            return Score(nats / tokens)
+        return Score(nats / tokens, kl / reference.tokens, agreed / reference.tokens)
 
     def answers(self, prompts: list[list[int]], max_tokens: int, end: int) -> list[list[int]]:
         """The greedy answers' tokens, all made at once, each without the token that ends it."""
@@ -73,8 +141,8 @@ class Student:
             )
         return [_until(end, line) for line in output[:, longest:].tolist()]
 
-    def _nats(self, batch: list[Scored]) -> float:
-        """The sum over the batch's answer tokens."""
+    def _logits(self, batch: list[Scored]) -> tuple[Any, Any]:
+        """Logits (n, vocabulary) as float32 and the answer's tokens (n), row after row."""
         import torch
 
         longest = max(map(len, batch))
@@ -91,8 +159,12 @@ class Student:
             wanted = targets[:, first + 1 :]
             # Position by position of the logits, only where an answer token follows.
             chosen = wanted != -100
-            loss = torch.nn.functional.cross_entropy(logits[chosen].float(), wanted[chosen], reduction="sum")
-        return float(loss)
+            return logits[chosen].float(), wanted[chosen]
+
+
+def weight_bytes(directory: Path) -> int:
+    """The size of a model's weights on disk."""
+    return sum(path.stat().st_size for path in directory.glob("*.safetensors"))
 
 
 def _until(end: int, tokens: list[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Makes a small random model with Llama 2's shape of layers: ``python small_llama.py DIRECTORY [SEED]``. Needs torch."""
+"""Makes a small random model of Llama 2's shape: ``python small_llama.py DIRECTORY [SEED]``. Needs torch."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Online logit matching with MaxText's own trainer: the student comes nearer to the teacher, in as many steps as asked."""
+"""Online logit matching by MaxText's own trainer: the student comes nearer to the teacher, in the steps asked for."""
 
 import json
 import signal

@@ -36,7 +36,9 @@ def no_termination_log() -> Iterator[None]:
 
 def validate(program: TrainProgram, folder: Path, devices: int) -> subprocess.CompletedProcess[str]:
     paths = TrainingPaths(*(folder / name for name in ("checkpoint", "tokenizer", "data", "output", "cache")))
-    arguments = training_arguments(program, llama_settings("llama2-7b", LLAMA2_7B), paths)
+    assert program.steps is not None
+    settings = llama_settings("llama2-7b", LLAMA2_7B)
+    arguments = training_arguments(program, program.steps, settings, paths)
     # One process stands for all hosts: this is about the settings, not about finding each other.
     arguments = [argument for argument in arguments if not argument.startswith("skip_jax_distributed_system")]
     arguments.append("skip_jax_distributed_system=True")

@@ -61,7 +61,7 @@ def padded_by_its_end(storage: Storage) -> int:
     source, target = storage.at("fetch-student/model"), storage.at("padded/model")
     shutil.copytree(source, target)
     tokenizer = json.loads((target / "tokenizer.json").read_text())
-    number = max(tokenizer["model"]["vocab"].values()) + 1
+    number = int(max(tokenizer["model"]["vocab"].values())) + 1
     for offset, text in enumerate(("<|im_start|>", "<|im_end|>")):
         flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
         tokenizer["added_tokens"].append({"id": number + offset, "content": text, **flags})

@@ -1,4 +1,4 @@
-"""What the tests of training share: a storage as it is before training, with small random models, and one stage in it."""
+"""What the tests of training share: a storage as it is before training, with small random models; one stage in it."""
 
 import os
 import signal

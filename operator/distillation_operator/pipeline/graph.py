@@ -137,7 +137,7 @@ def build_pipeline(spec: DistillationJobSpec) -> Mapping[str, Stage]:
             spec=_determining(spec),
         ),
         (teacher.name, student.name, generated.name, *(stage.name for stage in exports.values()), exported.name),
-        "teacher",
+        "converter",
         on_cpu(spec.evaluation.resources or spec.conversion.resources),
     )
     if spec.export.to is not None:

@@ -10,7 +10,7 @@ import pytest
 from distillation_operator.api.contract import EvaluateProgram, StageResult
 from distillation_stages import evaluate
 from distillation_stages.failure import BadInput, TryAgain
-from distillation_stages.scoring import LOGITS_AT_ONCE, ROWS_AT_ONCE, Scored, batches
+from distillation_stages.scoring import LOGITS_AT_ONCE, ROWS_AT_ONCE, Score, Scored, batches
 from distillation_stages.storage import Storage
 from distillation_stages.tables import COMPLETIONS, write_table
 from unit.stages.stage_inputs import OUTPUT, finish, prompt_of, spec_of
@@ -38,18 +38,22 @@ class LetterRenderer:
         return "".join(map(chr, ids))
 
 
-class FakeStudent:
-    """A model whose cross-entropy stands in its directory's name."""
+class FakeModel:
+    """A model whose cross-entropy stands in its directory's name. It finds the teacher's likeliest token never."""
 
     seen: list[Scored] = []
 
     def __init__(self, directory: Path) -> None:
         self._cross_entropy = float(directory.name)
 
-    def cross_entropy(self, rows: Sequence[Scored], on_rows: Callable[[int], None]) -> float:
-        FakeStudent.seen = list(rows)
+    def refer(self, rows: Sequence[Scored], on_rows: Callable[[int], None]) -> list[Scored]:
         on_rows(len(rows))
-        return self._cross_entropy
+        return list(rows)
+
+    def score(self, rows: Sequence[Scored], reference: object, on_rows: Callable[[int], None]) -> Score:
+        FakeModel.seen = list(rows)
+        on_rows(len(rows))
+        return Score(self._cross_entropy)
 
     def answers(self, prompts: list[list[int]], max_tokens: int, end: int) -> list[list[int]]:
         return [[ord("x")] * int(self._cross_entropy) for _ in prompts]
@@ -58,7 +62,7 @@ class FakeStudent:
 @pytest.fixture
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
     monkeypatch.setattr(evaluate, "Renderer", LetterRenderer)
-    monkeypatch.setattr(evaluate, "Student", FakeStudent)
+    monkeypatch.setattr(evaluate, "LanguageModel", FakeModel)
     storage = Storage(tmp_path)
     for shard in range(2):
         rows = [completion(100 * shard + number, "holdout" if number % 2 else "train") for number in range(16)]
@@ -70,6 +74,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
 def completion(row: int, split: str, finish_reason: str = "stop") -> dict[str, object]:
     return {
         "row": row,
+        "sample": 0,
         "split": split,
         "prompt": prompt_of(f"q{row}"),
         "reference": None,
@@ -100,11 +105,24 @@ def test_both_scores_their_drop_and_perplexities_are_told(storage: Storage) -> N
     assert storage.read_marker(OUTPUT) == result
 
 
+def test_the_student_between_two_training_stages_is_scored_too(storage: Storage) -> None:
+    finish(storage, "between", model="models/3.5")
+    result = score(storage, between={"teacher-data": "between"})
+    scores = json.loads(storage.at(result.outputs["scores"]).read_text())
+    assert [(one["model"], one["crossEntropy"]) for one in scores["models"]] == [
+        ("before", 4.0),
+        ("teacher-data", 3.5),
+        ("after", 3.0),
+    ]
+    report = storage.at(result.outputs["report"]).read_text()
+    assert "teacher-data" in report
+
+
 def test_only_holdout_rows_of_all_shards_are_scored_each_with_its_end(storage: Storage) -> None:
     result = score(storage)
-    answers = ["".join(map(chr, row.answer_ids[:-1])) for row in FakeStudent.seen]
+    answers = ["".join(map(chr, row.answer_ids[:-1])) for row in FakeModel.seen]
     assert answers == [f"a{100 * shard + number}" for shard in range(2) for number in range(1, 16, 2)]
-    assert {row.answer_ids[-1] for row in FakeStudent.seen} == {END}
+    assert {row.answer_ids[-1] for row in FakeModel.seen} == {END}
     assert result.counts == {"rows": 16, "tokens": sum(len(answer) + 1 for answer in answers)}
 
 
@@ -113,7 +131,7 @@ def test_a_truncated_answer_has_no_end_to_predict(storage: Storage) -> None:
     for shard in range(2):
         write_table(storage.at(f"generated/shard-{shard}/chunk-00000.parquet"), COMPLETIONS, rows if shard else [])
     score(storage)
-    assert FakeStudent.seen == [Scored([ord("q"), ord("7")], [ord("a"), ord("7")])]
+    assert FakeModel.seen == [Scored([ord("q"), ord("7")], [ord("a"), ord("7")])]
 
 
 def test_samples_show_the_teacher_and_both_students(storage: Storage) -> None:
@@ -128,11 +146,14 @@ def test_the_gate_lets_through(storage: Storage, after: str, required: float | N
 
 
 @pytest.mark.parametrize(("after", "required"), [("3.9", 0.05), ("4.1", 0.0)])
-def test_the_gate_stops_with_both_values_and_no_marker(storage: Storage, after: str, required: float) -> None:
+def test_the_gate_stops_with_both_values_a_report_and_no_marker(storage: Storage, after: str, required: float) -> None:
     with pytest.raises(BadInput, match=rf"from 4\.0000 to {after}.* asks for {required:.2%}") as caught:
         score(storage, after=after, minCrossEntropyDrop=required)
     assert caught.value.reason == "EvaluationGateFailed"
     assert storage.read_marker(OUTPUT) is None
+    (report,) = storage.at(OUTPUT).glob("*/report.html")
+    assert storage.relative(report) in caught.value.message
+    assert "Not published." in report.read_text()
 
 
 @pytest.mark.parametrize("after", ["nan", "inf"])

@@ -1,4 +1,4 @@
-"""V1, V2, V15, V16: a shard's chunks: planned the same way at every start, published whole, continued after any interruption."""
+"""V1, V2, V15, V16: a shard's chunks: planned the same at every start, published whole, continued after any end."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -278,6 +278,7 @@ def test_a_template_that_takes_no_system_prompt_is_an_error_before_the_engine(
 def test_when_too_many_rows_are_lost_the_shard_fails_as_soon_as_that_is_certain(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(FakeTeacher, "WINDOW", 1)
     FakeTeacher.special = {number: ("cut off", "length") for number in range(TRAIN + HOLDOUT)}
     with pytest.raises(BadInput) as caught:
         run_shard(storage, monkeypatch, maxLostShare=0.3)

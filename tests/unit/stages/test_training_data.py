@@ -100,6 +100,7 @@ def completion_row(row: int, split: str) -> dict[str, Any]:
         "prompt": prompt_of(f"question {row}"),
         "reference": None,
         "completion": f"answer {row}",
+        "sample": 0,
         "finishReason": "stop",
         "promptTokens": 3,
         "completionTokens": 3,

@@ -1,0 +1,105 @@
+"""What the report says, and that nothing in it can act on the reader's browser."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distillation_operator.api.contract import ReportedStage, StageResult
+from distillation_stages.report import POINTS, Report, Sample, StageTold, curve, duration, read_history, render_report
+from distillation_stages.storage import Storage
+from unit.stages.stage_inputs import prompt_of
+
+SCORES = [
+    {"model": "before", "crossEntropy": 4.0, "perplexity": 54.6, "kl": 2.0, "top1Agreement": 0.2},
+    {"model": "after", "crossEntropy": 3.0, "perplexity": 20.1, "kl": 1.25, "top1Agreement": 0.4},
+]
+
+HISTORY = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.5}]
+
+
+def report(**changes: Any) -> Report:
+    members: dict[str, Any] = {
+        "spec": json.dumps({"teacher": {"source": {"path": "big"}}, "student": {"source": {"path": "small"}}}),
+        "stages": [StageTold("train-a", 90.0, 1.5, {"steps": 2}, {"loss": 2.5}, {"jax": "1"}, HISTORY)],
+        "scores": SCORES,
+        "no_kl_because": None,
+        "samples": [Sample(7, prompt_of("Why?"), "Because.", "Hm.", "Because")],
+        "verdict": None,
+        **changes,
+    }
+    return Report(**members)
+
+
+def test_all_that_was_measured_is_on_the_page() -> None:
+    page = render_report(report())
+    for told in ("big taught small", "Because.", "1 min 30 s", "1.5", "steps 2", "loss 2.5", "jax", "0.4", "train-a"):
+        assert told in page, told
+
+
+def test_texts_of_models_and_datasets_are_only_texts() -> None:
+    attack = "<script>alert(1)</script>"
+    sample = Sample(1, prompt_of(attack), attack, attack, attack)
+    history = [{"step": 1, "loss": 1.0}]
+    told = StageTold(attack, 1.0, 0.0, {attack: 1}, {attack: 1.0}, {attack: attack}, history)
+    scores = [{**score, "model": attack} for score in SCORES]
+    page = render_report(report(samples=[sample], stages=[told], spec=json.dumps({"a": attack}), scores=scores))
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(1)") >= 8
+
+
+def test_the_page_loads_nothing_from_elsewhere() -> None:
+    page = render_report(report())
+    assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', page)
+
+
+def test_without_a_common_vocabulary_it_says_so() -> None:
+    scores = [{name: score[name] for name in ("model", "crossEntropy", "perplexity")} for score in SCORES]
+    page = render_report(report(scores=scores, no_kl_because="the tokenizers differ"))
+    assert "No KL and no top-1 agreement: the tokenizers differ." in page
+
+
+def test_the_plots_of_one_page_have_different_ids() -> None:
+    stages = [StageTold(f"train-{name}", history=[{"step": 1, "loss": 3}, {"step": 2, "loss": 2}]) for name in "ab"]
+    ids = re.findall(r'<clipPath id="([^"]+)"', render_report(report(stages=stages)))
+    assert len(ids) == len(set(ids)) >= 5
+
+
+def test_long_curves_are_thinned_and_end_with_the_last_step() -> None:
+    steps, losses = curve([{"step": step, "loss": 1 / step} for step in range(1, 10_001)], "loss")
+    assert len(steps) == len(losses) <= POINTS
+    assert steps[-1] == 10_000
+
+
+def test_a_loss_that_is_no_number_is_not_drawn() -> None:
+    assert curve([{"step": 1, "loss": float("nan")}, {"step": 2}, {"step": 3, "loss": 1.0}], "loss") == ([3], [1.0])
+
+
+def test_a_stage_with_shards_is_told_as_one(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    for shard, seconds in enumerate((1800.0, 3600.0)):
+        told = StageResult(stage="generate", fingerprint="f", counts={"kept": 5 + shard}, seconds=seconds)
+        storage.write_marker(f"generate/shard-{shard}", told)
+    outputs = ["generate/shard-0", "generate/shard-1"]
+    stage = StageTold.read(ReportedStage(name="generate", outputs=outputs, chips=16), storage)
+    assert (stage.counts, stage.seconds, stage.chip_hours) == ({"kept": 11}, 3600.0, 8 * 1.5)
+
+
+def test_a_stage_without_a_marker_is_told_with_nothing(tmp_path: Path) -> None:
+    stage = StageTold.read(ReportedStage(name="export", outputs=["export"], chips=0), Storage(tmp_path))
+    assert stage == StageTold("export")
+
+
+def test_history_is_read_around_broken_lines(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo\n[]\n{"step": 3}\n')
+    assert read_history(tmp_path / "history.jsonl") == [{"step": 1, "loss": 2.0}, {"step": 3}]
+    assert read_history(tmp_path / "none.jsonl") == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (3600, "1 h 0 min"), (90, "1 min 30 s")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
