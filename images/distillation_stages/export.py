@@ -11,11 +11,14 @@ from distillation_stages.failure import BadConfiguration, BadInput
 from distillation_stages.logits import compare, maxtext_in_process, maxtext_logits, samples, transformers_logits
 from distillation_stages.maxtext_command import arguments, config_file, jax_cache, versions
 from distillation_stages.maxtext_models import HuggingFaceConfig, Settings, fill_tables, parameters_of, read_config
+from distillation_stages.model_card import CARD_NAME, model_card
+from distillation_stages.rendering import Renderer
 from distillation_stages.reporting import say
 from distillation_stages.storage import Storage, sha256_of
 
 BYTES_PER_PARAMETER = {"bfloat16": 2, "float32": 4}
 MODEL_DIRECTORY = "model"
+GENERATION_CONFIG = "generation_config.json"
 FILE_MODE = 0o644
 """MaxText writes weights that only their owner can read; a server that runs as another user must read them too."""
 
@@ -46,6 +49,9 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         _load_torch()
         _convert(checkpoint, student, config, settings, model, program.dtype, cache)
         complete_directory(student, model, program.dtype)
+        write_generation_config(model, config, Renderer.load(model).end_of_turn())
+        if program.lineage is not None:
+            (model / CARD_NAME).write_text(model_card(program.lineage, storage))
         say(f"model written after {time.monotonic() - started:.1f} s")
         # Both sides from weights rounded alike: what is compared is the conversion, not bfloat16 with float32.
         reference = maxtext_logits(checkpoint, settings, sample, cache, weight_dtype=program.dtype)
@@ -117,6 +123,24 @@ def _convert(
     flags.FLAGS(["to_huggingface"])
     with maxtext_in_process():
         to_huggingface.main(["to_huggingface", str(config_file("base.yml")), *arguments(conversion)])
+
+
+def write_generation_config(model: Path, config: HuggingFaceConfig, end: int) -> None:
+    """Make servers stop where the chat template ends an answer, whatever the student's author had them do.
+
+    A base model's own configuration names the end of a document only: its student would talk on for ever.
+    """
+    path = model / GENERATION_CONFIG
+    if path.exists():
+        settings = json.loads(path.read_text())
+    else:
+        settings = {name: config[name] for name in ("bos_token_id", "eos_token_id") if config.get(name) is not None}
+    known = settings.get("eos_token_id")
+    ends = [] if known is None else known if isinstance(known, list) else [known]
+    if end not in ends:
+        settings["eos_token_id"] = [*ends, end] if ends else end
+        path.write_text(json.dumps(settings, indent=2) + "\n")
+        path.chmod(FILE_MODE)
 
 
 def complete_directory(student: Path, model: Path, dtype: str) -> None:

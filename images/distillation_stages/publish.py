@@ -4,6 +4,7 @@ The target is not ours alone, so a claim is written before the first file and th
 claim or a manifest of this fingerprint are ours to complete; anything else that lies there is somebody's model.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,9 +12,10 @@ from pydantic import ValidationError
 from distillation_operator.api.contract import MARKER_NAME, PublishProgram, StageResult, StageSpec
 from distillation_stages.buckets import DirectoryTree, GcsTree, Tree
 from distillation_stages.failure import BadConfiguration, BadInput
+from distillation_stages.model_card import CARD_NAME, model_card
 from distillation_stages.model_directory import check_model
 from distillation_stages.reporting import Reporter
-from distillation_stages.storage import Storage, sha256_of
+from distillation_stages.storage import Storage, publish_bytes, sha256_of
 
 CLAIM_NAME = "_PUBLISHING.json"
 
@@ -32,28 +34,31 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         location = program.to_path
     else:
         raise BadConfiguration("NoTarget", "export.to is empty: give gcs or path")
-    result = copy_model(spec, model, location, target)
+    files = {path.relative_to(model).as_posix(): path for path in sorted(model.rglob("*")) if path.is_file()}
+    if program.lineage is not None:
+        evaluated = storage.require_marker(program.evaluated) if program.evaluated else None
+        files[CARD_NAME] = storage.at(spec.output) / CARD_NAME
+        publish_bytes(files[CARD_NAME], model_card(program.lineage, storage, evaluated).encode())
+    result = copy_files(spec, files, location, target)
     storage.write_marker(spec.output, result)
     return result
 
 
-def copy_model(spec: StageSpec, model: Path, location: str, target: Tree) -> StageResult:
-    """Bring all files of the model to the target, its manifest last; files that are there already are left."""
-    names = [path.relative_to(model).as_posix() for path in sorted(model.rglob("*")) if path.is_file()]
+def copy_files(spec: StageSpec, files: Mapping[str, Path], location: str, target: Tree) -> StageResult:
+    """Bring the files to the target under their names, its manifest last; files that are there already are left."""
     result = StageResult(stage=spec.stage, fingerprint=spec.fingerprint, outputs={"model": location})
     claim(spec, target, result)
-    sizes = {name: (model / name).stat().st_size for name in names}
+    sizes = {name: path.stat().st_size for name, path in files.items()}
     reporter, done, total = Reporter(spec.stage, "bytes"), 0, sum(sizes.values())
     reporter.progress(done, total)
     present, parts = target.sizes(), {}
-    for name in names:
-        path = model / name
+    for name, path in files.items():
         parts[name] = sha256_of(path)
         if present.get(name) != sizes[name] or not target.holds(name, path):
             target.put(name, path)
         done += sizes[name]
         reporter.progress(done, total)
-    result = result.model_copy(update={"parts": parts, "counts": {"files": len(names), "bytes": total}})
+    result = result.model_copy(update={"parts": parts, "counts": {"files": len(files), "bytes": total}})
     target.write(MARKER_NAME, result.model_dump_json(by_alias=True).encode())
     target.remove(CLAIM_NAME)
     return result

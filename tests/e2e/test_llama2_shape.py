@@ -7,12 +7,16 @@ import json
 import math
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from distillation_operator.api.contract import (
     ConvertProgram,
     ExportProgram,
+    Lineage,
+    ReportedStage,
+    Source,
     StageResult,
     StageSpec,
     TrainData,
@@ -20,9 +24,16 @@ from distillation_operator.api.contract import (
 )
 from distillation_stages.storage import Storage
 from distillation_stages.tables import PREPARED, write_table
+from e2e.served_model import serving
 from e2e.stage_programs import environment, interpreter, run_stage
 
 STEPS = 4
+LINEAGE = Lineage(
+    teacher=Source(path="teacher"),
+    student=Source(path="student"),
+    dataset=Source(path="rows.jsonl"),
+    stages=[ReportedStage(name="train", outputs=["train"], chips=0)],
+)
 MAX_KL = 1e-6
 """The embeddings are not tied, so MaxText rounds nothing; with bfloat16 queries it would be 5e-5."""
 
@@ -104,17 +115,42 @@ def test_it_learns(converted: StageResult, trained: StageResult) -> None:
     assert trained.settings == converted.settings
 
 
+def export(folder: Path, storage: Storage, dtype: Literal["bfloat16", "float32"]) -> StageResult:
+    """The export stage's result; made once for each dtype."""
+    program = ExportProgram(checkpoint="train", student="fetch", dtype=dtype, lineage=LINEAGE)
+    spec = StageSpec(stage="export", fingerprint="e", output=f"export-{dtype}", program=program)
+    return run_stage(interpreter("converter"), spec, storage.mount, folder / f"export-{dtype}")
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("dtype", "max_kl"), [("bfloat16", 1e-3), ("float32", MAX_KL)])
 def test_it_exports_to_the_same_logits(
-    folder: Path, storage: Storage, converted: StageResult, trained: StageResult, dtype: str, max_kl: float
+    folder: Path,
+    storage: Storage,
+    converted: StageResult,
+    trained: StageResult,
+    dtype: Literal["bfloat16", "float32"],
+    max_kl: float,
 ) -> None:
-    program = ExportProgram.model_validate({"checkpoint": "train", "student": "fetch", "dtype": dtype})
-    spec = StageSpec(stage="export", fingerprint="e", output=f"export-{dtype}", program=program)
-    exported = run_stage(interpreter("converter"), spec, storage.mount, folder / f"export-{dtype}")
+    exported = export(folder, storage, dtype)
     assert exported.metrics["kl"] < max_kl
     assert exported.counts["parameters"] == converted.counts["parameters"]
     model = storage.at(exported.outputs["model"])
     assert json.loads((model / "config.json").read_text())["torch_dtype"] == dtype
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (model / name).read_bytes() == storage.at(f"fetch/model/{name}").read_bytes()
+    assert "| train | " in (model / "README.md").read_text()
+
+
+@pytest.mark.timeout(900)
+def test_vllm_serves_the_export_as_a_chat(folder: Path, storage: Storage, trained: StageResult) -> None:
+    model = storage.at(export(folder, storage, "bfloat16").outputs["model"])
+    with serving(model, folder / "vllm.log") as ask:
+        question = [{"role": "user", "content": "Count to 3."}]
+        answer = ask("/v1/chat/completions", {"messages": question, "max_tokens": 8, "temperature": 0})
+        tokens = ask("/tokenize", {"messages": question, "add_special_tokens": False})["tokens"]
+    assert 1 <= answer["usage"]["completion_tokens"] <= 8
+    assert answer["choices"][0]["message"]["role"] == "assistant"
+    # Rendered by the student's own template: its one beginning-of-sequence token, and nothing twice.
+    assert answer["usage"]["prompt_tokens"] == len(tokens)
+    assert tokens.count(1) == 1 and tokens[0] == 1

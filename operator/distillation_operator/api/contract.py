@@ -130,9 +130,12 @@ class GenerateProgram(ProgramModel):
     """Let the teacher answer the prompts of one shard (``JOB_COMPLETION_INDEX`` of ``shards``).
 
     Rows of train and holdout are numbered together and split into contiguous shards. Writes, under the output
-    directory, ``shard-I/chunk-NNNNN.parquet`` with columns ``row``, ``split``, ``prompt``, ``reference``,
-    ``completion``, ``finishReason``, ``promptTokens``, ``completionTokens``, and ``shard-I/_DONE.json``, the shard's
-    marker. There is no marker for the whole: a reader asks for those of all shards.
+    directory, ``shard-I/chunk-NNNNN.parquet`` with columns ``row``, ``sample`` (0 up to samplesPerPrompt - 1; of the
+    holdout always 0), ``split``, ``prompt``, ``reference``, ``completion``, ``finishReason``, ``promptTokens``,
+    ``completionTokens``; ``shard-I/ledger.jsonl``, one line per chunk; and ``shard-I/_DONE.json``, the shard's marker.
+    There is no marker for the whole: a reader asks for those of all shards. Counts: read (answers asked for), kept,
+    train, holdout, duplicates, ``rejected.<reason>``, promptTokens, completionTokens; read = kept + duplicates + all
+    rejected.
     """
 
     kind: Literal["generate"] = "generate"
@@ -220,11 +223,34 @@ class TrainProgram(ProgramModel):
     max_text: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
+class ReportedStage(Model):
+    """A stage as the report tells of it."""
+
+    name: str
+    outputs: list[str]
+    """Directories whose markers tell of it: one, or one per shard."""
+    chips: int
+    """Chips of all its pods."""
+
+
+class Lineage(Model):
+    """Where the student comes from, for its model card."""
+
+    teacher: Source
+    student: Source
+    dataset: Source
+    stages: list[ReportedStage]
+
+
 class ExportProgram(ProgramModel):
     """Convert the last checkpoint back to Hugging Face format, load it in transformers and compare logits.
 
-    Result outputs: ``model``, a model directory in Hugging Face format. Metrics: ``kl``, ``top1Agreement``.
+    Result outputs: ``model``, a model directory in Hugging Face format with the student's tokenizer and chat template,
+    a generation config that ends where the template ends an answer, and a model card. Metrics: ``kl``,
+    ``top1Agreement``.
     """
+
+    only_told: ClassVar[set[str]] = {"lineage"}
 
     kind: Literal["export"] = "export"
     checkpoint: str
@@ -234,16 +260,7 @@ class ExportProgram(ProgramModel):
     max_kl: float = 0.01
     min_top1_agreement: float = 0.97
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
-
-
-class ReportedStage(Model):
-    """A stage as the report tells of it."""
-
-    name: str
-    outputs: list[str]
-    """Directories whose markers tell of it: one, or one per shard."""
-    chips: int
-    """Chips of all its pods."""
+    lineage: Lineage | None = None
 
 
 class EvaluateProgram(ProgramModel):
@@ -277,11 +294,19 @@ class EvaluateProgram(ProgramModel):
 
 
 class PublishProgram(ProgramModel):
-    """Copy the exported model to where users want it, once the gate has passed. Result outputs: ``model``."""
+    """Copy the exported model to where users want it, once the gate has passed, with the held-out scores on its card.
+
+    Result outputs: ``model``.
+    """
+
+    only_told: ClassVar[set[str]] = {"lineage"}
 
     kind: Literal["publish"] = "publish"
     model: str
     """Output directory of the export stage."""
+    evaluated: str | None = None
+    """Output directory of the evaluation."""
+    lineage: Lineage | None = None
     to_gcs_uri: str | None = None
     to_path: str | None = None
 

@@ -1,6 +1,6 @@
 """The guide as a dataflow graph: a spec becomes stages, in an order in which each comes after all that it reads."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
@@ -12,6 +12,7 @@ from distillation_operator.api.contract import (
     FetchProgram,
     GenerateProgram,
     HuggingFaceRepo,
+    Lineage,
     LogitMatching,
     PrepareProgram,
     Program,
@@ -115,7 +116,11 @@ def build_pipeline(spec: DistillationJobSpec) -> Mapping[str, Stage]:
         exports[stage.name] = graph.add(
             name,
             ExportProgram(
-                checkpoint=last.output, student=student.output, max_kl=spec.conversion.max_kl, dtype=spec.export.dtype
+                checkpoint=last.output,
+                student=student.output,
+                max_kl=spec.conversion.max_kl,
+                dtype=spec.export.dtype,
+                lineage=_lineage(graph, last.name),
             ),
             (last.name, student.name),
             "converter",
@@ -145,7 +150,11 @@ def build_pipeline(spec: DistillationJobSpec) -> Mapping[str, Stage]:
         graph.add(
             "publish",
             PublishProgram(
-                model=exported.output, to_gcs_uri=target.gcs.uri if target.gcs else None, to_path=target.path
+                model=exported.output,
+                evaluated=evaluated.output,
+                lineage=_lineage(graph, exported.name, evaluated.name),
+                to_gcs_uri=target.gcs.uri if target.gcs else None,
+                to_path=target.path,
             ),
             (exported.name, evaluated.name),
             "converter",
@@ -183,6 +192,22 @@ def _reported(stage: Stage) -> ReportedStage:
     shards = stage.program.shards if stage.program.kind == "generate" else None
     outputs = [stage.output] if shards is None else [f"{stage.output}/shard-{index}" for index in range(shards)]
     return ReportedStage(name=stage.name, outputs=outputs, chips=stage.placement.chips * (shards or 1))
+
+
+def _lineage(graph: _Builder, *needs: str) -> Lineage:
+    """What the student is made of: the sources, and the stages that have ended when these have."""
+    sources = {}
+    for role, name in (("teacher", "fetch-teacher"), ("student", "fetch-student"), ("dataset", "prepare-dataset")):
+        program = graph.stages[name].program
+        assert isinstance(program, FetchProgram | PrepareProgram)
+        sources[role] = program.source
+    before = _all_before(graph, needs)
+    return Lineage(**sources, stages=[_reported(stage) for name, stage in graph.stages.items() if name in before])
+
+
+def _all_before(graph: _Builder, names: Iterable[str]) -> set[str]:
+    """Those stages and all that they need."""
+    return {*names}.union(*(_all_before(graph, graph.stages[name].needs) for name in names))
 
 
 def _determining(spec: DistillationJobSpec) -> str:

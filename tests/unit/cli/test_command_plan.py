@@ -29,7 +29,7 @@ GOLDEN = [
     ("export-teacher-data", "train-teacher-data, fetch-student", "Job", "1", "0", "CPU", CONVERTER),
     ("train-original-data", "train-teacher-data, fetch-student, prepare-dataset", "JobSet", "1", "4", V4, TRAINER),
     ("export", "train-original-data, fetch-student", "Job", "1", "0", "CPU", CONVERTER),
-    ("evaluate", EVALUATED, "Job", "1", "0", "CPU", TEACHER),
+    ("evaluate", EVALUATED, "Job", "1", "0", "CPU", CONVERTER),
     ("publish", "export, evaluate", "Job", "1", "0", "CPU", CONVERTER),
 ]
 

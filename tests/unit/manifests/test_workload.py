@@ -327,7 +327,7 @@ def test_each_stage_runs_its_image() -> None:
         "generate": "t:1",
         "train-one": "r:1",
         "export": "c:1",
-        "evaluate": "t:1",
+        "evaluate": "c:1",
         "publish": "c:1",
     }
 

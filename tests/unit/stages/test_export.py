@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from distillation_stages.convert import require_disk
-from distillation_stages.export import complete_directory
+from distillation_stages.export import complete_directory, write_generation_config
 from distillation_stages.failure import TryAgain
 
 
@@ -58,3 +58,22 @@ def test_a_full_storage_is_told_with_what_is_needed_and_what_is_free(tmp_path: P
     with pytest.raises(TryAgain, match=r"needs 1100000000\.00 GB on the storage, free are") as caught:
         require_disk(tmp_path, 10**18, "the checkpoint")
     assert caught.value.reason == "StorageFull"
+
+
+@pytest.mark.parametrize(
+    ("own", "config", "written"),
+    [
+        ({"eos_token_id": 2, "temperature": 0.6}, {}, {"eos_token_id": [2, 7], "temperature": 0.6}),
+        ({"eos_token_id": [2, 7]}, {}, {"eos_token_id": [2, 7]}),
+        ({"temperature": 0.6}, {"eos_token_id": 2}, {"temperature": 0.6, "eos_token_id": 7}),
+        (None, {"bos_token_id": 1, "eos_token_id": 2, "vocab_size": 9}, {"bos_token_id": 1, "eos_token_id": [2, 7]}),
+        (None, {}, {"eos_token_id": 7}),
+    ],
+)
+def test_a_server_stops_where_the_template_ends_an_answer(
+    tmp_path: Path, own: dict[str, object] | None, config: dict[str, object], written: dict[str, object]
+) -> None:
+    if own is not None:
+        (tmp_path / "generation_config.json").write_text(json.dumps(own))
+    write_generation_config(tmp_path, config, 7)
+    assert json.loads((tmp_path / "generation_config.json").read_text()) == written

@@ -10,6 +10,7 @@ from distillation_stages.buckets import DirectoryTree
 from distillation_stages.failure import BadConfiguration, BadInput
 from distillation_stages.publish import CLAIM_NAME
 from distillation_stages.storage import Storage
+from unit.stages.lineage import lineage
 from unit.stages.stage_inputs import OUTPUT, finish, spec_of, write_model
 
 TARGET = "published/model"
@@ -104,3 +105,15 @@ def test_a_model_that_is_not_whole_is_not_published(storage: Storage) -> None:
 def test_a_target_must_be_named(storage: Storage) -> None:
     with pytest.raises(BadConfiguration):
         publish.run(spec_of(PublishProgram(model="exported")), storage)
+
+
+def test_the_published_card_has_the_held_out_scores(storage: Storage) -> None:
+    storage.at("exported/work/model/README.md").write_text("the card before the evaluation")
+    scores = {"crossEntropyBefore": 4.0, "crossEntropyAfter": 3.25}
+    storage.write_marker("evaluated", StageResult(stage="evaluate", fingerprint="e", metrics=scores))
+    program = PublishProgram(model="exported", to_path=TARGET, evaluated="evaluated", lineage=lineage())
+    result = publish.run(spec_of(program), storage)
+    card = (storage.at(TARGET) / "README.md").read_text()
+    assert "| 4 | 3.25 |" in card
+    assert "README.md" in result.parts
+    assert storage.at("exported/work/model/README.md").read_text() == "the card before the evaluation"

@@ -1,0 +1,401 @@
+"""A simulated cluster drives ``decide`` through random histories until nothing moves any more.
+
+Children and pods evolve at random, watches lag, status writes are lost, the operator restarts, the clock jumps, people
+suspend and delete. Whatever happens, the job must end as its script says, and some things must never happen.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Literal
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from distillation_operator.api.contract import Progress, StageFailure, StageResult
+from distillation_operator.api.resource import DistillationJob
+from distillation_operator.api.status import DistillationJobStatus, StageStatus
+from distillation_operator.pipeline.attempts import LAG
+from distillation_operator.pipeline.decide import Decision, decide
+from distillation_operator.pipeline.graph import build_pipeline
+from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod
+from unit.pipeline.scenario import ALL, START, job_of, small_spec
+
+Outcome = Literal["complete", "crash", "disruption", "permanent", "result lost"]
+Script = Mapping[str, list[Outcome]]
+"""How the runs of each stage end, in order; all further ones are complete."""
+Lost = Literal["", "status", "all"]
+PODS = 2
+BUDGET = {"failures": 1, "disruptions": 2}
+PATIENCE = 400
+"""Rounds in which an undisturbed cluster must come to rest."""
+
+
+@cache
+def job_with(suspend: bool) -> DistillationJob:
+    """The job, without status."""
+    return job_of(small_spec(suspend=suspend, retries=BUDGET, generation={"shards": PODS}))
+
+
+PIPELINE = build_pipeline(job_with(suspend=False).spec)
+
+
+@dataclass
+class World:
+    """The cluster as it is, the operator's view of it, and the operator."""
+
+    script: Script
+    now: datetime = START
+    suspend: bool = False
+    generation: int = 1
+    stored: dict[str, object] | None = None
+    """The status in the API server, as JSON."""
+    children: dict[str, Child] = field(default_factory=dict)
+    pods: dict[str, Pod] = field(default_factory=dict)
+    runs: dict[str, int] = field(default_factory=dict)
+    """How many runs of each stage have ended."""
+    seen_children: dict[str, Child] = field(default_factory=dict)
+    seen_pods: dict[str, Pod] = field(default_factory=dict)
+    serial: int = 0
+
+    # The operator.
+
+    @property
+    def job(self) -> DistillationJob:
+        job = job_with(self.suspend)
+        metadata = job.metadata.model_copy(update={"generation": self.generation})
+        return job.model_copy(update={"metadata": metadata, "status": self.status})
+
+    @property
+    def status(self) -> DistillationJobStatus | None:
+        return None if self.stored is None else DistillationJobStatus.model_validate(self.stored)
+
+    def stage_status(self, name: str) -> StageStatus | None:
+        return next((stage for stage in (self.status.stages if self.status else []) if stage.name == name), None)
+
+    def observed(self) -> Observed:
+        lines = {
+            pod.name: Progress(stage="x", done=len(pod.name), total=100, unit="steps")
+            for pod in self.seen_pods.values()
+            if pod.running
+        }
+        return Observed(dict(self.seen_children), tuple(self.seen_pods.values()), lines)
+
+    def decided(self) -> Decision:
+        job, observed = self.job, self.observed()
+        decision = decide(job, observed, self.now)
+        assert decide(job, observed, self.now) == decision
+        as_json = json.loads(json.dumps(decision.status.to_json_dict()))
+        assert DistillationJobStatus.model_validate(as_json) == decision.status
+        return decision
+
+    def reconcile(self, lost: Lost = "") -> Decision:
+        """One step of the controller; it dies before it acts (``all``), or before it writes the status."""
+        if any(child.ended_at and self.now - child.ended_at >= LAG for child in self.seen_children.values()):
+            self.see_pods()  # no watch lags longer
+        decision = self.decided()
+        if lost == "all":
+            return decision
+        for name in decision.delete:
+            self.delete(name)
+        for creation in decision.create:
+            self.create(creation.name, creation.stage.name, creation.attempt)
+        if decision.create or decision.delete:
+            decision = self.decided()
+        if not lost:
+            self.stored = decision.status.to_json_dict()
+            self.check_status(decision.status)
+        return decision
+
+    def create(self, name: str, stage: str, attempt: int) -> None:
+        status = self.stage_status(stage)
+        assert status is None or status.state not in ("Complete", "Failed"), f"{stage} has ended and is made anew"
+        for need in PIPELINE[stage].needs:
+            before = self.stage_status(need)
+            known = before is not None and before.state == "Complete"
+            assert known or self.is_seen_complete(need), f"{stage} is made before {need} is complete"
+        alive = [pod.name for pod in self.seen_pods.values() if self.stage_of(pod) == stage and pod.alive]
+        assert not alive, f"{name} is made beside {alive}"
+        if name not in self.children:
+            self.children[name] = Child(name, stage, attempt, ChildState.ACTIVE, created_at=self.now)
+        self.seen_children[name] = self.children[name]
+        for kind in PIPELINE:
+            live = [c.name for c in self.children.values() if c.stage == kind and is_live(c)]
+            assert len(live) <= 1, f"{live} live at once"
+
+    def is_seen_complete(self, stage: str) -> bool:
+        return any(c.stage == stage and c.state is ChildState.COMPLETE for c in self.seen_children.values())
+
+    def check_status(self, status: DistillationJobStatus) -> None:
+        holding = [c.type for c in status.conditions if c.status == "True" and c.type in ("Complete", "Failed")]
+        assert len(holding) == (status.phase in ("Complete", "Failed"))
+        for stage in status.stages:
+            # The one above the budget is the one that has failed it.
+            spent = stage.state == "Failed"
+            assert stage.attempts.failures <= BUDGET["failures"] + spent
+            assert stage.attempts.disruptions <= BUDGET["disruptions"] + spent
+
+    def see_children(self) -> None:
+        self.seen_children = dict(self.children)
+
+    def see_pods(self) -> None:
+        self.seen_pods = dict(self.pods)
+
+    def restart(self) -> None:
+        """A new operator lists everything."""
+        self.see_children()
+        self.see_pods()
+
+    # The cluster.
+
+    def stage_of(self, pod: Pod) -> str:
+        return pod.child.removeprefix("job-").rpartition("-")[0]
+
+    def delete(self, name: str) -> None:
+        if name in self.children:
+            self.children[name] = replace(self.children[name], terminating=True)
+
+    def collect(self) -> None:
+        """Garbage collection: children that are going are gone; their pods follow later."""
+        gone = [name for name, child in self.children.items() if child.terminating]
+        for name in gone:
+            del self.children[name]
+
+    def start_pods(self, child: Child) -> None:
+        if child.state is not ChildState.ACTIVE or child.terminating or self.pods_of(child):
+            return
+        for index in range(PODS):
+            self.serial += 1
+            name = f"{child.name}-{index}-{self.serial}"
+            self.pods[name] = Pod(name, child.name, index, running=True)
+
+    def pods_of(self, child: Child) -> list[Pod]:
+        return [pod for pod in self.pods.values() if pod.child == child.name and not pod.ended]
+
+    def next_outcome(self, stage: str) -> Outcome:
+        """How a run ends. An end that was never counted, since its child was deleted before, happens again."""
+        status = self.stage_status(stage)
+        counted = status.attempts.failures + status.attempts.disruptions if status else 0
+        outcomes = self.script.get(stage, [])
+        return outcomes[counted] if counted < len(outcomes) else "complete"
+
+    def finish(self, child: Child) -> None:
+        """The child's run ends, and its pods."""
+        if not is_live(child) or child.state is not ChildState.ACTIVE:
+            return
+        self.runs[child.stage] = self.runs.get(child.stage, 0) + 1
+        outcome = self.next_outcome(child.stage)
+        good = outcome in ("complete", "result lost")
+        kinds = {
+            "crash": FailureClass.CRASH,
+            "disruption": FailureClass.DISRUPTION,
+            "permanent": FailureClass.PERMANENT,
+        }
+        self.children[child.name] = replace(
+            child,
+            state=ChildState.COMPLETE if good else ChildState.FAILED,
+            failure_class=kinds.get(outcome),
+            ended_at=self.now,
+        )
+        self.start_pods(child)
+        mark = PIPELINE[child.stage].fingerprint
+        for pod in self.pods_of(child)[: None if good else 1]:  # after a failure the others run on for a while
+            ended = replace(pod, running=False, ended=True, succeeded=good, finished=self.now)
+            match outcome:
+                case "complete":
+                    ended = replace(ended, result=StageResult(stage=child.stage, fingerprint=mark))
+                case "permanent":
+                    verdict = StageFailure(stage=child.stage, reason="BadInput", message="", permanent=True)
+                    ended = replace(ended, failure=verdict, exit_text="exit code 65")
+                case "crash":
+                    ended = replace(ended, exit_text="exit code 1")
+                case "disruption":
+                    del self.pods[pod.name]  # gone with its node
+                    continue
+            self.pods[pod.name] = ended
+
+    def end_orphans(self) -> None:
+        """Pods whose child is gone or going end and go, and those that a failure has left running."""
+        live = {name for name, child in self.children.items() if not child.terminating}
+        over = {name for name, child in self.children.items() if child.ended_at is not None}
+        self.pods = {
+            name: pod for name, pod in self.pods.items() if pod.child in live and (pod.ended or pod.child not in over)
+        }
+
+    def hold(self, child: Child) -> None:
+        """The queue takes a child's quota away: its pods go."""
+        if is_live(child):
+            self.children[child.name] = replace(child, state=ChildState.HELD)
+            for pod in self.pods_of(child):
+                del self.pods[pod.name]
+
+    def admit(self, child: Child) -> None:
+        if child.state is ChildState.HELD:
+            self.children[child.name] = replace(child, state=ChildState.ACTIVE)
+
+    def toggle_suspend(self) -> None:
+        self.suspend = not self.suspend
+        self.generation += 1
+
+    # To the end.
+
+    def settle(self) -> Decision:
+        """Nothing disturbs any more: reconcile until the job has ended."""
+        if self.suspend:
+            self.toggle_suspend()
+        for _ in range(PATIENCE):
+            self.restart()
+            decision = self.reconcile()
+            if decision.status.phase in ("Complete", "Failed"):
+                return decision
+            self.collect()
+            self.end_orphans()
+            for child in list(self.children.values()):
+                self.admit(child)
+            for child in list(self.children.values()):
+                self.finish(child)
+            self.now += timedelta(seconds=30)
+        raise AssertionError(f"never ends: {self.stored}")
+
+
+def is_live(child: Child) -> bool:
+    return child.ended_at is None and not child.terminating
+
+
+def fails(script: Script) -> bool:
+    """Whether a job with this script fails: a stage that is reached runs out of its budget."""
+    complete: set[str] = set()
+    for name, stage in PIPELINE.items():
+        failures = disruptions = 0
+        if not complete.issuperset(stage.needs):
+            continue
+        for outcome in [*script.get(name, []), "complete"]:
+            failures += outcome in ("crash", "result lost")
+            disruptions += outcome == "disruption"
+            if outcome == "complete":
+                complete.add(name)
+                break
+            if outcome == "permanent" or failures > BUDGET["failures"] or disruptions > BUDGET["disruptions"]:
+                return True
+    return False
+
+
+outcomes = st.lists(
+    st.sampled_from(["complete", "crash", "disruption", "result lost", "crash", "disruption", "permanent"]), max_size=4
+)
+# Most stages go well, or few jobs would come far.
+scripts = st.dictionaries(st.sampled_from(ALL), outcomes, max_size=3)
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                *["reconcile"] * 6,
+                *["see children", "see pods", "start", "finish", "finish", "collect", "pods end", "tick"] * 2,
+                "status is lost",
+                "operator dies",
+                "restart",
+                *["suspend or resume", "somebody deletes"] * 2,
+                "jump",
+                "hold",
+                "admit",
+            ]
+        ),
+        st.integers(0, 11),
+    ),
+    min_size=40,  # without it most histories have five steps
+    max_size=80,
+)
+
+
+def take(world: World, step: str, number: int) -> None:
+    """One step of a history. ``number`` chooses the child, or how long."""
+    children = list(world.children.values())
+    live = [child for child in children if is_live(child)]
+    on_child: dict[str, Callable[[Child], None]] = {
+        "start": world.start_pods,
+        "finish": world.finish,
+        "hold": world.hold,
+        "admit": world.admit,
+    }
+    if step in on_child:
+        if live:
+            on_child[step](live[number % len(live)])
+        return
+    match step:
+        case "somebody deletes":
+            if children:
+                world.delete(children[number % len(children)].name)
+        case "reconcile":
+            world.reconcile()
+        case "status is lost":
+            world.reconcile(lost="status")
+        case "operator dies":
+            world.reconcile(lost="all")
+            world.restart()
+        case "restart":
+            world.restart()
+        case "see children":
+            world.see_children()
+        case "see pods":
+            world.see_pods()
+        case "collect":
+            world.collect()
+        case "pods end":
+            world.end_orphans()
+        case "tick":
+            world.now += timedelta(seconds=number)
+        case "jump":
+            world.now += timedelta(hours=number)
+        case "suspend or resume":
+            world.toggle_suspend()
+
+
+@settings(max_examples=600, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(scripts, steps)
+def test_any_history_ends_as_the_script_says(script: Script, history: list[tuple[str, int]]) -> None:
+    world = World(script)
+    for step, number in history:
+        take(world, step, number)
+    decision = world.settle()
+    assert decision.status.phase == ("Failed" if fails(script) else "Complete")
+    # At rest: nothing is written, made or removed any more, also after the children are gone.
+    for _ in range(2):
+        world.restart()
+        world.reconcile()
+        world.collect()
+        world.end_orphans()
+    world.now += timedelta(seconds=world.job.spec.ttl_seconds_after_finished)
+    world.reconcile()
+    world.collect()
+    assert not world.children
+    world.restart()
+    at_rest = world.decided()
+    assert at_rest.status.to_json_dict() == world.stored
+    assert (at_rest.create, at_rest.delete, at_rest.look_again) == ((), (), None)
+
+
+@settings(max_examples=15, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(scripts, steps)
+def test_a_cluster_that_stands_still_is_written_about_once(script: Script, history: list[tuple[str, int]]) -> None:
+    world = World(script)
+    for step, number in history:
+        take(world, step, number)
+    for _ in range(PATIENCE):
+        before = world.stored
+        world.restart()
+        world.reconcile()
+        if world.stored == before:
+            break
+    else:
+        raise AssertionError(f"never comes to rest: {world.stored}")
+    world.now += timedelta(milliseconds=1)
+    world.reconcile()
+    assert world.stored == before
+
+
+def test_an_undisturbed_job_makes_each_child_once() -> None:
+    world = World({})
+    world.settle()
+    assert {name: runs for name, runs in world.runs.items()} == dict.fromkeys(ALL, 1)

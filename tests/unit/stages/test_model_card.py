@@ -1,0 +1,60 @@
+"""The model card says what a model's user and the Hub want to know."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from distillation_operator.api.contract import StageResult
+from distillation_stages.model_card import model_card
+from distillation_stages.storage import Storage
+from unit.stages.lineage import lineage
+
+
+def front_matter(card: str) -> dict[str, Any]:
+    _, text, _ = card.split("---\n", 2)
+    return dict(yaml.safe_load(text))
+
+
+def test_it_tells_where_the_student_comes_from(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    storage.write_marker(
+        "prepared", StageResult(stage="p", fingerprint="f", counts={"kept": 12345, "rejected.Empty": 2})
+    )
+    trained = StageResult(
+        stage="t", fingerprint="f", counts={"steps": 20}, metrics={"loss": 2.5}, versions={"maxtext": "0.2.3"}
+    )
+    storage.write_marker("trained", trained)
+    card = model_card(lineage(), storage)
+    for told in (
+        "# org/student, taught by gs://bucket/teacher",
+        "| student | org/student at abc |",
+        "| dataset | org/data at main, split train |",
+        "| prepare-dataset | kept 12,345, rejected.Empty 2 |",
+        "| train-one | steps 20 | loss 2.5 |",
+        "| maxtext | 0.2.3 |",
+    ):
+        assert told in card, told
+    assert "Scores" not in card
+    assert front_matter(card) == {
+        "base_model": "org/student",
+        "datasets": ["org/data"],
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["distillation", "maxtext"],
+    }
+
+
+def test_after_the_evaluation_it_has_the_scores_where_the_hub_finds_them(tmp_path: Path) -> None:
+    metrics = {"crossEntropyBefore": 4.0, "crossEntropyAfter": 3.0, "klBefore": 2.0, "klAfter": 1.0}
+    evaluated = StageResult(stage="evaluate", fingerprint="f", metrics=metrics)
+    card = model_card(lineage(), Storage(tmp_path), evaluated)
+    assert "| cross-entropy of the teacher's answers, nats per token | 4 | 3 |" in card
+    (model,) = front_matter(card)["model-index"]
+    (result,) = model["results"]
+    assert {metric["type"]: metric["value"] for metric in result["metrics"]} == {"crossEntropy": 3.0, "kl": 1.0}
+
+
+def test_it_is_the_same_every_time(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    assert model_card(lineage(), storage) == model_card(lineage(), storage)
