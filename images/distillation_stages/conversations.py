@@ -76,6 +76,9 @@ def _turn(message: object) -> Turn:
     role, content = message.get("role"), message.get("content")
     if role not in ROLES:
         raise Rejected("UnknownRole")
+    if message.get("tool_calls"):
+        # No template of a student without tools renders them: it would learn to say nothing.
+        raise Rejected("ToolCalls")
     if not isinstance(content, str):
         raise Rejected("ContentNotText")
     try:

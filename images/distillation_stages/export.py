@@ -74,11 +74,10 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
             versions=versions(),
             seconds=round(time.monotonic() - started, 1),
         )
-        storage.write_marker(spec.output, result)
+        return storage.conclude(spec.output, result, workspace)
     except BaseException:
         shutil.rmtree(workspace, ignore_errors=True)
         raise
-    return result
 
 
 def _load_torch() -> None:

@@ -1,6 +1,7 @@
 """Fetch: a model directory from the Hub, a bucket or the storage itself, verified before anything depends on it."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ SECONDS_BETWEEN_LOOKS = 2.0
 def run(spec: StageSpec, storage: Storage) -> StageResult:
     """Bring or verify the model; see FetchProgram."""
     assert isinstance(spec.program, FetchProgram)
-    source = spec.program.source
+    source, started = spec.program.source, time.monotonic()
     output, reporter = storage.at(spec.output), Reporter(spec.stage, "bytes")
     downloaded, versions = 0, {}
     if source.path is not None:
@@ -43,6 +44,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         counts={"files": len(files), "bytes": sum(path.stat().st_size for path in files)},
         parts=_digests(files, output, reporter, downloaded),
         versions=versions,
+        seconds=round(time.monotonic() - started, 1),
     )
     storage.write_marker(spec.output, result)
     return result

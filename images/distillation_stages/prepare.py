@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ class Kept:
 def run(spec: StageSpec, storage: Storage) -> StageResult:
     """Normalise the dataset; see PrepareProgram."""
     assert isinstance(spec.program, PrepareProgram)
-    program = spec.program
+    program, started = spec.program, time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         dataset = open_dataset(program.source, wanted_columns(program), storage, Path(scratch) / "source")
         kept = _keep(program, dataset, Path(scratch) / "kept.parquet", Reporter(spec.stage, "rows"))
@@ -73,9 +74,9 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         counts=counts,
         parts={part.relative_to(output).as_posix(): sha256_of(part) for part in parts},
         versions=dataset.versions,
+        seconds=round(time.monotonic() - started, 1),
     )
-    storage.write_marker(spec.output, result)
-    return result
+    return storage.conclude(spec.output, result, work)
 
 
 def wanted_columns(program: PrepareProgram) -> list[str]:

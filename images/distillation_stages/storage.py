@@ -8,6 +8,7 @@ share a file, and whichever marker is read names whole data.
 
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,15 @@ class Storage:
     def write_marker(self, directory: str, result: StageResult) -> None:
         """Publish the result as the directory's done marker. To be called last."""
         publish_bytes(self.at(directory) / MARKER_NAME, result.model_dump_json(by_alias=True).encode())
+
+    def conclude(self, directory: str, result: StageResult, workspace: Path) -> StageResult:
+        """Write the marker, unless another writer of the stage was first: its result stands and our work is removed."""
+        first = self.finished(directory)
+        if first is not None and first.fingerprint == result.fingerprint:
+            shutil.rmtree(workspace, ignore_errors=True)
+            return first
+        self.write_marker(directory, result)
+        return result
 
     def workspace(self, directory: str) -> Path:
         """A new directory inside ``directory`` that no other writer has; the marker's outputs name it."""

@@ -4,6 +4,8 @@ Kubernetes can't be installed with `go install` (its go.mod replaces its staging
 `kube/` is a module of ours that requires it and names those modules' releases. One main dispatches to etcd and all
 Kubernetes commands: what they share is compiled and linked once. JobSet is a tool of the same module, which makes it
 compile against the same libraries; its manifests are taken from the module too and nothing of it is copied here.
+
+`gcs/` names fake-gcs-server, which answers Google's own client as a bucket does.
 """
 
 import hashlib
@@ -81,8 +83,9 @@ KUBE = Binary("kube", "kube")
 JOBSET = Binary("jobset", "kube", "sigs.k8s.io/jobset")
 COREDNS = Binary("coredns", "coredns")
 PAUSE = Binary("pause", "pause")
+GCS = Binary("gcs", "gcs", "github.com/fsouza/fake-gcs-server")
 CONTROL_PLANE = (KUBE, JOBSET)
-ALL = (*CONTROL_PLANE, COREDNS, PAUSE)
+ALL = (*CONTROL_PLANE, COREDNS, PAUSE, GCS)
 
 
 def jobset_manifests() -> Path:

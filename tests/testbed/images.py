@@ -66,7 +66,7 @@ def stage_image(name: str) -> Image:
     layer.folder("tmp", 0o1777)
     for source, target in _CODE.items():
         root = CHECKOUT / source
-        for file in sorted(root.rglob("*.py")):
+        for file in sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc"):
             layer.file(f"{target}/{file.relative_to(root)}", file.read_bytes())
     for target, text in _ACCOUNTS.items():
         layer.file(target, text.encode())

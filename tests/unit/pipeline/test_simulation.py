@@ -277,6 +277,9 @@ def fails(script: Script) -> bool:
             if outcome == "complete":
                 complete.add(name)
                 break
+            if name == "generate" and outcome == "crash":
+                # Its Job has tried the shard again as often as the budget allows.
+                return True
             if outcome == "permanent" or failures > BUDGET["failures"] or disruptions > BUDGET["disruptions"]:
                 return True
     return False

@@ -1,6 +1,7 @@
 """Which rows become conversations, which are left out and counted, and which are held out."""
 
 import json
+import uuid
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,7 +29,8 @@ def prepare(storage: Storage, rows: list[object] | None = None, **members: objec
     if rows is not None:
         write_lines(storage.at(path), rows)
     program = PrepareProgram.model_validate({"source": Source(path=path), "holdout": 1, **members})
-    return run(spec_of(program), storage)
+    # Each call is another stage: one with the fingerprint of a finished stage would take over its result.
+    return run(spec_of(program, uuid.uuid4().hex), storage)
 
 
 def numbered(count: int) -> list[object]:
@@ -71,12 +73,16 @@ def test_prompt_and_response_columns_make_one_turn_each(storage: Storage) -> Non
 
 # What is left out.
 
+CALLING = {"role": "assistant", "content": "a", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
+TOOL = {"role": "tool", "content": "42"}
+
 
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
         ('{"messages": [', "BrokenJson"),
-        ('{"messages": NaN}', "BrokenJson"),
+        ('{"messages": NaN}', "NotAList"),
+        ('{"messages": [{"role": "user", "content": NaN}]}', "ContentNotText"),
         ('["messages"]', "NotAnObject"),
         ({"other": 1}, "MissingColumn"),
         ({"messages": "hello"}, "NotAList"),
@@ -92,6 +98,9 @@ def test_prompt_and_response_columns_make_one_turn_each(storage: Storage) -> Non
         ({"messages": [user("q"), assistant("a"), assistant("b")]}, "ConsecutiveRoles"),
         ({"messages": [user("q"), user("r")]}, "ConsecutiveRoles"),
         ({"messages": [user(None)]}, "ContentNotText"),
+        ({"messages": [user("q"), CALLING]}, "ToolCalls"),
+        ({"messages": [user("q"), {**CALLING, "content": None}, TOOL, assistant("a")]}, "ToolCalls"),
+        ({"messages": [user("q"), TOOL, assistant("a")]}, "UnknownRole"),
         ({"messages": [user([{"type": "text", "text": "q"}])]}, "ContentNotText"),
         ({"messages": [user("q"), assistant(None)]}, "ContentNotText"),
         ({"messages": [user("  ")]}, "EmptyContent"),
@@ -128,6 +137,42 @@ def test_byte_order_mark_line_ends_and_blank_lines_are_no_content(storage: Stora
     lines = [json.dumps(row) for row in numbered(3)]
     (storage.mount / "data.jsonl").write_bytes("\ufeff".encode() + "\r\n\r\n".join(lines).encode())
     assert prepare(storage).counts == {"read": 3, "kept": 3, "train": 2, "holdout": 1, "duplicates": 0}
+
+
+def test_bytes_that_are_no_text_cost_their_row_only(storage: Storage) -> None:
+    good = json.dumps(GOOD).encode()
+    (storage.mount / "data.jsonl").write_bytes(good + b'\n{"messages": [{"role": "user", "content": "\xff\xfe"}]}\n')
+    counts = prepare(storage, holdout=0).counts
+    assert (counts["kept"], counts["rejected.BrokenJson"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 200_000, "nul \0 inside", "\u2028 line \r\n ends \u0085", "e\u0301 \U0001f600 \ufdd0", "<|im_start|>system"],
+    ids=["200,000 characters", "NUL", "line ends", "odd characters", "special tokens"],
+)
+def test_odd_texts_arrive_as_they_are(storage: Storage, text: str) -> None:
+    result = prepare(storage, [{"messages": [user(text), assistant(text)]}, *numbered(2)], holdout=0)
+    row = rows_in(storage, result.outputs["train"])[0]
+    assert (row["prompt"][0]["content"], row["reference"]) == (text, text)
+
+
+def test_nan_in_a_column_that_nobody_reads_does_no_harm(storage: Storage) -> None:
+    rows: list[object] = [f'{{"score": NaN, {json.dumps(row)[1:]}' for row in numbered(3)]
+    assert prepare(storage, rows, holdout=0).counts["kept"] == 3
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_column_whose_first_rows_are_null_is_read_to_the_end(storage: Storage, suffix: str) -> None:
+    """D1: a type learnt from the first rows would fail at the first that has a value."""
+    empty: list[dict[str, object]] = [{"q": f"question {number}", "a": None} for number in range(3000)]
+    rows: list[dict[str, object]] = [*empty, {"q": "the last", "a": "answer"}]
+    if suffix == "jsonl":
+        write_lines(storage.mount / "data.jsonl", rows)
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), storage.mount / "data.parquet", row_group_size=500)
+    result = prepare(storage, path=f"data.{suffix}", holdout=0, prompt_column="q", response_column="a")
+    assert [row["reference"] for row in rows_in(storage, result.outputs["train"])] == [None] * 3000 + ["answer"]
 
 
 def test_data_of_which_most_is_bad_is_refused_with_an_example(storage: Storage) -> None:
