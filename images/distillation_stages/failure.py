@@ -2,6 +2,15 @@
 
 from distillation_operator.api.contract import EXIT_BAD_CONFIGURATION, EXIT_BAD_INPUT, EXIT_TRY_AGAIN
 
+ACCELERATOR_BUSY = (
+    "/dev/vfio",
+    "already in use by",
+    "libtpu_lockfile",
+    "libtpu lockfile",
+    "Device or resource busy",
+)
+"""What a predecessor that was killed leaves for a while (V22): another pod, or this one later, gets the accelerator."""
+
 
 class StageError(Exception):
     """A stage that can't go on. ``reason`` is CamelCase, ``message`` says what would be right."""

@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import dataclass, field, replace
 
-from distillation_stages.failure import BadConfiguration, BadInput, StageError, TryAgain
+from distillation_stages.failure import ACCELERATOR_BUSY, BadConfiguration, BadInput, StageError, TryAgain
 
 _STEP = re.compile(r"completed step: (?P<step>\d+)\b")
 _NUMBER = r"(?P<value>-?(?:\d+\.?\d*(?:e[+-]?\d+)?|nan|inf))"
@@ -149,9 +149,17 @@ class TrainerLog:
             return BadConfiguration("MaxTextRefused", f"MaxText refused its configuration: {self.config_error}")
         error = self.last_error or "no error in its log"
         text = f"MaxText ended with exit code {exit_code} {reached}: {error}"
-        if exit_code == -9 or "RESOURCE_EXHAUSTED" in error or "MemoryError" in error:
+        if "RESOURCE_EXHAUSTED" in error:
+            # The same program on the same slice needs the same memory again: each try would cost a start of the slice.
+            return BadConfiguration(
+                "OutOfMemory",
+                f"{text}. Lower perDeviceBatchSize or maxTargetLength, or take a larger topology and shard over it",
+            )
+        if exit_code == -9 or "MemoryError" in error:
             # Killed from outside is, in a pod, the memory limit nearly always.
             return TryAgain("OutOfMemory", f"{text}. Lower perDeviceBatchSize or maxTargetLength, or give more memory")
+        if any(sign in error for sign in ACCELERATOR_BUSY):
+            return TryAgain("AcceleratorBusy", f"{text}. Another process still holds the accelerator")
         if "AttributeError" in error or "ImportError" in error or "ModuleNotFoundError" in error:
             return BadConfiguration(
                 "IncompatibleImage", f"{text}. The image's MaxText, Tunix and JAX don't fit together"

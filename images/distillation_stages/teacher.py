@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from distillation_operator.api.contract import GenerateProgram
-from distillation_stages.failure import BadConfiguration, StageError, TryAgain
+from distillation_stages.failure import ACCELERATOR_BUSY, BadConfiguration, StageError, TryAgain
 from distillation_stages.reporting import say
 
 _OUT_OF_MEMORY = (
@@ -17,7 +17,6 @@ _OUT_OF_MEMORY = (
     "available memory for the cache",
     "Based on the available",
 )
-_BUSY = ("/dev/vfio", "already in use by", "libtpu_lockfile", "libtpu lockfile", "Device or resource busy")
 
 REFUSED = "EngineRefused"
 """Finish reason of a request that the engine didn't take."""
@@ -156,7 +155,7 @@ def engine_failure(error: BaseException) -> StageError | None:
             f"the accelerator's memory is too small for the teacher: {text[:300]}. Take a larger topology (its chips "
             "share the model) or lower generation.maxModelLen",
         )
-    if any(sign in text for sign in _BUSY):
+    if any(sign in text for sign in ACCELERATOR_BUSY):
         return TryAgain("AcceleratorBusy", f"another process still holds the accelerator: {text[:300]}")
     return None
 

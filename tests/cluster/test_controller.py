@@ -102,6 +102,7 @@ def test_a_job_runs_in_dataflow_order_to_complete_and_then_nothing_is_written(
     pods.succeed("convert-student", metrics={"kl": 0.0005})
     pods.succeed("train-one", 2, outputs={"checkpoint": "c/1"}, metrics={"loss": 2.5})
     pods.succeed("train-two", outputs={"checkpoint": "c/2"}, metrics={"loss": 1.25})
+    pods.succeed("export-one", outputs={"model": "distillation/export/between"})
     pods.succeed("export", outputs={"model": "distillation/export/m"})
     pods.succeed("evaluate", metrics={"crossEntropyBefore": 13.5, "crossEntropyAfter": 5.5})
     eventually("Complete", lambda: condition(jobs, "Complete").get("status") == "True")
@@ -114,7 +115,7 @@ def test_a_job_runs_in_dataflow_order_to_complete_and_then_nothing_is_written(
         "crossEntropyAfter": "5.5",
         "exportedModel": "distillation/export/m",
     }
-    assert [s["state"] for s in status["stages"]] == ["Complete"] * 9
+    assert [s["state"] for s in status["stages"]] == ["Complete"] * 10
     assert stage(jobs, "generate")["counts"] == {"kept": 14}, "the shards' counts are added up"
     assert status["loss"] == "1.25"
     assert {c["type"]: c["status"] for c in status["conditions"]}["Failed"] == "False"

@@ -61,7 +61,7 @@ def test_get_prints_every_column(jobs: Jobs, kubectl: Kubectl) -> None:
 def test_explain_prints_the_descriptions(kubectl: Kubectl) -> None:
     text = " ".join(kubectl("explain", "distillationjob.spec.training.stages").split())
     assert "Run in this order, each from the newest checkpoint of the one before." in text
-    assert "Optimizer steps." in text
+    assert "Optimizer steps; without it they follow from the rows and epochs." in text
     assert "<no description>" not in kubectl("explain", "distillationjob.spec", "--recursive=false")
 
 

@@ -1,21 +1,25 @@
 """The rendered training command against MaxText's own validation: a key that this version lacks would show here."""
 
+import pickle
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from distillation_operator.api.contract import TrainProgram
+from distillation_stages.logit_matching import Checkpoint
 from distillation_stages.maxtext_command import TrainingPaths, training_arguments
 from distillation_stages.maxtext_models import llama_settings
 from e2e.stage_programs import environment, interpreter
-from unit.stages.training_inputs import LLAMA2_7B, train_program
+from unit.stages.training_inputs import LLAMA2_7B, logit_matching, train_program
 
 TERMINATION_LOG = Path("/dev/termination-log")
 
 VALIDATE = """
 import sys
+from distillation_stages.logit_matching import Checkpoint
 from distillation_stages.maxtext_command import config_file
 from distillation_stages.maxtext_start import lighten_imports
 lighten_imports()
@@ -73,3 +77,44 @@ def test_maxtext_refuses_a_setting_that_it_does_not_know(tmp_path: Path) -> None
     done = validate(train_program(max_text={"no_such_setting": 1}), tmp_path, 1)
     assert done.returncode != 0
     assert "no_such_setting" in done.stdout + done.stderr
+
+
+VALIDATE_MATCHING = """
+import sys
+from distillation_stages.maxtext_start import lighten_imports
+lighten_imports()
+from maxtext.configs import pyconfig
+read = pyconfig.initialize(["validate", sys.argv[1]])
+student, teacher = (
+    pyconfig.initialize(["validate", sys.argv[1]], **overrides)
+    for overrides in (read.student_overrides, read.teacher_overrides)
+)
+print("VALID", student.steps, student.base_emb_dim, teacher.base_emb_dim)
+print("LOSS", student.distill_alpha, student.distill_beta_end)
+print("PATHS", student.load_parameters_path, teacher.load_parameters_path, student.global_batch_size_to_load)
+"""
+
+
+@pytest.mark.timeout(300)
+def test_maxtext_accepts_the_configuration_of_logit_matching(tmp_path: Path) -> None:
+    matching = logit_matching(alpha=0.9, beta=0.5, beta_end=0.1, beta_schedule="Linear", layer_indices=[0, 31])
+    program = train_program(logit_matching=matching, max_text={"gradient_accumulation_steps": 2})
+    settings = llama_settings("llama2-7b", LLAMA2_7B)
+    student, teacher = (Checkpoint(tmp_path / name / "items", settings) for name in ("student", "teacher"))
+    paths = TrainingPaths(*(tmp_path / name for name in ("checkpoint", "tokenizer", "data", "output", "cache")))
+    script = """
+import pickle, sys
+from distillation_stages.logit_matching import configuration, write
+program, student, teacher, paths, path = pickle.loads(bytes.fromhex(sys.argv[1]))
+write(configuration(program, 20, student, teacher, paths), path)
+"""
+    path = tmp_path / "distillation.yml"
+    told = pickle.dumps((program, student, teacher, paths, path)).hex()
+    # Where MaxText is: its own configuration is named in the file.
+    run = partial(subprocess.run, env=environment(HOME=str(tmp_path)), capture_output=True, text=True, timeout=300)
+    written = run([str(interpreter("trainer")), "-c", script, told])
+    assert written.returncode == 0, written.stderr[-2000:]
+    done = run([str(interpreter("trainer")), "-c", VALIDATE_MATCHING, str(path)])
+    assert "VALID 20 4096 4096" in done.stdout, done.stderr[-2000:]
+    assert "LOSS 0.9 0.1" in done.stdout
+    assert f"PATHS {student.path} {teacher.path} 8" in done.stdout

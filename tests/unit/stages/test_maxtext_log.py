@@ -93,7 +93,10 @@ def test_the_last_real_error_is_shown_not_the_noise_of_the_shutdown() -> None:
         ("pydantic_core.ValidationError: 1 validation error for MaxTextConfig", BadConfiguration, "MaxTextRefused"),
         ("ValueError: No valid Orbax checkpoint found at '/x'", BadConfiguration, "MaxTextRefused"),
         ("AttributeError: 'X' object has no attribute '_checkpointer'", BadConfiguration, "IncompatibleImage"),
-        ("XlaRuntimeError: RESOURCE_EXHAUSTED: out of memory", TryAgain, "OutOfMemory"),
+        ("XlaRuntimeError: RESOURCE_EXHAUSTED: out of memory", BadConfiguration, "OutOfMemory"),
+        ("MemoryError: Unable to allocate 9 GiB", TryAgain, "OutOfMemory"),
+        ("RuntimeError: open(/dev/vfio/0): Device or resource busy", TryAgain, "AcceleratorBusy"),
+        ("RuntimeError: The TPU is already in use by process with pid 9.", TryAgain, "AcceleratorBusy"),
         ("OSError: [Errno 28] No space left on device", TryAgain, "MaxTextFailed"),
     ],
 )
