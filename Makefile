@@ -9,7 +9,7 @@ PYTHON := $(DEV)/bin/python
 export PYTHONPATH := operator:images:tests
 CHECKED := operator images/distillation_stages tests
 
-.PHONY: help setup toolchain generate lint test test-unit test-cluster test-e2e demo demo-online down clean
+.PHONY: help setup toolchain generate lint test test-unit test-cluster test-e2e test-kills demo demo-online down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,9 @@ test-cluster: setup ## the API and the controller on a real control plane
 
 test-e2e: toolchain ## real vLLM and MaxText on a real node, the operator killed on the way
 	$(DEV)/bin/pytest tests/e2e
+
+test-kills: toolchain ## each stage program killed at 20 random moments (about half an hour)
+	KILLS=20 $(DEV)/bin/pytest tests/e2e/test_kills.py
 
 demo: setup ## one manifest to a distilled student, on a real single-node cluster
 	@$(PYTHON) -m demo

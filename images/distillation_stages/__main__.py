@@ -25,7 +25,7 @@ from distillation_operator.api.contract import (
 )
 from distillation_stages.failure import StageError
 from distillation_stages.reporting import say, termination_log, write_termination_message
-from distillation_stages.storage import Storage
+from distillation_stages.storage import Storage, refusal_of
 
 Run = Callable[[StageSpec, Storage], StageResult | None]
 """A program: does the stage, writes its marker last and returns the result; None when another host reports it."""
@@ -42,13 +42,13 @@ def main() -> int:
         write_termination_message(failure, log)
         return EXIT_BAD_CONFIGURATION
     started = time.monotonic()
+    storage = Storage(Path(os.environ.get("STORAGE_MOUNT", STORAGE_MOUNT)))
     try:
-        storage = Storage(Path(os.environ.get("STORAGE_MOUNT", STORAGE_MOUNT)))
         result = storage.finished(spec.output)
         if result is None:
             # Imported by name: each image has the libraries of its own programs only.
             run: Run = importlib.import_module(f"distillation_stages.{spec.program.kind}").run
-            result = run(spec, storage)
+            result = _run(run, spec, storage)
     except StageError as error:
         say(f"{error.reason}: {error.message}")
         failure = StageFailure(
@@ -69,6 +69,16 @@ def main() -> int:
     if result is not None:
         write_termination_message(result.model_copy(update={"seconds": round(time.monotonic() - started, 1)}), log)
     return EXIT_DONE
+
+
+def _run(run: Run, spec: StageSpec, storage: Storage) -> StageResult | None:
+    try:
+        return run(spec, storage)
+    except OSError as error:
+        refusal = refusal_of(error, storage.mount)
+        if refusal is None:
+            raise
+        raise refusal from error
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

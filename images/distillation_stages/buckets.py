@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from distillation_stages.failure import BadConfiguration, BadInput, TryAgain
-from distillation_stages.storage import publish_bytes, publishing, sha256_of
+from distillation_stages.storage import is_temporary, publish_bytes, publishing, remove_temporaries, sha256_of
 
 SCHEME = "gs://"
 
@@ -21,6 +21,9 @@ class Tree(Protocol):
 
     def sizes(self) -> dict[str, int]:
         """The size in bytes of each file in it."""
+
+    def remove_unfinished(self) -> None:
+        """Remove what this writer was writing there when it was killed."""
 
     def holds(self, name: str, path: Path) -> bool:
         """Whether its file ``name`` has the same content as the local file ``path``."""
@@ -49,8 +52,12 @@ class DirectoryTree:
         self._root = root
 
     def sizes(self) -> dict[str, int]:
-        found = (path for path in sorted(self._root.rglob("*")) if path.is_file() and not _is_temporary(path))
+        found = (path for path in sorted(self._root.rglob("*")) if path.is_file() and not is_temporary(path))
         return {path.relative_to(self._root).as_posix(): path.stat().st_size for path in found}
+
+    def remove_unfinished(self) -> None:
+        for directory in (self._root, *(path for path in self._root.rglob("*") if path.is_dir())):
+            remove_temporaries(directory)
 
     def holds(self, name: str, path: Path) -> bool:
         own = self._root / name
@@ -81,43 +88,46 @@ class GcsTree:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         bucket, self._prefix = split_uri(uri)
-        with _bucket_errors(uri):
+        with bucket_errors(uri):
             from google.cloud import storage
 
             self._bucket: Any = storage.Client().bucket(bucket)
 
     def sizes(self) -> dict[str, int]:
         prefix = f"{self._prefix}/" if self._prefix else ""
-        with _bucket_errors(self.uri):
+        with bucket_errors(self.uri):
             # Names that end with a slash are the folder markers of graphical tools.
             blobs = [blob for blob in self._bucket.list_blobs(prefix=prefix) if not blob.name.endswith("/")]
         return {blob.name.removeprefix(prefix): int(blob.size) for blob in blobs}
 
+    def remove_unfinished(self) -> None:
+        """An object is there whole or not at all."""
+
     def holds(self, name: str, path: Path) -> bool:
-        with _bucket_errors(self.uri):
+        with bucket_errors(self.uri):
             blob = self._bucket.get_blob(self._name(name))
         return blob is not None and blob.size == path.stat().st_size and blob.crc32c == _crc32c(path)
 
     def get(self, name: str, path: Path) -> None:
         # The client compares the checksum that the bucket has with what arrived.
-        with publishing(path) as temporary, _bucket_errors(self.uri):
+        with publishing(path) as temporary, bucket_errors(self.uri):
             self._bucket.blob(self._name(name)).download_to_filename(str(temporary), checksum="auto")
 
     def put(self, name: str, path: Path) -> None:
-        with _bucket_errors(self.uri):
+        with bucket_errors(self.uri):
             self._bucket.blob(self._name(name)).upload_from_filename(str(path), checksum="auto")
 
     def read(self, name: str) -> bytes | None:
-        with _bucket_errors(self.uri):
+        with bucket_errors(self.uri):
             blob = self._bucket.get_blob(self._name(name))
             return None if blob is None else bytes(blob.download_as_bytes())
 
     def write(self, name: str, data: bytes) -> None:
-        with _bucket_errors(self.uri):
+        with bucket_errors(self.uri):
             self._bucket.blob(self._name(name)).upload_from_string(data, content_type="application/json")
 
     def remove(self, name: str) -> None:
-        with _bucket_errors(self.uri):
+        with bucket_errors(self.uri):
             self._bucket.delete_blobs([self._bucket.blob(self._name(name))], on_error=lambda blob: None)
 
     def _name(self, name: str) -> str:
@@ -133,7 +143,8 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _bucket_errors(uri: str) -> Iterator[None]:
+def bucket_errors(uri: str) -> Iterator[None]:
+    """Turns errors of Google's client into a StageError that tells what is missing."""
     from google.api_core import exceptions
     from google.auth.exceptions import GoogleAuthError
 
@@ -167,7 +178,3 @@ def _copy(source: Path, target: Path) -> None:
     with publishing(target) as temporary:
         shutil.copyfile(source, temporary)
         temporary.chmod(0o644)
-
-
-def _is_temporary(path: Path) -> bool:
-    return path.name.startswith(".") and path.name.endswith(".tmp")

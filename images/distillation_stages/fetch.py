@@ -8,7 +8,7 @@ from pathlib import Path
 
 from distillation_operator.api.contract import FetchProgram, HuggingFaceRepo, StageResult, StageSpec
 from distillation_stages import hub
-from distillation_stages.buckets import GcsTree, Tree
+from distillation_stages.buckets import DirectoryTree, GcsTree, Tree
 from distillation_stages.failure import BadConfiguration, BadInput, TryAgain
 from distillation_stages.model_directory import check_model, check_names, wanted_files
 from distillation_stages.reporting import Reporter
@@ -61,6 +61,7 @@ def download_tree(tree: Tree, directory: Path, reporter: Reporter) -> int:
     check_names(list(sizes), tree.uri)
     names = wanted_files(list(sizes))
     done, total = 0, sum(sizes[name] for name in names)
+    DirectoryTree(directory).remove_unfinished()
     reporter.progress(done, 2 * total)
     for name in names:
         path = directory / name

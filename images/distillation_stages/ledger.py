@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from distillation_stages.storage import publish_bytes, sha256_of
+from distillation_stages.storage import publish_bytes, remove_temporaries, sha256_of
 from distillation_stages.tables import COMPLETIONS, Row, write_table
 
 LEDGER_NAME = "ledger.jsonl"
@@ -77,7 +77,8 @@ class Ledger:
 
     @classmethod
     def open(cls, directory: Path, slots: Iterable[Slot]) -> "Ledger":
-        """The ledger of the slots' chunks that are there and right."""
+        """The ledger of the slots' chunks that are there and right; what a killed pod was writing is removed."""
+        remove_temporaries(directory)
         ledger = cls(directory)
         written = _read(ledger._path)
         for slot in slots:

@@ -48,6 +48,7 @@ def copy_files(spec: StageSpec, files: Mapping[str, Path], location: str, target
     """Bring the files to the target under their names, its manifest last; files that are there already are left."""
     result = StageResult(stage=spec.stage, fingerprint=spec.fingerprint, outputs={"model": location})
     claim(spec, target, result)
+    target.remove_unfinished()
     sizes = {name: path.stat().st_size for name, path in files.items()}
     reporter, done, total = Reporter(spec.stage, "bytes"), 0, sum(sizes.values())
     reporter.progress(done, total)

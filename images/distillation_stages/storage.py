@@ -4,8 +4,12 @@ A small file is published by writing it whole under a name of its own and renami
 copy and on a file system atomic: a reader sees it whole or not at all. A directory is never renamed: its writer works
 in a directory of its own (``workspace``) and the marker, written last, names it. So two writers of one stage never
 share a file, and whichever marker is read names whole data.
+
+What is unfinished bears the name of its writer, the DistillationJob that this pod works for: of a stage it has one pod
+at a time (or one per shard, each with a directory of its own), so what a killed predecessor left is known and removed.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -14,8 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distillation_operator.api.contract import MARKER_NAME, StageResult
-from distillation_stages.failure import BadInput, TryAgain
+from distillation_operator.api.contract import MARKER_NAME, WRITER_ENV, StageResult
+from distillation_stages.failure import BadInput, StageError, TryAgain
+
+_TEMPORARY = ".tmp"
 
 
 class Storage:
@@ -71,8 +77,13 @@ class Storage:
         return result
 
     def workspace(self, directory: str) -> Path:
-        """A new directory inside ``directory`` that no other writer has; the marker's outputs name it."""
-        path = self.at(directory) / f"work-{uuid.uuid4().hex[:12]}"
+        """A new directory inside ``directory`` that no other writer has; the marker's outputs name it.
+
+        Those that this writer left there before are removed.
+        """
+        for left in _left_by_us(self.at(directory), "work-", ""):
+            shutil.rmtree(left, ignore_errors=True)
+        path = self.at(directory) / f"work-{_unique_name()}"
         path.mkdir(parents=True)
         return path
 
@@ -87,7 +98,7 @@ def publish_bytes(path: Path, data: bytes) -> None:
 def publishing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``; what was written there becomes ``path`` when the block ends without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    temporary = path.with_name(f".{path.name}.{_unique_name()}{_TEMPORARY}")
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -95,6 +106,53 @@ def publishing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether it is a file that is being written, or that a killed writer left."""
+    return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
+
+
+def remove_temporaries(directory: Path) -> None:
+    """Remove the files in it that this writer was writing when it was killed. No other of its pods may be at work
+    there.
+    """
+    for left in _left_by_us(directory, ".", _TEMPORARY):
+        left.unlink(missing_ok=True)
+
+
+def _writer() -> str:
+    return os.environ.get(WRITER_ENV, "")
+
+
+def _unique_name() -> str:
+    return "-".join(part for part in (_writer(), uuid.uuid4().hex[:12]) if part)
+
+
+def _left_by_us(directory: Path, start: str, end: str) -> list[Path]:
+    """Entries of the directory that are named so, with our name in between; none where we have no name."""
+    if not _writer() or not directory.is_dir():
+        return []
+    return [
+        path
+        for path in directory.iterdir()
+        if path.name.startswith(start) and path.name.endswith(end) and f"{_writer()}-" in path.name
+    ]
+
+
+def refusal_of(error: OSError, mount: Path) -> StageError | None:
+    """What the user can mend when the storage refuses an operation; None when it is no matter of the storage."""
+    path = str(error.filename or "")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return TryAgain("StorageFull", f"no room is left for {path or 'what is written'}; make room")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and Path(path).is_relative_to(mount):
+        return BadInput(
+            "StorageAccessDenied",
+            f"{path}: {os.strerror(error.errno)}. A bucket: give the pod's service account "
+            "(spec.pod.serviceAccountName) the role storage.objectUser on it; a volume: it must be writable for user "
+            f"{os.getuid()}",
+        )
+    return None
 
 
 def sha256_of(path: Path) -> str:

@@ -38,7 +38,7 @@ from distillation_stages.maxtext_log import Step, TrainerLog
 from distillation_stages.maxtext_start import BATCHES_ENV
 from distillation_stages.rendering import Renderer
 from distillation_stages.reporting import Reporter, say
-from distillation_stages.storage import Storage
+from distillation_stages.storage import Storage, remove_temporaries
 from distillation_stages.training_data import (
     Rendered,
     check,
@@ -111,6 +111,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult | None:
         record = Record(run_directory, newest)
         if newest < inputs.steps:
             if host.leads:
+                remove_temporaries(run_directory)
                 for name in checkpoints.remove_broken(saved):
                     say(f"removed {name}: an interrupted save")
             _write_data(program, inputs, host, newest, scratch)

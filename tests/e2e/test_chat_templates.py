@@ -10,6 +10,7 @@ from e2e.stage_programs import environment, interpreter
 
 RENDER = """
 import json, sys
+from pathlib import Path
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 from distillation_stages.rendering import Renderer
@@ -25,8 +26,19 @@ fast = PreTrainedTokenizerFast(
     extra_special_tokens=["<user>", "<model>"], chat_template=template,
 )
 fast.save_pretrained(sys.argv[2])
-renderer = Renderer.load(__import__("pathlib").Path(sys.argv[2]))
+renderer = Renderer.load(Path(sys.argv[2]))
 print(json.dumps([renderer.prompt_ids([{"role": "user", "content": "hello"}]), renderer.end_of_turn()]))
+"""
+
+REFUSED = """
+import sys
+from pathlib import Path
+from distillation_stages.failure import BadInput
+from distillation_stages.rendering import Renderer
+try:
+    Renderer.load(Path(sys.argv[1]))
+except BadInput as error:
+    print(error.reason, error.message)
 """
 
 TURNS = (
@@ -52,6 +64,19 @@ def test_a_prompt_begins_once(
     tmp_path: Path, bos: str | None, template: str, adds_bos: bool, prompt: list[int]
 ) -> None:
     told = json.dumps([bos, template, adds_bos])
-    command = [str(interpreter("converter")), "-c", RENDER, told, str(tmp_path)]
+    assert json.loads(told_by(RENDER, told, str(tmp_path))) == [prompt, END]
+
+
+@pytest.mark.timeout(120)
+def test_a_tokenizer_without_a_template_is_refused_with_what_to_add(tmp_path: Path) -> None:
+    """V5."""
+    told_by(RENDER, json.dumps(["<bos>", TURNS, False]), str(tmp_path))
+    (tmp_path / "chat_template.jinja").unlink()
+    told = told_by(REFUSED, str(tmp_path))
+    assert "has no chat template" in told and "Add chat_template.jinja" in told
+
+
+def told_by(script: str, *arguments: str) -> str:
+    command = [str(interpreter("converter")), "-c", script, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=100, check=True)
-    assert json.loads(done.stdout.splitlines()[-1]) == [prompt, END]
+    return done.stdout.splitlines()[-1]

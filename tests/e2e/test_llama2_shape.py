@@ -132,6 +132,7 @@ def test_it_exports_to_the_same_logits(
     dtype: Literal["bfloat16", "float32"],
     max_kl: float,
 ) -> None:
+    """M10, M16: what SFT made, back in Hugging Face's format, against transformers."""
     exported = export(folder, storage, dtype)
     assert exported.metrics["kl"] < max_kl
     assert exported.counts["parameters"] == converted.counts["parameters"]

@@ -12,6 +12,8 @@ from pydantic import Field
 from distillation_operator.api.base import Model
 
 STAGE_SPEC_ENV = "STAGE_SPEC"
+WRITER_ENV = "WRITER"
+"""The DistillationJob's UID: what a pod of it has left unfinished in the storage is removed by the next pod of it."""
 STORAGE_MOUNT = "/storage"
 SCRATCH_MOUNT = "/tmp"
 MARKER_NAME = "_DONE.json"

@@ -6,7 +6,8 @@ Strings of users reach the container as JSON in one environment variable, never 
 import json
 from typing import Any
 
-from distillation_operator.api.contract import SCRATCH_MOUNT, STAGE_SPEC_ENV, STORAGE_MOUNT
+from distillation_operator.api.contract import SCRATCH_MOUNT, STAGE_SPEC_ENV, STORAGE_MOUNT, WRITER_ENV
+from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.spec import DistillationJobSpec, Resources
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.stages import Stage
@@ -21,13 +22,14 @@ Object = dict[str, Any]
 
 
 def pod_template(
-    spec: DistillationJobSpec,
+    job: DistillationJob,
     stage: Stage,
     installation: Installation,
     labels: dict[str, str],
     env: list[Object] | None = None,
 ) -> Object:
     """The pod template of a stage. ``env``: what the workload's kind adds."""
+    spec = job.spec
     storage_volume, annotations = _storage(spec)
     metadata: Object = {"labels": labels}
     if annotations:
@@ -44,7 +46,7 @@ def pod_template(
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(spec, stage, installation, env or [])],
+        "containers": [_container(job, stage, installation, env or [])],
         "volumes": [{"name": "storage", **storage_volume}, {"name": "scratch", "emptyDir": {}}],
     }
     if stage.placement.accelerator is not None:
@@ -59,14 +61,15 @@ def pod_template(
     return {"metadata": metadata, "spec": pod}
 
 
-def _container(spec: DistillationJobSpec, stage: Stage, installation: Installation, env: list[Object]) -> Object:
+def _container(job: DistillationJob, stage: Stage, installation: Installation, env: list[Object]) -> Object:
     return {
         "name": CONTAINER,
         "image": installation.image(stage.image),
         "imagePullPolicy": "IfNotPresent",
         "env": [
             {"name": STAGE_SPEC_ENV, "value": _compact(stage.spec().to_json_dict())},
-            *_environment(spec, stage),
+            {"name": WRITER_ENV, "value": job.metadata.uid},
+            *_environment(job.spec, stage),
             *env,
         ],
         "resources": _resources(stage),

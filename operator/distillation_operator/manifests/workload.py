@@ -67,7 +67,7 @@ def _owner(job: DistillationJob) -> Object:
 
 
 def _job_spec(job: DistillationJob, stage: Stage, installation: Installation, labels: dict[str, str]) -> Object:
-    template = pod_template(job.spec, stage, installation, labels)
+    template = pod_template(job, stage, installation, labels)
     permanent = {
         "action": "FailJob",
         "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": list(PERMANENT_EXIT_CODES)},
@@ -89,7 +89,7 @@ def _jobset_spec(
     job: DistillationJob, stage: Stage, installation: Installation, labels: dict[str, str], name: str
 ) -> Object:
     placement = stage.placement
-    template = pod_template(job.spec, stage, installation, labels, _distributed(stage, name))
+    template = pod_template(job, stage, installation, labels, _distributed(stage, name))
     # Rule 0 tells a disruption from a crash in the Job's condition, also when the pod is gone with its node.
     disrupted = {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget"}]}
     permanent = {

@@ -508,6 +508,7 @@ def test_all_conditions_are_there_from_the_beginning() -> None:
     ],
 )
 def test_conditions_that_kstatus_reads(given: Given, reconciling: bool, stalled: bool) -> None:
+    """M26: a pipeline that is dead says so."""
     seen = given.decide()
     assert (seen.holds("Reconciling"), seen.holds("Stalled")) == (reconciling, stalled)
 

@@ -20,6 +20,7 @@ def test_a_run_without_checkpoints_has_none(tmp_path: Path) -> None:
 
 
 def test_what_was_not_committed_does_not_count(tmp_path: Path) -> None:
+    """S2."""
     save_checkpoint(tmp_path, 5)
     save_checkpoint(tmp_path, 10, whole=False)
     (tmp_path / "15.orbax-checkpoint-tmp" / "model_params.orbax-checkpoint-tmp").mkdir(parents=True)

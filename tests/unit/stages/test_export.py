@@ -55,6 +55,7 @@ def test_every_user_may_read_the_files(student: Path, model: Path) -> None:
 
 
 def test_a_full_storage_is_told_with_what_is_needed_and_what_is_free(tmp_path: Path) -> None:
+    """S4."""
     with pytest.raises(TryAgain, match=r"needs 1100000000\.00 GB on the storage, free are") as caught:
         require_disk(tmp_path, 10**18, "the checkpoint")
     assert caught.value.reason == "StorageFull"

@@ -201,6 +201,7 @@ def test_neither_code_nor_second_copies_of_the_weights_are_downloaded() -> None:
 def test_what_the_hub_answers_is_told_with_the_repository(
     monkeypatch: pytest.MonkeyPatch, name: str, status: int, kind: type[StageError], reason: str
 ) -> None:
+    """D6."""
     monkeypatch.delenv("HF_TOKEN", raising=False)
     request = httpx.Request("GET", "https://hub")
     error = getattr(errors, name)("refused", response=httpx.Response(status, request=request))

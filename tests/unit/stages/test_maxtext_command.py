@@ -31,6 +31,7 @@ def rendered(program: TrainProgram) -> dict[str, str]:
 
 
 def test_the_checkpoints_own_settings_come_first_and_the_data_is_the_stages() -> None:
+    """M12: how the checkpoint is laid out was decided by its conversion."""
     arguments = rendered(train_program())
     assert arguments["model_name"] == "llama2-7b"
     assert arguments["rope_type"] == "llama3.1"

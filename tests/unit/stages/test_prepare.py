@@ -59,6 +59,7 @@ def prompts_of(storage: Storage, result: StageResult, split: str) -> list[str]:
 def test_a_conversation_is_cut_after_its_last_user_turn(
     storage: Storage, messages: list[object], roles: list[str], reference: str | None
 ) -> None:
+    """V6: what is rendered for the teacher never ends with an answer."""
     result = prepare(storage, [{"messages": messages}], holdout=0)
     (row,) = rows_in(storage, result.outputs["train"])
     assert [turn["role"] for turn in row["prompt"]] == roles
@@ -134,6 +135,7 @@ def test_rows_keep_their_position_in_the_source(storage: Storage) -> None:
 
 
 def test_byte_order_mark_line_ends_and_blank_lines_are_no_content(storage: Storage) -> None:
+    """D3."""
     lines = [json.dumps(row) for row in numbered(3)]
     (storage.mount / "data.jsonl").write_bytes("\ufeff".encode() + "\r\n\r\n".join(lines).encode())
     assert prepare(storage).counts == {"read": 3, "kept": 3, "train": 2, "holdout": 1, "duplicates": 0}
@@ -152,6 +154,7 @@ def test_bytes_that_are_no_text_cost_their_row_only(storage: Storage) -> None:
     ids=["200,000 characters", "NUL", "line ends", "odd characters", "special tokens"],
 )
 def test_odd_texts_arrive_as_they_are(storage: Storage, text: str) -> None:
+    """D3."""
     result = prepare(storage, [{"messages": [user(text), assistant(text)]}, *numbered(2)], holdout=0)
     row = rows_in(storage, result.outputs["train"])[0]
     assert (row["prompt"][0]["content"], row["reference"]) == (text, text)
@@ -189,6 +192,7 @@ def test_no_rows_at_all_are_refused(storage: Storage) -> None:
 
 @pytest.mark.parametrize("member", ["messages_column", "prompt_column", "group_column"])
 def test_a_missing_column_is_told_with_the_columns_found(storage: Storage, member: str) -> None:
+    """D7."""
     with pytest.raises(BadInput, match=r"no column 'dialogue'; its columns: messages, topic") as caught:
         prepare(storage, [{"messages": [user("q")], "topic": "t"}] * 3, **{member: "dialogue"})
     assert caught.value.reason == "MissingColumn"

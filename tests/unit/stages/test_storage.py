@@ -1,9 +1,15 @@
 """Two writers of one stage: one's work is used, and nothing of the other's is left to be mistaken for it."""
 
+import errno
+import os
 from pathlib import Path
 
-from distillation_operator.api.contract import StageResult
-from distillation_stages.storage import Storage
+import pytest
+
+from distillation_operator.api.contract import WRITER_ENV, StageResult
+from distillation_stages.buckets import DirectoryTree
+from distillation_stages.failure import BadInput, StageError, TryAgain
+from distillation_stages.storage import Storage, publishing, refusal_of
 
 
 def write(storage: Storage, text: str, fingerprint: str = "f1") -> tuple[StageResult, Path]:
@@ -15,6 +21,7 @@ def write(storage: Storage, text: str, fingerprint: str = "f1") -> tuple[StageRe
 
 
 def test_the_first_writer_to_end_is_the_one_whose_work_is_used(tmp_path: Path) -> None:
+    """S1: a directory is never renamed; the marker that names it is its commit."""
     storage = Storage(tmp_path)
     slow, slow_workspace = write(storage, "slow")
     quick, quick_workspace = write(storage, "quick")
@@ -33,3 +40,61 @@ def test_a_marker_whose_outputs_are_gone_is_replaced(tmp_path: Path) -> None:
     again, workspace = write(storage, "again")
     assert storage.conclude("out", again, workspace) == again
     assert storage.read_marker("out") == again
+
+
+def test_what_a_killed_pod_of_the_job_left_is_removed_and_nothing_of_another_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(tmp_path)
+    monkeypatch.setenv(WRITER_ENV, "others")
+    _, others = write(storage, "another job's")
+    monkeypatch.setenv(WRITER_ENV, "ours")
+    _, left = write(storage, "ours, killed")
+    _, workspace = write(storage, "ours")
+    assert others.exists() and workspace.exists() and not left.exists()
+
+
+def test_a_killed_pods_temporary_files_are_removed_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inner").mkdir()
+    killed = []
+    for writer in ("others", "ours"):
+        monkeypatch.setenv(WRITER_ENV, writer)
+        for name in ("weights", "inner/more"):
+            killed.append(publishing(tmp_path / name))
+            killed[-1].__enter__().write_text("half of")
+    (tmp_path / ".users.tmp").write_text("a user's")
+    DirectoryTree(tmp_path).remove_unfinished()
+    left = [path.name for path in tmp_path.rglob("*.tmp")]
+    assert len(left) == 3 and not any("ours-" in name for name in left), left
+
+
+def test_without_a_name_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(WRITER_ENV, raising=False)
+    with publishing(tmp_path / "weights") as temporary:
+        temporary.write_text("being written")
+        DirectoryTree(tmp_path).remove_unfinished()
+        assert temporary.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "path", "kind", "reason"),
+    [
+        (errno.EACCES, "/storage/out", BadInput, "StorageAccessDenied"),
+        (errno.EROFS, "/storage/out", BadInput, "StorageAccessDenied"),
+        (errno.ENOSPC, "/storage/out", TryAgain, "StorageFull"),
+    ],
+)
+def test_what_the_storage_refuses_is_told_with_what_is_missing(
+    number: int, path: str, kind: type[StageError], reason: str
+) -> None:
+    """M14, S4."""
+    refusal = refusal_of(OSError(number, os.strerror(number), path), Path("/storage"))
+    assert isinstance(refusal, kind)
+    assert refusal.reason == reason and path in refusal.message
+
+
+@pytest.mark.parametrize(("number", "path"), [(errno.EACCES, "/etc/shadow"), (errno.EIO, "/storage/out")])
+def test_other_errors_are_no_matter_of_the_storage(number: int, path: str) -> None:
+    assert refusal_of(OSError(number, os.strerror(number), path), Path("/storage")) is None

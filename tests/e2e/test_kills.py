@@ -1,0 +1,288 @@
+"""Each stage program killed at random moments ends, after restarts, with what an unkilled run ends with.
+
+``KILLS`` is how often each slow program is killed (``make test-kills``: 20); the quick ones are killed 20 times always.
+A program runs as the first process of a PID namespace, as in its container: with it, all that it has started ends.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distillation_operator.api.contract import (
+    EXIT_DONE,
+    ConvertProgram,
+    ExportProgram,
+    FetchProgram,
+    GenerateProgram,
+    PrepareProgram,
+    Program,
+    PublishProgram,
+    Sampling,
+    Source,
+    StageResult,
+    StageSpec,
+    TrainData,
+)
+from distillation_stages.storage import Storage, sha256_of
+from distillation_stages.tables import PREPARED, parts_of, read_rows, write_table
+from e2e.bucket import BUCKET, bucket
+from e2e.stage_programs import environment, interpreter
+from e2e.training_storage import MODEL, convert, counting_rows, prepared, small_model, train_program
+from unit.stages.stage_inputs import rows_in, write_lines
+
+SLOW_KILLS = int(os.environ.get("KILLS", "2"))
+QUICK_KILLS = 20
+LONGEST = 1200.0
+"""Seconds that no program of this file takes, however often it goes on."""
+
+OUTPUT = "killed"
+
+pytestmark = pytest.mark.timeout(7200)
+
+
+@dataclass
+class Process:
+    """A program in a PID namespace of its own."""
+
+    spec: StageSpec
+    python: str
+    storage: Storage
+    folder: Path
+    variables: dict[str, str]
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        variables = {
+            "STAGE_SPEC": self.spec.model_dump_json(by_alias=True),
+            "STORAGE_MOUNT": str(self.storage.mount),
+            "TERMINATION_LOG": str(self.folder / "termination"),
+            "SCRATCH": str(self.folder),
+            "HOME": str(self.folder),
+            "JOB_COMPLETION_INDEX": "0",
+            "WRITER": "job",
+            **self.variables,
+        }
+        program = [str(interpreter(self.python)), "-m", "distillation_stages"]
+        command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=KILL", "--", *program]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, env=environment(**variables), stdout=log, stderr=log, cwd=self.folder
+            )
+
+    def wait(self, seconds: float) -> int:
+        """Its exit code; TimeoutExpired when it is at work still."""
+        return self._process.wait(seconds)
+
+    def kill(self) -> None:
+        """End it and all that it started; returns when nothing of it is left."""
+        init = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for pid in map(int, init):
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait(60)
+
+    def output(self) -> str:
+        """What it printed last."""
+        return (self.folder / "log").read_text()[-4000:]
+
+
+@dataclass
+class Case:
+    """A program, what its outcome is, and how often it is killed."""
+
+    python: str
+    program: Program
+    outcome: Callable[[Storage, StageResult], Any]
+    kills: int = SLOW_KILLS
+    marker: str = OUTPUT
+
+
+def digests(directory: Path) -> dict[str, str]:
+    """SHA-256 of each file in the directory."""
+    return {path.relative_to(directory).as_posix(): sha256_of(path) for path in directory.rglob("*") if path.is_file()}
+
+
+def fetched(storage: Storage, result: StageResult) -> Any:
+    return result.counts, digests(storage.at(result.outputs["model"]))
+
+
+def rows_prepared(storage: Storage, result: StageResult) -> Any:
+    return result.counts, [rows_in(storage, result.outputs[name]) for name in ("train", "holdout")]
+
+
+def generated(storage: Storage, result: StageResult) -> Any:
+    """Each answer is there once, and the counts close."""
+    rows = list(read_rows(parts_of(storage.at(f"{OUTPUT}/shard-0"))))
+    keys = [(row["row"], row["sample"]) for row in rows]
+    assert len(set(keys)) == len(keys) == result.counts["kept"]
+    return sorted(keys), result.counts
+
+
+def converted(storage: Storage, result: StageResult) -> Any:
+    assert storage.at(result.outputs["checkpoint"]).is_dir()
+    return result.settings, result.counts, result.metrics
+
+
+def exported(storage: Storage, result: StageResult) -> Any:
+    return result.counts, digests(storage.at(result.outputs["model"]))
+
+
+def trained(storage: Storage, result: StageResult) -> Any:
+    """The last step's checkpoint, and a history that has each step once."""
+    history = [json.loads(line) for line in storage.at(result.outputs["history"]).read_text().splitlines()]
+    assert storage.at(result.outputs["checkpoint"]).is_dir()
+    return result.counts["steps"], [entry["step"] for entry in history], Path(result.outputs["checkpoint"]).parts[-2:]
+
+
+SAMPLING = Sampling(temperature=0.0, top_p=1.0, max_tokens=48, seed=5, keep_truncated=True, samples_per_prompt=1)
+
+CASES = {
+    "fetch": Case(
+        "converter",
+        FetchProgram(source=Source(gcs_uri=f"gs://{BUCKET}/student"), role="student"),
+        fetched,
+        QUICK_KILLS,
+    ),
+    "prepare": Case(
+        "converter",
+        PrepareProgram(source=Source(path="rows.jsonl"), messages_column="messages", holdout=50, seed=3),
+        rows_prepared,
+        QUICK_KILLS,
+    ),
+    "publish": Case(
+        "converter",
+        PublishProgram(model="fetch-student", to_path="published"),
+        lambda storage, result: digests(storage.at("published")),
+        QUICK_KILLS,
+    ),
+    "generate": Case(
+        "teacher",
+        GenerateProgram(
+            model="fetch-student", dataset="dataset", shards=1, chunk_rows=8, max_model_len=256,
+            sampling=SAMPLING, dtype="float32",
+        ),
+        generated,
+        marker=f"{OUTPUT}/shard-0",
+    ),
+    "convert": Case("converter", ConvertProgram(model="fetch-student", max_text_model=MODEL), converted),
+    "export": Case("converter", ExportProgram(checkpoint="convert-student", student="fetch-student"), exported),
+    "train": Case(
+        "trainer",
+        train_program(
+            data=TrainData(kind="OriginalDataset", dataset="dataset"), steps=16, checkpoint_period=3
+        ),
+        trained,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+    """A storage with what each of the programs reads."""
+    folder = tmp_path_factory.mktemp("kills")
+    storage = Storage(folder / "storage")
+    small_model(storage, "student", seed=1)
+    lines: list[object] = [
+        {"messages": [{"role": "user", "content": f"Say {number}."}, {"role": "assistant", "content": str(number)}]}
+        for number in range(20_000)
+    ]
+    write_lines(storage.at("rows.jsonl"), [*lines, "{", *lines[:10]])
+    prepared(storage, counting_rows(96), "dataset")
+    write_table(storage.at("dataset/holdout/part-00000.parquet"), PREPARED, counting_rows(4))
+    outputs = {"train": "dataset/train", "holdout": "dataset/holdout"}
+    storage.write_marker("dataset", StageResult(stage="prepare", fingerprint="p", outputs=outputs))
+    convert(storage, "student", folder / "convert")
+    return storage
+
+
+@pytest.fixture(scope="module")
+def variables(source: Storage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment that names the bucket, which holds the student."""
+    with bucket(tmp_path_factory.mktemp("bucket"), student=source.at("fetch-student/model")) as address:
+        yield {"STORAGE_EMULATOR_HOST": address}
+
+
+@pytest.fixture
+def fresh(source: Storage, tmp_path: Path) -> Iterator[Callable[[], Storage]]:
+    """Makes storages that hold the source's files."""
+
+    def make() -> Storage:
+        mount = tmp_path / f"storage-{len(list(tmp_path.iterdir()))}"
+        # Hard links: no program writes into a file that another one has published.
+        shutil.copytree(source.mount, mount, copy_function=os.link)
+        return Storage(mount)
+
+    yield make
+    for path in tmp_path.iterdir():
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_killed_program_ends_with_what_an_unkilled_one_ends_with(
+    name: str, fresh: Callable[[], Storage], variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    case, moments = CASES[name], random.Random(name)
+    folder = tmp_path_factory.mktemp(name)
+
+    def start(storage: Storage) -> Process:
+        spec = StageSpec(stage=OUTPUT, fingerprint="k", output=OUTPUT, program=case.program)
+        return Process(spec, case.python, storage, folder / storage.mount.name, variables)
+
+    def finish(storage: Storage) -> Any:
+        process = start(storage)
+        assert process.wait(LONGEST) == EXIT_DONE, process.output()
+        return outcome(storage)
+
+    def outcome(storage: Storage) -> Any:
+        result = storage.read_marker(case.marker)
+        assert result is not None
+        assert len(list(storage.at(OUTPUT).glob("work-*"))) <= 1, "a killed try's work is left"
+        return case.outcome(storage, result)
+
+    started = time.monotonic()
+    expected = finish(fresh())
+    seconds = time.monotonic() - started
+    storage, killed = fresh(), 0
+    while killed < case.kills:
+        process = start(storage)
+        try:
+            code = process.wait(moments.uniform(0, seconds))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            killed += 1
+        else:
+            assert code == EXIT_DONE, process.output()
+            assert outcome(storage) == expected
+            storage = fresh()
+    assert finish(storage) == expected
+
+
+def test_of_two_conversions_of_one_student_at_once_one_is_used(fresh: Callable[[], Storage], tmp_path: Path) -> None:
+    storage, case = fresh(), CASES["convert"]
+    spec = StageSpec(stage=OUTPUT, fingerprint="k", output=OUTPUT, program=case.program)
+    both = [Process(spec, case.python, storage, tmp_path / f"job-{number}", {}) for number in range(2)]
+    for process in both:
+        assert process.wait(LONGEST) == EXIT_DONE, process.output()
+    told = [StageResult.model_validate_json((process.folder / "termination").read_text()) for process in both]
+    assert sorted(result.reused for result in told) == [False, True]
+    marker = storage.read_marker(OUTPUT)
+    assert marker is not None
+    checkpoint = storage.at(marker.outputs["checkpoint"])
+    assert {result.outputs["checkpoint"] for result in told} == {marker.outputs["checkpoint"]}
+    assert [path for path in storage.at(OUTPUT).iterdir() if path.is_dir()] == [checkpoint.parents[1]]
+    # Export reads the checkpoint whole and compares its logits with those of transformers.
+    storage.write_marker("convert-student", marker)
+    process = Process(
+        StageSpec(stage="export", fingerprint="e", output="exported", program=CASES["export"].program),
+        "converter", storage, tmp_path / "export", {},
+    )  # fmt: skip
+    assert process.wait(LONGEST) == EXIT_DONE, process.output()
