@@ -7,9 +7,9 @@ SHELL := /bin/bash
 DEV := build/dev
 PYTHON := $(DEV)/bin/python
 export PYTHONPATH := operator:images:tests
-CHECKED := operator images/distillation_stages tests
+CHECKED := operator images/distillation_stages tests benchmarks
 
-.PHONY: help setup toolchain generate lint test test-unit test-cluster test-e2e test-kills demo demo-online down clean
+.PHONY: help setup toolchain generate lint test test-unit test-cluster test-e2e test-kills benchmark demo demo-online down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ test-e2e: toolchain ## real vLLM and MaxText on a real node, the operator killed
 
 test-kills: toolchain ## each stage program killed at 20 random moments (about half an hour)
 	KILLS=20 $(DEV)/bin/pytest tests/e2e/test_kills.py
+
+benchmark: toolchain ## tokens per second of generation against one bare llm.generate call
+	$(PYTHON) benchmarks/generation.py
 
 demo: setup ## one manifest to a distilled student, on a real single-node cluster
 	@$(PYTHON) -m demo

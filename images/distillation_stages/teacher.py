@@ -62,27 +62,10 @@ class Teacher:
         self._sampling = program.sampling
         # JAX has no seed per request: there the engine's own has to do.
         self._seeds_per_request = not current_platform.is_tpu()
-        arguments: dict[str, Any] = {
-            "model": str(model),
-            "dtype": compute_dtype(program.dtype, on_cpu=current_platform.is_cpu()),
-            "max_model_len": program.max_model_len,
-            "tensor_parallel_size": program.tensor_parallelism,
-            "seed": engine_seed,
-            "disable_log_stats": True,
-        }
+        arguments = engine_arguments(model, program, engine_seed, on_cpu=current_platform.is_cpu())
         if current_platform.is_cpu():
             # With an engine process of its own, loading takes a minute instead of seconds.
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-            arguments |= {
-                # Compiling takes longer than it saves.
-                "enforce_eager": True,
-                # The share of the node's memory that vLLM wants to see free: other pods run beside this one.
-                "gpu_memory_utilization": 0.3,
-                # A prompt cut in two with a seed of its own crashes: 'CPU Generator does not use offset' (0.32).
-                "enable_chunked_prefill": False,
-                "max_num_batched_tokens": max(program.max_model_len, CPU_BATCHED_TOKENS),
-                "max_num_seqs": CPU_SEQUENCES,
-            }
         try:
             self._engine: Any = vllm.LLM(**arguments).llm_engine
         except Exception as error:
@@ -142,6 +125,30 @@ class Teacher:
             say(f"vLLM refuses request {request.key}: {error}")
             return False
         return True
+
+
+def engine_arguments(model: Path, program: GenerateProgram, engine_seed: int, on_cpu: bool) -> dict[str, Any]:
+    """What vLLM's engine is made with."""
+    arguments: dict[str, Any] = {
+        "model": str(model),
+        "dtype": compute_dtype(program.dtype, on_cpu=on_cpu),
+        "max_model_len": program.max_model_len,
+        "tensor_parallel_size": program.tensor_parallelism,
+        "seed": engine_seed,
+        "disable_log_stats": True,
+    }
+    if on_cpu:
+        arguments |= {
+            # Compiling takes longer than it saves.
+            "enforce_eager": True,
+            # The share of the node's memory that vLLM wants to see free: other pods run beside this one.
+            "gpu_memory_utilization": 0.3,
+            # A prompt cut in two with a seed of its own crashes: 'CPU Generator does not use offset' (0.32).
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(program.max_model_len, CPU_BATCHED_TOKENS),
+            "max_num_seqs": CPU_SEQUENCES,
+        }
+    return arguments
 
 
 def engine_failure(error: BaseException) -> StageError | None:

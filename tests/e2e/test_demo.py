@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place
 from demo.result import result_of, summary_lines, write_result
+from distillation_operator.api.contract import TrainData
+from distillation_stages.storage import Storage
+from distillation_stages.tables import parts_of, read_rows
+from distillation_stages.training_data import read_conversations
 from eventually import eventually
 from testbed.cluster import Testbed
 
@@ -172,3 +177,55 @@ def test_the_exported_model_is_there(run: Run, place: Place) -> None:
     model = place.storage / result_of(run.job)["exportedModel"]
     assert {"config.json", "tokenizer.json"} <= {path.name for path in model.iterdir()}
     assert list(model.glob("*.safetensors"))
+
+
+def test_no_held_out_question_is_among_those_trained_on(run: Run, place: Place) -> None:
+    """By content, in what the two training stages read."""
+    assert place.storage is not None
+    storage = Storage(place.storage)
+    dataset, completions = (str(_output_of(place, stage)) for stage in ("prepare-dataset", "generate"))
+    held_out = storage.require_marker(dataset).outputs["holdout"]
+    questions = {_text(row["prompt"]) for row in read_rows(parts_of(storage.at(held_out)))}
+    assert len(questions) == run.stage("prepare-dataset")["counts"]["holdout"] > 0
+    for data in (
+        TrainData(kind="TeacherCompletions", completions=completions, shards=2, dataset=dataset),
+        TrainData(kind="OriginalDataset", dataset=dataset),
+    ):
+        trained_on = [_text(prompt) for _, prompt, _ in read_conversations(data, storage)]
+        assert trained_on and questions.isdisjoint(trained_on)
+
+
+def _output_of(place: Place, stage: str) -> Path:
+    """The output directory of the stage, of which there is one: all jobs of this storage share it."""
+    assert place.storage is not None
+    [output] = (place.storage / "distillation" / stage).iterdir()
+    return output.relative_to(place.storage)
+
+
+def _text(prompt: Any) -> str:
+    return json.dumps([[turn["role"], turn["content"]] for turn in prompt])
+
+
+def test_a_job_that_differs_in_the_learning_rate_only_trains_at_once(run: Run, place: Place) -> None:
+    before = {path: path.stat().st_mtime_ns for path in _chunks(place)}
+    manifest = yaml.safe_load(EXAMPLE.read_text())
+    name = manifest["metadata"]["name"] = f"{JOB}-again"
+    manifest["spec"]["training"]["stages"][0]["learningRate"] = 0.0001
+    place.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+
+    def training() -> dict[str, Any] | None:
+        stages = ((place.kubectl.get("distillationjob", name) or {}).get("status") or {}).get("stages") or []
+        found = {stage["name"]: stage for stage in stages}
+        return found if found.get("train-teacher-data", {}).get("state") == "Running" else None
+
+    try:
+        stages = eventually("its training", training, 5 * MINUTE)
+    finally:
+        place.kubectl("delete", "distillationjob", name, "--cascade=foreground", "--timeout=120s")
+    done = [stage for stage in stages.values() if stage["state"] == "Complete"]
+    assert {stage["name"] for stage in done} == {
+        "fetch-teacher", "fetch-student", "prepare-dataset", "convert-student", "generate",
+    }  # fmt: skip
+    assert all(stage["reused"] for stage in done)
+    assert {path: path.stat().st_mtime_ns for path in _chunks(place)} == before
+    _output_of(place, "convert-student")

@@ -1,0 +1,129 @@
+"""Tokens per second of the generation program against one bare ``llm.generate`` call.
+
+Same prompts, same engine, same machine, one run; the last line printed is JSON, with both rates and their ratio. The
+two take turns, and the better of each one's rounds counts, since other work on the machine only ever slows one down.
+Loading the engine is in neither.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from distillation_operator.api.contract import GenerateProgram, Sampling, StageResult, StageSpec
+from distillation_stages.storage import Storage
+from distillation_stages.tables import PREPARED, write_table
+
+SEED = 7
+
+
+def program() -> GenerateProgram:
+    """What both are measured at: greedy, with every answer kept."""
+    return GenerateProgram(
+        model="fetch-teacher",
+        dataset="prepare",
+        shards=1,
+        chunk_rows=64,
+        max_model_len=256,
+        dtype="float32",
+        sampling=Sampling(temperature=0.0, top_p=1.0, max_tokens=16, seed=SEED, keep_truncated=True),
+        max_lost_share=1.0,
+    )
+
+
+def write_prompts(storage: Storage, count: int) -> None:
+    """Questions of 10 to 60 words, as the prepare stage leaves them."""
+    rows = [
+        {
+            "row": row,
+            "prompt": [{"role": "user", "content": " ".join(f"item {row * word}," for word in range(5 + row % 26))}],
+            "reference": None,
+        }
+        for row in range(count)
+    ]
+    write_table(storage.at("prepare/train/part-00000.parquet"), PREPARED, rows)
+    write_table(storage.at("prepare/holdout/part-00000.parquet"), PREPARED, [])
+    outputs = {"train": "prepare/train", "holdout": "prepare/holdout"}
+    storage.write_marker("prepare", StageResult(stage="prepare", fingerprint="p", outputs=outputs))
+
+
+def measure_bare(mount: Path) -> None:
+    """In the teacher's environment: print the rate of one ``llm.generate`` call."""
+    from distillation_stages.environment import set_environment
+    from distillation_stages.rendering import Renderer
+    from distillation_stages.tables import parts_of, read_rows
+    from distillation_stages.teacher import engine_arguments
+
+    set_environment()
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    import vllm
+
+    storage = Storage(mount)
+    model = storage.at(storage.require_marker("fetch-teacher").outputs["model"])
+    sampling = program().sampling
+    renderer = Renderer.load(model)
+    prompts = [
+        {"prompt_token_ids": renderer.prompt_ids(row["prompt"])}
+        for row in read_rows(parts_of(storage.at("prepare/train")))
+    ]
+    engine = vllm.LLM(**engine_arguments(model, program(), SEED, on_cpu=True))
+    parameters = vllm.SamplingParams(temperature=sampling.temperature, max_tokens=sampling.max_tokens)
+    started = time.monotonic()
+    outputs = engine.generate(prompts, parameters, use_tqdm=False)
+    seconds = time.monotonic() - started
+    print(json.dumps({"tokensPerSecond": sum(len(output.outputs[0].token_ids) for output in outputs) / seconds}))
+
+
+def measure_program(python: Path, storage: Storage, folder: Path, name: str) -> float:
+    """The rate of the generation program."""
+    from e2e.stage_programs import run_stage
+
+    spec = StageSpec(stage="generate", fingerprint="g", output=name, program=program())
+    return run_stage(python, spec, storage.mount, folder / name).metrics["tokensPerSecond"]
+
+
+def main() -> int:
+    """Measure, print, and fail below ``--least``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prompts", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--least", type=float, default=0.97, help="the ratio below which the exit code is 1")
+    parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.bare is not None:
+        measure_bare(arguments.bare)
+        return 0
+    from demo_inputs.__main__ import write_inputs
+    from e2e.stage_programs import environment, interpreter
+
+    python = interpreter("teacher")
+    os.environ["JOB_COMPLETION_INDEX"] = "0"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        storage = Storage(folder / "storage")
+        write_inputs(storage.mount)
+        # The smaller model: the less the engine has to do, the more our own work would weigh.
+        outputs = {"model": "models/smollm2-6-layers"}
+        storage.write_marker("fetch-teacher", StageResult(stage="fetch", fingerprint="f", outputs=outputs))
+        write_prompts(storage, arguments.prompts)
+        bare, ours = [], []
+        for number in range(arguments.rounds):
+            command = [str(python), __file__, "--bare", str(storage.mount)]
+            told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment())
+            bare.append(json.loads(told.stdout.splitlines()[-1])["tokensPerSecond"])
+            ours.append(measure_program(python, storage, folder, f"generate-{number}"))
+            print(
+                f"round {number + 1}: bare {bare[-1]:.1f}, program {ours[-1]:.1f} tokens/s", file=sys.stderr, flush=True
+            )
+    ratio = max(ours) / max(bare)
+    figures = {"prompts": arguments.prompts, "bare": max(bare), "program": max(ours), "ratio": round(ratio, 3)}
+    print(json.dumps(figures))
+    return 0 if ratio >= arguments.least else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
