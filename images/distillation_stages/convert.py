@@ -11,7 +11,7 @@ from distillation_stages.environment import set_environment
 from distillation_stages.failure import TryAgain
 from distillation_stages.logits import compare, maxtext_in_process, maxtext_logits, samples, transformers_logits
 from distillation_stages.maxtext_command import arguments, config_file, jax_cache, versions
-from distillation_stages.maxtext_models import Settings, fill_tables, parameters_of, read_config
+from distillation_stages.maxtext_models import Settings, fill_tables, parameters_of, read_config, require_way_back
 from distillation_stages.maxtext_start import lighten_imports
 from distillation_stages.reporting import say
 from distillation_stages.storage import Storage
@@ -40,6 +40,8 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     sample = samples(model)
     reference = transformers_logits(model, sample)
     settings = fill_tables(program.max_text_model, config, model)
+    if program.trained:
+        require_way_back(program.max_text_model, model)
     say(f"reference logits after {time.monotonic() - started:.1f} s")
     cache = jax_cache(storage.mount, Path(SCRATCH_MOUNT) / "jax", "cpu")
     workspace = storage.workspace(spec.output)

@@ -7,7 +7,9 @@ command is given the same ones.
 """
 
 import json
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,27 @@ Setting = str | int | float | bool
 Settings = dict[str, Setting]
 HuggingFaceConfig = Mapping[str, Any]
 
-LLAMA_TABLES = "llama3.1-8b"
-"""The entry whose parameter names, shapes and layout hold for every Llama."""
+
+@dataclass(frozen=True)
+class Family:
+    """Models of one architecture, whatever their sizes."""
+
+    tables: str
+    """The entry of MaxText's conversion tables whose parameter names, shapes and layout hold for all of them."""
+    decoder: str
+    """MaxText's name of the architecture."""
+    supported: Mapping[str, Any]
+    """Members of config.json that MaxText knows with this value only."""
+
+
+FAMILIES = {
+    "llama": Family("llama3.1-8b", "llama2", {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu"}),
+    "qwen2": Family("qwen2.5-7b", "qwen2", {"hidden_act": "silu", "use_sliding_window": False}),
+    "qwen3": Family(
+        "qwen3-0.6b", "qwen3", {"attention_bias": False, "hidden_act": "silu", "use_sliding_window": False}
+    ),
+}
+"""By the model_type of config.json; a model of another one must be one that MaxText's tables name."""
 
 LLAMA3_ROPE_SCALING = {
     "factor": 8.0,
@@ -95,18 +116,23 @@ def differences(config: HuggingFaceConfig, known: HuggingFaceConfig) -> list[str
     return found
 
 
-def llama_settings(model: str, config: HuggingFaceConfig) -> Settings:
-    """The settings under which MaxText reads a Llama checkpoint of any size right, whatever sizes its name stands for.
+_BIASED = ("qwen2",)
+"""Their attention has biases, which config.json does not tell, and MaxText's table of shapes leaves out untold."""
 
-    ``rope_type`` and ``rope_use_scale`` matter as much as the sizes: the converter lays query and key out for the
-    Llama 3.1 kind of RoPE, and any ``llama3.1*`` name would scale it, though most Llamas don't.
+
+def sized_settings(model: str, config: HuggingFaceConfig) -> Settings:
+    """The settings under which MaxText reads a checkpoint of a family right, whatever sizes its name stands for.
+
+    Of a Llama ``rope_type`` and ``rope_use_scale`` matter as much as the sizes: the converter lays query and key out
+    for the Llama 3.1 kind of RoPE, and any ``llama3.1*`` name would scale it, though most Llamas don't.
     """
-    _refuse_unsupported_llama(config)
+    kind = config.get("model_type", "llama")
+    _refuse_unsupported(FAMILIES[kind], config)
     sizes = sizes_of(config)
     missing = [name for name, value in sizes.items() if value is None]
     if missing:
         raise BadInput("BadModelConfig", f"config.json lacks {', '.join(missing)}")
-    return {
+    settings: Settings = {
         "model_name": model,
         "override_model_config": True,
         "scan_layers": True,
@@ -119,24 +145,29 @@ def llama_settings(model: str, config: HuggingFaceConfig) -> Settings:
         "vocab_size": sizes["vocab_size"],
         "normalization_layer_epsilon": float(sizes["rms_norm_eps"]),
         "logits_via_embedding": sizes["tie_word_embeddings"],
-        # MaxText would divide the logits of tied embeddings by sqrt(width), which Llama doesn't.
+        # MaxText would divide the logits of tied embeddings by sqrt(width), which none of them does.
         "normalize_embedding_logits": False,
-        "rope_type": "llama3.1",
-        "rope_use_scale": rope_scaling(config) is not None,
         "rope_max_timescale": int(sizes["rope_theta"]),
     }
+    if kind == "llama":
+        settings |= {"rope_type": "llama3.1", "rope_use_scale": rope_scaling(config) is not None}
+    return settings
 
 
-def _refuse_unsupported_llama(config: HuggingFaceConfig) -> None:
-    for name, supported in {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu"}.items():
+def _refuse_unsupported(family: Family, config: HuggingFaceConfig) -> None:
+    for name, supported in family.supported.items():
         if config.get(name, supported) != supported:
             raise BadConfiguration(
                 "UnsupportedArchitecture",
-                f"config.json has {name}={config[name]!r}; MaxText's Llama supports {supported!r} only",
+                f"config.json has {name}={config[name]!r}; MaxText's {family.decoder} supports {supported!r} only",
             )
     scaling = rope_scaling(config)
     if scaling is None:
         return
+    if family is not FAMILIES["llama"]:
+        raise BadConfiguration(
+            "UnsupportedRopeScaling", f"config.json scales RoPE by {dict(scaling)}; MaxText's {family.decoder} can't"
+        )
     kind = scaling.get("rope_type", scaling.get("type"))
     values = {name: scaling.get(name) for name in LLAMA3_ROPE_SCALING}
     if kind != "llama3" or values != LLAMA3_ROPE_SCALING:
@@ -149,8 +180,8 @@ def _refuse_unsupported_llama(config: HuggingFaceConfig) -> None:
 def fill_tables(model: str, config: HuggingFaceConfig, directory: Path) -> Settings:
     """Make MaxText's conversion tables (of this process) fit the checkpoint, and return its settings.
 
-    A model that MaxText knows with the checkpoint's sizes needs nothing but its name; otherwise a Llama is entered
-    with the sizes of its config.json.
+    A model that MaxText knows with the checkpoint's sizes needs nothing but its name; otherwise one of a family is
+    entered with the sizes of its config.json.
     """
     import transformers
     from maxtext.checkpoint_conversion.utils import hf_model_configs, hf_shape, param_mapping
@@ -161,46 +192,75 @@ def fill_tables(model: str, config: HuggingFaceConfig, directory: Path) -> Setti
     # Conversion back takes the tokenizer from here, else it would ask the Hub.
     maxtext_globals.HF_IDS[name] = str(directory)
     found = differences(config, known.to_dict()) if known is not None else ["no entry"]
-    if not found:
+    kind = config.get("model_type")
+    family = FAMILIES.get(str(kind))
+    tables = (param_mapping.PARAM_MAPPING, param_mapping.HOOK_FNS, hf_shape.HF_SHAPE)
+    if not found and all(name in table for table in (param_mapping.PARAM_MAPPING, param_mapping.HOOK_FNS)):
+        if family is not None:
+            # Of some models MaxText has the way there only.
+            hf_shape.HF_SHAPE.setdefault(name, hf_shape.HF_SHAPE[family.tables])
+        if kind in _BIASED:
+            known.attention_bias = True
         return {"model_name": name, "scan_layers": True}
-    supported = _llama_names(Path(maxtext_globals.MAXTEXT_CONFIGS_DIR) / "models")
-    if config.get("model_type") != "llama" or name not in supported:
+    names = _names_of(family.decoder, Path(maxtext_globals.MAXTEXT_CONFIGS_DIR) / "models") if family else []
+    if family is None or name not in names:
         raise BadConfiguration(
             "ModelNotSupported",
-            f"MaxText model {model!r} does not fit the checkpoint (model_type {config.get('model_type')!r}): "
-            f"{'; '.join(found)}. Sizes of their own may only have checkpoints of model_type 'llama', under one of "
-            f"{', '.join(supported)}. All others must be one of {', '.join(hf_model_configs.HF_MODEL_CONFIGS)}",
+            f"MaxText model {model!r} does not fit the checkpoint (model_type {kind!r}): {'; '.join(found)}. Sizes of "
+            f"their own may only have checkpoints of model_type {', '.join(FAMILIES)}"
+            + (f", this one under one of {', '.join(names)}" if names else "")
+            + f". All others must be one of {', '.join(hf_model_configs.HF_MODEL_CONFIGS)}",
         )
-    settings = llama_settings(name, config)
+    settings = sized_settings(name, config)
     fields = {key: value for key, value in config.items() if key not in ("transformers_version", "_name_or_path")}
-    hf_model_configs.HF_MODEL_CONFIGS[name] = transformers.LlamaConfig(**fields)
-    for table in (param_mapping.PARAM_MAPPING, param_mapping.HOOK_FNS, hf_shape.HF_SHAPE):
-        table[name] = table[LLAMA_TABLES]
+    if kind in _BIASED:
+        fields["attention_bias"] = True
+    hf_model_configs.HF_MODEL_CONFIGS[name] = transformers.AutoConfig.for_model(**fields)
+    for table in tables:
+        table[name] = table[family.tables]
     return settings
 
 
-def _llama_names(models: Path) -> list[str]:
-    """The names under which MaxText builds Llama's decoder."""
+def require_way_back(model: str, directory: Path) -> None:
+    """Raise BadConfiguration when MaxText would fail to convert the trained model back, which it tells when it does."""
+    from maxtext.checkpoint_conversion.utils import hf_model_configs, hf_shape
+
+    name = maxtext_name(model)
+    if name in hf_shape.HF_SHAPE:
+        known = hf_shape.HF_SHAPE[name](hf_model_configs.HF_MODEL_CONFIGS[name].to_dict())
+    else:
+        known = {}
+    unknown = sorted(tensors_of(directory).keys() - known.keys())
+    if unknown:
+        raise BadConfiguration(
+            "ModelNotSupported",
+            f"MaxText can't convert a trained {model!r} back to Hugging Face's format: it knows no shape of "
+            f"{len(unknown)} tensors ({', '.join(unknown[:3])}). Choose a student of model_type {', '.join(FAMILIES)}",
+        )
+
+
+def _names_of(decoder: str, models: Path) -> list[str]:
+    """The names under which MaxText builds that decoder."""
     import yaml
 
     return sorted(
-        path.stem for path in models.glob("*.yml") if yaml.safe_load(path.read_text()).get("decoder_block") == "llama2"
+        path.stem for path in models.glob("*.yml") if yaml.safe_load(path.read_text()).get("decoder_block") == decoder
     )
 
 
 def parameters_of(model: Path) -> int:
     """The number of parameters in the directory's safetensors files, from their headers."""
+    return sum(math.prod(shape) for shape in tensors_of(model).values())
+
+
+def tensors_of(model: Path) -> dict[str, list[int]]:
+    """The shape of each tensor in the directory's safetensors files, from their headers."""
     files = sorted(model.glob("*.safetensors"))
     if not files:
         raise BadInput("NoSafetensors", f"{model} holds no *.safetensors file; MaxText converts no other format")
-    total = 0
+    shapes: dict[str, list[int]] = {}
     for path in files:
         with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        for name, tensor in header.items():
-            if name != "__metadata__":
-                count = 1
-                for length in tensor["shape"]:
-                    count *= length
-                total += count
-    return total
+        shapes |= {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
+    return shapes

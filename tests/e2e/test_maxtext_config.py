@@ -11,7 +11,7 @@ import pytest
 from distillation_operator.api.contract import TrainProgram
 from distillation_stages.logit_matching import Checkpoint
 from distillation_stages.maxtext_command import TrainingPaths, training_arguments
-from distillation_stages.maxtext_models import llama_settings
+from distillation_stages.maxtext_models import sized_settings
 from e2e.stage_programs import environment, interpreter
 from unit.stages.training_inputs import LLAMA2_7B, logit_matching, train_program
 
@@ -41,7 +41,7 @@ def no_termination_log() -> Iterator[None]:
 def validate(program: TrainProgram, folder: Path, devices: int) -> subprocess.CompletedProcess[str]:
     paths = TrainingPaths(*(folder / name for name in ("checkpoint", "tokenizer", "data", "output", "cache")))
     assert program.steps is not None
-    settings = llama_settings("llama2-7b", LLAMA2_7B)
+    settings = sized_settings("llama2-7b", LLAMA2_7B)
     arguments = training_arguments(program, program.steps, settings, paths)
     # One process stands for all hosts: this is about the settings, not about finding each other.
     arguments = [argument for argument in arguments if not argument.startswith("skip_jax_distributed_system")]
@@ -99,7 +99,7 @@ print("PATHS", student.load_parameters_path, teacher.load_parameters_path, stude
 def test_maxtext_accepts_the_configuration_of_logit_matching(tmp_path: Path) -> None:
     matching = logit_matching(alpha=0.9, beta=0.5, beta_end=0.1, beta_schedule="Linear", layer_indices=[0, 31])
     program = train_program(logit_matching=matching, max_text={"gradient_accumulation_steps": 2})
-    settings = llama_settings("llama2-7b", LLAMA2_7B)
+    settings = sized_settings("llama2-7b", LLAMA2_7B)
     student, teacher = (Checkpoint(tmp_path / name / "items", settings) for name in ("student", "teacher"))
     paths = TrainingPaths(*(tmp_path / name for name in ("checkpoint", "tokenizer", "data", "output", "cache")))
     script = """

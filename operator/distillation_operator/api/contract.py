@@ -95,6 +95,8 @@ class ConvertProgram(ProgramModel):
     model: str
     """Output directory of the fetch stage."""
     max_text_model: str
+    trained: bool = True
+    """Whether it will be trained, and so converted back; a teacher is not."""
     max_kl: float = 0.01
     min_top1_agreement: float = 0.97
 

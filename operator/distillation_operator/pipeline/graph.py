@@ -181,7 +181,7 @@ def _add_teacher_for_logits(graph: _Builder, spec: DistillationJobSpec, cpu: Pla
     assert model is not None, "the API asks for it"
     graph.add(
         "convert-teacher",
-        ConvertProgram(model=teacher.output, max_text_model=model, max_kl=spec.conversion.max_kl),
+        ConvertProgram(model=teacher.output, max_text_model=model, trained=False, max_kl=spec.conversion.max_kl),
         (teacher.name, "check-tokenizers"),
         "converter",
         cpu,

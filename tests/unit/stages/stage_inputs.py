@@ -65,7 +65,7 @@ def write_model(directory: Path, tensor_bytes: int = 8) -> None:
 
 
 def write_safetensors(path: Path, tensor_bytes: int = 8) -> None:
-    header = {"weight": {"dtype": "U8", "shape": [tensor_bytes], "data_offsets": [0, tensor_bytes]}}
+    header = {path.stem: {"dtype": "U8", "shape": [tensor_bytes], "data_offsets": [0, tensor_bytes]}}
     encoded = json.dumps(header).encode()
     path.write_bytes(len(encoded).to_bytes(8, "little") + encoded + bytes(tensor_bytes))
 

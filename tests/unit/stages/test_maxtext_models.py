@@ -8,19 +8,19 @@ import pytest
 from distillation_stages.failure import BadConfiguration, BadInput
 from distillation_stages.maxtext_models import (
     differences,
-    llama_settings,
     maxtext_name,
     parameters_of,
     read_config,
     rope_scaling,
     rope_theta,
+    sized_settings,
 )
 from unit.stages.stage_inputs import write_safetensors
 from unit.stages.training_inputs import LLAMA2_7B, LLAMA3_SCALING
 
 
 def test_llama2_gets_its_sizes_and_the_rope_that_the_converter_lays_it_out_for() -> None:
-    settings = llama_settings("llama2-7b", LLAMA2_7B)
+    settings = sized_settings("llama2-7b", LLAMA2_7B)
     assert settings == {
         "model_name": "llama2-7b",
         "override_model_config": True,
@@ -42,14 +42,14 @@ def test_llama2_gets_its_sizes_and_the_rope_that_the_converter_lays_it_out_for()
 
 
 def test_a_llama31_name_does_not_scale_rope_for_a_checkpoint_that_does_not() -> None:
-    settings = llama_settings("llama3.1-8b", LLAMA2_7B | {"tie_word_embeddings": True, "rope_theta": 100000.0})
+    settings = sized_settings("llama3.1-8b", LLAMA2_7B | {"tie_word_embeddings": True, "rope_theta": 100000.0})
     assert settings["rope_use_scale"] is False
     assert settings["logits_via_embedding"] is True
     assert settings["rope_max_timescale"] == 100000
 
 
 def test_llama3_scaling_is_passed_on() -> None:
-    assert llama_settings("llama3.1-8b", LLAMA2_7B | {"rope_scaling": LLAMA3_SCALING})["rope_use_scale"] is True
+    assert sized_settings("llama3.1-8b", LLAMA2_7B | {"rope_scaling": LLAMA3_SCALING})["rope_use_scale"] is True
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ def test_llama3_scaling_is_passed_on() -> None:
 )
 def test_what_maxtext_would_silently_get_wrong_is_refused(change: dict[str, object], reason: str, named: str) -> None:
     with pytest.raises(BadConfiguration, match=named) as caught:
-        llama_settings("llama2-7b", LLAMA2_7B | change)
+        sized_settings("llama2-7b", LLAMA2_7B | change)
     assert caught.value.reason == reason
 
 
 def test_missing_sizes_are_named() -> None:
     with pytest.raises(BadInput, match="vocab_size"):
-        llama_settings("llama2-7b", {name: value for name, value in LLAMA2_7B.items() if name != "vocab_size"})
+        sized_settings("llama2-7b", {name: value for name, value in LLAMA2_7B.items() if name != "vocab_size"})
 
 
 def test_rope_is_read_where_transformers_5_writes_it() -> None:

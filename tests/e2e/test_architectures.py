@@ -1,0 +1,63 @@
+"""Families besides Llama, in sizes that MaxText has no entry for: to MaxText and back, with the logits compared."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from distillation_operator.api.contract import ConvertProgram, ExportProgram, StageResult, StageSpec
+from distillation_stages.storage import Storage
+from e2e.stage_programs import environment, interpreter, run_stage
+from unit.stages.stage_inputs import write_safetensors
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("qwen2", "qwen2.5-1.5b"), ("qwen3", "qwen3-1.7b")])
+def test_a_family_converts_there_and_back_in_any_size(kind: str, name: str, tmp_path: Path) -> None:
+    """M16: qwen3-1.7b is also one that MaxText converts, but can't convert back by itself."""
+    storage, python = Storage(tmp_path / "storage"), interpreter("converter")
+    model = storage.at("fetch-student/model")
+    model.mkdir(parents=True)
+    script = str(Path(__file__).with_name("small_family.py"))
+    subprocess.run([str(python), script, str(model), kind], check=True, env=environment(), timeout=300)
+    storage.write_marker(
+        "fetch-student", StageResult(stage="fetch", fingerprint="f", outputs={"model": "fetch-student/model"})
+    )
+    programs = {
+        "convert": ConvertProgram(model="fetch-student", max_text_model=name),
+        "export": ExportProgram(checkpoint="convert", student="fetch-student"),
+    }
+    for stage, program in programs.items():
+        spec = StageSpec(stage=stage, fingerprint="c", output=stage, program=program)
+        result = run_stage(python, spec, storage.mount, tmp_path / stage)
+        assert result.metrics["kl"] < 1e-4
+        assert result.metrics["top1Agreement"] > 0.99
+
+
+NO_WAY_BACK = """
+import sys
+from pathlib import Path
+import torch._dynamo
+from distillation_stages.maxtext_start import lighten_imports
+lighten_imports()
+from maxtext.checkpoint_conversion.utils import hf_model_configs
+from distillation_stages.failure import BadConfiguration
+from distillation_stages.maxtext_models import fill_tables, require_way_back
+name = "olmo3-7b"
+config = hf_model_configs.HF_MODEL_CONFIGS[name].to_dict()
+print(fill_tables(name, config, Path(sys.argv[1]))["model_name"])
+try:
+    require_way_back(name, Path(sys.argv[1]))
+except BadConfiguration as error:
+    print(error.reason, error.message)
+"""
+
+
+def test_a_student_that_maxtext_cannot_convert_back_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "model.safetensors")
+    command = [str(interpreter("converter")), "-c", NO_WAY_BACK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300, check=True)
+    known, refused = done.stdout.splitlines()[-2:]
+    assert known == "olmo3-7b"
+    assert refused.startswith("ModelNotSupported MaxText can't convert a trained 'olmo3-7b' back")
