@@ -197,7 +197,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     ]
     write_lines(storage.at("rows.jsonl"), [*lines, "{", *lines[:10]])
     prepared(storage, counting_rows(96), "dataset")
-    write_table(storage.at("dataset/holdout/part-00000.parquet"), PREPARED, counting_rows(4))
+    write_table(storage.at("dataset/holdout/part-00000.parquet"), PREPARED, counting_rows(100)[96:])
     outputs = {"train": "dataset/train", "holdout": "dataset/holdout"}
     storage.write_marker("dataset", StageResult(stage="prepare", fingerprint="p", outputs=outputs))
     convert(storage, "student", folder / "convert")
