@@ -623,6 +623,13 @@ class Retries(Model):
     """Preemptions, evictions, lost nodes: nobody's fault."""
 
 
+class Budget(Model):
+    """What the job may cost."""
+
+    max_chip_hours: Annotated[float, Field(gt=0, le=10_000_000)]
+    """TPU chip-hours of all stages. When they are used the job is suspended, with its work kept; raise it to go on."""
+
+
 class PodOptions(Model):
     """What users may set on all pods of the job."""
 
@@ -676,6 +683,8 @@ class DistillationJobSpec(Model):
     """Kueue's queue for the pods that need an accelerator; absent: no queue."""
     retries: Retries = Retries()
     """How often a stage may be tried again."""
+    budget: Budget | None = None
+    """What the job may cost; absent: no limit."""
     suspend: bool = False
     """True stops all pods and keeps all progress; false goes on."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400

@@ -41,6 +41,27 @@ class Attempts(Model):
     """Attempts that ended by preemption, eviction or the loss of a node."""
 
 
+class Failure(Model):
+    """An attempt at a stage that failed."""
+
+    stage: Annotated[str, StringConstraints(max_length=63)]
+    """The stage."""
+    attempt: Annotated[int, Field(ge=0)]
+    """Its attempt; 0 is the first."""
+    failure_class: Annotated[Literal["Permanent", "Crash", "Disruption"], Field(alias="class")]
+    """Permanent: the program's verdict. Crash. Disruption: preemption, eviction, a lost node."""
+    reason: Annotated[str, StringConstraints(max_length=128)]
+    """Why, as one CamelCase word."""
+    message: Annotated[str, StringConstraints(max_length=512)] | None = None
+    """Why, for people, or the last lines of the log."""
+    exit_code: int | None = None
+    """Of the program, where it is known."""
+    node: Annotated[str, StringConstraints(max_length=253)] | None = None
+    """Where it ran."""
+    time: Time
+    """When it ended."""
+
+
 class StageProgress(Model):
     """How far a running stage is."""
 
@@ -73,6 +94,8 @@ class StageStatus(Model):
     """When its first pods were asked for."""
     completion_time: Time | None = None
     """When it ended."""
+    estimated_completion_time: Time | None = None
+    """When it will end, by its rate; to the minute."""
     progress: StageProgress | None = None
     """How far it is."""
     reused: bool = False
@@ -83,6 +106,8 @@ class StageStatus(Model):
     """Rows, steps, rejects by reason."""
     metrics: dict[str, Decimal] | None = None
     """Loss, KL, cross-entropy, ..."""
+    chip_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Seconds that its pods have run, times their TPU chips, over all attempts; 3600 are a chip-hour."""
     fingerprint: Annotated[str, StringConstraints(max_length=64)] | None = None
     """Hash of all that determines its outputs; names its folder in the storage."""
 
@@ -123,6 +148,10 @@ class DistillationJobStatus(Model):
     """Last training loss."""
     chip_hours: Decimal | None = None
     """TPU chip-hours of all stages, by the running time of their pods."""
+    estimated_completion_time: Time | None = None
+    """When generation and training will have ended, by measured rates, once all can be known; to the minute."""
+    accounted_time: Time | None = None
+    """Until when the chips are counted."""
     start_time: Time | None = None
     """When the job was accepted."""
     completion_time: Time | None = None
@@ -131,5 +160,9 @@ class DistillationJobStatus(Model):
     """Accepted, Suspended, Complete, Failed, Reconciling, Stalled."""
     stages: Annotated[list[StageStatus], Field(max_length=64), ListMap("name")] = []
     """The stages of the pipeline, in dataflow order."""
+    last_failures: Annotated[list[Failure], Field(max_length=5)] = []
+    """The last five attempts that failed, the newest last."""
+    heeded_retry: ShortText | None = None
+    """The annotation distillation.dev/retry that was heeded last."""
     results: Results | None = None
     """What came out."""

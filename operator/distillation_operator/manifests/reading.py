@@ -128,6 +128,8 @@ def read_pod(pod: Object) -> Pod:
         problem=None if over or running else _problem(status, container),
         result=outcome if isinstance(outcome, StageResult) else None,
         failure=_verdict(outcome, ended),
+        exit_code=ended.get("exitCode"),
+        node=(pod.get("spec") or {}).get("nodeName"),
         exit_text=_exit_text(status, ended) if over and not succeeded else None,
         started=_time(status.get("startTime")),
         finished=_time(ended.get("finishedAt")),

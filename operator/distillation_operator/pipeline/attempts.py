@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from distillation_operator.api.contract import Progress, StageFailure, StageResult
+from distillation_operator.api.contract import Progress, StageResult
 from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.spec import Retries
-from distillation_operator.api.status import Attempts, StageProgress, StageStatus
+from distillation_operator.api.status import Attempts, Failure, StageProgress, StageStatus
 from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod, Problem
 from distillation_operator.pipeline.stages import Stage
@@ -20,6 +20,8 @@ LAG = timedelta(seconds=3)
 """Jobs and pods are watched apart: for so long after a child's end its pods may not be seen as ended yet."""
 MESSAGE_LIMIT = 800
 """Bytes of a message, for a status that stays small whatever programs and Kubernetes say."""
+FAILURE_LIMIT = 512
+"""Bytes of the message of a failure that is kept."""
 REASON_LIMIT = 128
 VALUE_LIMIT = 256
 ENTRIES_LIMIT = 32
@@ -35,6 +37,8 @@ class StageView:
     """Attempt to create a child for."""
     delete: tuple[str, ...] = ()
     look_again: timedelta | None = None
+    failure: Failure | None = None
+    """The attempt that has failed, told once."""
 
 
 def view_stage(
@@ -149,7 +153,8 @@ def _completed(
             return StageView(_told(status, "Running", "ReadingResult", None), look_again=LAG)
         # Evidence, not exit codes. The program's marker stands in the storage: started again it returns it at once.
         lost = f"{child.name} is complete, but its result can't be read any more"
-        return _retry(job.spec.retries, status, FailureClass.CRASH, "ResultLost", lost, child, now)
+        failure = _failure(status, FailureClass.CRASH, "ResultLost", lost, child, [], now)
+        return _retry(job.spec.retries, status, failure, child, now)
     merged = merge_results(results)
     ended = child.ended_at or now
     done = status.model_copy(
@@ -180,54 +185,78 @@ def _failed(
     verdicts = [pod.failure for pod in pods if pod.failure is not None]
     if not verdicts and not any(pod.exit_text for pod in pods) and _pods_may_lag(child, now):
         return StageView(_told(status, "Running", "ReadingResult", None), look_again=LAG)
-    permanent = next((verdict for verdict in verdicts if verdict.permanent), None)
+    permanent = next((pod for pod in pods if pod.failure is not None and pod.failure.permanent), None)
+    kind = child.failure_class or FailureClass.CRASH
     if permanent is not None:
-        return StageView(_ended(status, permanent.reason, permanent.message, child, now))
-    failure = child.failure_class or FailureClass.CRASH
-    if failure is FailureClass.CRASH and any(pod.disrupted for pod in pods):
+        kind = FailureClass.PERMANENT
+    elif kind is FailureClass.CRASH and any(pod.disrupted for pod in pods):
         # The other hosts crash at once when one is taken away, long before its own grace period is over.
-        failure = FailureClass.DISRUPTION
-    reason, message = _cause(child, pods, verdicts)
-    if failure is FailureClass.PERMANENT:
-        return StageView(_ended(status, reason, message, child, now))
-    if stage.is_indexed and failure is FailureClass.CRASH:
+        kind = FailureClass.DISRUPTION
+    causes = [permanent] if permanent is not None else _causes(pods)
+    reason, message = _cause(child, causes)
+    failure = _failure(status, kind, reason, message, child, causes, now)
+    if kind is FailureClass.PERMANENT:
+        return StageView(_ended(status, reason, message, child, now), failure=failure)
+    if stage.is_indexed and kind is FailureClass.CRASH:
         # Its Job has tried each shard again as often as the user allows: trying all again would square that number.
         spent = Attempts(failures=retries.failures + 1, disruptions=status.attempts.disruptions)
-        return StageView(_ended(status.model_copy(update={"attempts": spent}), reason, message, child, now))
-    return _retry(retries, status, failure, reason, message, child, now)
+        ended = _ended(status.model_copy(update={"attempts": spent}), reason, message, child, now)
+        return StageView(ended, failure=failure)
+    return _retry(retries, status, failure, child, now)
 
 
-def _cause(child: Child, pods: list[Pod], verdicts: list[StageFailure]) -> tuple[str, str]:
-    if verdicts:
-        return verdicts[0].reason, verdicts[0].message
+def _causes(pods: list[Pod]) -> list[Pod]:
+    """The pods that failed, the likeliest cause first."""
+    told = [pod for pod in pods if pod.failure is not None]
     # Of several pods the first that ended is the cause: the others die of its absence.
     crashed = sorted(
         (pod for pod in pods if pod.exit_text and not pod.succeeded),
         key=lambda pod: (pod.finished is None, pod.finished or datetime.max),
     )
-    if crashed:
-        return "PodFailed", f"{crashed[0].name}: {crashed[0].exit_text}"
-    return "ChildFailed", child.message or f"{child.name} failed."
+    return told or crashed
 
 
-def _retry(
-    retries: Retries,
+def _cause(child: Child, causes: list[Pod]) -> tuple[str, str]:
+    if not causes:
+        return "ChildFailed", child.message or f"{child.name} failed."
+    first = causes[0]
+    if first.failure is not None:
+        return first.failure.reason, first.failure.message
+    return "PodFailed", f"{first.name}: {first.exit_text}"
+
+
+def _failure(
     status: StageStatus,
-    failure: FailureClass,
+    kind: FailureClass,
     reason: str,
     message: str,
     child: Child,
+    causes: list[Pod],
     now: datetime,
-) -> StageView:
-    attempts = status.attempts
-    if failure is FailureClass.DISRUPTION:
+) -> Failure:
+    return Failure(
+        stage=status.name,
+        attempt=status.attempt,
+        failure_class=kind.value,
+        reason=reason[:REASON_LIMIT],
+        message=_cut(message, FAILURE_LIMIT),
+        exit_code=causes[0].exit_code if causes else None,
+        node=causes[0].node if causes else None,
+        time=format_time(child.ended_at or now),
+    )
+
+
+def _retry(retries: Retries, status: StageStatus, failure: Failure, child: Child, now: datetime) -> StageView:
+    attempts, reason, message = status.attempts, failure.reason, failure.message or ""
+    if failure.failure_class == "Disruption":
         attempts = Attempts(failures=attempts.failures, disruptions=attempts.disruptions + 1)
         spent = attempts.disruptions > retries.disruptions
     else:
         attempts = Attempts(failures=attempts.failures + 1, disruptions=attempts.disruptions)
         spent = attempts.failures > retries.failures
     if spent:
-        return StageView(_ended(status.model_copy(update={"attempts": attempts}), reason, message, child, now))
+        ended = _ended(status.model_copy(update={"attempts": attempts}), reason, message, child, now)
+        return StageView(ended, failure=failure)
     count = attempts.failures + attempts.disruptions
     wait = min(FIRST_BACK_OFF * 2 ** min(count - 1, 10), LONGEST_BACK_OFF)
     left = (child.ended_at or now) + wait - now
@@ -235,7 +264,8 @@ def _retry(
         # Counted only when the next attempt starts, so that looking twice counts once.
         return StageView(_told(status, "Pending", reason, f"Tried again soon: {message}"), look_again=left)
     following = status.model_copy(update={"attempts": attempts, "attempt": status.attempt + 1, "progress": None})
-    return StageView(_told(following, "Pending", reason, f"Tried again: {message}"), look_again=timedelta(0))
+    again = _told(following, "Pending", reason, f"Tried again: {message}")
+    return StageView(again, look_again=timedelta(0), failure=failure)
 
 
 def _ended(status: StageStatus, reason: str, message: str, child: Child, now: datetime) -> StageStatus:
@@ -252,11 +282,11 @@ def _told(status: StageStatus, state: str, reason: str | None, message: str | No
     return status.model_copy(update=told)
 
 
-def _cut(message: str) -> str:
+def _cut(message: str, limit: int = MESSAGE_LIMIT) -> str:
     encoded = message.encode(errors="replace")
-    if len(encoded) <= MESSAGE_LIMIT:
+    if len(encoded) <= limit:
         return encoded.decode()
-    return encoded[: MESSAGE_LIMIT - len("…".encode())].decode(errors="ignore") + "…"
+    return encoded[: limit - len("…".encode())].decode(errors="ignore") + "…"
 
 
 def _first[V](entries: Mapping[str, V]) -> dict[str, V]:

@@ -9,17 +9,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from distillation_operator.api.resource import DistillationJob
-from distillation_operator.api.status import DistillationJobStatus
+from distillation_operator.api.spec import DistillationJobSpec
+from distillation_operator.api.status import DistillationJobStatus, StageStatus
+from distillation_operator.pipeline.accounting import account, chip_hours, chip_seconds, is_reached, time_left
 from distillation_operator.pipeline.attempts import StageView, refuse_stage, view_stage
+from distillation_operator.pipeline.estimate import job_time_left, whole_minute
+from distillation_operator.pipeline.estimate import time_left as stage_time_left
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.observed import Observed
+from distillation_operator.pipeline.retry import reopened, request_of
 from distillation_operator.pipeline.stages import Stage
-from distillation_operator.pipeline.summary import summarize
-from distillation_operator.pipeline.times import parse_time
+from distillation_operator.pipeline.summary import Suspension, summarize
+from distillation_operator.pipeline.times import format_time, parse_time
 from distillation_operator.pipeline.training_rows import too_few_rows
 
 PROGRESS_PERIOD = timedelta(seconds=5)
+KEPT_FAILURES = 5
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,22 @@ class Decision:
 
 def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     """The next step of a job."""
-    pipeline = build_pipeline(job.spec)
-    before = {stage.name: stage for stage in (job.status.stages if job.status else [])}
     if job.metadata.deletion_timestamp is not None:
         return Decision(status=job.status or DistillationJobStatus())
+    request, useless = request_of(job), None
+    if request is not None:
+        told, useless = reopened(job.status or DistillationJobStatus(), request)
+        job = job.model_copy(update={"status": told})
     if _is_terminal(job.status):
-        return _after_the_end(job, observed, now)
+        return _after_the_end(job, observed, useless, now)
+    pipeline = build_pipeline(job.spec)
+    status = job.status or DistillationJobStatus()
+    accounted = parse_time(status.accounted_time) if status.accounted_time else None
+    before, accounted = account(pipeline, {stage.name: stage for stage in status.stages}, observed, accounted, now)
+    used = chip_seconds(before.values())
+    stop = _suspension(job.spec, used)
+    if stop is not None:
+        job = job.model_copy(update={"spec": job.spec.model_copy(update={"suspend": True})})
     views: dict[str, StageView] = {}
     for stage in pipeline.values():
         ready = all(views[need].status.state == "Complete" for need in stage.needs)
@@ -74,11 +90,47 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
         delete = [child.name for child in observed.children.values() if _is_live(child.name, observed)]
     if any(view.status.state == "Running" for view in views.values()):
         waits.append(PROGRESS_PERIOD)
-    stages = [view.status for view in views.values()]
-    status = summarize(job, pipeline, stages, now)
+    left = time_left(job.spec.budget, pipeline, observed, used)
+    if left is not None:
+        waits.append(left)
+    failures = [*status.last_failures, *(view.failure for view in views.values() if view.failure is not None)]
+    job = job.model_copy(
+        update={
+            "status": status.model_copy(
+                update={
+                    "accounted_time": format_time(accounted) if accounted else None,
+                    "last_failures": failures[-KEPT_FAILURES:],
+                }
+            )
+        }
+    )
+    estimated = {name: _estimated(view.status, now) for name, view in views.items()}
+    status = summarize(job, list(estimated.values()), stop, useless, now)
+    if not _is_terminal(status):
+        end = whole_minute(now, job_time_left(pipeline, estimated))
+        status = status.model_copy(update={"estimated_completion_time": format_time(end) if end else None})
     if _is_terminal(status):
         waits.append(timedelta(seconds=job.spec.ttl_seconds_after_finished))
     return Decision(create=tuple(create), delete=tuple(delete), status=status, look_again=min(waits) if waits else None)
+
+
+def _estimated(stage: StageStatus, now: datetime) -> StageStatus:
+    end = whole_minute(now, stage_time_left(stage))
+    return stage.model_copy(update={"estimated_completion_time": format_time(end) if end else None})
+
+
+def _suspension(spec: DistillationJobSpec, used: int) -> Suspension | None:
+    """Why no pod may run, if so."""
+    if spec.suspend:
+        return Suspension("SuspendedByUser", "")
+    if is_reached(spec.budget, used):
+        assert spec.budget is not None
+        return Suspension(
+            "BudgetReached",
+            f"{chip_hours(used)} chip-hours are used, budget.maxChipHours is {spec.budget.max_chip_hours:g}; finished "
+            "work is kept, raise it to go on.",
+        )
+    return None
 
 
 def _stopped(view: StageView) -> StageView:
@@ -100,9 +152,11 @@ def _is_terminal(status: DistillationJobStatus | None) -> bool:
     return status is not None and status.phase in ("Complete", "Failed")
 
 
-def _after_the_end(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
+def _after_the_end(job: DistillationJob, observed: Observed, useless_retry: str | None, now: datetime) -> Decision:
     """A job that has ended changes no more; its children are removed when their time is over."""
     status = job.status or DistillationJobStatus()
+    if useless_retry is not None:
+        status = _with_accepted(status, useless_retry)
     if status.observed_generation != job.metadata.generation:
         status = _with_generation(status, job.metadata.generation)
     ended = parse_time(status.completion_time) if status.completion_time else now
@@ -112,6 +166,11 @@ def _after_the_end(job: DistillationJob, observed: Observed, now: datetime) -> D
     if left > timedelta(0):
         return Decision(delete=stray, status=status, look_again=left if live else None)
     return Decision(delete=tuple(child.name for child in live), status=status)
+
+
+def _with_accepted(status: DistillationJobStatus, message: str) -> DistillationJobStatus:
+    conditions = [c.model_copy(update={"message": message}) if c.type == "Accepted" else c for c in status.conditions]
+    return status.model_copy(update={"conditions": conditions})
 
 
 def _with_generation(status: DistillationJobStatus, generation: int) -> DistillationJobStatus:

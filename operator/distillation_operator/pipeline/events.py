@@ -57,6 +57,9 @@ def _of_phase(after: DistillationJobStatus, was: str | None) -> list[Event]:
             condition = next((c for c in after.conditions if c.type == "Failed"), None)
             return [Event("Warning", "Failed", condition.message if condition else "The job failed.")]
         case "Suspended":
+            condition = next((c for c in after.conditions if c.type == "Suspended"), None)
+            if condition is not None and condition.reason == "BudgetReached":
+                return [Event("Warning", condition.reason, condition.message)]
             return [Event("Normal", "Suspended", "The job is suspended; finished work is kept.")]
         case _ if was == "Suspended":
             return [Event("Normal", "Resumed", "The job goes on.")]

@@ -54,6 +54,8 @@ class Pod:
     problem: Problem | None = None
     result: StageResult | None = None
     failure: StageFailure | None = None
+    exit_code: int | None = None
+    node: str | None = None
     exit_text: str | None = None
     """What is known of a failed container: exit code, reason and the tail of its log."""
     started: datetime | None = None

@@ -1,6 +1,6 @@
 """The status around the stages: phase, conditions, results, and the columns that ``kubectl get`` prints."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -13,18 +13,30 @@ from distillation_operator.api.status import (
     Results,
     StageStatus,
 )
-from distillation_operator.pipeline.stages import Stage
+from distillation_operator.pipeline.accounting import chip_hours, chip_seconds
 from distillation_operator.pipeline.times import format_time
 
 ALL_FINISHED = "StagesFinished"
 
 
+@dataclass(frozen=True)
+class Suspension:
+    """Why no pod of a job may run."""
+
+    reason: str
+    message: str
+
+
 def summarize(
-    job: DistillationJob, pipeline: Mapping[str, Stage], stages: list[StageStatus], now: datetime
+    job: DistillationJob,
+    stages: list[StageStatus],
+    suspension: Suspension | None,
+    useless_retry: str | None,
+    now: datetime,
 ) -> DistillationJobStatus:
-    """The whole status of an accepted job."""
+    """The whole status of an accepted job. ``useless_retry``: why a retry that was asked for can't be."""
     before = job.status or DistillationJobStatus()
-    phase = _phase(stages, job.spec.suspend)
+    phase = _phase(stages, suspension is not None)
     failed = next((stage for stage in stages if stage.state == "Failed"), None)
     ended = phase in ("Complete", "Failed")
     active = [stage for stage in stages if stage.state in ("Running", "Pending", "Queued")]
@@ -36,11 +48,14 @@ def summarize(
         current_stage=",".join(stage.name for stage in active)[:256] or None,
         progress=_percent(running),
         loss=_loss(stages),
-        chip_hours=before.chip_hours,
+        chip_hours=chip_hours(used) if (used := chip_seconds(stages)) else None,
+        accounted_time=before.accounted_time,
         start_time=before.start_time or format_time(now),
         completion_time=(before.completion_time or format_time(now)) if ended else None,
-        conditions=_conditions(job, phase, failed, stages, now),
+        conditions=_conditions(job, phase, failed, stages, suspension, useless_retry, now),
         stages=stages,
+        last_failures=before.last_failures,
+        heeded_retry=before.heeded_retry,
         results=_results(stages),
     )
 
@@ -83,7 +98,13 @@ def _phase(stages: list[StageStatus], suspend: bool) -> JobPhase:
 
 
 def _conditions(
-    job: DistillationJob, phase: JobPhase, failed: StageStatus | None, stages: list[StageStatus], now: datetime
+    job: DistillationJob,
+    phase: JobPhase,
+    failed: StageStatus | None,
+    stages: list[StageStatus],
+    suspension: Suspension | None,
+    useless_retry: str | None,
+    now: datetime,
 ) -> list[Condition]:
     before = job.status or DistillationJobStatus()
     generation = job.metadata.generation
@@ -94,12 +115,14 @@ def _conditions(
     blocked = next((stage for stage in stages if stage.state == "Pending" and stage.message), None)
     reconciling = f"{blocked.name}: {blocked.message}" if blocked else text
 
+    stopped = suspension if suspension is not None and phase == "Suspended" else Suspension("NotSuspended", "")
+
     def told(kind: ConditionType, holds: bool, reason: str, message: str) -> Condition:
         return _condition(before, kind, holds, reason, message, generation, now)
 
     return [
-        told("Accepted", True, "SpecValid", "The spec is understood."),
-        told("Suspended", phase == "Suspended", "SuspendedByUser" if phase == "Suspended" else "NotSuspended", ""),
+        told("Accepted", True, "SpecValid", useless_retry or "The spec is understood."),
+        told("Suspended", phase == "Suspended", stopped.reason, stopped.message),
         told("Complete", phase == "Complete", ALL_FINISHED if phase == "Complete" else phase, text),
         told("Failed", phase == "Failed", (failed.reason or "StageFailed") if failed else phase, failure),
         told("Reconciling", waiting, phase, reconciling if waiting else text),

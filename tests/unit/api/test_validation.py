@@ -68,7 +68,8 @@ def test_all_faults_are_told_at_once() -> None:
         "or llama3.1-8b. Sizes come from config.json.",
         "spec.training.stages[0].steps: Invalid value: 0: should be greater than or equal to 1",
         "spec.junk: Unknown field: the fields here are teacher, student, dataset, huggingFaceToken, storage, "
-        "generation, training, conversion, evaluation, export, queue, retries, suspend, ttlSecondsAfterFinished, pod",
+        "generation, training, conversion, evaluation, export, queue, retries, budget, suspend, "
+        "ttlSecondsAfterFinished, pod",
     ]
 
 

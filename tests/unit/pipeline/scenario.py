@@ -84,6 +84,7 @@ class Given:
         self.members = members
         self.generation = 1
         self.deletion_timestamp: str | None = None
+        self.annotations: dict[str, str] = {}
         self.status: DistillationJobStatus | None = None
         self.now = START
         self.children: dict[str, Child] = {}
@@ -98,6 +99,7 @@ class Given:
             self.name,
             generation=self.generation,
             deletionTimestamp=self.deletion_timestamp,
+            annotations=self.annotations,
         )
         return job.model_copy(update={"status": self.status})
 
@@ -110,6 +112,11 @@ class Given:
         """The user changes members of the spec."""
         self.members = {**self.members, **members}
         self.generation += 1
+        return self
+
+    def annotated(self, annotations: dict[str, str]) -> Self:
+        """The user's annotations."""
+        self.annotations = annotations
         return self
 
     def done(self, *stages: str) -> Self:

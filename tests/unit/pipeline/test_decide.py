@@ -177,6 +177,29 @@ def test_a_progress_line_that_makes_no_sense_does_no_harm(done: int, total: int,
     assert given.decide().status.progress == percent
 
 
+def test_the_end_of_a_stage_and_of_the_job_is_told_by_the_rate() -> None:
+    given = training().child("train-one").running_pod("train-one").says("train-one", 4, 10, rate=0.01)
+    seen = given.decide()
+    assert seen.stage("train-one").estimated_completion_time == "2026-11-25T12:11:00Z"
+    # The second training stage, of 10 steps too, is taken to be as quick.
+    assert seen.status.estimated_completion_time == "2026-11-25T12:27:00Z"
+
+
+def test_no_end_is_told_before_it_can_be_known() -> None:
+    given = generating().child("generate").running_pod("generate").says("generate", 5, 10, rate=1.0, unit="rows")
+    seen = given.decide()
+    assert seen.stage("generate").estimated_completion_time == "2026-11-25T12:01:00Z"
+    assert seen.status.estimated_completion_time is None
+
+
+def test_what_has_ended_has_no_estimate() -> None:
+    given = training().child("train-one").running_pod("train-one").says("train-one", 4, 10, rate=0.01)
+    given.decide()
+    given.no_pods().completed("train-one")
+    assert given.decide().stage("train-one").estimated_completion_time is None
+    assert Given().done(*ALL).decide().status.estimated_completion_time is None
+
+
 def test_the_columns_of_a_running_job() -> None:
     given = Given().done("fetch-teacher").child("fetch-student").running_pod("fetch-student").child("prepare-dataset")
     status = given.decide().status
@@ -320,6 +343,35 @@ def test_a_crash_of_the_other_hosts_when_one_is_preempted_is_a_disruption() -> N
     given = training().crashed("train-one", ago=10).running_pod("train-one", index=1, terminating=True, disrupted=True)
     stage = given.decide().stage("train-one")
     assert (stage.attempts.failures, stage.attempts.disruptions) == (0, 1)
+
+
+def test_the_last_five_failures_are_kept_with_where_and_why() -> None:
+    given = training(retries={"failures": 9})
+    for attempt in range(7):
+        given.failed("train-one", attempt=attempt, ago=0)
+        given.no_pods().ended_pod("train-one", attempt, exit_text=f"exit code {attempt}", exit_code=attempt, node="n1")
+        given.later(600).decide()
+        given.later(1).decide()
+    assert given.status is not None
+    kept = given.status.last_failures
+    assert [failure.attempt for failure in kept] == [2, 3, 4, 5, 6]
+    last = kept[-1]
+    assert (last.stage, last.failure_class, last.reason, last.exit_code, last.node) == (
+        "train-one", "Crash", "PodFailed", 6, "n1",
+    )  # fmt: skip
+    assert last.message is not None and last.message.endswith("exit code 6")
+
+
+def test_a_verdict_and_a_disruption_are_kept_as_such() -> None:
+    given = training().failed("train-one", FailureClass.DISRUPTION, ago=60)
+    given.decide()
+    given.later(1).act()
+    given.no_pods().gave_up("train-one", "NoTrainingSteps", attempt=1, ago=0)
+    kept = given.later(60).decide().status.last_failures
+    assert [(failure.failure_class, failure.reason) for failure in kept] == [
+        ("Disruption", "ChildFailed"),
+        ("Permanent", "NoTrainingSteps"),
+    ]
 
 
 def test_looking_often_at_a_crash_counts_it_once() -> None:
