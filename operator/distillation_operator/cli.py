@@ -66,9 +66,13 @@ def _run(arguments: argparse.Namespace) -> int:
         installation=_installation(arguments),
         kubeconfig=arguments.kubeconfig,
         log_format=arguments.log_format,
+        port=arguments.port,
+        lease=arguments.lease,
     )
     try:
         app.run(settings)
+    except app.LeaseLost as error:
+        raise CommandError(str(error)) from error
     except ConfigException as error:
         raise CommandError(f"no cluster: {error}") from error
     return 0
@@ -87,6 +91,13 @@ def _installation(arguments: argparse.Namespace) -> Installation:
         teacher_image=arguments.teacher_image,
         trainer_image=arguments.trainer_image,
     )
+
+
+def _lease(text: str) -> tuple[str, str]:
+    namespace, _, name = text.partition("/")
+    if not namespace or not name or "/" in name:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAMESPACE/NAME")
+    return namespace, name
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,6 +133,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_images(run)
     run.add_argument("--kubeconfig", metavar="FILE", help="default: the pod's ServiceAccount, or as kubectl")
+    run.add_argument("--port", type=int, help="answer /healthz, /readyz and /metrics there (default: nowhere)")
+    run.add_argument(
+        "--lease",
+        type=_lease,
+        metavar="NAMESPACE/NAME",
+        help="of several replicas the one that holds this Lease acts (default: a single replica)",
+    )
     run.add_argument("--log-format", choices=("json", "text"), default="json", help="default: json")
 
     add("crd", _crd, "print the CustomResourceDefinition as YAML")

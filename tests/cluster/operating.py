@@ -22,17 +22,18 @@ Pod = Any
 class Operator:
     """The operator as a process, in one namespace."""
 
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path) -> None:
+    def __init__(self, kubeconfig: Path, namespace: str, log: Path, *arguments: str, replica: str = "replica") -> None:
         self._command = [
             sys.executable, "-m", "distillation_operator", "run",
-            "--kubeconfig", str(kubeconfig), "--namespace", namespace,
+            "--kubeconfig", str(kubeconfig), "--namespace", namespace, *arguments,
         ]  # fmt: skip
         self._log = log
+        self.replica = replica
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it."""
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "POD_NAME": self.replica}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=environment)
 
@@ -41,6 +42,16 @@ class Operator:
         assert self._process is not None
         self._process.send_signal(number)
         return self._process.wait(timeout=20)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
 
     def log(self) -> list[dict[str, Any]]:
         """Its log, a JSON object a line."""

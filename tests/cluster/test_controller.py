@@ -287,6 +287,35 @@ def test_suspend_stops_the_pods_and_resume_goes_on_from_what_is_done(
     assert not pods.of_stage("fetch-teacher")
 
 
+def test_a_failed_job_is_taken_up_again_by_an_annotation(jobs: Jobs, pods: Pods, operator: Operator) -> None:
+    jobs.create(manifest(retries={"failures": 0}))
+    pods.fail("prepare-dataset", 65, "MissingColumn", "no column messages")
+    eventually("Failed", lambda: condition(jobs, "Failed").get("status") == "True")
+    [failure] = jobs.get(NAME)["status"]["lastFailures"]
+    assert (failure["class"], failure["reason"], failure["exitCode"]) == ("Permanent", "MissingColumn", 65)
+    jobs.annotate(NAME, {"distillation.dev/retry": "prepare-dataset/1"})
+    pods.succeed("prepare-dataset")
+    wait_state(jobs, "prepare-dataset", "Complete")
+    assert condition(jobs, "Failed")["status"] == "False"
+    assert jobs.get(NAME)["metadata"]["annotations"]["distillation.dev/retry"] == "prepare-dataset/1"
+
+
+def test_a_budget_that_is_used_stops_the_pods_and_more_of_it_goes_on(
+    jobs: Jobs, pods: Pods, operator: Operator
+) -> None:
+    accelerator = {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": 8}
+    generation = {**manifest()["spec"]["generation"], "shards": 1, "accelerator": accelerator}
+    jobs.create(manifest(generation=generation, budget={"maxChipHours": 0.02}))
+    finish_first(pods)
+    pods.run("generate")
+    eventually("the end of the budget", lambda: condition(jobs, "Suspended").get("reason") == "BudgetReached")
+    eventually("no pod", lambda: not pods.of_stage("generate"))
+    assert stage(jobs, "generate")["chipSeconds"] >= 72
+    jobs.patch(NAME, {"budget": {"maxChipHours": 1}})
+    pods.succeed("generate")
+    assert wait_state(jobs, "generate", "Complete")["attempt"] == 1
+
+
 def test_deleting_the_job_deletes_its_children_without_a_finalizer(
     jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
 ) -> None:

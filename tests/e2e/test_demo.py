@@ -129,7 +129,7 @@ def test_every_child_was_created_exactly_once(run: Run, testbed: Testbed) -> Non
         reference = event.get("objectRef", {})
         if event["verb"] != "create" or reference.get("namespace") != NAMESPACE or "subresource" in reference:
             continue
-        by_us = event["userAgent"].startswith("OpenAPI-Generator") or "python" in event["userAgent"].lower()
+        by_us = event["userAgent"].startswith("distillation-operator/")
         if reference["resource"] in ("jobs", "jobsets") and by_us and event["responseStatus"]["code"] == 201:
             created[reference["name"]] += 1
     stages = [stage["name"] for stage in run.job["status"]["stages"]]

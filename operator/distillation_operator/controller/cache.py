@@ -38,6 +38,10 @@ class Cache:
         """All DistillationJobs."""
         return list(self._jobs)
 
+    def all_jobs(self) -> list[Object]:
+        """All DistillationJobs, as they are known."""
+        return list(self._jobs.values())
+
     def put_child(self, kind: str, child: Object) -> Key | None:
         """Remember a Job, JobSet or Pod of ours; its DistillationJob's key, None when it is nobody's."""
         key = owner_key(child)

@@ -1,7 +1,7 @@
 """The calls to the API server, as plain objects. Its errors come as ``Refused`` with the server's own words."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import aiohttp
@@ -21,6 +21,7 @@ _RESOURCES: dict[str, tuple[str, str, str]] = {
     "JobSet": ("jobset.x-k8s.io", "v1alpha2", "jobsets"),
 }
 _SECONDS = 15.0
+NOT_LEADING = "NotLeading"
 
 
 class Refused(Exception):
@@ -34,15 +35,26 @@ class Refused(Exception):
 
 
 class Kube:
-    """A connection to the API server."""
+    """A connection to the API server.
 
-    def __init__(self, api: client.ApiClient) -> None:
+    ``write_seconds``: for how long a write may still be sent (see election); a write is refused when that is 0, and
+    given up when it takes longer. ``count``: told of each call's verb, resource and HTTP status.
+    """
+
+    def __init__(
+        self,
+        api: client.ApiClient,
+        write_seconds: Callable[[], float] = lambda: _SECONDS,
+        count: Callable[[str, str, int], None] = lambda verb, resource, code: None,
+    ) -> None:
         self._api = api
+        self.write_seconds = write_seconds
+        self.count = count
         self._objects = client.CustomObjectsApi(api)
         self._core = client.CoreV1Api(api)
 
     @staticmethod
-    async def connect(kubeconfig: str | None) -> "Kube":
+    async def connect(kubeconfig: str | None, user_agent: str) -> "Kube":
         """Log in as kubectl would, or as the pod's ServiceAccount."""
         try:
             await config.load_kube_config(config_file=kubeconfig)  # type: ignore[no-untyped-call]
@@ -50,7 +62,14 @@ class Kube:
             if kubeconfig is not None:
                 raise
             config.load_incluster_config()  # type: ignore[no-untyped-call]
-        return Kube(client.ApiClient())
+        api = client.ApiClient()
+        api.user_agent = user_agent
+        return Kube(api)
+
+    @property
+    def api(self) -> client.ApiClient:
+        """The connection itself, for the election."""
+        return self._api
 
     async def close(self) -> None:
         """Close the connections."""
@@ -59,10 +78,11 @@ class Kube:
     async def create_child(self, manifest: Object) -> Object:
         """Create a Job or JobSet."""
         group, version, plural = _RESOURCES[manifest["kind"]]
+        seconds = self._write_timeout()
         call = self._objects.create_namespaced_custom_object(
-            group, version, manifest["metadata"]["namespace"], plural, dict(manifest), _request_timeout=_SECONDS
+            group, version, manifest["metadata"]["namespace"], plural, dict(manifest), _request_timeout=seconds
         )
-        return dict(await _answer(call))
+        return dict(await self._answer("create", plural, call))
 
     async def read_child(self, kind: str, namespace: str, name: str) -> Object:
         """A Job or JobSet."""
@@ -70,16 +90,17 @@ class Kube:
         call = self._objects.get_namespaced_custom_object(
             group, version, namespace, plural, name, _request_timeout=_SECONDS
         )
-        return dict(await _answer(call))
+        return dict(await self._answer("get", plural, call))
 
     async def delete_child(self, kind: str, namespace: str, name: str) -> None:
         """Delete a Job or JobSet with its pods; one that is gone already is fine."""
         group, version, plural = _RESOURCES[kind]
+        seconds = self._write_timeout()
         call = self._objects.delete_namespaced_custom_object(
-            group, version, namespace, plural, name, propagation_policy="Background", _request_timeout=_SECONDS
+            group, version, namespace, plural, name, propagation_policy="Background", _request_timeout=seconds
         )
         try:
-            await _answer(call)
+            await self._answer("delete", plural, call)
         except Refused as refused:
             if refused.status != 404:
                 raise
@@ -90,55 +111,86 @@ class Kube:
         selector = f"{SELECTOR},{JOB_LABEL}={name}"
         try:
             if kind == "Pod":
-                response = await self._core.list_namespaced_pod_without_preload_content(
-                    namespace, label_selector=selector, _request_timeout=_SECONDS
-                )
-                body = await response.read()
-                if response.status >= 400:
-                    raise _refused(response.status, response.reason, body)
-                return list(json.loads(body)["items"])
+                return list((await self._answer("list", "pods", self._list_pods(namespace, selector)))["items"])
             group, version, plural = _RESOURCES[kind]
             call = self._objects.list_namespaced_custom_object(
                 group, version, namespace, plural, label_selector=selector, _request_timeout=_SECONDS
             )
-            return list((await _answer(call))["items"])
+            return list((await self._answer("list", plural, call))["items"])
         except Refused as refused:
             if refused.status == 404:
                 return []
             raise
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Refused(0, "Unreachable", str(error) or type(error).__name__) from error
+
+    async def _list_pods(self, namespace: str, selector: str) -> Any:
+        """As plain objects, which the client's own models are not."""
+        response = await self._core.list_namespaced_pod_without_preload_content(
+            namespace, label_selector=selector, _request_timeout=_SECONDS
+        )
+        body = await response.read()
+        if response.status >= 400:
+            raise _refused(response.status, response.reason, body)
+        return json.loads(body)
+
+    async def read_document(self, path: str) -> Object:
+        """What the API server tells of itself at that path, e.g. its OpenAPI documents."""
+        return dict(await self._answer("get", "openapi", self._read_document(path)))
+
+    async def _read_document(self, path: str) -> Any:
+        request = await self._api.param_serialize(
+            "GET", path, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
+        )
+        response: Any = await self._api.call_api(*request, _request_timeout=_SECONDS)
+        body = await response.read()
+        if response.status >= 400:
+            raise _refused(response.status, response.reason, body)
+        return json.loads(body or b"")
 
     async def write_status(self, job: Object, status: Object) -> Object:
         """Replace a DistillationJob's status; the version read must still be the newest (409 else)."""
         namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
+        seconds = self._write_timeout()
         call = self._objects.replace_namespaced_custom_object_status(
-            GROUP, VERSION, namespace, PLURAL, name, {**job, "status": status}, _request_timeout=_SECONDS
+            GROUP, VERSION, namespace, PLURAL, name, {**job, "status": status}, _request_timeout=seconds
         )
-        return dict(await _answer(call))
+        return dict(await self._answer("update", f"{PLURAL}/status", call))
 
     async def read_log_tail(self, namespace: str, pod: str, lines: int) -> str:
         """The last lines of the stage container's log."""
         call = self._core.read_namespaced_pod_log(
             pod, namespace, container=CONTAINER, tail_lines=lines, limit_bytes=65_536, _request_timeout=_SECONDS
         )
-        return str(await _answer(call))
+        return str(await self._answer("get", "pods/log", call))
 
     async def create_event(self, namespace: str, event: Object) -> None:
         """Create an Event."""
+        seconds = self._write_timeout()
         call = self._objects.create_namespaced_custom_object(
-            "events.k8s.io", "v1", namespace, "events", dict(event), _request_timeout=_SECONDS
+            "events.k8s.io", "v1", namespace, "events", dict(event), _request_timeout=seconds
         )
-        await _answer(call)
+        await self._answer("create", "events", call)
 
+    def _write_timeout(self) -> float:
+        seconds = min(_SECONDS, self.write_seconds())
+        if seconds <= 0:
+            raise Refused(0, NOT_LEADING, "another replica may act now")
+        return seconds
 
-async def _answer(call: Any) -> Any:
-    try:
-        return await call
-    except ApiException as error:
-        raise _refused(error.status, error.reason, error.body) from error
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Refused(0, "Unreachable", str(error) or type(error).__name__) from error
+    async def _answer(self, verb: str, resource: str, call: Any) -> Any:
+        code = 200
+        try:
+            return await call
+        except Refused as refused:
+            code = refused.status
+            raise
+        except ApiException as error:
+            code = error.status or 0
+            raise _refused(error.status, error.reason, error.body) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            code = 0
+            raise Refused(0, "Unreachable", str(error) or type(error).__name__) from error
+        finally:
+            self.count(verb, resource, code)
 
 
 def _refused(status: int, reason: str | None, body: str | bytes | None) -> Refused:

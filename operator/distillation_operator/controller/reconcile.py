@@ -14,6 +14,7 @@ from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.status import DistillationJobStatus
 from distillation_operator.controller.cache import Cache
 from distillation_operator.controller.kube import Kube, Refused
+from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.problems import problem_of
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
@@ -40,12 +41,19 @@ class Reconciler:
     """Brings the cluster towards what one DistillationJob asks for."""
 
     def __init__(
-        self, kube: Kube, cache: Cache, progress: ProgressReader, recorder: Recorder, installation: Installation
+        self,
+        kube: Kube,
+        cache: Cache,
+        progress: ProgressReader,
+        recorder: Recorder,
+        metrics: Metrics,
+        installation: Installation,
     ) -> None:
         self._kube = kube
         self._cache = cache
         self._progress = progress
         self._recorder = recorder
+        self._metrics = metrics
         self._installation = installation
         self._problems: dict[Key, dict[str, Problem]] = {}
         self._listed: set[Key] = set()
@@ -130,6 +138,7 @@ class Reconciler:
         if status == raw.get("status"):
             return
         self._cache.put_job(await self._kube.write_status(raw, status))
+        self._metrics.tell_stages(before, after)
         for event in transitions(before, after):
             await self._recorder.tell(raw, event)
 

@@ -20,5 +20,7 @@ class ControllerSettings:
     """Every job is looked at again after so long, whatever was heard."""
     workers: int = 16
     """Jobs that are reconciled at the same time."""
-    health_port: int | None = None
-    """Port of /healthz; none when None."""
+    port: int | None = None
+    """Port of /healthz, /readyz and /metrics; none when None."""
+    lease: tuple[str, str] | None = None
+    """Namespace and name of the Lease by which one replica leads; None for a single replica."""

@@ -1,0 +1,62 @@
+"""What Prometheus is told."""
+
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import generate_latest
+
+from distillation_operator.api.status import DistillationJobStatus, StageStatus
+from distillation_operator.controller.metrics import Metrics
+from unit.pipeline.scenario import START
+
+
+def sample(metrics: Metrics, metric: str, /, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(metric, labels)
+
+
+def job(name: str, phase: str | None, stages: list[dict[str, Any]], **spec: Any) -> dict[str, Any]:
+    status = {"phase": phase, "stages": stages} if phase else None
+    return {"metadata": {"namespace": "ml", "name": name}, "spec": spec, "status": status}
+
+
+def test_jobs_are_told_as_they_are_at_the_scrape() -> None:
+    metrics, jobs = Metrics(), list[Any]()
+    metrics.watch_jobs(lambda: jobs)
+    assert sample(metrics, "distillation_jobs", phase="Running") == 0
+    stage = {"name": "train-one", "state": "Running", "progress": {"done": 3, "total": 4, "unit": "steps"}}
+    jobs += [
+        job("new", None, []),
+        job("busy", "Running", [{**stage, "chipSeconds": 7200}], budget={"maxChipHours": 10}),
+    ]
+    assert sample(metrics, "distillation_jobs", phase="Running") == 1
+    assert sample(metrics, "distillation_jobs", phase="Pending") == 1
+    assert sample(metrics, "distillation_job_chip_hours", namespace="ml", name="busy") == 2
+    assert sample(metrics, "distillation_job_budget_chip_hours", namespace="ml", name="busy") == 10
+    assert sample(metrics, "distillation_stage_progress_ratio", namespace="ml", name="busy", stage="train-one") == 0.75
+    jobs.clear()
+    assert sample(metrics, "distillation_job_chip_hours", namespace="ml", name="busy") is None
+
+
+def test_a_status_that_makes_no_sense_does_not_break_the_scrape() -> None:
+    metrics = Metrics()
+    metrics.watch_jobs(lambda: [{"metadata": {"namespace": "ml", "name": "odd"}, "status": {"stages": 3}}])
+    assert b"distillation_jobs" in generate_latest(metrics.registry)
+
+
+def ended(state: str, seconds: int) -> DistillationJobStatus:
+    times = {"start_time": _text(0), "completion_time": _text(seconds)}
+    return DistillationJobStatus(stages=[StageStatus(name="train-my-own-name", state=state, **times)])
+
+
+def _text(seconds: int) -> str:
+    return datetime.fromtimestamp(START.timestamp() + seconds, START.tzinfo).isoformat()
+
+
+def test_a_stage_is_counted_once_when_it_ends() -> None:
+    metrics = Metrics()
+    running = DistillationJobStatus(stages=[StageStatus(name="train-my-own-name", state="Running")])
+    metrics.tell_stages(None, running)
+    metrics.tell_stages(running, ended("Complete", 90))
+    metrics.tell_stages(ended("Complete", 90), ended("Complete", 90))
+    assert sample(metrics, "distillation_stage_seconds_count", stage="train", state="Complete") == 1
+    assert sample(metrics, "distillation_stage_seconds_sum", stage="train", state="Complete") == 90
