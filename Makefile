@@ -9,7 +9,7 @@ PYTHON := $(DEV)/bin/python
 export PYTHONPATH := operator:images:tests
 CHECKED := operator images/distillation_stages tests benchmarks
 
-.PHONY: help setup toolchain generate lint test test-unit test-cluster test-e2e test-kills benchmark demo demo-online down clean
+.PHONY: help setup toolchain generate lint test test-unit test-cluster test-lifecycle test-e2e test-kills benchmark demo demo-online down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -41,13 +41,16 @@ lint: setup
 	$(DEV)/bin/mypy $(CHECKED)
 	$(DEV)/bin/lint-imports
 
-test: test-unit test-cluster test-e2e ## all three layers
+test: test-unit test-cluster test-lifecycle test-e2e ## all three layers
 
 test-unit: lint ## pure code, in seconds
 	$(DEV)/bin/pytest tests/unit
 
 test-cluster: setup ## the API and the controller on a real control plane
 	$(DEV)/bin/pytest tests/cluster
+
+test-lifecycle: setup ## of these: lifecycle, permissions and replicas
+	$(DEV)/bin/pytest tests/cluster/test_controller.py tests/cluster/test_permissions.py tests/cluster/test_replicas.py
 
 test-e2e: toolchain ## real vLLM and MaxText on a real node, the operator killed on the way
 	$(DEV)/bin/pytest tests/e2e

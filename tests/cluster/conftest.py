@@ -14,6 +14,7 @@ import pytest
 from kubernetes import client, config
 
 from cluster.objects import CHECKOUT, Jobs
+from cluster.operating import Pods
 from distillation_operator.api.resource import GROUP, PLURAL
 from testbed.cluster import Testbed
 from testbed.site import Depth
@@ -52,11 +53,12 @@ def api_client(testbed: Testbed) -> client.ApiClient:
 
 @pytest.fixture
 def namespace(api_client: client.ApiClient, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A fresh namespace."""
+    """A fresh namespace, which takes no pod that does not pass Pod Security ``restricted``."""
     readable = re.sub(r"[^a-z0-9]+", "-", request.node.originalname.removeprefix("test_").lower()).strip("-")
     name = f"{readable[:40].strip('-')}-{uuid4().hex[:6]}"
     core = client.CoreV1Api(api_client)
-    core.create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=name)))
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    core.create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=name, labels=labels)))
     yield name
     core.delete_namespace(name)
 
@@ -65,6 +67,12 @@ def namespace(api_client: client.ApiClient, request: pytest.FixtureRequest) -> I
 def jobs(api_client: client.ApiClient, namespace: str) -> Jobs:
     """The DistillationJobs of the test's namespace."""
     return Jobs(client.CustomObjectsApi(api_client), namespace)
+
+
+@pytest.fixture
+def pods(api_client: client.ApiClient, namespace: str) -> Pods:
+    """The pods of the test's namespace."""
+    return Pods(api_client, namespace)
 
 
 @pytest.fixture(scope="session")

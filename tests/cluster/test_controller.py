@@ -42,11 +42,6 @@ def manifest(**spec: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def pods(api_client: client.ApiClient, namespace: str) -> Pods:
-    return Pods(api_client, namespace)
-
-
-@pytest.fixture
 def operator(testbed: Testbed, namespace: str, tmp_path: Path) -> Iterator[Operator]:
     """The operator, running."""
     made = Operator(testbed.kubeconfig, namespace, tmp_path / "operator.log")

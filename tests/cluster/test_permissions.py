@@ -1,0 +1,195 @@
+"""The operator with exactly the permissions that the chart gives it: none is missing, and none is too much."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client
+
+from cluster.objects import CHECKOUT, Jobs
+from cluster.operating import Operator, Pods
+from cluster.test_controller import NAME, manifest
+from eventually import eventually
+from testbed.cluster import Testbed
+
+RULES = CHECKOUT / "charts" / "distillation-operator" / "rules"
+ACCOUNT = "operator"
+
+pytestmark = pytest.mark.timeout(300)
+
+Permission = tuple[str, str, str]
+"""API group, resource and verb."""
+
+
+def rules(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load((RULES / f"{name}.yaml").read_text()))
+
+
+def granted(*names: str) -> set[Permission]:
+    return {
+        (group, resource, verb)
+        for name in names
+        for rule in rules(name)
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def grant(api_client: client.ApiClient, namespace: str, names: tuple[str, ...], clusterwide: tuple[str, ...]) -> None:
+    """The account with a Role of these rules in its namespace, and a ClusterRole of those."""
+    rbac: Any = client.RbacAuthorizationV1Api(api_client)
+    core: Any = client.CoreV1Api(api_client)
+    core.create_namespaced_service_account(namespace, {"metadata": {"name": ACCOUNT}})
+    subjects = [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}]
+
+    def bind(kind: str) -> dict[str, Any]:
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": namespace}
+        return {"metadata": {"name": namespace}, "roleRef": reference, "subjects": subjects}
+
+    role = {"metadata": {"name": namespace}, "rules": [rule for name in names for rule in rules(name)]}
+    rbac.create_namespaced_role(namespace, role)
+    rbac.create_namespaced_role_binding(namespace, bind("Role"))
+    if clusterwide:
+        cluster = {"metadata": {"name": namespace}, "rules": [rule for name in clusterwide for rule in rules(name)]}
+        rbac.create_cluster_role(cluster)
+        rbac.create_cluster_role_binding(bind("ClusterRole"))
+
+
+def kubeconfig_of(api_client: client.ApiClient, testbed: Testbed, namespace: str, folder: Path) -> Path:
+    """The testbed's, with the account's token."""
+    core: Any = client.CoreV1Api(api_client)
+    request = {"spec": {"expirationSeconds": 3600}}
+    token = core.create_namespaced_service_account_token(ACCOUNT, namespace, request).status.token
+    written = yaml.safe_load(testbed.kubeconfig.read_text())
+    for user in written["users"]:
+        user["user"] = {"token": token}
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(written))
+    return path
+
+
+@pytest.fixture
+def start(
+    api_client: client.ApiClient, testbed: Testbed, namespace: str, tmp_path: Path
+) -> Iterator[Callable[..., Operator]]:
+    """Starts the operator as an account with the named rules."""
+    started: list[Operator] = []
+
+    def made(*names: str, clusterwide: tuple[str, ...] = ()) -> Operator:
+        grant(api_client, namespace, names, clusterwide)
+        kubeconfig = kubeconfig_of(api_client, testbed, namespace, tmp_path)
+        arguments = ("--lease", f"{namespace}/operator") if "lease" in names else ()
+        started.append(Operator(kubeconfig, namespace, tmp_path / "operator.log", *arguments, replica=namespace))
+        started[-1].start()
+        return started[-1]
+
+    yield made
+    for operator in started:
+        if operator.exit_code() is None:
+            operator.end()
+    rbac = client.RbacAuthorizationV1Api(api_client)
+    for delete in (rbac.delete_cluster_role, rbac.delete_cluster_role_binding):
+        try:
+            delete(namespace)
+        except client.ApiException as error:
+            assert error.status == 404
+
+
+def asked(testbed: Testbed, namespace: str) -> tuple[set[Permission], list[str]]:
+    """What the account has done, and what it was forbidden."""
+    done, forbidden = set(), []
+    for line in testbed.audit_log.read_text().splitlines():
+        event = json.loads(line)
+        if event["user"].get("username") != f"system:serviceaccount:{namespace}:{ACCOUNT}":
+            continue
+        reference = event.get("objectRef")
+        if reference is None:
+            continue
+        resource = "/".join(part for part in (reference["resource"], reference.get("subresource")) if part)
+        # A watch that hasn't ended has no status yet.
+        code = event.get("responseStatus", {}).get("code", 200)
+        if code == 403:
+            forbidden.append(f"{event['verb']} {resource}")
+        else:
+            done.add((reference.get("apiGroup", ""), resource, event["verb"]))
+    return done, forbidden
+
+
+def live_a_whole_life(jobs: Jobs, pods: Pods, api_client: client.ApiClient, namespace: str) -> None:
+    """Every kind of call that the operator makes: to the end; a name that is taken; suspended; running."""
+    batch: Any = client.BatchV1Api(api_client)
+    objects = client.CustomObjectsApi(api_client)
+    other = {
+        "metadata": {"name": "taken-fetch-teacher-0"},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}},
+    }
+    batch.create_namespaced_job(namespace, other)
+    jobset = {
+        "apiVersion": "jobset.x-k8s.io/v1alpha2",
+        "kind": "JobSet",
+        "metadata": {"name": f"{NAME}-train-one-0"},
+        "spec": {"replicatedJobs": [{"name": "r", "template": {"spec": other["spec"]}}]},
+    }
+    objects.create_namespaced_custom_object("jobset.x-k8s.io", "v1alpha2", namespace, "jobsets", jobset)
+    taken = manifest()
+    taken["metadata"]["name"] = "taken"
+    jobs.create(taken)
+    eventually("taken", lambda: reason_of(jobs, "taken", "fetch-teacher") == "NameTaken")
+    jobs.patch("taken", {"suspend": True})
+    eventually("no pod", lambda: not pods.of_stage("fetch-student") and not pods.of_stage("prepare-dataset"))
+    jobs.create(manifest())
+    for name in ("fetch-teacher", "fetch-student", "prepare-dataset"):
+        pods.succeed(name)
+    pods.run("generate", 2)
+    pods.succeed("generate", 2)
+    pods.succeed("convert-student")
+    eventually("taken", lambda: reason_of(jobs, NAME, "train-one") == "NameTaken")
+    objects.delete_namespaced_custom_object(
+        "jobset.x-k8s.io",
+        "v1alpha2",
+        namespace,
+        "jobsets",
+        jobset["metadata"]["name"],  # type: ignore[index]
+    )
+    pods.wait("train-one", 2)
+    jobs.patch(NAME, {"suspend": True})
+    eventually("no pod", lambda: not pods.of_stage("train-one"))
+
+
+def reason_of(jobs: Jobs, name: str, stage: str) -> str | None:
+    stages = (jobs.get(name).get("status") or {}).get("stages") or []
+    return next((told.get("reason") for told in stages if told["name"] == stage), None)
+
+
+def test_a_whole_life_needs_all_the_permissions_and_no_other(
+    start: Callable[..., Operator],
+    jobs: Jobs,
+    pods: Pods,
+    api_client: client.ApiClient,
+    namespace: str,
+    testbed: Testbed,
+) -> None:
+    operator = start("jobs", "lease", clusterwide=("cluster",))
+    live_a_whole_life(jobs, pods, api_client, namespace)
+    done, forbidden = asked(testbed, namespace)
+    # kopf asks whether the namespaces that it was told exist, and goes on without.
+    assert set(forbidden) <= {"list namespaces"}
+    expected = granted("jobs", "cluster")
+    # The testbed runs no pod whose log could be read: asked for it is all the same, and leases are not audited.
+    assert done - expected == set()
+    assert expected - done == set()
+    assert operator.exit_code() is None
+
+
+def test_in_its_namespace_alone_it_needs_no_cluster_role(
+    start: Callable[..., Operator], jobs: Jobs, pods: Pods, namespace: str, testbed: Testbed
+) -> None:
+    start("jobs")
+    jobs.create(manifest())
+    for name in ("fetch-teacher", "fetch-student", "prepare-dataset"):
+        pods.succeed(name)
+    pods.wait("generate", 2)
