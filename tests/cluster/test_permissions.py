@@ -119,7 +119,7 @@ def asked(testbed: Testbed, namespace: str) -> tuple[set[Permission], list[str]]
     return done, forbidden
 
 
-def live_a_whole_life(jobs: Jobs, pods: Pods, api_client: client.ApiClient, namespace: str) -> None:
+def live_a_whole_life(jobs: Jobs, pods: Pods, api_client: client.ApiClient, namespace: str, testbed: Testbed) -> None:
     """Every kind of call that the operator makes: to the end; a name that is taken; suspended; running."""
     batch: Any = client.BatchV1Api(api_client)
     objects = client.CustomObjectsApi(api_client)
@@ -145,6 +145,7 @@ def live_a_whole_life(jobs: Jobs, pods: Pods, api_client: client.ApiClient, name
     for name in ("fetch-teacher", "fetch-student", "prepare-dataset"):
         pods.succeed(name)
     pods.run("generate", 2)
+    eventually("a look at a log", lambda: ("", "pods/log", "get") in asked(testbed, namespace)[0])
     pods.succeed("generate", 2)
     pods.succeed("convert-student")
     eventually("taken", lambda: reason_of(jobs, NAME, "train-one") == "NameTaken")
@@ -174,7 +175,7 @@ def test_a_whole_life_needs_all_the_permissions_and_no_other(
     testbed: Testbed,
 ) -> None:
     operator = start("jobs", "lease", clusterwide=("cluster",))
-    live_a_whole_life(jobs, pods, api_client, namespace)
+    live_a_whole_life(jobs, pods, api_client, namespace, testbed)
     done, forbidden = asked(testbed, namespace)
     # kopf asks whether the namespaces that it was told exist, and goes on without.
     assert set(forbidden) <= {"list namespaces"}
