@@ -42,12 +42,6 @@ class Jobs:
         assert isinstance(made, dict)
         return made
 
-    def annotate(self, name: str, annotations: dict[str, str]) -> None:
-        """Merge into an object's annotations."""
-        self._api.patch_namespaced_custom_object(
-            GROUP, VERSION, self.namespace, PLURAL, name, {"metadata": {"annotations": annotations}}
-        )
-
     def set_status(self, name: str, status: dict[str, Any]) -> None:
         """Merge into an object's status."""
         self._api.patch_namespaced_custom_object_status(

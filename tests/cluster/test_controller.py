@@ -282,13 +282,15 @@ def test_suspend_stops_the_pods_and_resume_goes_on_from_what_is_done(
     assert not pods.of_stage("fetch-teacher")
 
 
-def test_a_failed_job_is_taken_up_again_by_an_annotation(jobs: Jobs, pods: Pods, operator: Operator) -> None:
+def test_a_failed_job_is_taken_up_again_by_an_annotation(
+    jobs: Jobs, pods: Pods, operator: Operator, kubectl: Callable[..., str]
+) -> None:
     jobs.create(manifest(retries={"failures": 0}))
     pods.fail("prepare-dataset", 65, "MissingColumn", "no column messages")
     eventually("Failed", lambda: condition(jobs, "Failed").get("status") == "True")
     [failure] = jobs.get(NAME)["status"]["lastFailures"]
     assert (failure["class"], failure["reason"], failure["exitCode"]) == ("Permanent", "MissingColumn", 65)
-    jobs.annotate(NAME, {"distillation.dev/retry": "prepare-dataset/1"})
+    kubectl("annotate", "dj", NAME, "-n", jobs.namespace, "distillation.dev/retry=prepare-dataset/1", "--overwrite")
     pods.succeed("prepare-dataset")
     wait_state(jobs, "prepare-dataset", "Complete")
     assert condition(jobs, "Failed")["status"] == "False"

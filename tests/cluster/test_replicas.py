@@ -149,9 +149,9 @@ def test_the_port_answers_probes_and_prometheus(replicas: list[Replica], jobs: J
     eventually("ready", lambda: first.ask("/readyz") == (200, "ok\n"))
     assert first.ask("/healthz") == (200, "ok\n")
     eventually("the job", lambda: 'distillation_jobs{phase="Pending"} 1.0' in first.ask("/metrics")[1] or None)
-    for metric in (
+    expected = (
         "distillation_queue_depth", "distillation_reconcile_seconds_count",
         'distillation_api_calls_total{code="200",resource="jobs",verb="create"}',
-    ):  # fmt: skip
-        eventually(metric, lambda metric=metric: metric in first.ask("/metrics")[1])
+    )  # fmt: skip
+    eventually("all metrics", lambda: all(metric in first.ask("/metrics")[1] for metric in expected))
     eventually("the second is ready too", lambda: second.ask("/readyz")[0] == 200)
