@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from distillation_operator.api.contract import SCRATCH_MOUNT, ConvertProgram, StageResult, StageSpec
-from distillation_stages.environment import set_environment
-from distillation_stages.failure import TryAgain
+from distillation_stages.environment import available_memory, set_environment
+from distillation_stages.failure import BadConfiguration, TryAgain
 from distillation_stages.logits import compare, maxtext_in_process, maxtext_logits, samples, transformers_logits
 from distillation_stages.maxtext_command import arguments, config_file, jax_cache, versions
 from distillation_stages.maxtext_models import Settings, fill_tables, parameters_of, read_config, require_way_back
@@ -18,6 +18,12 @@ from distillation_stages.storage import Storage
 
 BYTES_PER_PARAMETER = 4
 """Float32 always, see _in_float32."""
+
+MEMORY_PER_PARAMETER = 10
+"""Bytes: the float32 weights as MaxText has read them, as they are written, and half of that again. Of models of 50 and
+135 million parameters the peaks lay 11 bytes per parameter apart, the mapped file of weights included.
+"""
+MEMORY_OF_LIBRARIES = 2_000_000_000
 
 SHARDS_FROM_BYTES = 4 << 30
 SHARDS = 16
@@ -31,7 +37,9 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     started = time.monotonic()
     model = storage.at(storage.require_marker(program.model).outputs["model"])
     config = read_config(model)
-    size = parameters_of(model) * BYTES_PER_PARAMETER
+    parameters = parameters_of(model)
+    size = parameters * BYTES_PER_PARAMETER
+    require_memory(parameters, available_memory())
     require_disk(storage.mount, size, f"the MaxText checkpoint of {model.name}")
     devices = SHARDS if size >= SHARDS_FROM_BYTES else 1
     prepare_cpu(devices)
@@ -112,6 +120,17 @@ def prepare_cpu(devices: int) -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def require_memory(parameters: int, free: int | None) -> None:
+    """Raise BadConfiguration when so many parameters don't fit into the memory that the pod may still take, in bytes."""
+    need = MEMORY_OF_LIBRARIES + parameters * MEMORY_PER_PARAMETER
+    if free is not None and free < need:
+        raise BadConfiguration(
+            "MemoryTooSmall",
+            f"converting {parameters / 1e9:.2f} billion parameters needs {need / 2**30:.0f} GiB of memory, free are "
+            f"{free / 2**30:.0f} GiB; raise conversion.resources.memory",
+        )
 
 
 def require_disk(mount: Path, need: int, what: str) -> None:

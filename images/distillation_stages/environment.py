@@ -42,7 +42,7 @@ def available_memory(cgroup: Path = CGROUP, meminfo: Path = Path("/proc/meminfo"
     left = []
     try:
         limit, used = ((cgroup / name).read_text() for name in ("memory.max", "memory.current"))
-        left.append(int(limit) - int(used))
+        left.append(int(limit) - int(used) + _reclaimable(cgroup))
     except (OSError, ValueError):  # no cgroup v2, or "max": no limit
         pass
     try:
@@ -51,3 +51,12 @@ def available_memory(cgroup: Path = CGROUP, meminfo: Path = Path("/proc/meminfo"
     except (OSError, StopIteration, ValueError, IndexError):
         pass
     return max(0, min(left)) if left else None
+
+
+def _reclaimable(cgroup: Path) -> int:
+    """Bytes of files that were read and may be dropped: they count as used, but not as needed."""
+    try:
+        lines = (cgroup / "memory.stat").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from distillation_stages.convert import require_disk
+from distillation_stages.convert import require_disk, require_memory
 from distillation_stages.export import complete_directory, write_generation_config
-from distillation_stages.failure import TryAgain
+from distillation_stages.failure import BadConfiguration, TryAgain
 
 
 @pytest.fixture
@@ -52,6 +52,16 @@ def test_the_config_says_the_exported_dtype_and_keeps_the_rest(student: Path, mo
 def test_every_user_may_read_the_files(student: Path, model: Path) -> None:
     complete_directory(student, model, "bfloat16")
     assert {path.stat().st_mode & 0o777 for path in model.iterdir()} == {0o644}
+
+
+@pytest.mark.parametrize("free", [None, 72_000_000_001])
+def test_memory_that_suffices_or_is_not_known_is_no_matter(free: int | None) -> None:
+    require_memory(7_000_000_000, free)
+
+
+def test_too_little_memory_is_told_before_it_is_used_up() -> None:
+    with pytest.raises(BadConfiguration, match="needs 67 GiB of memory, free are 64 GiB.*conversion.resources.memory"):
+        require_memory(7_000_000_000, 64 * 2**30)
 
 
 def test_a_full_storage_is_told_with_what_is_needed_and_what_is_free(tmp_path: Path) -> None:
