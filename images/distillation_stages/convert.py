@@ -123,7 +123,7 @@ def prepare_cpu(devices: int) -> None:
 
 
 def require_memory(parameters: int, free: int | None) -> None:
-    """Raise BadConfiguration when so many parameters don't fit into the memory that the pod may still take, in bytes."""
+    """Raise BadConfiguration when so many parameters don't fit into the bytes that the pod may still take."""
     need = MEMORY_OF_LIBRARIES + parameters * MEMORY_PER_PARAMETER
     if free is not None and free < need:
         raise BadConfiguration(

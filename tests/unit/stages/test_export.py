@@ -60,7 +60,7 @@ def test_memory_that_suffices_or_is_not_known_is_no_matter(free: int | None) -> 
 
 
 def test_too_little_memory_is_told_before_it_is_used_up() -> None:
-    with pytest.raises(BadConfiguration, match="needs 67 GiB of memory, free are 64 GiB.*conversion.resources.memory"):
+    with pytest.raises(BadConfiguration, match=r"needs 67 GiB of memory, free are 64 GiB.*conversion.resources.memory"):
         require_memory(7_000_000_000, 64 * 2**30)
 
 
