@@ -112,6 +112,14 @@ WRONG = [
     # Structure
     Wrong("unknown field", put("spec.junk", 1), "spec.junk", "unknown field"),
     Wrong("unknown field in a stage", put(f"{FIRST}.batch", 1), f"{FIRST}.batch", "unknown field"),
+    # MaxText 0.2.3 trains LoRA, but its conversion of the adapters back writes the base model's weights unchanged.
+    Wrong("LoRA", put(f"{FIRST}.lora", {"rank": 8, "alpha": 16}), f"{FIRST}.lora", "unknown field"),
+    Wrong(
+        "LoRA through maxText",
+        put(f"{FIRST}.maxText", {"lora.enable_lora": "true"}),
+        f"{FIRST}.maxText",
+        "a key of maxText must be a MaxText setting (lower case letters, digits and underscores), not lora.enable_lora",
+    ),
     Wrong("unknown axis", put(f"{FIRST}.parallelism.pipeline", 1), f"{FIRST}.parallelism.pipeline", "unknown field"),
     Wrong("field in snake case", put("spec.dataset.prompt_column", "p"), "spec.dataset.prompt_column", "unknown field"),
     Wrong("no spec", drop("spec"), "spec", "Required value"),
