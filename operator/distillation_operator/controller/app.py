@@ -141,8 +141,8 @@ class _Operator:
             try:
                 missing = missing_fields(await self._kube.read_document(OPENAPI_PATH))
                 problem = f"the CRD is older than this operator: it lacks {', '.join(missing[:5])}" if missing else None
-            except Refused as refused:
-                problem = f"the CRD can't be read: {refused}"
+            except (Refused, ValueError) as error:
+                problem = f"the CRD can't be read: {error}"
             if problem is not None and problem != self._schema_problem:
                 log.warning("not ready: %s", problem)
             self._schema_problem = problem
