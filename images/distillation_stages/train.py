@@ -313,6 +313,9 @@ class _Training:
             self._newest = newest
             record.write()
             checkpoints.keep_newest(saved, KEPT_WHILE_TRAINING)
+        elif step.number % self._program.checkpoint_period == 0 or step.number in (1, self._steps):
+            # Its checkpoint is being saved: whoever goes on from it must find its history.
+            record.write()
         else:
             record.write_when_due()
 

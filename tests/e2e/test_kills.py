@@ -137,10 +137,14 @@ def exported(storage: Storage, result: StageResult) -> Any:
 
 
 def trained(storage: Storage, result: StageResult) -> Any:
-    """The last step's checkpoint, and a history that has each step once."""
+    """The last step's checkpoint. The history tells no step twice; MaxText tells a step after it has saved it, so a kill
+    in between costs that step's line.
+    """
     history = [json.loads(line) for line in storage.at(result.outputs["history"]).read_text().splitlines()]
+    steps = [entry["step"] for entry in history]
+    assert steps == sorted(set(steps))
     assert storage.at(result.outputs["checkpoint"]).is_dir()
-    return result.counts["steps"], [entry["step"] for entry in history], Path(result.outputs["checkpoint"]).parts[-2:]
+    return result.counts["steps"], steps[-1], Path(result.outputs["checkpoint"]).parts[-2:]
 
 
 SAMPLING = Sampling(temperature=0.0, top_p=1.0, max_tokens=48, seed=5, keep_truncated=True, samples_per_prompt=1)
