@@ -137,7 +137,7 @@ def exported(storage: Storage, result: StageResult) -> Any:
 
 
 def trained(storage: Storage, result: StageResult) -> Any:
-    """The last step's checkpoint. The history tells no step twice; a kill between a save and its line costs that line."""
+    """The last step's checkpoint. No step is told twice; a kill between a save and its line costs that line."""
     history = [json.loads(line) for line in storage.at(result.outputs["history"]).read_text().splitlines()]
     steps = [entry["step"] for entry in history]
     assert steps == sorted(set(steps))
