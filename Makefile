@@ -41,7 +41,7 @@ lint: setup
 	$(DEV)/bin/mypy $(CHECKED)
 	$(DEV)/bin/lint-imports
 
-test: test-unit test-cluster test-lifecycle test-e2e ## all three layers
+test: test-unit test-cluster test-e2e ## all three layers
 
 test-unit: lint ## pure code, in seconds
 	$(DEV)/bin/pytest tests/unit

@@ -28,7 +28,7 @@ def program() -> GenerateProgram:
         dataset="prepare",
         shards=1,
         chunk_rows=64,
-        max_model_len=256,
+        max_model_len=512,
         dtype="float32",
         sampling=Sampling(temperature=0.0, top_p=1.0, max_tokens=16, seed=SEED, keep_truncated=True),
         max_lost_share=1.0,
