@@ -36,11 +36,11 @@ def program() -> GenerateProgram:
 
 
 def write_prompts(storage: Storage, count: int) -> None:
-    """Questions of 10 to 60 words, as the prepare stage leaves them."""
+    """Questions of 6 to 20 words, as the prepare stage leaves them."""
     rows = [
         {
             "row": row,
-            "prompt": [{"role": "user", "content": " ".join(f"item {row * word}," for word in range(5 + row % 26))}],
+            "prompt": [{"role": "user", "content": " ".join(f"item {row * word}," for word in range(3 + row % 8))}],
             "reference": None,
         }
         for row in range(count)
