@@ -55,7 +55,11 @@ class Operator:
 
     def log(self) -> list[dict[str, Any]]:
         """Its log, a JSON object a line."""
-        return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+
+    def text(self) -> str:
+        """All that it has printed."""
+        return self._log.read_text()
 
 
 class Pods:

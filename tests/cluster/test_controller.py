@@ -154,6 +154,14 @@ def test_killed_operator_creates_nothing_twice(
     assert stage(jobs, "fetch-student")["attempts"] == {"failures": 0, "disruptions": 0}
 
 
+def test_a_termination_ends_the_operator_well(jobs: Jobs, pods: Pods, operator: Operator) -> None:
+    jobs.create(manifest())
+    pods.wait("fetch-teacher")
+    assert operator.end(signal.SIGTERM) == 0
+    assert "Traceback" not in operator.text()
+    operator.start()
+
+
 def test_a_programs_verdict_fails_the_job_at_once_and_stops_what_runs(
     jobs: Jobs, pods: Pods, operator: Operator
 ) -> None:

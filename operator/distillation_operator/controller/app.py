@@ -84,7 +84,9 @@ class _Operator:
             # The watches end by SIGTERM; leadership ends when it is lost.
             done, _ = await asyncio.wait([watching, beside[0]], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()
+                # When kopf stops it cancels all tasks of the loop, ours too.
+                if not task.cancelled():
+                    task.result()
         finally:
             await _cancel([*self._workers, *beside])
             stop.set()
