@@ -39,8 +39,8 @@ class Operator:
 
     def end(self, number: int = signal.SIGKILL) -> int:
         """End it; its exit code."""
+        self.signal(number)
         assert self._process is not None
-        self._process.send_signal(number)
         return self._process.wait(timeout=20)
 
     def signal(self, number: int) -> None:

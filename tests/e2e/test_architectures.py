@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from distillation_operator.api.contract import ConvertProgram, ExportProgram, StageResult, StageSpec
+from distillation_operator.api.contract import ConvertProgram, ExportProgram, StageSpec
 from distillation_stages.storage import Storage
 from e2e.stage_programs import environment, interpreter, run_stage
+from e2e.training_storage import made_model
 from unit.stages.stage_inputs import write_safetensors
 
 pytestmark = pytest.mark.timeout(600)
@@ -17,13 +18,7 @@ pytestmark = pytest.mark.timeout(600)
 def test_a_family_converts_there_and_back_in_any_size(kind: str, name: str, tmp_path: Path) -> None:
     """M16: qwen3-1.7b is also one that MaxText converts, but can't convert back by itself."""
     storage, python = Storage(tmp_path / "storage"), interpreter("converter")
-    model = storage.at("fetch-student/model")
-    model.mkdir(parents=True)
-    script = str(Path(__file__).with_name("small_family.py"))
-    subprocess.run([str(python), script, str(model), kind], check=True, env=environment(), timeout=300)
-    storage.write_marker(
-        "fetch-student", StageResult(stage="fetch", fingerprint="f", outputs={"model": "fetch-student/model"})
-    )
+    made_model(storage, "student", "small_family.py", kind)
     programs = {
         "convert": ConvertProgram(model="fetch-student", max_text_model=name),
         "export": ExportProgram(checkpoint="convert", student="fetch-student"),

@@ -18,10 +18,15 @@ MODEL = "llama2-7b"
 
 def small_model(storage: Storage, role: str, seed: int) -> None:
     """A random Llama as the fetch stage of that role leaves it."""
+    made_model(storage, role, "small_llama.py", str(seed))
+
+
+def made_model(storage: Storage, role: str, maker: str, *arguments: str) -> None:
+    """What a script of this folder makes, as the fetch stage of that role leaves it."""
     model = storage.mount / f"fetch-{role}" / "model"
     model.mkdir(parents=True)
-    script = Path(__file__).with_name("small_llama.py")
-    command = [str(interpreter("converter")), str(script), str(model), str(seed)]
+    script = Path(__file__).with_name(maker)
+    command = [str(interpreter("converter")), str(script), str(model), *arguments]
     subprocess.run(command, check=True, env=environment(), timeout=300)
     outputs = {"model": f"fetch-{role}/model"}
     storage.write_marker(f"fetch-{role}", StageResult(stage="fetch", fingerprint="f", outputs=outputs))

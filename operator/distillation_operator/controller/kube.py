@@ -127,10 +127,7 @@ class Kube:
         response = await self._core.list_namespaced_pod_without_preload_content(
             namespace, label_selector=selector, _request_timeout=_SECONDS
         )
-        body = await response.read()
-        if response.status >= 400:
-            raise _refused(response.status, response.reason, body)
-        return json.loads(body)
+        return await _decoded(response)
 
     async def read_document(self, path: str) -> Object:
         """What the API server tells of itself at that path, e.g. its OpenAPI documents."""
@@ -140,11 +137,7 @@ class Kube:
         request = await self._api.param_serialize(
             "GET", path, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
         )
-        response: Any = await self._api.call_api(*request, _request_timeout=_SECONDS)
-        body = await response.read()
-        if response.status >= 400:
-            raise _refused(response.status, response.reason, body)
-        return json.loads(body or b"")
+        return await _decoded(await self._api.call_api(*request, _request_timeout=_SECONDS))
 
     async def write_status(self, job: Object, status: Object) -> Object:
         """Replace a DistillationJob's status; the version read must still be the newest (409 else)."""
@@ -191,6 +184,14 @@ class Kube:
             raise Refused(0, "Unreachable", str(error) or type(error).__name__) from error
         finally:
             self.count(verb, resource, code)
+
+
+async def _decoded(response: Any) -> Any:
+    """The JSON of a response that the client has not read. Raises Refused."""
+    body = await response.read()
+    if response.status >= 400:
+        raise _refused(response.status, response.reason, body)
+    return json.loads(body)
 
 
 def _refused(status: int, reason: str | None, body: str | bytes | None) -> Refused:

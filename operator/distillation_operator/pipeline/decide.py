@@ -13,7 +13,7 @@ from distillation_operator.api.spec import DistillationJobSpec
 from distillation_operator.api.status import DistillationJobStatus, StageStatus
 from distillation_operator.pipeline.accounting import account, chip_hours, chip_seconds, is_reached, time_left
 from distillation_operator.pipeline.attempts import StageView, refuse_stage, view_stage
-from distillation_operator.pipeline.estimate import job_time_left, whole_minute
+from distillation_operator.pipeline.estimate import end_of, job_time_left
 from distillation_operator.pipeline.estimate import time_left as stage_time_left
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.names import child_name
@@ -106,17 +106,16 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     )
     estimated = {name: _estimated(view.status, now) for name, view in views.items()}
     status = summarize(job, list(estimated.values()), stop, useless, now)
-    if not _is_terminal(status):
-        end = whole_minute(now, job_time_left(pipeline, estimated))
-        status = status.model_copy(update={"estimated_completion_time": format_time(end) if end else None})
     if _is_terminal(status):
         waits.append(timedelta(seconds=job.spec.ttl_seconds_after_finished))
+    else:
+        end = end_of(now, job_time_left(pipeline, estimated))
+        status = status.model_copy(update={"estimated_completion_time": end})
     return Decision(create=tuple(create), delete=tuple(delete), status=status, look_again=min(waits) if waits else None)
 
 
 def _estimated(stage: StageStatus, now: datetime) -> StageStatus:
-    end = whole_minute(now, stage_time_left(stage))
-    return stage.model_copy(update={"estimated_completion_time": format_time(end) if end else None})
+    return stage.model_copy(update={"estimated_completion_time": end_of(now, stage_time_left(stage))})
 
 
 def _suspension(spec: DistillationJobSpec, used: int) -> Suspension | None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from distillation_operator.api.contract import TrainProgram
 from distillation_operator.api.status import StageStatus
 from distillation_operator.pipeline.stages import Stage
+from distillation_operator.pipeline.times import format_time
 
 
 def time_left(stage: StageStatus) -> timedelta | None:
@@ -23,7 +24,6 @@ def job_time_left(pipeline: Mapping[str, Stage], stages: Mapping[str, StageStatu
     A training stage that is still to come is taken to be as quick as the one that runs.
     """
     lengthy = [stage for stage in pipeline.values() if stage.is_indexed or stage.is_training]
-    running = {name: left for name, stage in stages.items() if (left := time_left(stage)) is not None}
     pace = _seconds_per_step(pipeline, stages)
     total = timedelta(0)
     begun = False
@@ -31,7 +31,7 @@ def job_time_left(pipeline: Mapping[str, Stage], stages: Mapping[str, StageStatu
         status = stages[stage.name]
         if status.state == "Complete":
             continue
-        left = running.get(stage.name)
+        left = time_left(status)
         if left is None and isinstance(stage.program, TrainProgram) and stage.program.steps and pace is not None:
             left = timedelta(seconds=stage.program.steps * pace)
         if left is None:
@@ -48,8 +48,8 @@ def _seconds_per_step(pipeline: Mapping[str, Stage], stages: Mapping[str, StageS
     return None
 
 
-def whole_minute(now: datetime, left: timedelta | None) -> datetime | None:
+def end_of(now: datetime, left: timedelta | None) -> str | None:
     """The end, at the next whole minute; None for what lies beyond a hundred years."""
     if left is None or left > timedelta(days=36_500):
         return None
-    return (now + left).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    return format_time((now + left).replace(second=0, microsecond=0) + timedelta(minutes=1))
