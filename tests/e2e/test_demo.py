@@ -14,6 +14,7 @@ from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place
 from demo.result import result_of, summary_lines, write_result
 from distillation_operator.api.contract import TrainData
+from distillation_stages.checkpoints import steps_in
 from distillation_stages.storage import Storage
 from distillation_stages.tables import parts_of, read_rows
 from distillation_stages.training_data import read_conversations
@@ -104,8 +105,8 @@ def _chunks(place: Place) -> list[Path]:
 def _newest_checkpoint(place: Place, after: int) -> int | None:
     """The step of the first training stage's newest whole checkpoint, if it is greater than ``after``."""
     assert place.storage is not None
-    whole = place.storage.glob("distillation/train-teacher-data/*/run/checkpoints/*/model_params/commit_success.txt")
-    return max((step for path in whole if (step := int(path.parents[1].name)) > after), default=None)
+    folders = place.storage.glob("distillation/train-teacher-data/*/run/checkpoints")
+    return max((step for folder in folders for step in steps_in(folder) if step > after), default=None)
 
 
 def _phase(place: Place) -> str:
