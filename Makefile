@@ -7,7 +7,7 @@ SHELL := /bin/bash
 DEV := build/dev
 PYTHON := $(DEV)/bin/python
 export PYTHONPATH := operator:images:tests
-CHECKED := operator images/distillation_stages tests benchmarks
+CHECKED := operator images/distillation_stages tests benchmarks argocd
 
 .PHONY: help setup toolchain generate lint test test-unit test-cluster test-lifecycle test-e2e test-kills benchmark demo demo-online down clean
 
@@ -32,8 +32,11 @@ $(DEV)/.complete: requirements/dev.txt pyproject.toml
 toolchain: setup ## Kubernetes, the runtime packages and the stages' environments (about ten minutes from nothing)
 	$(PYTHON) -m testbed build
 
-generate: setup ## the CRD from the models
+generate: setup ## the CRD, the API reference and Argo CD's ConfigMap from their sources
 	$(PYTHON) -m distillation_operator.api.crd > crds/distillationjobs.yaml
+	cp crds/distillationjobs.yaml charts/distillation-operator/files/
+	$(PYTHON) -m distillation_operator.api.reference > docs/api.md
+	$(PYTHON) argocd/config_map.py > argocd/argocd-cm.yaml
 
 lint: setup
 	$(DEV)/bin/ruff check $(CHECKED)

@@ -1,9 +1,12 @@
-"""Commands: ``validate``, ``plan`` and ``crd`` need no cluster, ``watch`` reads one, ``run`` is the operator."""
+"""Commands: ``validate``, ``plan``, ``crd`` and ``schema`` need no cluster, ``watch`` reads one, ``run`` is the
+operator."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.manifests.settings import Installation
@@ -63,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     settings = ControllerSettings(
         namespaces=tuple(arguments.namespace),
-        installation=_installation(arguments),
+        installation=replace(_installation(arguments), own_account=_own_account()),
         kubeconfig=arguments.kubeconfig,
         log_format=arguments.log_format,
         port=arguments.port,
@@ -91,6 +94,25 @@ def _installation(arguments: argparse.Namespace) -> Installation:
         teacher_image=arguments.teacher_image,
         trainer_image=arguments.trainer_image,
     )
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    from distillation_operator.api.json_schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+def _ready(arguments: argparse.Namespace) -> int:
+    from distillation_operator.commands import ready
+
+    return ready.run(arguments.url)
+
+
+def _own_account() -> tuple[str, str] | None:
+    """As the Deployment tells it through the downward API."""
+    namespace, name = os.environ.get("POD_NAMESPACE"), os.environ.get("POD_SERVICE_ACCOUNT")
+    return (namespace, name) if namespace and name else None
 
 
 def _lease(text: str) -> tuple[str, str]:
@@ -143,6 +165,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--log-format", choices=("json", "text"), default="json", help="default: json")
 
     add("crd", _crd, "print the CustomResourceDefinition as YAML")
+    add("schema", _schema, "print the JSON schema of a DistillationJob, for editors and YAML language servers")
+    ready = add("ready", _ready, "wait until an operator answers that it is ready")
+    ready.add_argument("url", metavar="URL", help="of /readyz on the operator's port")
     return parser
 
 

@@ -8,14 +8,17 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from kubernetes import client, config
 
 from cluster.objects import CHECKOUT, Jobs
-from cluster.operating import Pods
+from cluster.operating import Operator, Pods
 from distillation_operator.api.resource import GROUP, PLURAL
+from eventually import eventually
 from testbed.cluster import Testbed
 from testbed.site import Depth
 
@@ -31,8 +34,7 @@ def testbed() -> Iterator[Testbed]:
     made = Testbed(kept or "pytest-cluster", Depth.CONTROL_PLANE)
     made.up()
     try:
-        _kubectl(made, "apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
-        _kubectl(made, "wait", "--for=condition=Established", f"crd/{PLURAL}.{GROUP}", "--timeout=30s")
+        apply_crd(made)
         yield made
     finally:
         if kept is None:
@@ -75,10 +77,60 @@ def pods(api_client: client.ApiClient, namespace: str) -> Pods:
     return Pods(api_client, namespace)
 
 
+@pytest.fixture
+def operator(testbed: Testbed, namespace: str, tmp_path: Path) -> Iterator[Operator]:
+    """The operator, running."""
+    made = Operator(testbed.kubeconfig, namespace, tmp_path / "operator.log")
+    made.start()
+    yield made
+    made.end()
+    errors = [line for line in made.log() if line["level"] == "ERROR" and line["logger"].startswith("distillation")]
+    assert not errors, errors
+
+
+@pytest.fixture
+def without_jobset(testbed: Testbed, api_client: client.ApiClient) -> Iterator[Callable[[], None]]:
+    """A cluster whose JobSet CRD is gone; what is yielded brings it back."""
+    api: Any = client.ApiextensionsV1Api(api_client)
+    name = "jobsets.jobset.x-k8s.io"
+    objects: Any = client.CustomObjectsApi(api_client)
+    kept = objects.get_cluster_custom_object("apiextensions.k8s.io", "v1", "customresourcedefinitions", name)
+    body = {**kept, "metadata": {"name": name, "annotations": kept["metadata"].get("annotations", {})}}
+    body.pop("status", None)
+    api.delete_custom_resource_definition(name)
+
+    def exists() -> bool:
+        return any(crd.metadata.name == name for crd in api.list_custom_resource_definition().items)
+
+    eventually("JobSet is gone", lambda: not exists())
+
+    def bring_back() -> None:
+        if exists():
+            return
+        api.create_custom_resource_definition(body)
+        eventually(
+            "JobSet is back",
+            lambda: any(
+                c.type == "Established" and c.status == "True"
+                for c in api.read_custom_resource_definition(name).status.conditions or []
+            ),
+        )
+        testbed.restart("jobset")
+
+    yield bring_back
+    bring_back()
+
+
 @pytest.fixture(scope="session")
 def default_jobs(api_client: client.ApiClient) -> Jobs:
     """The DistillationJobs of namespace default, for tests that create nothing."""
     return Jobs(client.CustomObjectsApi(api_client), "default")
+
+
+def apply_crd(testbed: Testbed) -> None:
+    """The committed CRD, established."""
+    _kubectl(testbed, "apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
+    _kubectl(testbed, "wait", "--for=condition=Established", f"crd/{PLURAL}.{GROUP}", "--timeout=30s")
 
 
 def _kubectl(testbed: Testbed, *arguments: str) -> str:

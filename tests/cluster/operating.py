@@ -88,9 +88,13 @@ class Pods:
     def succeed(self, stage: str, count: int = 1, **result: Any) -> None:
         """End the pods of a stage as its program would after good work."""
         for pod in self.wait(stage, count):
-            spec = stage_spec(pod)
-            done = StageResult(stage=spec.stage, fingerprint=spec.fingerprint, **result)
-            self._end(pod, 0, done.model_dump_json(by_alias=True))
+            self.end(pod, **result)
+
+    def end(self, pod: Pod, **result: Any) -> None:
+        """End one pod as its program would after good work."""
+        spec = stage_spec(pod)
+        done = StageResult(stage=spec.stage, fingerprint=spec.fingerprint, **result)
+        self._end(pod, 0, done.model_dump_json(by_alias=True))
 
     def fail(self, stage: str, code: int, reason: str, message: str, count: int = 1) -> None:
         """End the first of a stage's pods as its program would when it gives up."""
@@ -100,21 +104,33 @@ class Pods:
     def wait_for_image(self, stage: str, reason: str, message: str) -> None:
         """Let a stage's pod wait as the kubelet does when it can't start the container."""
         (pod,) = self.wait(stage)
-        self._patch(pod, "Pending", {"waiting": {"reason": reason, "message": message}})
+        self._patch(pod, _status("Pending", {"waiting": {"reason": reason, "message": message}}))
 
     def run(self, stage: str, count: int = 1) -> None:
         """Let the pods of a stage run."""
         for pod in self.wait(stage, count):
-            self._patch(pod, "Running", {"running": {"startedAt": _now()}})
+            self._patch(pod, _status("Running", {"running": {"startedAt": _now()}}))
 
     def _end(self, pod: Pod, code: int, message: str) -> None:
-        state = {"exitCode": code, "message": message, "startedAt": _now(), "finishedAt": _now()}
-        self._patch(pod, "Failed" if code else "Succeeded", {"terminated": state})
+        self._patch(pod, ended_status(code, message))
 
-    def _patch(self, pod: Pod, phase: str, state: dict[str, Any]) -> None:
-        container = {"name": "stage", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": state}
-        status = {"phase": phase, "startTime": _now(), "containerStatuses": [container]}
+    def _patch(self, pod: Pod, status: dict[str, Any]) -> None:
         self._core.patch_namespaced_pod_status(pod.metadata.name, self._namespace, {"status": status})
+
+
+def ended_status(code: int, message: str, disrupted: bool = False) -> dict[str, Any]:
+    """The status of a pod whose program has ended with this code and termination message, or was evicted."""
+    state = {"exitCode": code, "message": message, "startedAt": _now(), "finishedAt": _now()}
+    status = _status("Failed" if code else "Succeeded", {"terminated": state})
+    if disrupted:
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": ""}
+        status["conditions"] = [{**condition, "lastTransitionTime": _now()}]
+    return status
+
+
+def _status(phase: str, state: dict[str, Any]) -> dict[str, Any]:
+    container = {"name": "stage", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+    return {"phase": phase, "startTime": _now(), "containerStatuses": [container]}
 
 
 def stage_spec(pod: Pod) -> StageSpec:

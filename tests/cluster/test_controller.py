@@ -1,8 +1,7 @@
 """The operator on a real API server, Job controller and JobSet controller; pods are finished by the test."""
 
 import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from kubernetes.client.exceptions import ApiException
 from cluster.objects import Jobs
 from cluster.operating import Operator, Pods, stage_spec
 from eventually import eventually
-from testbed.cluster import Testbed
 
 NAME = "tiny"
 FIRST = ("fetch-teacher", "fetch-student", "prepare-dataset")
@@ -39,17 +37,6 @@ def manifest(**spec: Any) -> dict[str, Any]:
             **spec,
         },
     }
-
-
-@pytest.fixture
-def operator(testbed: Testbed, namespace: str, tmp_path: Path) -> Iterator[Operator]:
-    """The operator, running."""
-    made = Operator(testbed.kubeconfig, namespace, tmp_path / "operator.log")
-    made.start()
-    yield made
-    made.end()
-    errors = [line for line in made.log() if line["level"] == "ERROR" and line["logger"].startswith("distillation")]
-    assert not errors, errors
 
 
 def stage(jobs: Jobs, name: str) -> dict[str, Any]:
@@ -338,39 +325,6 @@ def test_deleting_the_job_deletes_its_children_without_a_finalizer(
     eventually("the job is gone", gone)
     eventually("its children too", lambda: not batch_of(api_client).list_namespaced_job(namespace).items)
     eventually("and their pods", lambda: not pods.of_stage("fetch-teacher"))
-
-
-@pytest.fixture
-def without_jobset(testbed: Testbed, api_client: client.ApiClient) -> Iterator[Callable[[], None]]:
-    """A cluster whose JobSet CRD is gone; what is yielded brings it back."""
-    api: Any = client.ApiextensionsV1Api(api_client)
-    name = "jobsets.jobset.x-k8s.io"
-    objects: Any = client.CustomObjectsApi(api_client)
-    kept = objects.get_cluster_custom_object("apiextensions.k8s.io", "v1", "customresourcedefinitions", name)
-    body = {**kept, "metadata": {"name": name, "annotations": kept["metadata"].get("annotations", {})}}
-    body.pop("status", None)
-    api.delete_custom_resource_definition(name)
-
-    def exists() -> bool:
-        return any(crd.metadata.name == name for crd in api.list_custom_resource_definition().items)
-
-    eventually("JobSet is gone", lambda: not exists())
-
-    def bring_back() -> None:
-        if exists():
-            return
-        api.create_custom_resource_definition(body)
-        eventually(
-            "JobSet is back",
-            lambda: any(
-                c.type == "Established" and c.status == "True"
-                for c in api.read_custom_resource_definition(name).status.conditions or []
-            ),
-        )
-        testbed.restart("jobset")
-
-    yield bring_back
-    bring_back()
 
 
 def test_a_cluster_without_jobset_is_told_and_the_job_goes_on_when_it_is_installed(

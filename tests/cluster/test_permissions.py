@@ -145,6 +145,7 @@ def live_a_whole_life(jobs: Jobs, pods: Pods, api_client: client.ApiClient, name
     for name in ("fetch-teacher", "fetch-student", "prepare-dataset"):
         pods.succeed(name)
     pods.run("generate", 2)
+    live_in_a_queue(jobs, pods, testbed, namespace)
     eventually("a look at a log", lambda: ("", "pods/log", "get") in asked(testbed, namespace)[0])
     pods.succeed("generate", 2)
     pods.succeed("convert-student")
@@ -159,6 +160,18 @@ def live_a_whole_life(jobs: Jobs, pods: Pods, api_client: client.ApiClient, name
     pods.wait("train-one", 2)
     jobs.patch(NAME, {"suspend": True})
     eventually("no pod", lambda: not pods.of_stage("train-one"))
+
+
+def live_in_a_queue(jobs: Jobs, pods: Pods, testbed: Testbed, namespace: str) -> None:
+    """A job whose generation Kueue would hold."""
+    accelerator = {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": 8}
+    queued = manifest(queue={"name": "queue"}, generation={"accelerator": accelerator})
+    queued["metadata"]["name"] = "queued"
+    jobs.create(queued)
+    for name in ("fetch-teacher", "fetch-student", "prepare-dataset"):
+        pods.succeed(name)
+    eventually("queued", lambda: reason_of(jobs, "queued", "generate") == "WaitsForQuota")
+    eventually("Kueue was asked", lambda: ("kueue.x-k8s.io", "workloads", "list") in asked(testbed, namespace)[0])
 
 
 def reason_of(jobs: Jobs, name: str, stage: str) -> str | None:

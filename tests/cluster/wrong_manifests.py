@@ -248,6 +248,8 @@ WRONG = [
     ),
     Wrong("no slices", put(f"{TPU}.slices", 0), f"{TPU}.slices", "greater than or equal to 1"),
     Wrong("unknown provisioning", put(f"{TPU}.provisioning", "Cheap"), f"{TPU}.provisioning", '"OnDemand", "Spot"'),
+    Wrong("no reservation", put(f"{TPU}.provisioning", "Reservation"), f"{TPU}.reservationName", "must be set"),
+    Wrong("reservation of nothing", put(f"{TPU}.reservationName", "r"), f"{TPU}.reservationName", "not OnDemand"),
     Wrong("slices for generation", put(f"{TEACHER_TPU}.slices", 2), f"{TEACHER_TPU}.slices", "use shards"),
     Wrong(
         "several hosts for generation",

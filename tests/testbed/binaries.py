@@ -4,6 +4,7 @@ Kubernetes can't be installed with `go install` (its go.mod replaces its staging
 `kube/` is a module of ours that requires it and names those modules' releases. One main dispatches to etcd and all
 Kubernetes commands: what they share is compiled and linked once. JobSet is a tool of the same module, which makes it
 compile against the same libraries; its manifests are taken from the module too and nothing of it is copied here.
+`kueue/` and `helm/` name Kueue and Helm in the same way, of the versions that are made for the same Kubernetes.
 
 `gcs/` names fake-gcs-server, which answers Google's own client as a bucket does.
 """
@@ -81,43 +82,50 @@ class Binary:
 
 KUBE = Binary("kube", "kube")
 JOBSET = Binary("jobset", "kube", "sigs.k8s.io/jobset")
+KUEUE = Binary("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue")
+HELM = Binary("helm", "helm", "helm.sh/helm/v3/cmd/helm")
 COREDNS = Binary("coredns", "coredns")
 PAUSE = Binary("pause", "pause")
 GCS = Binary("gcs", "gcs", "github.com/fsouza/fake-gcs-server")
-CONTROL_PLANE = (KUBE, JOBSET)
-ALL = (*CONTROL_PLANE, COREDNS, PAUSE, GCS)
+CONTROL_PLANE = (KUBE, JOBSET, KUEUE)
+UPSTREAM = {JOBSET: "sigs.k8s.io/jobset", KUEUE: "sigs.k8s.io/kueue"}
+"""Controllers with manifests of their own, and the modules that have them."""
+ALL = (*CONTROL_PLANE, HELM, COREDNS, PAUSE, GCS)
 
 
-def jobset_manifests() -> Path:
-    """JobSet's own manifests (CRD, RBAC, webhooks, Deployment) as a JSON list.
+def manifests(program: Binary) -> Path:
+    """A controller's own manifests (CRDs, RBAC, webhooks, Deployment) as a JSON list.
 
-    Rendered at build time, so that going up needs no network, nor the seconds Python takes to read the CRD as YAML.
+    Rendered at build time, so that going up needs no network, nor the seconds Python takes to read CRDs as YAML.
     """
-    return cache() / "manifests" / f"jobset-{JOBSET.digest}.json"
+    return cache() / "manifests" / f"{program.name}-{program.digest}.json"
 
 
 def missing(wanted: tuple[Binary, ...]) -> list[str]:
     """The names of what `build` would have to make."""
-    files = {binary.name: binary.path for binary in wanted} | {"jobset manifests": jobset_manifests()}
+    files = {binary.name: binary.path for binary in wanted}
+    files |= {f"{program.name} manifests": manifests(program) for program in UPSTREAM}
     return [name for name, path in files.items() if not path.exists()]
 
 
 def build(wanted: tuple[Binary, ...], log: Path, step: Callable[[str], None]) -> None:
-    """Make every wanted binary, and JobSet's manifests, unless they are there; `step` is told what is being made."""
+    """Make every wanted binary, and the manifests, unless they are there; `step` is told what is being made."""
     for binary in wanted:
         if not binary.path.exists():
             step(f"go build {binary.name}")
             binary.build(log)
-    if not jobset_manifests().exists():
-        step("jobset manifests")
-        _render_jobset_manifests()
+    for program in UPSTREAM:
+        if not manifests(program).exists():
+            step(f"{program.name} manifests")
+            _render_manifests(program)
 
 
-def _render_jobset_manifests() -> None:
+def _render_manifests(program: Binary) -> None:
     go = ["env", *(f"{key}={value}" for key, value in _ENVIRONMENT.items()), "go"]
-    module = output([*go, "list", "-m", "-f", "{{.Dir}}", JOBSET.package], cwd=JOBSET.folder, timeout=300).strip()
+    listed = [*go, "list", "-m", "-f", "{{.Dir}}", UPSTREAM[program]]
+    module = output(listed, cwd=program.folder, timeout=300).strip()
     rendered = output([str(KUBE.path), "kubectl", "kustomize", f"{module}/config/default"])
-    target = jobset_manifests()
+    target = manifests(program)
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     unfinished.write_text(json.dumps([document for document in yaml.safe_load_all(rendered) if document]))

@@ -11,7 +11,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from testbed import binaries, cgroups, control_plane, environments, images, jobset, network, node, storage, toolchain
+from testbed import (
+    binaries,
+    cgroups,
+    control_plane,
+    environments,
+    images,
+    jobset,
+    kueue,
+    network,
+    node,
+    storage,
+    toolchain,
+    upstream,
+)
 from testbed.components import Component, Processes
 from testbed.console import Say, silence
 from testbed.errors import TestbedError
@@ -32,6 +45,7 @@ _NODE: dict[str, Callable[[Site], Component]] = {
     "kube-proxy": node.proxy,
     "coredns": node.dns,
 }
+_ON_DEMAND: dict[str, Callable[[Site], Component]] = {"kueue": kueue.controller}
 
 
 class Testbed:
@@ -115,9 +129,17 @@ class Testbed:
         """Stop a component if it runs, start it, wait until it works, and return the seconds from start to working."""
         processes = self._processes()
         processes.stop(_known(component))
-        made = _components(processes.site.depth)[component](processes.site)
+        made = (_components(processes.site.depth) | _ON_DEMAND)[component](processes.site)
         processes.start(made)
         return processes.wait(made)
+
+    def add_kueue(self) -> None:
+        """Install Kueue and start its controller, unless it runs; it goes down with the rest."""
+        processes = self._processes()
+        upstream.install(processes.site, binaries.KUEUE, kueue.WEBHOOKS)
+        made = kueue.controller(processes.site)
+        processes.start(made)
+        processes.wait(made)
 
     def load_images(self) -> list[str]:
         """Make the images again from the checkout as it is now; returns their full names."""
@@ -195,7 +217,7 @@ class Testbed:
         start("kube-controller-manager", "kube-scheduler")
         if full:
             start("kubelet", "kube-proxy", "coredns")
-        jobset.install(site)
+        upstream.install(site, binaries.JOBSET, jobset.WEBHOOKS)
         start("jobset")
         wait(*(name for name in made if name not in ("containerd", "etcd", "kube-apiserver")))
         self._say(f"testbed {self._folder.name} is up: {site.server}, kubeconfig {self.kubeconfig}")
@@ -234,8 +256,9 @@ def _components(depth: Depth) -> dict[str, Callable[[Site], Component]]:
 
 
 def _known(component: str) -> str:
-    if component not in _CONTROL_PLANE | _NODE:
-        raise TestbedError(f"no component {component}; there are {', '.join(_CONTROL_PLANE | _NODE)}")
+    known = _CONTROL_PLANE | _NODE | _ON_DEMAND
+    if component not in known:
+        raise TestbedError(f"no component {component}; there are {', '.join(known)}")
     return component
 
 

@@ -1,4 +1,4 @@
-"""The Python environments of the stage images: one per requirements file, named by that file's hash.
+"""The Python environments of the images: one per requirements file, named by that file's hash.
 
 The images of the testbed contain no Python: containers see these folders read-only (see images.py). So an
 environment is exactly what the real image installs, and changing a requirements file makes a new one.
@@ -14,7 +14,7 @@ from pathlib import Path
 from testbed.commands import logged
 from testbed.layout import CHECKOUT, cache
 
-NAMES = ("teacher", "trainer", "converter")
+NAMES = ("operator", "teacher", "trainer", "converter")
 
 
 def requirements(name: str) -> Path:
@@ -61,14 +61,15 @@ def _build(name: str, log: Path) -> None:
     folder(name).parent.mkdir(parents=True, exist_ok=True)
     # Hard links: the three environments share several GB.
     env = {"UV_LINK_MODE": os.environ.get("UV_LINK_MODE", "hardlink")}
-    logged([_uv(), "venv", "--python", str(interpreter()), str(folder(name))], log, timeout=120, env=env)
-    install = [_uv(), "pip", "install", "--python", str(python(name)), "--require-hashes", "--no-deps"]
+    logged([uv(), "venv", "--python", str(interpreter()), str(folder(name))], log, timeout=120, env=env)
+    install = [uv(), "pip", "install", "--python", str(python(name)), "--require-hashes", "--no-deps"]
     # Pods can't write bytecode; without it MaxText's imports alone take a minute of CPU in each.
     install.append("--compile-bytecode")
     logged([*install, "--requirement", str(requirements(name))], log, timeout=3600, env=env)
     _complete(name).touch()
 
 
-def _uv() -> str:
+def uv() -> str:
+    """The uv of the development environment, else the PATH's."""
     beside = Path(sys.executable).with_name("uv")
     return str(beside) if beside.exists() else "uv"

@@ -43,7 +43,7 @@ class Image:
 
 
 def stage_reference(name: str) -> str:
-    """How pods name a stage image: `distillation-operator/trainer:dev`."""
+    """How pods name an image: `distillation-operator/trainer:dev`."""
     return f"distillation-operator/{name}:dev"
 
 
@@ -52,7 +52,7 @@ def load(site: Site) -> list[str]:
 
     Running pods keep what they have; pods started from now on get the new ones.
     """
-    images = [pause_image(), *(stage_image(name) for name in environments.NAMES)]
+    images = [pause_image(), *(product_image(name) for name in environments.NAMES)]
     archive = site.folder.path / "images.tar"
     archive.write_bytes(archive_of(images))
     site.namespace.output(["ctr", "--namespace", "k8s.io", "images", "import", str(archive)], timeout=60)
@@ -60,8 +60,9 @@ def load(site: Site) -> list[str]:
     return [image.reference for image in images]
 
 
-def stage_image(name: str) -> Image:
+def product_image(name: str) -> Image:
     """The image of one environment, with the code of this checkout at /app."""
+    program = "distillation_operator" if name == "operator" else "distillation_stages"
     layer = _Layer()
     layer.folder("tmp", 0o1777)
     for source, target in _CODE.items():
@@ -71,7 +72,7 @@ def stage_image(name: str) -> Image:
     for target, text in _ACCOUNTS.items():
         layer.file(target, text.encode())
     config = {
-        "Entrypoint": [str(environments.python(name)), "-m", "distillation_stages"],
+        "Entrypoint": [str(environments.python(name)), "-m", program],
         "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "PYTHONPATH=/app", "PYTHONUNBUFFERED=1", "HOME=/tmp",
                 "PYTHONDONTWRITEBYTECODE=1"],
         "User": f"{USER}:{USER}",

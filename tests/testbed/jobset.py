@@ -1,19 +1,13 @@
-"""The JobSet controller, as a process beside the others, with the objects it needs in the cluster.
-
-Its manifests are upstream's with two changes: no Deployment (there may be no node to run it), and webhooks that call
-the process's own address instead of a Service.
-"""
+"""The JobSet controller."""
 
 import json
-from typing import Any
 
 from testbed import binaries
 from testbed.components import Component
 from testbed.site import Site
+from testbed.upstream import webhook_certificates
 
-_WEBHOOKS = "https://127.0.0.1:9443"
-# What runs the controller in a cluster, and what only its pod would read.
-_NOT_HERE = ("Deployment", "Service", "Secret", "ConfigMap")
+WEBHOOKS = "https://127.0.0.1:9443"
 
 _PROBE = {
     "apiVersion": "jobset.x-k8s.io/v1alpha2",
@@ -22,36 +16,6 @@ _PROBE = {
     "spec": {"replicatedJobs": [{"name": "a", "template": {"spec": {"template": {"spec": {
         "restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}}}}}]},
 }  # fmt: skip
-
-
-def install(site: Site) -> None:
-    """Create JobSet's CRD, roles and webhooks, unless they exist."""
-    authority = site.pki.text("ca.crt")
-    for document in json.loads(binaries.jobset_manifests().read_text()):
-        manifest = adapted(document, authority)
-        if manifest is not None:
-            site.api.create(_collection(manifest), manifest)
-
-
-def adapted(document: dict[str, Any], authority: str) -> dict[str, Any] | None:
-    """One of upstream's objects as it is applied here, or None."""
-    if document["kind"] in _NOT_HERE:
-        return None
-    if document["kind"].endswith("WebhookConfiguration"):
-        for webhook in document["webhooks"]:
-            path = webhook["clientConfig"]["service"]["path"]
-            webhook["clientConfig"] = {"url": _WEBHOOKS + path, "caBundle": authority}
-    if document["kind"] == "CustomResourceDefinition":
-        # There is one version, so nothing is ever converted, and the conversion webhook would be a Service.
-        document["spec"].pop("conversion", None)
-    return document
-
-
-def _collection(manifest: dict[str, Any]) -> str:
-    # Every kind among them has the regular plural.
-    group, namespace = manifest["apiVersion"], manifest["metadata"].get("namespace")
-    root = "/api/v1" if group == "v1" else f"/apis/{group}"
-    return f"{root}{f'/namespaces/{namespace}' if namespace else ''}/{manifest['kind'].lower()}s"
 
 
 def controller(site: Site) -> Component:
@@ -66,11 +30,7 @@ def controller(site: Site) -> Component:
         "metrics": {"bindAddress": "127.0.0.1:8443", "certDir": str(certificates)},
         "health": {"healthProbeBindAddress": "127.0.0.1:8081"},
     }
-    files = {
-        config: json.dumps(settings),
-        certificates / "tls.crt": (site.folder.pki / "webhook.crt").read_text(),
-        certificates / "tls.key": (site.folder.pki / "webhook.key").read_text(),
-    }
+    files = {config: json.dumps(settings), **webhook_certificates(site, certificates)}
     kubeconfig = site.kubeconfig_of("jobset")
     argv = [str(binaries.JOBSET.path), f"--config={config}", f"--kubeconfig={kubeconfig}"]
     jobsets = "/apis/jobset.x-k8s.io/v1alpha2/namespaces/default/jobsets?dryRun=All"

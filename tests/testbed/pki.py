@@ -9,6 +9,7 @@ from testbed.commands import output
 
 API_SERVICE = "10.96.0.1"
 JOBSET_USER = "system:serviceaccount:jobset-system:jobset-controller-manager"
+KUEUE_USER = "system:serviceaccount:kueue-system:kueue-controller-manager"
 
 # Common name and organisation are the user and the group that the API server sees.
 _CLIENTS = {
@@ -18,8 +19,9 @@ _CLIENTS = {
     "kube-proxy": "/CN=system:kube-proxy",
     "kubelet": "/O=system:nodes/CN=system:node:node1",
     "apiserver-kubelet-client": "/O=system:masters/CN=kube-apiserver-kubelet-client",
-    # As its ServiceAccount, so that the roles JobSet ships are what it really has.
+    # As their ServiceAccounts, so that the roles they ship are what they really have.
     "jobset": f"/CN={JOBSET_USER}",
+    "kueue": f"/CN={KUEUE_USER}",
 }
 
 

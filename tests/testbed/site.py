@@ -70,7 +70,7 @@ class Site:
         """Write the administrator's kubeconfig and those of the components."""
         context = f"testbed-{self.folder.name}"
         self.folder.config.mkdir(parents=True, exist_ok=True)
-        for client in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "jobset"):
+        for client in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "jobset", "kueue"):
             file = self.folder.config / f"{client}.kubeconfig"
             file.write_text(self.pki.kubeconfig(client, self.server, context))
         self.folder.kubeconfig.write_text(self.pki.kubeconfig("admin", self.server, context))

@@ -195,10 +195,24 @@ class Accelerator(Model):
     4 on each of two)."""
     slices: Annotated[int, Field(ge=1, le=64)] = 1
     """Slices of a training stage (multi-slice over the data-centre network)."""
-    provisioning: Literal["OnDemand", "Spot"] = "OnDemand"
-    """Spot nodes are cheaper and can be taken away; a disruption is retried without counting as a failure."""
+    provisioning: Literal["OnDemand", "Spot", "Reservation"] = "OnDemand"
+    """Spot nodes are cheaper and can be taken away; a disruption is retried without counting as a failure. Reservation
+    takes the nodes of reservationName. DWS flex-start is asked for by queue: its ClusterQueue provisions the nodes."""
+    reservation_name: Name | None = None
+    """Value of the node label cloud.google.com/reservation-name; with provisioning Reservation, and only with it."""
 
     rules: ClassVar[list[Rule]] = [
+        Rule(
+            "self.provisioning != 'Reservation' || has(self.reservationName)",
+            "reservationName must be set with provisioning Reservation",
+            field="reservationName",
+        ),
+        Rule(
+            "!has(self.reservationName) || self.provisioning == 'Reservation'",
+            "reservationName goes with provisioning Reservation",
+            field="reservationName",
+            message_expression="'reservationName goes with provisioning Reservation, not ' + self.provisioning",
+        ),
         *(
             Rule(
                 f"self.type != '{kind}' || self.topology in {[shape.topology for shape in shapes]}",

@@ -137,8 +137,9 @@ def _machines(place: Placement) -> str:
     if accelerator is None:
         return "CPU"
     slices = f"{place.slices} slices of " if place.slices > 1 else ""
-    spot = ", Spot" if accelerator.provisioning == "Spot" else ""
-    return f"{slices}{accelerator.type} {accelerator.topology}, {place.chips_per_host} chips per host{spot}"
+    nodes = {"OnDemand": "", "Spot": ", Spot", "Reservation": f", reservation {accelerator.reservation_name}"}
+    where = nodes[accelerator.provisioning]
+    return f"{slices}{accelerator.type} {accelerator.topology}, {place.chips_per_host} chips per host{where}"
 
 
 def _print(console: Console, *parts: Any) -> None:

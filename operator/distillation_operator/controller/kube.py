@@ -105,6 +105,23 @@ class Kube:
             if refused.status != 404:
                 raise
 
+    async def list_workloads(self, namespace: str, uid: str) -> list[Object]:
+        """Kueue's Workloads of a Job or JobSet; none where the cluster lacks Kueue."""
+        call = self._objects.list_namespaced_custom_object(
+            "kueue.x-k8s.io",
+            "v1beta1",
+            namespace,
+            "workloads",
+            label_selector=f"kueue.x-k8s.io/job-uid={uid}",
+            _request_timeout=_SECONDS,
+        )
+        try:
+            return list((await self._answer("list", "workloads", call))["items"])
+        except Refused as refused:
+            if refused.status == 404:
+                return []
+            raise
+
     async def list_children(self, kind: str, key: Key) -> list[Object]:
         """The Jobs, JobSets or Pods of a DistillationJob; none where the cluster lacks the kind."""
         namespace, name = key

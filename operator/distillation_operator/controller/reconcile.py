@@ -18,6 +18,7 @@ from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.problems import problem_of
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
+from distillation_operator.controller.queue_messages import QueueMessages
 from distillation_operator.controller.recorder import Recorder
 from distillation_operator.manifests.labels import CHILD_LABEL
 from distillation_operator.manifests.reading import observe, read_pod
@@ -55,6 +56,7 @@ class Reconciler:
         self._recorder = recorder
         self._metrics = metrics
         self._installation = installation
+        self._queue_messages = QueueMessages(kube)
         self._problems: dict[Key, dict[str, Problem]] = {}
         self._listed: set[Key] = set()
 
@@ -75,6 +77,11 @@ class Reconciler:
         except ValidationError as error:
             await self._write(raw, None, refused(_read_status(raw), raw["metadata"]["generation"], str(error), now))
             return None
+        refusal = self._installation.account_refusal(job)
+        if refusal is not None:
+            generation = job.metadata.generation
+            await self._write(raw, None, refused(job.status, generation, refusal, now, "ServiceAccountRefused"))
+            return None
         if key not in self._listed:
             for kind in KINDS:
                 self._cache.replace_children(key, kind, await self._kube.list_children(kind, key))
@@ -94,13 +101,15 @@ class Reconciler:
     async def _observe(self, job: DistillationJob, key: Key) -> Observed:
         pods = self._cache.children(key, "Pod")
         running = [pod.name for pod in map(read_pod, pods) if pod.running and not pod.ended]
+        children = self._cache.own_children(key)
         return observe(
             uid=job.metadata.uid,
-            children=self._cache.own_children(key),
+            children=children,
             jobs_of_jobsets=self._cache.children(key, "Job"),
             pods=pods,
             progress=await self._progress.read(key[0], running),
             create_problems=self._problems.get(key, {}),
+            queue_messages=await self._queue_messages.read(key[0], children),
         )
 
     async def _act(self, job: DistillationJob, key: Key, decision: Decision) -> None:

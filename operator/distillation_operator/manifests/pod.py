@@ -147,6 +147,8 @@ def _tpu_scheduling(stage: Stage) -> Object:
         tolerations.append(
             {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
         )
+    if accelerator.reservation_name is not None:
+        selector["cloud.google.com/reservation-name"] = accelerator.reservation_name
     return {"nodeSelector": selector, "tolerations": tolerations}
 
 

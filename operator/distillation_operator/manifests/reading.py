@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from distillation_operator.api.contract import PERMANENT_EXIT_CODES, Progress, StageFailure, StageResult
-from distillation_operator.manifests.labels import ATTEMPT_LABEL, CHILD_LABEL, STAGE_LABEL
+from distillation_operator.manifests.labels import ATTEMPT_LABEL, CHILD_LABEL, KUEUE_LABEL, STAGE_LABEL
 from distillation_operator.manifests.pod import CONTAINER
 from distillation_operator.pipeline.observed import (
     Child,
@@ -39,13 +40,21 @@ def observe(
     pods: Iterable[Object],
     progress: Mapping[str, Progress],
     create_problems: Mapping[str, Problem],
+    queue_messages: Mapping[str, str],
 ) -> Observed:
     """All that is known of the job with this uid.
 
-    ``children``: its Jobs and JobSets by name and label; ``jobs_of_jobsets``: the Jobs that JobSets have made.
+    ``children``: its Jobs and JobSets by name and label; ``jobs_of_jobsets``: the Jobs that JobSets have made;
+    ``queue_messages``: what Kueue says of those that it holds, by name.
     """
     made = list(jobs_of_jobsets)
     read = [read_child(child, uid, [job for job in made if _jobset_of(job) == _name(child)]) for child in children]
+    read = [
+        replace(child, message=queue_messages[child.name])
+        if child.state is ChildState.HELD and child.name in queue_messages
+        else child
+        for child in read
+    ]
     return Observed(
         children={child.name: child for child in read},
         pods=tuple(read_pod(pod) for pod in pods),
@@ -101,6 +110,21 @@ def _failure_class(child: Object, jobs: list[Object]) -> FailureClass:
     if child["kind"] == "JobSet" and any(DISRUPTION_RULE in c.get("message", "") for c in by_policy):
         return FailureClass.DISRUPTION
     return FailureClass.PERMANENT if by_policy else FailureClass.CRASH
+
+
+def is_held(child: Object) -> bool:
+    """True for a child that its queue holds."""
+    return KUEUE_LABEL in (child["metadata"].get("labels") or {}) and _state(child)[0] is ChildState.HELD
+
+
+def queue_message(workloads: Iterable[Object]) -> str | None:
+    """What Kueue says of a child, from the Workloads that it keeps for it; None while it says nothing."""
+    said = [c for workload in workloads for c in (workload.get("status") or {}).get("conditions") or []]
+    for kind, status in (("Evicted", "True"), ("QuotaReserved", "False"), ("Admitted", "False")):
+        for condition in said:
+            if condition["type"] == kind and condition["status"] == status and condition.get("message"):
+                return str(condition["message"])
+    return None
 
 
 def read_pod(pod: Object) -> Pod:

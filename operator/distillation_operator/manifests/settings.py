@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from distillation_operator.api.resource import DistillationJob
 from distillation_operator.pipeline.stages import Image
 
 
@@ -12,6 +13,18 @@ class Installation:
     converter_image: str = "distillation-operator/converter:dev"
     teacher_image: str = "distillation-operator/teacher:dev"
     trainer_image: str = "distillation-operator/trainer:dev"
+    own_account: tuple[str, str] | None = None
+    """Namespace and name of the operator's ServiceAccount, which no pod of a user may run as."""
+
+    def account_refusal(self, job: DistillationJob) -> str | None:
+        """Why the job's ServiceAccount can't be used, if so."""
+        account = (job.metadata.namespace, job.spec.pod.service_account_name or "default")
+        if account != self.own_account:
+            return None
+        return (
+            f"spec.pod.serviceAccountName: Invalid value: {account[1]}: it is the operator's own ServiceAccount in "
+            f"namespace {account[0]}; use another one, best in a namespace of its own"
+        )
 
     def image(self, image: Image) -> str:
         """The reference of a stage's image."""

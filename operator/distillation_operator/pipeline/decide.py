@@ -25,6 +25,8 @@ from distillation_operator.pipeline.times import format_time, parse_time
 from distillation_operator.pipeline.training_rows import too_few_rows
 
 PROGRESS_PERIOD = timedelta(seconds=5)
+QUEUE_PERIOD = timedelta(seconds=15)
+"""What Kueue says is asked for so often: its Workloads aren't watched."""
 KEPT_FAILURES = 5
 
 
@@ -90,6 +92,8 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
         delete = [child.name for child in observed.children.values() if _is_live(child.name, observed)]
     if any(view.status.state == "Running" for view in views.values()):
         waits.append(PROGRESS_PERIOD)
+    if any(view.status.state == "Queued" for view in views.values()):
+        waits.append(QUEUE_PERIOD)
     left = time_left(job.spec.budget, pipeline, observed, used)
     if left is not None:
         waits.append(left)

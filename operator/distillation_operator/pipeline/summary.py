@@ -61,16 +61,20 @@ def summarize(
 
 
 def refused(
-    job_status: DistillationJobStatus | None, generation: int, message: str, now: datetime
+    job_status: DistillationJobStatus | None,
+    generation: int,
+    message: str,
+    now: datetime,
+    reason: Literal["InvalidSpec", "ServiceAccountRefused"] = "InvalidSpec",
 ) -> DistillationJobStatus:
-    """The status of an object whose spec this operator can't read."""
+    """The status of an object whose spec this operator can't read, or won't follow."""
     before = job_status or DistillationJobStatus()
     told = [
-        _condition(before, "Accepted", False, "InvalidSpec", message[:1000], generation, now),
-        _condition(before, "Complete", False, "InvalidSpec", "", generation, now),
-        _condition(before, "Failed", False, "InvalidSpec", "", generation, now),
-        _condition(before, "Stalled", True, "InvalidSpec", message[:1000], generation, now),
-        _condition(before, "Reconciling", False, "InvalidSpec", "", generation, now),
+        _condition(before, "Accepted", False, reason, message[:1000], generation, now),
+        _condition(before, "Complete", False, reason, "", generation, now),
+        _condition(before, "Failed", False, reason, "", generation, now),
+        _condition(before, "Stalled", True, reason, message[:1000], generation, now),
+        _condition(before, "Reconciling", False, reason, "", generation, now),
     ]
     return before.model_copy(update={"observed_generation": generation, "phase": "Pending", "conditions": told})
 

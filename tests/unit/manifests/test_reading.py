@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillation_operator.api.contract import Progress, StageFailure, StageResult
-from distillation_operator.manifests.reading import observe, parse_outcome, parse_progress, read_child, read_pod
+from distillation_operator.manifests.reading import (
+    observe,
+    parse_outcome,
+    parse_progress,
+    queue_message,
+    read_child,
+    read_pod,
+)
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Pod
 
 Object = dict[str, Any]
@@ -190,13 +197,13 @@ def test_a_slice_that_was_taken_away_explains_the_crash_of_the_others() -> None:
 def test_jobs_of_another_jobset_do_not_count() -> None:
     message = "Pod ml/x has condition DisruptionTarget matching FailJob rule at index 0"
     other = job_of_jobset(condition("Failed", "PodFailurePolicy", message), jobset="job-generate-1")
-    seen = observe(UID, [child("JobSet", JOBSET_FAILED)], [other], [], {}, {})
+    seen = observe(UID, [child("JobSet", JOBSET_FAILED)], [other], [], {}, {}, {})
     assert seen.children["job-generate-2"].failure_class is FailureClass.CRASH
 
 
 def test_all_is_put_together_by_name() -> None:
     line = Progress(stage="generate", done=1, total=2, unit="rows")
-    seen = observe(UID, [child("Job")], [], [pod()], {"job-generate-2-1-abcde": line}, {})
+    seen = observe(UID, [child("Job")], [], [pod()], {"job-generate-2-1-abcde": line}, {}, {})
     assert list(seen.children) == ["job-generate-2"]
     assert [p.name for p in seen.pods_of("job-generate-2")] == ["job-generate-2-1-abcde"]
     assert seen.progress["job-generate-2-1-abcde"].done == 1
@@ -459,3 +466,33 @@ def test_noise_never_breaks_the_reading_of_progress(lines: list[str]) -> None:
 def test_a_pod_that_is_taken_away_is_disrupted(status: str, disrupted: bool) -> None:
     taken = {"type": "DisruptionTarget", "status": status, "reason": "PreemptionByScheduler"}
     assert read_pod(pod("Running", conditions=[taken])).disrupted is disrupted
+
+
+# Queues.
+
+
+def workload(kind: str, status: str, message: str) -> Object:
+    return {"status": {"conditions": [{"type": kind, "status": status, "reason": "R", "message": message}]}}
+
+
+def test_why_a_child_is_held_is_told_in_kueues_words() -> None:
+    held = child("Job")
+    held["spec"]["suspend"] = True
+    seen = observe(UID, [held], [], [], {}, {}, {held["metadata"]["name"]: "insufficient quota for google.com/tpu"})
+    assert seen.children[held["metadata"]["name"]].message == "insufficient quota for google.com/tpu"
+    admitted = observe(UID, [child("Job")], [], [], {}, {}, {held["metadata"]["name"]: "old"})
+    assert admitted.children[held["metadata"]["name"]].message == ""
+
+
+@pytest.mark.parametrize(
+    ("workloads", "message"),
+    [
+        ([workload("QuotaReserved", "False", "couldn't assign flavors")], "couldn't assign flavors"),
+        ([workload("Evicted", "True", "Preempted to accommodate a workload")], "Preempted to accommodate a workload"),
+        ([workload("QuotaReserved", "True", "Quota reserved in ClusterQueue tpus")], None),
+        ([{}], None),
+        ([], None),
+    ],
+)
+def test_what_kueue_says(workloads: list[Object], message: str | None) -> None:
+    assert queue_message(workloads) == message

@@ -412,6 +412,11 @@ def test_spot_nodes_are_chosen_and_tolerated_only_when_asked_for() -> None:
     assert [toleration["key"] for toleration in on_demand["tolerations"]] == ["google.com/tpu"]
 
 
+def test_nodes_of_a_reservation_are_chosen_by_its_name() -> None:
+    reserved = pod_of(training_on({**V4, "provisioning": "Reservation", "reservationName": "tpus-of-may"}))
+    assert reserved["nodeSelector"]["cloud.google.com/reservation-name"] == "tpus-of-may"
+
+
 def test_cpu_processes_of_a_training_stage_find_each_other() -> None:
     training = {"stages": [{"name": "one", "steps": 10, "hosts": 3}]}
     child = children(job_with(training=training))["train-one"]

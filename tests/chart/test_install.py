@@ -1,0 +1,134 @@
+"""Installed, upgraded from the chart of the commit before, rolled back and uninstalled, with a job that lives on."""
+
+import json
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chart.conftest import CHART, CHECKOUT, Helm
+from cluster.conftest import Kubectl
+from eventually import eventually
+from testbed.cluster import Testbed
+
+RELEASE = "distillation-operator"
+NAMESPACE = "distillation-system"
+JOB = "waits"
+IMAGES = (
+    "--set", "image.repository=distillation-operator/operator", "--set", "image.tag=dev",
+    "--set", "stageImages.converter=distillation-operator/converter:dev",
+    "--set", "stageImages.teacher=distillation-operator/teacher:dev",
+    "--set", "stageImages.trainer=distillation-operator/trainer:dev",
+)  # fmt: skip
+MANIFEST = """
+apiVersion: distillation.dev/v1alpha1
+kind: DistillationJob
+metadata: {name: waits, namespace: ml}
+spec:
+  teacher: {source: {path: models/t}}
+  student: {source: {path: models/s}, maxTextModel: llama3.1-8b}
+  dataset: {source: {path: d.jsonl}, messagesColumn: messages}
+  storage: {persistentVolumeClaim: {claimName: not-there-yet}}
+  training: {stages: [{name: one, steps: 1}]}
+"""
+
+pytestmark = pytest.mark.timeout(600)
+Release = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def release(helm: Helm, testbed: Testbed) -> Release:
+    """One command of Helm's about the release; fails the test when it fails."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        done = helm("--kubeconfig", str(testbed.kubeconfig), "--namespace", NAMESPACE, *arguments)
+        assert done.returncode == 0, f"helm {' '.join(arguments)}: {done.stderr}"
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The chart of the commit before; of this one, where that had none or there is no history."""
+    folder = tmp_path_factory.mktemp("previous")
+    chart = CHART.relative_to(CHECKOUT)
+    packed = folder / "chart.tar"
+    with packed.open("wb") as file:
+        command = ["git", "archive", "HEAD~1", "--", str(chart)]
+        done = subprocess.run(command, cwd=CHECKOUT, stdout=file, stderr=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        return CHART
+    with tarfile.open(packed) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / chart if (folder / chart / "Chart.yaml").exists() else CHART
+
+
+@pytest.fixture(scope="module")
+def installed(
+    release: Release, previous: Path, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The release, from the previous chart, with a job in it; its child's uid."""
+    kubectl("create", "namespace", "ml")
+    kubectl("create", "namespace", NAMESPACE)
+    kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    release("install", RELEASE, str(previous), *IMAGES, "--wait", "--timeout", "120s")
+    manifest = tmp_path_factory.mktemp("job") / "job.yaml"
+    manifest.write_text(MANIFEST)
+    kubectl("apply", "-f", str(manifest))
+    yield eventually("its first child", lambda: child_of(kubectl))
+    kubectl("delete", "namespace", "ml", "--wait=false")
+
+
+def child_of(kubectl: Kubectl) -> str | None:
+    listed = json.loads(kubectl("get", "jobs", "-n", "ml", "-o", "json"))["items"]
+    uids = [job["metadata"]["uid"] for job in listed if job["metadata"]["name"] == f"{JOB}-fetch-teacher-0"]
+    return uids[0] if uids else None
+
+
+def job(kubectl: Kubectl) -> dict[str, Any]:
+    return dict(json.loads(kubectl("get", "dj", JOB, "-n", "ml", "-o", "json")))
+
+
+def leader(kubectl: Kubectl) -> str:
+    return kubectl("get", "lease", RELEASE, "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}")
+
+
+def test_installed_it_works_and_helm_test_says_so(installed: str, release: Release, kubectl: Kubectl) -> None:
+    assert job(kubectl)["status"]["phase"] == "Pending"
+    assert "Phase:          Succeeded" in release("test", RELEASE, "--timeout", "120s").stdout
+    events = kubectl("get", "events", "-n", "ml", "--field-selector", "reason=Unschedulable", "-o", "name")
+    assert events, "the operator tells why the job waits"
+
+
+def test_an_upgrade_a_rollback_and_another_replica_leave_the_job_alone(
+    installed: str, release: Release, kubectl: Kubectl
+) -> None:
+    before = job(kubectl)
+    for command in (
+        ("upgrade", RELEASE, str(CHART), *IMAGES, "--set", "replicas=2", "--wait", "--timeout", "120s"),
+        ("rollback", RELEASE, "1", "--wait", "--timeout", "120s"),
+        ("upgrade", RELEASE, str(CHART), *IMAGES, "--wait", "--timeout", "120s"),
+    ):
+        old = leader(kubectl)
+        release(*command)
+        eventually("the new pods act", lambda old=old: leader(kubectl) != old)  # type: ignore[misc]
+        assert child_of(kubectl) == installed
+        assert job(kubectl)["metadata"]["uid"] == before["metadata"]["uid"]
+    assert [told["name"] for told in job(kubectl)["status"]["stages"]] == [
+        told["name"] for told in before["status"]["stages"]
+    ]
+    assert job(kubectl)["spec"] == before["spec"]
+
+
+def test_uninstalled_the_job_stays_and_can_be_deleted(installed: str, release: Release, kubectl: Kubectl) -> None:
+    release("uninstall", RELEASE, "--wait")
+    assert job(kubectl)["metadata"]["name"] == JOB
+    assert "customresourcedefinition" in kubectl("get", "crd", "distillationjobs.distillation.dev", "-o", "name")
+    kubectl("delete", "dj", JOB, "-n", "ml", "--timeout=30s")
+    eventually("its children are gone", lambda: child_of(kubectl) is None)
+    left = kubectl("get", "clusterrole,clusterrolebinding", "-o", "name")
+    assert RELEASE not in left

@@ -1,0 +1,140 @@
+"""What the chart renders: exact for five sets of values, refused where a value is wrong.
+
+``UPDATE_GOLDEN=1 pytest tests/chart/test_render.py`` rewrites the files.
+"""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chart.conftest import CHART, CHECKOUT, Helm
+from distillation_operator.api.crd import custom_resource_definition
+from distillation_operator.cli import _parser
+
+FOLDER = Path(__file__).parent
+SETS = sorted(path.stem for path in (FOLDER / "values").glob("*.yaml"))
+LABELS = re.compile(r"helm\.sh/chart: .*|app\.kubernetes\.io/version: .*")
+
+Object = dict[str, Any]
+
+
+def template(helm: Helm, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return helm("template", "distillation", str(CHART), "--kube-version", "1.34.4", *arguments)
+
+
+def render(helm: Helm, *arguments: str) -> list[Object]:
+    """The objects of a release called "distillation"."""
+    done = template(helm, "--namespace", "distillation-system", *arguments)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def of_kind(objects: list[Object], kind: str) -> list[Object]:
+    return [made for made in objects if made["kind"] == kind]
+
+
+def test_helm_finds_nothing_to_complain_of(helm: Helm) -> None:
+    for values in SETS:
+        file = FOLDER / "values" / f"{values}.yaml"
+        done = helm("lint", "--strict", str(CHART), "--kube-version", "1.34.4", "--values", str(file))
+        assert done.returncode == 0, done.stdout
+
+
+def test_there_are_five_sets_of_values() -> None:
+    assert len(SETS) == 5
+    assert sorted(path.stem for path in (FOLDER / "golden").iterdir()) == SETS
+
+
+@pytest.mark.parametrize("values", SETS)
+def test_a_set_of_values_renders_exactly_this(helm: Helm, values: str) -> None:
+    objects = render(helm, "--values", str(FOLDER / "values" / f"{values}.yaml"))
+    text = yaml.safe_dump_all(objects, sort_keys=False, width=120)
+    golden = FOLDER / "golden" / f"{values}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(text)
+    assert golden.read_text() == text, (
+        "run UPDATE_GOLDEN=1 pytest tests/chart/test_render.py and look at the difference"
+    )
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("replica=2", "replica"),
+        ("replicas=3", "replicas"),
+        ("image.digest=sha256:12", "digest"),
+        ("image.pullpolicy=Always", "pullpolicy"),
+        ("stageImages.trainer=", "trainer"),
+        ("namespaces[0]=Not_A_Name", "namespaces"),
+        ("logFormat=xml", "logFormat"),
+        ("metrics.prometheusRule.on=true", "on"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_name(helm: Helm, argument: str, told: str) -> None:
+    done = template(helm, "--set", argument)
+    assert done.returncode != 0
+    assert told in done.stderr
+
+
+def test_the_crd_is_the_committed_one_and_is_kept(helm: Helm) -> None:
+    [crd] = of_kind(render(helm), "CustomResourceDefinition")
+    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert crd["spec"] == custom_resource_definition()["spec"]
+    assert (CHART / "files" / "distillationjobs.yaml").read_text() == (
+        CHECKOUT / "crds" / "distillationjobs.yaml"
+    ).read_text(), "run `make generate`"
+    [crd] = of_kind(render(helm, "--set", "crds.keep=false"), "CustomResourceDefinition")
+    assert "annotations" not in crd["metadata"]
+
+
+def test_with_namespaces_nothing_is_allowed_in_the_whole_cluster(helm: Helm) -> None:
+    objects = render(helm, "--values", str(FOLDER / "values" / "namespaced.yaml"))
+    assert not of_kind(objects, "ClusterRole") and not of_kind(objects, "ClusterRoleBinding")
+    roles = {role["metadata"]["namespace"] for role in of_kind(objects, "Role")}
+    assert roles == {"ml", "research", "distillation-system"}
+
+
+def test_no_rule_has_a_wildcard_or_reads_secrets(helm: Helm) -> None:
+    objects = render(helm)
+    rules = [rule for role in (*of_kind(objects, "Role"), *of_kind(objects, "ClusterRole")) for rule in role["rules"]]
+    assert len(rules) > 8
+    for rule in rules:
+        assert "*" not in (*rule["apiGroups"], *rule["resources"], *rule["verbs"])
+        assert "secrets" not in rule["resources"]
+
+
+def test_the_operator_understands_its_arguments(helm: Helm) -> None:
+    for values in SETS:
+        [deployment] = of_kind(render(helm, "--values", str(FOLDER / "values" / f"{values}.yaml")), "Deployment")
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        parsed = _parser().parse_args(container["args"])
+        assert parsed.port == 8080
+        assert parsed.lease[0] == "distillation-system"
+
+
+def test_pods_pass_pod_security_restricted(helm: Helm) -> None:
+    objects = render(helm)
+    pods = [of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"], of_kind(objects, "Pod")[0]["spec"]]
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        [container] = pod["containers"]
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_every_value_is_described_and_in_the_schema() -> None:
+    text = (CHART / "values.yaml").read_text()
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load(text)
+    assert set(values) == set(schema["properties"]) - {"global"}
+    lines = text.splitlines()
+    leaves = [number for number, line in enumerate(lines) if re.match(r"^\s*[a-zA-Z]+: \S", line)]
+    bare = [lines[number].strip() for number in leaves if not lines[number - 1].strip().startswith("# -- ")]
+    assert [line.split(":")[0] for line in bare] == ["requests", "limits"]

@@ -1,0 +1,114 @@
+"""What Argo CD sees: each example, applied either way and brought to its end, never differs from its file."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client
+
+from cluster.conftest import Kubectl
+from cluster.objects import CHECKOUT
+from cluster.operating import Operator, Pods
+from eventually import eventually
+from testbed.cluster import Testbed
+
+EXAMPLES = sorted((CHECKOUT / "examples").glob("*.yaml"))
+TRACKING = "argocd.argoproj.io/tracking-id"
+INSTANCE = "app.kubernetes.io/instance"
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def manifests(namespace: str, tmp_path: Path) -> Path:
+    """The examples in the test's namespace, with Argo CD's marks."""
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    for example in EXAMPLES:
+        made = yaml.safe_load(example.read_text())
+        name = made["metadata"]["name"]
+        made["metadata"] |= {
+            "namespace": namespace,
+            "annotations": {TRACKING: f"jobs:distillation.dev/DistillationJob:{namespace}/{name}"},
+            "labels": {INSTANCE: "jobs"},
+        }
+        (folder / example.name).write_text(yaml.safe_dump(made, sort_keys=False))
+    return folder
+
+
+@pytest.fixture
+def operator(testbed: Testbed, namespace: str, tmp_path: Path) -> Iterator[Operator]:
+    made = Operator(testbed.kubeconfig, namespace, tmp_path / "operator.log")
+    made.start()
+    yield made
+    made.end()
+
+
+def difference(testbed: Testbed, folder: Path, *options: str) -> str:
+    """What ``kubectl diff`` prints."""
+    command = [str(testbed.kubectl), "--kubeconfig", str(testbed.kubeconfig), "diff", *options, "-f", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ})
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("options", [("--server-side",), ()], ids=["server-side apply", "client-side apply"])
+def test_nothing_differs_from_git_at_any_moment(
+    options: tuple[str, ...],
+    manifests: Path,
+    operator: Operator,
+    kubectl: Kubectl,
+    testbed: Testbed,
+    api_client: client.ApiClient,
+    namespace: str,
+) -> None:
+    """Cases 44, 46 and 48."""
+    objects: Any = client.CustomObjectsApi(api_client)
+    batch: Any = client.BatchV1Api(api_client)
+    core: Any = client.CoreV1Api(api_client)
+    pods = Pods(api_client, namespace)
+    kubectl("apply", *options, "-f", str(manifests))
+
+    def admit() -> None:
+        """What Kueue does when there is quota."""
+        for job in batch.list_namespaced_job(namespace).items:
+            if job.spec.suspend and job.metadata.owner_references[0].kind != "JobSet":
+                batch.patch_namespaced_job(job.metadata.name, namespace, {"spec": {"suspend": False}})
+        jobsets = ("jobset.x-k8s.io", "v1alpha2", namespace, "jobsets")
+        for jobset in objects.list_namespaced_custom_object(*jobsets)["items"]:
+            if jobset["spec"].get("suspend"):
+                body = {"spec": {"suspend": False}}
+                objects.patch_namespaced_custom_object(*jobsets, jobset["metadata"]["name"], body)
+
+    def phases() -> set[str | None]:
+        listed = objects.list_namespaced_custom_object("distillation.dev", "v1alpha1", namespace, "distillationjobs")
+        return {(job.get("status") or {}).get("phase") for job in listed["items"]}
+
+    def all_complete() -> bool:
+        admit()
+        for pod in core.list_namespaced_pod(namespace, field_selector="status.phase=Pending").items:
+            if not pod.metadata.deletion_timestamp:
+                pods.end(pod)
+        assert difference(testbed, manifests, *options) == ""
+        return phases() == {"Complete"}
+
+    eventually("all are complete", all_complete, seconds=300, pause=0.5)
+    assert difference(testbed, manifests, *options) == ""
+
+    # Nothing of ours is taken for Argo CD's own.
+    children = [*batch.list_namespaced_job(namespace).items, *core.list_namespaced_pod(namespace).items]
+    assert len(children) > 50
+    for child in children:
+        assert TRACKING not in (child.metadata.annotations or {})
+        assert INSTANCE not in (child.metadata.labels or {})
+
+    # A sync of what has ended runs nothing again.
+    names = {child.metadata.name for child in children}
+    kubectl("apply", *options, "-f", str(manifests))
+    listed = {job.metadata.name for job in batch.list_namespaced_job(namespace).items}
+    assert listed <= names
+    assert phases() == {"Complete"}

@@ -1,0 +1,181 @@
+"""Jobs in a queue of the real Kueue controller: one waits and says why, one is evicted and goes on."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client, config
+
+from cluster.conftest import apply_crd
+from cluster.objects import Jobs
+from cluster.operating import Operator, Pods
+from cluster.test_controller import manifest
+from eventually import eventually
+from testbed.cluster import Testbed
+from testbed.site import Depth
+
+KUEUE = ("kueue.x-k8s.io", "v1beta1")
+V5E = {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": 8}
+V4 = {"type": "tpu-v4-podslice", "topology": "2x2x2"}
+NAMESPACE = "queued"
+CHIPS = 8
+FIRST = ("fetch-teacher", "fetch-student", "prepare-dataset")
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def testbed() -> Iterator[Testbed]:
+    """A control plane of its own: Kueue looks at every Job of its cluster."""
+    made = Testbed("pytest-kueue", Depth.CONTROL_PLANE)
+    made.up()
+    try:
+        made.add_kueue()
+        apply_crd(made)
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture(scope="module")
+def api_client(testbed: Testbed) -> client.ApiClient:
+    return config.new_client_from_config(str(testbed.kubeconfig))  # type: ignore[no-untyped-call, no-any-return]
+
+
+@pytest.fixture(scope="module")
+def objects(api_client: client.ApiClient) -> Any:
+    return client.CustomObjectsApi(api_client)
+
+
+@pytest.fixture(scope="module")
+def namespace(api_client: client.ApiClient, objects: Any) -> str:
+    """A namespace with a queue that has eight chips."""
+    core: Any = client.CoreV1Api(api_client)
+    core.create_namespace({"metadata": {"name": NAMESPACE}})
+
+    def create(kind: str, plural: str, name: str, spec: dict[str, Any]) -> None:
+        body = {"apiVersion": "/".join(KUEUE), "kind": kind, "metadata": {"name": name}, "spec": spec}
+        if kind == "LocalQueue":
+            objects.create_namespaced_custom_object(*KUEUE, NAMESPACE, plural, body)
+        else:
+            objects.create_cluster_custom_object(*KUEUE, plural, body)
+
+    create("ResourceFlavor", "resourceflavors", "tpu", {})
+    flavor = {"name": "tpu", "resources": [{"name": "google.com/tpu", "nominalQuota": CHIPS}]}
+    group = {"coveredResources": ["google.com/tpu"], "flavors": [flavor]}
+    create("ClusterQueue", "clusterqueues", "tpus", {"namespaceSelector": {}, "resourceGroups": [group]})
+    create("LocalQueue", "localqueues", "tpu-queue", {"clusterQueue": "tpus"})
+    return NAMESPACE
+
+
+@pytest.fixture
+def jobs(objects: Any, namespace: str) -> Jobs:
+    return Jobs(objects, namespace)
+
+
+@pytest.fixture
+def pods(api_client: client.ApiClient, namespace: str) -> Pods:
+    return Pods(api_client, namespace)
+
+
+@pytest.fixture
+def operator(testbed: Testbed, namespace: str, tmp_path: Path) -> Iterator[Operator]:
+    made = Operator(testbed.kubeconfig, namespace, tmp_path / "operator.log")
+    made.start()
+    yield made
+    made.end()
+
+
+def queued(name: str) -> dict[str, Any]:
+    """A job whose generation takes all chips of the queue, and its training too."""
+    made = manifest(queue={"name": "tpu-queue"}, generation={"accelerator": V5E, "maxModelLen": 4096})
+    made["metadata"]["name"] = name
+    made["spec"]["training"] = {
+        "accelerator": V4,
+        "stages": [{"name": "one", "steps": 10}],
+    }
+    return made
+
+
+def stage(jobs: Jobs, name: str, stage_name: str) -> dict[str, Any]:
+    stages = (jobs.get(name).get("status") or {}).get("stages") or []
+    return next((dict(told) for told in stages if told["name"] == stage_name), {})
+
+
+def is_queued(jobs: Jobs, name: str, stage_name: str, words: str) -> bool:
+    told = stage(jobs, name, stage_name)
+    return told.get("state") == "Queued" and words in told.get("message", "")
+
+
+def set_active(objects: Any, namespace: str, child: str, active: bool) -> None:
+    """What ``kueuectl stop workload`` and ``resume`` do."""
+    workloads = objects.list_namespaced_custom_object(*KUEUE, namespace, "workloads")["items"]
+    [name] = [
+        workload["metadata"]["name"]
+        for workload in workloads
+        if any(owner["name"] == child for owner in workload["metadata"].get("ownerReferences", []))
+    ]
+    objects.patch_namespaced_custom_object(*KUEUE, namespace, "workloads", name, {"spec": {"active": active}})
+
+
+def finish_first(pods: Pods) -> None:
+    for name in FIRST:
+        pods.succeed(name)
+
+
+def test_a_job_waits_for_quota_and_says_why_and_an_eviction_is_no_failure(
+    jobs: Jobs, pods: Pods, operator: Operator, objects: Any, namespace: str, testbed: Testbed
+) -> None:
+    """Cases 12, 16, 26, 29 and 30."""
+    jobs.create(queued("first"))
+    finish_first(pods)
+    [pod] = pods.wait("generate")
+
+    # The quota is used: the second job waits, in Kueue's words.
+    jobs.create(queued("second"))
+    finish_first(pods)
+    eventually("Kueue's reason", lambda: is_queued(jobs, "second", "generate", "insufficient"))
+    assert [pod.metadata.name for pod in pods.of_stage("generate")] == [pod.metadata.name]
+    for converting in pods.wait("convert-student", 2):
+        pods.end(converting)
+    eventually("the job is queued", lambda: jobs.get("second")["status"]["phase"] == "Queued")
+
+    # Evicted: its pod goes, nothing is counted, the other one's turn has come.
+    set_active(objects, namespace, "first-generate-0", False)
+    eventually("the first is queued again", lambda: is_queued(jobs, "first", "generate", ""))
+    eventually("the second's pod", lambda: [p for p in pods.of_stage("generate") if p.metadata.name[:6] == "second"])
+    assert stage(jobs, "first", "generate")["attempts"] == {"failures": 0, "disruptions": 0}
+    set_active(objects, namespace, "first-generate-0", True)
+    pods.succeed("generate")
+    eventually("generated", lambda: stage(jobs, "second", "generate").get("state") == "Complete")
+
+    # The same for a JobSet.
+    eventually("the first's turn", lambda: [p for p in pods.of_stage("generate") if p.metadata.name[:5] == "first"])
+    eventually("training is queued", lambda: is_queued(jobs, "second", "train-one", "insufficient"))
+    pods.succeed("generate")
+    pods.wait("train-one", 2)
+    running = next(name for name in ("first", "second") if stage(jobs, name, "train-one").get("state") != "Queued")
+    set_active(objects, namespace, f"{running}-train-one-0", False)
+    eventually("queued", lambda: stage(jobs, running, "train-one").get("state") == "Queued")
+    set_active(objects, namespace, f"{running}-train-one-0", True)
+    for _ in ("first", "second"):
+        pods.succeed("train-one", 2)
+    for name in ("export", "evaluate"):
+        for pod in pods.wait(name, 2):
+            pods.end(pod)
+    for name in ("first", "second"):
+        eventually("Complete", lambda name=name: jobs.get(name)["status"]["phase"] == "Complete")  # type: ignore[misc]
+        attempts = [told["attempts"] for told in jobs.get(name)["status"]["stages"]]
+        assert all(counted == {"failures": 0, "disruptions": 0} for counted in attempts)
+
+    # What Kueue owns was never sent again: a child is created and deleted, nothing else.
+    told = [json.loads(line) for line in testbed.audit_log.read_text().splitlines() if "distillation-operator" in line]
+    verbs = {
+        event["verb"]
+        for event in told
+        if event.get("objectRef", {}).get("resource") in ("jobs", "jobsets")
+        and event["userAgent"].startswith("distillation-operator/")
+    }
+    assert verbs <= {"create", "get", "list", "watch", "delete"}

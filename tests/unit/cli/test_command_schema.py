@@ -1,0 +1,55 @@
+"""``schema``: what an editor checks a manifest with agrees with the API server's own schema."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from cluster.wrong_manifests import GOOD, WRONG, Wrong
+from distillation_operator.cli import main
+from distillation_operator.validation import validate
+
+EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "examples").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    import contextlib
+    import io
+
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert main(["schema"]) == 0
+    schema = json.loads(printed.getvalue())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_valid(validator: Any, example: Path) -> None:
+    for document in yaml.safe_load_all(example.read_text()):
+        if document["kind"] == "DistillationJob":
+            assert list(validator.iter_errors(document)) == []
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.id)
+def test_it_refuses_nothing_that_is_valid_and_names_the_field(validator: Any, wrong: Wrong) -> None:
+    """What CEL says the schema can't; what the schema says, ``validate`` says too."""
+    errors = list(validator.iter_errors(wrong.manifest()))
+    assert not errors or validate(wrong.manifest())
+
+
+def test_most_wrong_manifests_are_seen_in_the_editor(validator: Any) -> None:
+    seen = sum(not validator.is_valid(wrong.manifest()) for wrong in WRONG)
+    assert seen >= len(WRONG) / 2
+
+
+def test_an_unknown_field_is_underlined(validator: Any) -> None:
+    manifest = copy.deepcopy(GOOD)
+    manifest["spec"]["training"]["stages"][0]["learnRate"] = 1
+    [error] = validator.iter_errors(manifest)
+    assert "learnRate" in error.message and list(error.path) == ["spec", "training", "stages", 0]

@@ -1,0 +1,91 @@
+"""README and docs tell what is true: their local commands are run, their manifests validated, their names exist."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from distillation_operator.api.reference import reference
+from distillation_operator.cli import main
+from distillation_operator.controller.metrics import Metrics
+from distillation_operator.validation import validate
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PAGES = sorted([CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md"), *(CHECKOUT / "images").glob("*.md")])
+COMMAND = re.compile(r"^build/dev/bin/distillation-operator (.+)$", re.MULTILINE)
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(CHECKOUT))
+
+
+def blocks(language: str) -> Iterator[tuple[str, str]]:
+    """Page and text of each fenced block of a language."""
+    for page in PAGES:
+        for text in re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+            yield name(page), text
+
+
+COMMANDS = sorted({command for _, text in blocks("sh") for command in COMMAND.findall(text)})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_local_commands_work(command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    assert main(shlex.split(command)) == 0
+    assert capsys.readouterr().out
+
+
+def test_there_are_commands_and_each_is_one_that_is_run() -> None:
+    assert len(COMMANDS) >= 4
+    lines = [line.split("#")[0].strip() for _, text in blocks("sh") for line in text.splitlines()]
+    unknown = [
+        line for line in lines if line and not line.startswith(("make ", "build/dev/bin/distillation-operator "))
+    ]
+    assert not unknown, "a command of a cluster stands in a block of bash; these would have to be run"
+
+
+def test_the_make_targets_that_are_named_exist() -> None:
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        named = set(re.findall(r"`make ([a-z][a-z0-9-]*)|^make ([a-z][a-z0-9-]*)", page.read_text(), re.MULTILINE))
+        assert {one or other for one, other in named} <= targets, name(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+@pytest.mark.parametrize(("page", "text"), list(blocks("yaml")))
+def test_manifests_are_valid(page: str, text: str) -> None:
+    for document in yaml.safe_load_all(text):
+        if isinstance(document, dict) and document.get("kind") == "DistillationJob":
+            assert validate(document) == []
+        else:
+            assert isinstance(document, dict) and (document.get("kind") or document.get("repos"))
+
+
+def test_the_hook_that_is_named_exists() -> None:
+    [hook] = yaml.safe_load((CHECKOUT / ".pre-commit-hooks.yaml").read_text())
+    repositories = [repo for _, text in blocks("yaml") if "repos:" in text for repo in yaml.safe_load(text)["repos"]]
+    named = {used["id"] for repo in repositories for used in repo["hooks"]}
+    assert named == {hook["id"]}
+
+
+def test_the_reference_is_current() -> None:
+    assert (CHECKOUT / "docs" / "api.md").read_text() == reference(), "run `make generate`"
+
+
+def test_the_metrics_that_are_documented_are_those_that_there_are() -> None:
+    metrics = Metrics()
+    metrics.watch_queue(lambda: 0)
+    metrics.watch_jobs(lambda: [])
+    there = {metric.name for metric in metrics.registry.collect()}
+    text = (CHECKOUT / "docs" / "operations.md").read_text()
+    documented = {found.removesuffix("_total") for found in re.findall(r"\bdistillation_[a-z_]+", text)}
+    assert documented == there
