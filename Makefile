@@ -9,7 +9,7 @@ PYTHON := $(DEV)/bin/python
 export PYTHONPATH := operator:images:tests
 CHECKED := operator images/distillation_stages tests benchmarks argocd
 
-.PHONY: help setup toolchain generate lint test test-unit test-cluster test-lifecycle test-e2e test-kills benchmark demo demo-online down clean
+.PHONY: help setup toolchain generate lint test test-unit test-cluster test-lifecycle test-chart images chaos test-e2e test-kills benchmark demo demo-online down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -44,7 +44,7 @@ lint: setup
 	$(DEV)/bin/mypy $(CHECKED)
 	$(DEV)/bin/lint-imports
 
-test: test-unit test-cluster test-e2e ## all three layers
+test: test-unit test-cluster test-chart images test-e2e ## all layers
 
 test-unit: lint ## pure code, in seconds
 	$(DEV)/bin/pytest tests/unit
@@ -52,8 +52,18 @@ test-unit: lint ## pure code, in seconds
 test-cluster: setup ## the API and the controller on a real control plane
 	$(DEV)/bin/pytest tests/cluster
 
-test-lifecycle: setup ## of these: lifecycle, permissions and replicas
-	$(DEV)/bin/pytest tests/cluster/test_controller.py tests/cluster/test_permissions.py tests/cluster/test_replicas.py
+test-lifecycle: setup ## of these: lifecycle, permissions, queues and replicas
+	$(DEV)/bin/pytest tests/cluster/test_controller.py tests/cluster/test_suspend_and_delete.py \
+	  tests/cluster/test_permissions.py tests/cluster/test_kueue.py tests/cluster/test_replicas.py
+
+test-chart: toolchain ## the chart: rendered, and installed on a cluster whose pods run
+	$(DEV)/bin/pytest tests/chart
+
+images: toolchain ## the Dockerfiles, built by buildah without a registry, and run on a testbed
+	$(DEV)/bin/pytest tests/image_build
+
+chaos: setup ## 200 jobs while operators are killed and the API server restarts; the last line is JSON
+	$(PYTHON) -m reliability
 
 test-e2e: toolchain ## real vLLM and MaxText on a real node, the operator killed on the way
 	$(DEV)/bin/pytest tests/e2e

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from chart.conftest import CHART
 from distillation_operator.controller.metrics import Metrics
 from testbed import debian
+from testbed.helm import CHART
 from testbed.layout import cache
 
 ALERTS = CHART / "alerts" / "alerts.yaml"

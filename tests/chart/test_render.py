@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from chart.conftest import CHART, CHECKOUT, Helm
+from chart.conftest import Helm
 from distillation_operator.api.crd import custom_resource_definition
 from distillation_operator.cli import _parser
+from testbed.helm import CHART
+from testbed.layout import CHECKOUT
 
 FOLDER = Path(__file__).parent
 SETS = sorted(path.stem for path in (FOLDER / "values").glob("*.yaml"))

@@ -244,6 +244,18 @@ def test_quota_is_told_and_the_job_goes_on_when_there_is_room(
     pods.wait("fetch-teacher")
 
 
+def test_why_no_pod_can_be_made_is_told_and_the_job_goes_on_when_that_is_mended(
+    jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
+) -> None:
+    jobs.create(manifest(pod={"serviceAccountName": "distill"}))
+    told = wait_state(jobs, "fetch-teacher", "Pending", "PodsRefused")
+    assert 'serviceaccount "distill" not found' in told["message"]
+    core: Any = client.CoreV1Api(api_client)
+    core.create_namespaced_service_account(namespace, {"metadata": {"name": "distill"}})
+    pods.wait("fetch-teacher")
+    assert wait_state(jobs, "fetch-teacher", "Pending", "Unschedulable")
+
+
 def test_an_object_of_the_same_name_that_is_not_ours_is_told_and_left_alone(
     jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
 ) -> None:

@@ -163,15 +163,21 @@ def live_a_whole_life(jobs: Jobs, pods: Pods, api_client: client.ApiClient, name
 
 
 def live_in_a_queue(jobs: Jobs, pods: Pods, testbed: Testbed, namespace: str) -> None:
-    """A job whose generation Kueue would hold."""
+    """A job whose generation Kueue would hold, and one whose pods are refused."""
     accelerator = {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": 8}
     queued = manifest(queue={"name": "queue"}, generation={"accelerator": accelerator})
     queued["metadata"]["name"] = "queued"
     jobs.create(queued)
     for name in ("fetch-teacher", "fetch-student", "prepare-dataset"):
         pods.succeed(name)
+    refused = manifest(pod={"serviceAccountName": "absent"})
+    refused["metadata"]["name"] = "refused"
+    jobs.create(refused)
+    eventually("refused", lambda: reason_of(jobs, "refused", "fetch-teacher") == "PodsRefused")
     eventually("queued", lambda: reason_of(jobs, "queued", "generate") == "WaitsForQuota")
     eventually("Kueue was asked", lambda: ("kueue.x-k8s.io", "workloads", "list") in asked(testbed, namespace)[0])
+    for name in ("queued", "refused"):
+        jobs.patch(name, {"suspend": True})
 
 
 def reason_of(jobs: Jobs, name: str, stage: str) -> str | None:

@@ -1,5 +1,6 @@
 """``make demo``: from nothing to a distilled student. Prints what it does from the first second."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.chart_operator import ChartOperator
 from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place, explain, kubeconfig_of_user, testbed_place, users_place
 from demo.result import result_of, summary_lines, write_result
@@ -64,11 +66,8 @@ def main() -> int:
 
 def _distil(place: Place, demo: Demo) -> int:
     kubectl = place.kubectl
-    kubectl("apply", "--server-side", "-f", str(CRD))
-    kubectl("wait", "--for=condition=Established", "crd/distillationjobs.distillation.dev", "--timeout=60s")
-    operator = OperatorProcess(place.kubeconfig, demo.folder / "operator.log", NAMESPACE)
+    operator = _operator(place, demo.folder / "operator.log")
     operator.start()
-    say(f"the operator runs; its log is {(demo.folder / 'operator.log').relative_to(CHECKOUT)}")
     try:
         kubectl("delete", "distillationjob", demo.job, "--ignore-not-found")
         kubectl("apply", "-f", str(demo.example))
@@ -97,6 +96,17 @@ def _distil(place: Place, demo: Demo) -> int:
     say("the DistillationJob is Complete")
     print("\n".join(summary_lines(result)), flush=True)
     return 0
+
+
+def _operator(place: Place, log: Path) -> ChartOperator | OperatorProcess:
+    """The chart's Deployment; on a user's cluster without an image of the operator, a process of this machine."""
+    if place.storage is not None or "OPERATOR_IMAGE" in os.environ:
+        say("installing the chart: charts/distillation-operator")
+        return ChartOperator(place, log)
+    say(f"the operator runs on this machine; its log is {log.relative_to(CHECKOUT)}")
+    place.kubectl("apply", "--server-side", "-f", str(CRD))
+    place.kubectl("wait", "--for=condition=Established", "crd/distillationjobs.distillation.dev", "--timeout=60s")
+    return OperatorProcess(place.kubeconfig, log, NAMESPACE)
 
 
 if __name__ == "__main__":

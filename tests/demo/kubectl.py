@@ -10,6 +10,7 @@ class Kubectl:
     """kubectl against one cluster, in one namespace."""
 
     def __init__(self, program: Path | str, kubeconfig: Path, namespace: str) -> None:
+        self.program = program
         self._prefix = [str(program), "--kubeconfig", str(kubeconfig), "--namespace", namespace]
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> str:

@@ -80,6 +80,10 @@ def _python(target: Path) -> None:
     source = interpreter().parent.parent
     (target / "bin").mkdir(parents=True, exist_ok=True)
     shutil.copy2(interpreter(), target / "bin" / "python3.12")
+    for library in (source / "lib").glob("libpython3.12.so.*"):
+        # Where the loader looks without being told; without the debugger's symbols.
+        placed = target.parent / "lib" / "x86_64-linux-gnu" / library.name
+        output(["strip", "--strip-unneeded", "-o", str(placed), str(library)])
     ignored = shutil.ignore_patterns(*_NOT_NEEDED)
     shutil.copytree(source / "lib" / "python3.12", target / "lib" / "python3.12", ignore=ignored, dirs_exist_ok=True)
     site = target / "lib" / "python3.12" / "site-packages"

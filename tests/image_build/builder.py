@@ -1,10 +1,11 @@
 """buildah: builds the Dockerfiles of this checkout and writes what it built as archives that containerd imports."""
 
+import json
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from image_build import base
 from testbed import debian
@@ -49,14 +50,25 @@ def build(name: str, *arguments: str) -> str:
     """Build ``images/NAME/Dockerfile``; the image's reference."""
     reference = f"docker.io/distillation-operator/{name}:built"
     options = ["--build-arg", f"BASE={BASE}", *arguments, "--layers=false"]
+    # How this machine reaches its package index is no part of the image: it is mounted while it is built.
+    settings = _temporary() / "pip.conf"
+    settings.write_text(_pip_settings())
+    options += ["--volume", f"{settings}:/etc/pip.conf:ro"]
     if Path(_CERTIFICATES).exists():
-        # A machine may reach its package index through a proxy with certificates of its own.
-        options += ["--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro", "--env", f"PIP_CERT={_CERTIFICATES}"]
-    for variable in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
-        if variable in os.environ:
-            options += ["--env", f"{variable}={os.environ[variable]}"]
+        options += ["--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro"]
     buildah("bud", "--file", f"images/{name}/Dockerfile", *options, "--tag", reference, ".")
     return reference
+
+
+def _pip_settings() -> str:
+    lines = ["[global]", "disable-pip-version-check = true"]
+    if Path(_CERTIFICATES).exists():
+        lines.append(f"cert = {_CERTIFICATES}")
+    for option in ("index-url", "extra-index-url"):
+        value = os.environ.get(f"PIP_{option.upper().replace('-', '_')}")
+        if value:
+            lines.append(f"{option} = {value}")
+    return "\n".join(lines) + "\n"
 
 
 def archive(reference: str, target: Path) -> Path:
@@ -66,9 +78,10 @@ def archive(reference: str, target: Path) -> Path:
     return target
 
 
-def inspect(reference: str, template: str) -> str:
-    """A part of the image's configuration, by a Go template."""
-    return buildah("inspect", "--type", "image", "--format", template, reference).strip()
+def configuration(reference: str) -> dict[str, Any]:
+    """The image's configuration: User, Entrypoint, Labels, Env."""
+    told = json.loads(buildah("inspect", "--type", "image", reference))
+    return dict(told["OCIv1"]["config"])
 
 
 def size(reference: str) -> int:
@@ -88,12 +101,6 @@ def read(reference: str, path: str) -> str:
         return (Path(buildah("mount", container).strip()) / path.lstrip("/")).read_text()
     finally:
         buildah("rm", container)
-
-
-def remove_storage() -> None:
-    """Everything that was built."""
-    if shutil.which("buildah"):
-        buildah("rmi", "--all", "--force")
 
 
 def _temporary() -> Path:

@@ -129,6 +129,10 @@ disabled_plugins = {json.dumps([f"io.containerd.{plugin}" for plugin in unused])
       base_runtime_spec = "{base}"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.as-built]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.as-built.options]
+        SystemdCgroup = false
 [plugins."io.containerd.internal.v1.opt"]
   path = "{run}/containerd-opt"
 """

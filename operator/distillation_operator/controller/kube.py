@@ -122,6 +122,16 @@ class Kube:
                 return []
             raise
 
+    async def list_failed_creations(self, namespace: str, uid: str) -> list[Object]:
+        """The Events that tell why the pods of a Job can't be created."""
+        return list((await self._answer("list", "events", self._list_events(namespace, uid)))["items"])
+
+    async def _list_events(self, namespace: str, uid: str) -> Any:
+        response = await self._core.list_namespaced_event_without_preload_content(
+            namespace, field_selector=f"involvedObject.uid={uid},reason=FailedCreate", _request_timeout=_SECONDS
+        )
+        return await _decoded(response)
+
     async def list_children(self, kind: str, key: Key) -> list[Object]:
         """The Jobs, JobSets or Pods of a DistillationJob; none where the cluster lacks the kind."""
         namespace, name = key

@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.status import DistillationJobStatus
 from distillation_operator.controller.cache import Cache
+from distillation_operator.controller.holdups import Holdups
 from distillation_operator.controller.kube import Kube, Refused
 from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.problems import problem_of
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
-from distillation_operator.controller.queue_messages import QueueMessages
 from distillation_operator.controller.recorder import Recorder
 from distillation_operator.manifests.labels import CHILD_LABEL
 from distillation_operator.manifests.reading import observe, read_pod
@@ -56,7 +56,7 @@ class Reconciler:
         self._recorder = recorder
         self._metrics = metrics
         self._installation = installation
-        self._queue_messages = QueueMessages(kube)
+        self._holdups = Holdups(kube)
         self._problems: dict[Key, dict[str, Problem]] = {}
         self._listed: set[Key] = set()
 
@@ -102,14 +102,15 @@ class Reconciler:
         pods = self._cache.children(key, "Pod")
         running = [pod.name for pod in map(read_pod, pods) if pod.running and not pod.ended]
         children = self._cache.own_children(key)
+        jobs = self._cache.children(key, "Job")
         return observe(
             uid=job.metadata.uid,
             children=children,
-            jobs_of_jobsets=self._cache.children(key, "Job"),
+            jobs_of_jobsets=jobs,
             pods=pods,
             progress=await self._progress.read(key[0], running),
             create_problems=self._problems.get(key, {}),
-            queue_messages=await self._queue_messages.read(key[0], children),
+            holdups=await self._holdups.read(key[0], children, jobs, pods),
         )
 
     async def _act(self, job: DistillationJob, key: Key, decision: Decision) -> None:

@@ -40,19 +40,17 @@ def observe(
     pods: Iterable[Object],
     progress: Mapping[str, Progress],
     create_problems: Mapping[str, Problem],
-    queue_messages: Mapping[str, str],
+    holdups: Mapping[str, str],
 ) -> Observed:
     """All that is known of the job with this uid.
 
     ``children``: its Jobs and JobSets by name and label; ``jobs_of_jobsets``: the Jobs that JobSets have made;
-    ``queue_messages``: what Kueue says of those that it holds, by name.
+    ``holdups``: what is known of why one has no pods, by name.
     """
     made = list(jobs_of_jobsets)
-    read = [read_child(child, uid, [job for job in made if _jobset_of(job) == _name(child)]) for child in children]
+    read = [read_child(child, uid, [job for job in made if jobset_of(job) == _name(child)]) for child in children]
     read = [
-        replace(child, message=queue_messages[child.name])
-        if child.state is ChildState.HELD and child.name in queue_messages
-        else child
+        replace(child, message=holdups[child.name]) if child.ended_at is None and child.name in holdups else child
         for child in read
     ]
     return Observed(
@@ -115,6 +113,21 @@ def _failure_class(child: Object, jobs: list[Object]) -> FailureClass:
 def is_held(child: Object) -> bool:
     """True for a child that its queue holds."""
     return KUEUE_LABEL in (child["metadata"].get("labels") or {}) and _state(child)[0] is ChildState.HELD
+
+
+def lacks_pods(child: Object, pods: Iterable[Object]) -> bool:
+    """True for a child that should have pods and has none."""
+    if _state(child)[0] is not ChildState.ACTIVE or "deletionTimestamp" in child["metadata"]:
+        return False
+    return all((pod["metadata"].get("labels") or {}).get(CHILD_LABEL) != _name(child) for pod in pods)
+
+
+def refusal_message(events: Iterable[Object]) -> str | None:
+    """What the API server said last when a pod was to be created, from a Job's Events of reason FailedCreate."""
+    told = [event for event in events if event.get("message")]
+    if not told:
+        return None
+    return str(max(told, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))["message"])
 
 
 def queue_message(workloads: Iterable[Object]) -> str | None:
@@ -231,7 +244,8 @@ def _container_status(status: Object) -> Object:
     return {}
 
 
-def _jobset_of(job: Object) -> str | None:
+def jobset_of(job: Object) -> str | None:
+    """The JobSet that has made a Job, if one has."""
     return (job["metadata"].get("labels") or {}).get(JOBSET_NAME_LABEL)
 
 

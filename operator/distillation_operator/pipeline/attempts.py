@@ -18,6 +18,7 @@ FIRST_BACK_OFF = timedelta(seconds=5)
 LONGEST_BACK_OFF = timedelta(minutes=5)
 LAG = timedelta(seconds=3)
 """Jobs and pods are watched apart: for so long after a child's end its pods may not be seen as ended yet."""
+NO_PODS_PERIOD = timedelta(seconds=5)
 MESSAGE_LIMIT = 800
 """Bytes of a message, for a status that stays small whatever programs and Kubernetes say."""
 FAILURE_LIMIT = 512
@@ -122,6 +123,11 @@ def _of_child(
             return StageView(_told(status, "Queued", "WaitsForQuota", child.message or "Held by its queue."))
     if child.terminating:
         return StageView(_told(status, "Pending", "ChildDeleted", f"{child.name} is being deleted."))
+    if not pods:
+        # What keeps pods from being made is told by an Event alone, which nobody watches.
+        refused = child.message
+        told = ("PodsRefused", refused) if refused else ("PodsStarting", None)
+        return StageView(_told(status, "Pending", *told), look_again=NO_PODS_PERIOD)
     return StageView(_active(stage, status, pods, observed))
 
 

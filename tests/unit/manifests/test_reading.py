@@ -16,6 +16,7 @@ from distillation_operator.manifests.reading import (
     queue_message,
     read_child,
     read_pod,
+    refusal_message,
 )
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Pod
 
@@ -480,8 +481,6 @@ def test_why_a_child_is_held_is_told_in_kueues_words() -> None:
     held["spec"]["suspend"] = True
     seen = observe(UID, [held], [], [], {}, {}, {held["metadata"]["name"]: "insufficient quota for google.com/tpu"})
     assert seen.children[held["metadata"]["name"]].message == "insufficient quota for google.com/tpu"
-    admitted = observe(UID, [child("Job")], [], [], {}, {}, {held["metadata"]["name"]: "old"})
-    assert admitted.children[held["metadata"]["name"]].message == ""
 
 
 @pytest.mark.parametrize(
@@ -496,3 +495,13 @@ def test_why_a_child_is_held_is_told_in_kueues_words() -> None:
 )
 def test_what_kueue_says(workloads: list[Object], message: str | None) -> None:
     assert queue_message(workloads) == message
+
+
+def test_the_last_refusal_of_a_pod_counts() -> None:
+    events: list[Object] = [
+        {"lastTimestamp": "2026-11-26T06:00:09Z", "message": "new"},
+        {"lastTimestamp": "2026-11-26T06:00:00Z", "message": "old"},
+        {"lastTimestamp": None, "eventTime": None, "message": "undated"},
+    ]
+    assert refusal_message(events) == "new"
+    assert refusal_message([]) is None
