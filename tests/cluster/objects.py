@@ -42,6 +42,11 @@ class Jobs:
         assert isinstance(made, dict)
         return made
 
+    def annotate(self, name: str, annotations: dict[str, str]) -> None:
+        """Merge into an object's annotations."""
+        body = {"metadata": {"annotations": annotations}}
+        self._api.patch_namespaced_custom_object(GROUP, VERSION, self.namespace, PLURAL, name, body)
+
     def set_status(self, name: str, status: dict[str, Any]) -> None:
         """Merge into an object's status."""
         self._api.patch_namespaced_custom_object_status(

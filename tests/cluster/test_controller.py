@@ -74,6 +74,7 @@ def finish_first(pods: Pods) -> None:
 def test_a_job_runs_in_dataflow_order_to_complete_and_then_nothing_is_written(
     jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
 ) -> None:
+    """Case 8."""
     jobs.create(manifest())
     finish_first(pods)
     pods.wait("convert-student")
@@ -129,6 +130,7 @@ def test_a_job_runs_in_dataflow_order_to_complete_and_then_nothing_is_written(
 def test_killed_operator_creates_nothing_twice(
     jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
 ) -> None:
+    """Cases 37 and 56."""
     jobs.create(manifest())
     before = {name: pods.wait(name)[0].metadata.uid for name in FIRST}
     operator.end()
@@ -166,6 +168,7 @@ def test_a_programs_verdict_fails_the_job_at_once_and_stops_what_runs(
 
 
 def test_a_crash_is_tried_again_in_a_new_attempt(jobs: Jobs, pods: Pods, operator: Operator) -> None:
+    """Case 18."""
     jobs.create(manifest(retries={"failures": 1}))
     first = pods.wait("fetch-teacher")[0].metadata.name
     pods.fail("fetch-teacher", 1, "ProgramCrashed", "ValueError: boom")
@@ -233,6 +236,7 @@ def test_an_unschedulable_pod_is_told_with_the_schedulers_words_and_an_event(
 def test_quota_is_told_and_the_job_goes_on_when_there_is_room(
     jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
 ) -> None:
+    """Case 21."""
     core: Any = client.CoreV1Api(api_client)
     quota = {"metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}}}
     core.create_namespaced_resource_quota(namespace, quota)
@@ -259,6 +263,7 @@ def test_why_no_pod_can_be_made_is_told_and_the_job_goes_on_when_that_is_mended(
 def test_an_object_of_the_same_name_that_is_not_ours_is_told_and_left_alone(
     jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
 ) -> None:
+    """Case 37."""
     batch = batch_of(api_client)
     container = {"name": "c", "image": "i"}
     foreign = {
@@ -350,3 +355,17 @@ def test_a_cluster_without_jobset_is_told_and_the_job_goes_on_when_it_is_install
     assert "Install the JobSet controller" in told["message"]
     without_jobset()
     pods.wait("train-one", 2)
+
+
+def test_a_status_that_was_written_meanwhile_is_decided_anew(jobs: Jobs, pods: Pods, operator: Operator) -> None:
+    """Case 15: each write of the operator's meets a conflict now and then; nothing is lost and nothing is stuck."""
+    jobs.create(manifest())
+    for number, name in enumerate(FIRST):
+        for again in range(5):
+            jobs.annotate(NAME, {"example.com/touched": f"{number}-{again}"})
+        pods.succeed(name)
+        jobs.annotate(NAME, {"example.com/touched": f"{number}"})
+    for name in FIRST:
+        wait_state(jobs, name, "Complete")
+    assert jobs.get(NAME)["metadata"]["annotations"]["example.com/touched"] == "2"
+    pods.wait("generate", 2)

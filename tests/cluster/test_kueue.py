@@ -128,7 +128,7 @@ def finish_first(pods: Pods) -> None:
 def test_a_job_waits_for_quota_and_says_why_and_an_eviction_is_no_failure(
     jobs: Jobs, pods: Pods, operator: Operator, objects: Any, namespace: str, testbed: Testbed
 ) -> None:
-    """Cases 12, 16, 26, 29 and 30."""
+    """Cases 12, 13, 16, 26, 29 and 30."""
     jobs.create(queued("first"))
     finish_first(pods)
     [pod] = pods.wait("generate")

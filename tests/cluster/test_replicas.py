@@ -96,6 +96,7 @@ def writes_of(testbed: Testbed, namespace: str, replica: Replica, since: float) 
 def test_one_acts_and_the_other_takes_over_when_it_is_killed(
     replicas: list[Replica], jobs: Jobs, api_client: Any, namespace: str, testbed: Testbed
 ) -> None:
+    """Cases 2 and 3."""
     first, second = replicas
     create(jobs, "before")
     eventually("its first child", child_of(api_client, namespace, "before"))

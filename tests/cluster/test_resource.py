@@ -51,6 +51,7 @@ def test_a_read_back_has_the_defaults(jobs: Jobs) -> None:
 
 
 def test_get_prints_every_column(jobs: Jobs, kubectl: Kubectl) -> None:
+    """Case 23."""
     jobs.create(GOOD)
     jobs.set_status("good", STATUS)
     header, row = kubectl("get", "dj", "-n", jobs.namespace).splitlines()

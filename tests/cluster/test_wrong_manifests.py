@@ -9,6 +9,7 @@ from cluster.wrong_manifests import WRONG, Wrong, changed, put
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.id)
 def test_refused_with_the_field_named(default_jobs: Jobs, wrong: Wrong) -> None:
+    """Cases 25 and 35."""
     with pytest.raises(ApiException) as refused:
         default_jobs.create(wrong.manifest(), dry_run=True)
     message = refusal(refused.value)

@@ -145,6 +145,7 @@ def test_only_the_killed_training_was_tried_again(run: Run) -> None:
 
 
 def test_a_killed_generation_pod_keeps_its_chunks_and_all_rows_are_there(run: Run) -> None:
+    """Case 17."""
     assert run.chunks_before_kill
     rewritten = [path for path, when in run.chunks_before_kill.items() if path.stat().st_mtime_ns != when]
     assert not rewritten, "finished chunks must not be made again"

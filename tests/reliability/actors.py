@@ -127,7 +127,7 @@ class Killer:
             operator.end()
             operator.start()
             self.kills += 1
-            self._next = time.monotonic() + self._chance.uniform(3, 9)
+            self._next = time.monotonic() + self._chance.uniform(5, 15)
 
 
 class Acting(threading.Thread):

@@ -16,6 +16,9 @@ from distillation_operator.pipeline.times import format_time
 
 FIRST_BACK_OFF = timedelta(seconds=5)
 LONGEST_BACK_OFF = timedelta(minutes=5)
+BUSY = "AcceleratorBusy"
+"""A TPU that a killed process still holds: the node's fault, and over in a minute."""
+BUSY_BACK_OFF = timedelta(seconds=60)
 LAG = timedelta(seconds=3)
 """Jobs and pods are watched apart: for so long after a child's end its pods may not be seen as ended yet."""
 NO_PODS_PERIOD = timedelta(seconds=5)
@@ -198,6 +201,8 @@ def _failed(
     elif kind is FailureClass.CRASH and any(pod.disrupted for pod in pods):
         # The other hosts crash at once when one is taken away, long before its own grace period is over.
         kind = FailureClass.DISRUPTION
+    elif kind is FailureClass.CRASH and any(pod.failure is not None and pod.failure.reason == BUSY for pod in pods):
+        kind = FailureClass.DISRUPTION
     causes = [permanent] if permanent is not None else _causes(pods)
     reason, message = _cause(child, causes)
     failure = _failure(status, kind, reason, message, child, causes, now)
@@ -265,6 +270,8 @@ def _retry(retries: Retries, status: StageStatus, failure: Failure, child: Child
         return StageView(ended, failure=failure)
     count = attempts.failures + attempts.disruptions
     wait = min(FIRST_BACK_OFF * 2 ** min(count - 1, 10), LONGEST_BACK_OFF)
+    if reason == BUSY:
+        wait = max(wait, BUSY_BACK_OFF)
     left = (child.ended_at or now) + wait - now
     if left > timedelta(0):
         # Counted only when the next attempt starts, so that looking twice counts once.

@@ -22,6 +22,7 @@ def test_the_file_is_the_definition() -> None:
 
 
 def test_size() -> None:
+    """Case 50."""
     assert FILE.stat().st_size < 200_000
 
 

@@ -39,6 +39,7 @@ def test_the_crd_of_this_checkout_has_all() -> None:
     ],
 )
 def test_what_an_older_crd_lacks_is_named(path: tuple[str, ...], told: str) -> None:
+    """Case 61."""
     assert missing_fields(without(*path)) == [told]
 
 

@@ -147,6 +147,7 @@ def test_each_attempt_has_a_name_of_its_own_and_its_pods_tell_it() -> None:
 @quick
 @given(hub_repos, hub_repos, column_names)
 def test_no_string_of_a_user_is_in_a_label(teacher: str, data: str, column: str) -> None:
+    """Case 60."""
     fuzzed = on_tpu(
         teacher={"source": {"huggingFace": {"repo": teacher, "revision": column}}},
         dataset={"source": {"huggingFace": {"repo": data}}, "messagesColumn": column},

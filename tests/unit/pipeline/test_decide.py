@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from distillation_operator.api.contract import StageFailure
 from distillation_operator.api.status import DistillationJobStatus
 from distillation_operator.pipeline.observed import FailureClass, Problem
 from distillation_operator.pipeline.times import parse_time
@@ -75,6 +76,7 @@ def test_a_stage_found_done_in_the_storage_is_told_so() -> None:
 
 
 def test_a_child_that_is_gone_after_its_stage_was_complete_is_not_made_anew() -> None:
+    """Case 19."""
     given = generating().completed("generate")
     given.decide()
     seen = given.gone("generate").no_pods().decide()
@@ -135,6 +137,7 @@ def test_a_problem_stands_in_the_condition_that_tools_wait_on() -> None:
 
 
 def test_a_program_that_ended_before_its_sidecar_is_not_pending() -> None:
+    """Case 51."""
     given = Given().child("fetch-teacher")
     given.ended_pod("fetch-teacher", succeeded=True, result=given.result("fetch-teacher"))
     assert given.decide().stage("fetch-teacher").state == "Running"
@@ -241,8 +244,10 @@ def test_suspend_removes_what_runs_and_starts_nothing() -> None:
 
 
 def test_a_job_created_suspended_makes_nothing() -> None:
+    """Case 38: nor is it looked at again before somebody changes it."""
     seen = Given(suspend=True).decide()
     assert (seen.created, seen.deleted, seen.status.phase) == ([], [], "Suspended")
+    assert seen.decision.look_again is None
 
 
 def test_resuming_starts_a_new_attempt_for_free() -> None:
@@ -407,7 +412,18 @@ def test_crashes_are_retried_as_often_as_the_budget_says(budget: int) -> None:
     assert (seen.stage("train-one").state, seen.status.phase) == ("Failed", "Failed")
 
 
+def test_an_accelerator_that_is_still_held_is_waited_for_and_costs_no_failure() -> None:
+    """Case 66."""
+    given = training(retries={"failures": 0})
+    told = StageFailure(stage="train-one", reason="AcceleratorBusy", message="/dev/vfio/0 is busy", permanent=False)
+    given.failed("train-one", ago=0).ended_pod("train-one", failure=told, exit_text="exit code 75")
+    assert given.later(50).decide().stage("train-one").attempt == 0
+    stage = given.later(15).decide().stage("train-one")
+    assert (stage.attempt, stage.attempts.failures, stage.attempts.disruptions) == (1, 0, 1)
+
+
 def test_disruptions_are_counted_apart() -> None:
+    """Case 68."""
     given = generating(retries={"failures": 0, "disruptions": 2})
     for attempt in range(2):
         given.failed("generate", DISRUPTION, attempt).later(LONGEST_BACK_OFF)
@@ -604,6 +620,7 @@ def test_more_retries_do_not_revive_a_job_that_has_failed() -> None:
 
 
 def test_children_are_removed_only_when_their_time_after_the_end_is_over() -> None:
+    """Case 40."""
     given = Given(ttlSecondsAfterFinished=100).done(*ALL[:-1]).completed("export").completed("evaluate")
     assert given.later(1000).decide().deleted == []
     seen = given.later(99).decide()
@@ -646,6 +663,7 @@ def size(status: DistillationJobStatus) -> int:
 
 
 def test_long_messages_of_the_largest_job_stay_below_the_limit() -> None:
+    """Case 55."""
     stages = [{"name": f"{letter}{'x' * 15}", "steps": 1} for letter in "abcdefgh"]
     given = Given(training={"stages": stages}, export={"to": {"path": "models/new"}})
     told = [stage.model_copy(update={"message": None}) for stage in given.decide().status.stages]
@@ -682,6 +700,7 @@ def test_whatever_a_program_tells_fits_the_schema_of_the_status() -> None:
 
 
 def test_the_status_survives_a_round_trip() -> None:
+    """Case 1."""
     for given in (
         Given(),
         generating().crashed("generate", ago=0),

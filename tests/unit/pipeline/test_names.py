@@ -49,6 +49,7 @@ def test_two_attempts_never_share_a_name(one: tuple[str, str, int], other: tuple
 @given(keys)
 @example(("a" + "-" * 38 + "b", "train-x", 0))
 def test_a_name_is_a_dns_label_within_the_limit(key: tuple[str, str, int]) -> None:
+    """Case 25."""
     name = child_name(*key)
     assert DNS_LABEL.fullmatch(name)
     assert len(name) <= CHILD_NAME_LIMIT
@@ -57,6 +58,7 @@ def test_a_name_is_a_dns_label_within_the_limit(key: tuple[str, str, int]) -> No
 @quick
 @given(keys)
 def test_pods_and_hosts_of_the_largest_slice_fit_into_a_label(key: tuple[str, str, int]) -> None:
+    """Case 11."""
     name = child_name(*key)
     most_hosts = max(shape.chips // min(shape.chips_per_host) for shapes in ACCELERATORS.values() for shape in shapes)
     of_jobset = f"{name}-{SLICE}-{MOST_SLICES - 1}-{most_hosts - 1}{RANDOM_SUFFIX}"

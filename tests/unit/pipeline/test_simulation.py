@@ -358,6 +358,7 @@ def take(world: World, step: str, number: int) -> None:
 @settings(max_examples=30, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scripts, steps)
 def test_any_history_ends_as_the_script_says(script: Script, history: list[tuple[str, int]]) -> None:
+    """Cases 7 and 56."""
     world = World(script)
     for step, number in history:
         take(world, step, number)

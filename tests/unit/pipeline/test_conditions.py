@@ -1,0 +1,103 @@
+"""The conditions as a table: which hold, and why, in each phase, and in which order phases can follow each other."""
+
+import pytest
+
+from distillation_operator.api.status import DistillationJobStatus
+from distillation_operator.pipeline.observed import ChildState, FailureClass, Problem
+from unit.pipeline.scenario import ALL, Given
+
+Row = tuple[str, str, str, str, str]
+
+
+def table(status: DistillationJobStatus) -> dict[str, tuple[str, str]]:
+    return {condition.type: (condition.status, condition.reason) for condition in status.conditions}
+
+
+def pending() -> Given:
+    return Given()
+
+
+def waiting_for_a_node() -> Given:
+    return Given().child("fetch-student").pod("fetch-student", problem=Problem("Unschedulable", "0/3 nodes"))
+
+
+def running() -> Given:
+    return Given().child("fetch-student").running_pod("fetch-student")
+
+
+def between_stages() -> Given:
+    return Given().done("fetch-student")
+
+
+def suspended() -> Given:
+    return Given().done("fetch-student").spec(suspend=True)
+
+
+def queued() -> Given:
+    done = [name for name in ALL if name.startswith(("fetch", "prepare", "convert"))]
+    return Given().done(*done).child("generate", state=ChildState.HELD, message="no quota")
+
+
+def failed() -> Given:
+    return Given().failed("fetch-student", FailureClass.PERMANENT, message="no model")
+
+
+def complete() -> Given:
+    return Given().done(*ALL)
+
+
+NO = "False"
+YES = "True"
+TABLE = {
+    # phase: Suspended, Complete, Failed, Reconciling, Stalled; Accepted always holds.
+    pending: ("Pending", NO, NO, NO, YES, NO),
+    waiting_for_a_node: ("Pending", NO, NO, NO, YES, NO),
+    running: ("Running", NO, NO, NO, YES, NO),
+    between_stages: ("Running", NO, NO, NO, YES, NO),
+    queued: ("Queued", NO, NO, NO, YES, NO),
+    suspended: ("Suspended", YES, NO, NO, NO, NO),
+    failed: ("Failed", NO, NO, YES, NO, YES),
+    complete: ("Complete", NO, YES, NO, NO, NO),
+}
+REASONS = {
+    suspended: ("Suspended", "SuspendedByUser"),
+    complete: ("Complete", "StagesFinished"),
+    failed: ("Failed", "ChildFailed"),
+}
+
+
+@pytest.mark.parametrize("given", TABLE, ids=lambda given: given.__name__)
+def test_each_phase_has_its_conditions(given: object) -> None:
+    status = given().decide().status  # type: ignore[operator]
+    phase, *expected = TABLE[given]  # type: ignore[index]
+    told = table(status)
+    assert status.phase == phase
+    assert [told[kind][0] for kind in ("Suspended", "Complete", "Failed", "Reconciling", "Stalled")] == expected
+    assert told["Accepted"] == (YES, "SpecValid")
+    if given in REASONS:
+        kind, reason = REASONS[given]  # type: ignore[index]
+        assert told[kind] == (YES, reason)
+
+
+@pytest.mark.parametrize("given", TABLE, ids=lambda given: given.__name__)
+def test_what_holds_agrees_with_what_does_not(given: object) -> None:
+    told = table(given().decide().status)  # type: ignore[operator]
+    assert not (told["Complete"][0] == YES and told["Failed"][0] == YES)
+    assert (told["Reconciling"][0] == YES) == (told["Complete"][0] == told["Failed"][0] == told["Suspended"][0] == NO)
+    assert (told["Stalled"][0] == YES) == (told["Failed"][0] == YES)
+
+
+def test_a_job_goes_through_the_phases_and_back_from_a_suspension() -> None:
+    given = Given()
+    phases = [given.decide().status.phase]
+    given.child("fetch-student").running_pod("fetch-student")
+    phases.append(given.decide().status.phase)
+    given.spec(suspend=True)
+    phases.append(given.decide().status.phase)
+    given.spec(suspend=False)
+    phases.append(given.decide().status.phase)
+    given.done(*ALL)
+    phases.append(given.decide().status.phase)
+    given.spec(suspend=True)
+    phases.append(given.decide().status.phase)
+    assert phases == ["Pending", "Running", "Suspended", "Running", "Complete", "Complete"]
