@@ -3,6 +3,7 @@ operator."""
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -47,6 +48,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         arguments.file,
         arguments.namespace,
         _installation(arguments),
+        rates=dict(arguments.rate),
         summary=not arguments.manifests,
         manifests=not arguments.summary,
     )
@@ -115,6 +117,17 @@ def _own_account() -> tuple[str, str] | None:
     return (namespace, name) if namespace and name else None
 
 
+def _rate(text: str) -> tuple[str, float]:
+    stage, _, number = text.partition("=")
+    try:
+        rate = float(number)
+    except ValueError:
+        rate = 0.0
+    if not stage or not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no STAGE=NUMBER, e.g. train-teacher-data=0.8")
+    return stage, rate
+
+
 def _lease(text: str) -> tuple[str, str]:
     namespace, _, name = text.partition("/")
     if not namespace or not name or "/" in name:
@@ -139,6 +152,14 @@ def _parser() -> argparse.ArgumentParser:
     plan = add("plan", _plan, "print the stages, machines and manifests of a DistillationJob, without a cluster")
     plan.add_argument("file", metavar="FILE", help="YAML; - for stdin")
     plan.add_argument("-n", "--namespace", help="namespace of the manifests, where the file names none")
+    plan.add_argument(
+        "--rate",
+        type=_rate,
+        action="append",
+        default=[],
+        metavar="STAGE=NUMBER",
+        help="rows or steps per second of a stage, as an earlier job measured it, for the chip-hours; may be repeated",
+    )
     which = plan.add_mutually_exclusive_group()
     which.add_argument("--summary", action="store_true", help="leave out the manifests")
     which.add_argument("--manifests", action="store_true", help="print the manifests alone, as YAML")

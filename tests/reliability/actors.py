@@ -111,8 +111,9 @@ def _container(pod: Pod) -> Mapping[str, Any]:
 class Killer:
     """Kills one of the operators every few seconds and starts it again."""
 
-    def __init__(self, operators: list[Operator], seed: int) -> None:
+    def __init__(self, operators: list[Operator], seed: int, seconds: tuple[float, float]) -> None:
         self._operators = operators
+        self._seconds = seconds
         self._chance = random.Random(seed)
         self._next = time.monotonic() + 5
         self.kills = 0
@@ -127,7 +128,7 @@ class Killer:
             operator.end()
             operator.start()
             self.kills += 1
-            self._next = time.monotonic() + self._chance.uniform(5, 15)
+            self._next = time.monotonic() + self._chance.uniform(*self._seconds)
 
 
 class Acting(threading.Thread):

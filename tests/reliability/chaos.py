@@ -1,5 +1,6 @@
 """One run of chaos, and what came of it."""
 
+import contextlib
 import json
 import random
 import time
@@ -43,7 +44,8 @@ class Outcome:
     """Stages of complete jobs that were tried more or less often than their script says."""
     evictions: int
     operatorKills: int
-    leaderChanges: int
+    leaders: int
+    """Processes that led, one after the other."""
     apiServerRestarts: int
     writesAfterTheEnd: int
     writesAfterARestart: int
@@ -66,12 +68,21 @@ class Chaos:
     """``count`` jobs in four namespaces, two replicas of the operator, and all that happens to them."""
 
     def __init__(
-        self, testbed: Testbed, api: client.ApiClient, folder: Path, count: int, seed: int, quiet_seconds: float
+        self,
+        testbed: Testbed,
+        api: client.ApiClient,
+        folder: Path,
+        count: int,
+        seed: int,
+        quiet_seconds: float,
+        kill_seconds: tuple[float, float] = (5.0, 15.0),
     ) -> None:
         self._testbed = testbed
         self._api = api
         self._seed = seed
         self._quiet = quiet_seconds
+        self._kill_seconds = kill_seconds
+        self._leaders: set[str] = set()
         chance = random.Random(seed)
         self._namespaces = [f"chaos-{seed}-{number}" for number in range(NAMESPACES)]
         self._scripts: dict[str, dict[str, Script]] = {name: {} for name in self._namespaces}
@@ -94,8 +105,9 @@ class Chaos:
         programs = {name: Programs(self._api, name, self._scripts[name], self._seed) for name in self._namespaces}
         for operator in self._operators:
             operator.start()
-        killer = Killer(self._operators, self._seed)
-        acting = [*(Acting(one.step, 0.3) for one in programs.values()), Acting(killer.step, 0.2)]
+        killer = Killer(self._operators, self._seed, self._kill_seconds)
+        acting = [Acting(one.step, 0.3) for one in programs.values()]
+        acting += [Acting(killer.step, 0.2), Acting(self._note_leader, 1.0)]
         for actor in acting:
             actor.start()
         try:
@@ -111,7 +123,7 @@ class Chaos:
             for operator in self._operators:
                 operator.end()
                 operator.start()
-            eventually("a leader", self._new_leader())
+            eventually("a leader", lambda: self._holder() not in self._leaders, 120)
             after_a_restart = self._writes_in_quiet()
             return self._outcome(programs, killer, after_the_end, after_a_restart, seconds)
         finally:
@@ -160,13 +172,14 @@ class Chaos:
         time.sleep(self._quiet)
         return sum(1 for _ in writes(self._testbed.audit_log, since))
 
-    def _new_leader(self) -> Any:
-        lease = self._lease()
-        before = lease.spec.lease_transitions
-        return lambda: (self._lease().spec.lease_transitions or 0) > (before or 0)
+    def _holder(self) -> str:
+        """Who leads, or was the last to."""
+        lease: Any = client.CoordinationV1Api(self._api).read_namespaced_lease(LEASE, self._namespaces[0])
+        return str(lease.spec.holder_identity)
 
-    def _lease(self) -> Any:
-        return client.CoordinationV1Api(self._api).read_namespaced_lease(LEASE, self._namespaces[0])
+    def _note_leader(self) -> None:
+        with contextlib.suppress(client.ApiException):
+            self._leaders.add(self._holder())
 
     def _outcome(
         self, programs: Mapping[str, Programs], killer: Killer, after_the_end: int, after_a_restart: int, seconds: float
@@ -194,7 +207,7 @@ class Chaos:
             wrongNumberOfAttempts=wrong,
             evictions=sum(sum(one.evictions.values()) for one in programs.values()),
             operatorKills=killer.kills,
-            leaderChanges=int(self._lease().spec.lease_transitions or 0),
+            leaders=len(self._leaders),
             apiServerRestarts=API_SERVER_RESTARTS,
             writesAfterTheEnd=after_the_end,
             writesAfterARestart=after_a_restart,

@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from distillation_operator.api.resource import DistillationJob
+from distillation_operator.api.spec import DistillationJobSpec
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.files import documents
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.workload import child_manifest
+from distillation_operator.pipeline.accounting import SECONDS_PER_HOUR
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.stages import Placement, Stage
 from distillation_operator.validation import validate
@@ -26,10 +28,15 @@ def run(
     namespace: str | None,
     installation: Installation,
     *,
+    rates: Mapping[str, float] | None = None,
     summary: bool = True,
     manifests: bool = True,
 ) -> int:
-    """Print the plan of each DistillationJob in the file."""
+    """Print the plan of each DistillationJob in the file.
+
+    ``rates``: rows per second of generation (of all shards), steps per second of training stages, as the status of an
+    earlier job told them.
+    """
     jobs = list(_jobs(file, namespace))
     if not jobs:
         raise CommandError(f"no DistillationJob in {file}")
@@ -40,6 +47,8 @@ def run(
         pipeline = build_pipeline(job.spec)
         if summary:
             _print_summary(console, job, pipeline, installation)
+            if rates:
+                _print(console, cost(job, pipeline, rates))
         if manifests:
             _print_manifests(job, pipeline, installation)
     return 0
@@ -59,6 +68,35 @@ def peak_chips(pipeline: Mapping[str, Stage]) -> int:
         return max(without, heaviest(others, (*chosen, first)))
 
     return heaviest([stage for stage in pipeline.values() if chips(stage)], ())
+
+
+def cost(job: DistillationJob, pipeline: Mapping[str, Stage], rates: Mapping[str, float]) -> str:
+    """The chip-hours at these rates, and at worst. Raises CommandError for a stage whose work isn't known."""
+    hours = {}
+    for name, rate in rates.items():
+        if name not in pipeline:
+            raise CommandError(f"--rate {name}: no such stage; there are {', '.join(pipeline)}")
+        hours[name] = chips(pipeline[name]) * _units(job.spec, pipeline[name]) / rate / SECONDS_PER_HOUR
+    total = sum(hours.values())
+    failures = job.spec.retries.failures
+    told = ", ".join(f"{name} {value:.1f}" for name, value in hours.items())
+    budget = job.spec.budget
+    limit = f"; budget.maxChipHours is {budget.max_chip_hours:g}" if budget else "; there is no budget"
+    return (
+        f"Chip-hours at these rates: {told}; {total:.1f} in all. At worst, if each of the {failures} retries starts "
+        f"anew at the very end: {total * (failures + 1):.1f}{limit}."
+    )
+
+
+def _units(spec: DistillationJobSpec, stage: Stage) -> int:
+    """Rows or steps of a stage."""
+    if stage.program.kind == "generate":
+        if spec.dataset.limit is None:
+            raise CommandError(f"--rate {stage.name}: its rows are not known before dataset.limit is set")
+        return spec.dataset.limit * spec.generation.sampling.samples_per_prompt
+    if stage.program.kind == "train" and stage.program.steps is not None:
+        return stage.program.steps
+    raise CommandError(f"--rate {stage.name}: only generation and training stages with steps have a rate")
 
 
 def pods(stage: Stage) -> int:

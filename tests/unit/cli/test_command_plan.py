@@ -100,3 +100,31 @@ def test_stages_that_do_not_wait_for_each_other_count_together() -> None:
     peaks = [peak_chips(build_pipeline(DistillationJob.parse(job).spec)) for job in (in_turn, at_once)]
     generation, training = 4 * 8, 2 * 8
     assert peaks == [generation, generation + training]
+
+
+def test_the_cost_at_measured_rates(capsys: pytest.CaptureFixture[str]) -> None:
+    rates = ["--rate", "generate=10", "--rate", "train-teacher-data=0.5"]
+    assert main(["plan", "--summary", *rates, str(GUIDE)]) == 0
+    # 20,000 rows at 10 a second on 32 chips; 200 steps at one in two seconds on 4.
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("Chip-hours at these rates: generate 17.8, train-teacher-data 0.4; 18.2 in all.")
+    assert line.endswith("if each of the 2 retries starts anew at the very end: 54.7; there is no budget.")
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"),
+    [
+        ("train-none=1", "no such stage; there are fetch-teacher"),
+        ("export=1", "only generation and training stages with steps have a rate"),
+    ],
+)
+def test_a_rate_of_what_has_none(capsys: pytest.CaptureFixture[str], rate: str, told: str) -> None:
+    assert main(["plan", "--summary", "--rate", rate, str(GUIDE)]) == 1
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rate", ["generate", "generate=0", "=1", "generate=fast", "generate=inf"])
+def test_what_is_no_rate(capsys: pytest.CaptureFixture[str], rate: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["plan", "--rate", rate, str(GUIDE)])
+    assert "is no STAGE=NUMBER" in capsys.readouterr().err

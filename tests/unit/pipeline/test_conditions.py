@@ -75,7 +75,7 @@ def test_each_phase_has_its_conditions(given: object) -> None:
     assert [told[kind][0] for kind in ("Suspended", "Complete", "Failed", "Reconciling", "Stalled")] == expected
     assert told["Accepted"] == (YES, "SpecValid")
     if given in REASONS:
-        kind, reason = REASONS[given]  # type: ignore[index]
+        kind, reason = REASONS[given]
         assert told[kind] == (YES, reason)
 
 

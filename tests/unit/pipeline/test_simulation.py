@@ -301,6 +301,7 @@ steps = st.lists(
                 "restart",
                 *["suspend or resume", "somebody deletes"] * 2,
                 "jump",
+                "clock goes back",
                 "hold",
                 "admit",
             ]
@@ -351,6 +352,9 @@ def take(world: World, step: str, number: int) -> None:
             world.now += timedelta(seconds=number)
         case "jump":
             world.now += timedelta(hours=number)
+        case "clock goes back":
+            # Another machine's clock after a takeover.
+            world.now -= timedelta(seconds=10 * number)
         case "suspend or resume":
             world.toggle_suspend()
 
