@@ -20,12 +20,14 @@ Pod = Any
 
 
 class Operator:
-    """The operator as a process, in one namespace."""
+    """The operator as a process, in one namespace, or in all."""
 
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path, *arguments: str, replica: str = "replica") -> None:
+    def __init__(
+        self, kubeconfig: Path, namespace: str | None, log: Path, *arguments: str, replica: str = "replica"
+    ) -> None:
+        where = [] if namespace is None else ["--namespace", namespace]
         self._command = [
-            sys.executable, "-m", "distillation_operator", "run",
-            "--kubeconfig", str(kubeconfig), "--namespace", namespace, *arguments,
+            sys.executable, "-m", "distillation_operator", "run", "--kubeconfig", str(kubeconfig), *where, *arguments,
         ]  # fmt: skip
         self._log = log
         self.replica = replica

@@ -95,14 +95,29 @@ class _Operator:
             await kube.close()
 
     async def _watch(self, stop: asyncio.Event) -> None:
+        settings = _kopf_settings()
+        # kopf would ask again and again for nearly a minute before it starts without.
+        settings.scanning.disabled = not await self._may_scan()
         await kopf.operator(
             registry=self._registry(),
-            settings=_kopf_settings(),
+            settings=settings,
             standalone=True,
             clusterwide=not self._settings.namespaces,
             namespaces=self._settings.namespaces,
             stop_flag=stop,
         )
+
+    async def _may_scan(self) -> bool:
+        """Whether kopf may look for CRDs that come later and, where it is given namespaces, for those."""
+        wanted = [("apiextensions.k8s.io", "customresourcedefinitions")]
+        if self._settings.namespaces:
+            wanted.append(("", "namespaces"))
+        try:
+            allowed = [await self._kube.may("list", group, resource) for group, resource in wanted]
+        except Refused as refused:
+            log.warning("permissions can't be asked for: %s", refused)
+            return True
+        return all(allowed)
 
     async def _lead(self, kube: Kube) -> None:
         """Act, as soon as this replica may, until it may no more. Raises LeaseLost."""

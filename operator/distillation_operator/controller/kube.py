@@ -166,6 +166,15 @@ class Kube:
         )
         return await _decoded(await self._api.call_api(*request, _request_timeout=_SECONDS))
 
+    async def may(self, verb: str, group: str, resource: str) -> bool:
+        """Whether this account may do that in the whole cluster; every account may ask this."""
+        attributes = client.V1ResourceAttributes(verb=verb, group=group, resource=resource)
+        review = client.V1SelfSubjectAccessReview(
+            spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes)
+        )
+        call = client.AuthorizationV1Api(self._api).create_self_subject_access_review(review, _request_timeout=_SECONDS)
+        return bool((await self._answer("create", "selfsubjectaccessreviews", call)).status.allowed)
+
     async def write_status(self, job: Object, status: Object) -> Object:
         """Replace a DistillationJob's status; the version read must still be the newest (409 else)."""
         namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
