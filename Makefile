@@ -9,7 +9,7 @@ PYTHON := $(DEV)/bin/python
 export PYTHONPATH := operator:images:tests
 CHECKED := operator images/distillation_stages tests benchmarks argocd
 
-.PHONY: help setup toolchain generate lint test test-unit test-cluster test-lifecycle test-chart images chaos test-e2e test-kills benchmark demo demo-online down clean
+.PHONY: help setup toolchain generate lint test test-unit test-cluster test-lifecycle test-chart images images-all chaos test-e2e test-kills benchmark demo demo-online down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -59,8 +59,11 @@ test-lifecycle: setup ## of these: lifecycle, permissions, queues and replicas
 test-chart: toolchain ## the chart: rendered, and installed on a cluster whose pods run
 	$(DEV)/bin/pytest tests/chart
 
-images: toolchain ## the Dockerfiles, built by buildah without a registry, and run on a testbed
+images: toolchain ## the operator's image, built by buildah without a registry, and run on a testbed
 	$(DEV)/bin/pytest tests/image_build
+
+images-all: toolchain ## the same with the stages' images (gigabytes each)
+	STAGE_IMAGES="trainer converter teacher" $(DEV)/bin/pytest tests/image_build
 
 chaos: setup ## 200 jobs while operators are killed and the API server restarts; the last line is JSON
 	$(PYTHON) -m reliability

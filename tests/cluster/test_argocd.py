@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +37,6 @@ def manifests(namespace: str, tmp_path: Path) -> Path:
         }
         (folder / example.name).write_text(yaml.safe_dump(made, sort_keys=False))
     return folder
-
-
-@pytest.fixture
-def operator(testbed: Testbed, namespace: str, tmp_path: Path) -> Iterator[Operator]:
-    made = Operator(testbed.kubeconfig, namespace, tmp_path / "operator.log")
-    made.start()
-    yield made
-    made.end()
 
 
 def difference(testbed: Testbed, folder: Path, *options: str) -> str:

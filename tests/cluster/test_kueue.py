@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,24 +67,6 @@ def namespace(api_client: client.ApiClient, objects: Any) -> str:
     create("ClusterQueue", "clusterqueues", "tpus", {"namespaceSelector": {}, "resourceGroups": [group]})
     create("LocalQueue", "localqueues", "tpu-queue", {"clusterQueue": "tpus"})
     return NAMESPACE
-
-
-@pytest.fixture
-def jobs(objects: Any, namespace: str) -> Jobs:
-    return Jobs(objects, namespace)
-
-
-@pytest.fixture
-def pods(api_client: client.ApiClient, namespace: str) -> Pods:
-    return Pods(api_client, namespace)
-
-
-@pytest.fixture
-def operator(testbed: Testbed, namespace: str, tmp_path: Path) -> Iterator[Operator]:
-    made = Operator(testbed.kubeconfig, namespace, tmp_path / "operator.log")
-    made.start()
-    yield made
-    made.end()
 
 
 def queued(name: str) -> dict[str, Any]:

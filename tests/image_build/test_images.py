@@ -1,6 +1,7 @@
 """The images as they are built: small, labelled, with their bill of materials, not root; and they run."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from testbed.site import Depth
 
 OPERATOR_LIMIT = 200_000_000
 NAMES = ("operator", "teacher", "converter", "trainer")
+STAGE_IMAGES = os.environ.get("STAGE_IMAGES", "").split()
+"""Those that are built and run too (``make images-all``)."""
+IMPORTED = {"trainer": "jax, maxtext", "converter": "jax, maxtext, torch, transformers", "teacher": "vllm"}
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -75,7 +79,24 @@ def test_the_operators_image_runs_in_a_restricted_pod(operator_image: str, testb
     assert "valid" in run_pod(testbed, operator_image, ["validate", "/config/job.yaml"], {"job.yaml": manifest})
 
 
-def run_pod(testbed: Testbed, image: str, arguments: list[str], files: dict[str, str] | None = None) -> str:
+@pytest.mark.parametrize("name", STAGE_IMAGES)
+def test_a_stage_image_has_what_its_programs_import(name: str, testbed: Testbed, tmp_path: Path) -> None:
+    builder.prepare()
+    image = builder.build(name)
+    archive = builder.archive(image, tmp_path / f"{name}.tar")
+    testbed.site.namespace.output(["ctr", "--namespace", "k8s.io", "images", "import", str(archive)], timeout=900)
+    archive.unlink()
+    script = f"import {IMPORTED[name]}, distillation_stages.__main__; print('imported')"
+    assert run_pod(testbed, image, ["-c", script], command=["/opt/venv/bin/python"]).splitlines()[-1] == "imported"
+
+
+def run_pod(
+    testbed: Testbed,
+    image: str,
+    arguments: list[str],
+    files: dict[str, str] | None = None,
+    command: list[str] | None = None,
+) -> str:
     """What the image prints, run as the restricted profile asks; nothing of this machine is mounted into it."""
     api = testbed.site.api
     api.create("/api/v1/namespaces", {"metadata": {"name": "images", "labels": {
@@ -83,18 +104,20 @@ def run_pod(testbed: Testbed, image: str, arguments: list[str], files: dict[str,
     # Of the testbed's runtimes the one that mounts nothing of this machine.
     handler = {"metadata": {"name": "as-built"}, "handler": "as-built"}
     api.create("/apis/node.k8s.io/v1/runtimeclasses", handler)
-    name = f"run-{arguments[0]}"
+    name = "run-" + re.sub(r"[^a-z]+", "-", f"{image.rsplit('/', 1)[-1]}-{arguments[0]}").strip("-")
     api.create("/api/v1/namespaces/images/configmaps", {"metadata": {"name": name}, "data": files or {}})
     container: dict[str, Any] = {
         "name": "run", "image": image, "imagePullPolicy": "Never", "args": arguments,
-        "volumeMounts": [{"name": "config", "mountPath": "/config"}],
+        "volumeMounts": [{"name": "config", "mountPath": "/config"}, {"name": "tmp", "mountPath": "/tmp"}],
         "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
                             "capabilities": {"drop": ["ALL"]}},
     }  # fmt: skip
+    if command is not None:
+        container["command"] = command
     spec = {
         "runtimeClassName": "as-built", "restartPolicy": "Never", "automountServiceAccountToken": False,
         "containers": [container],
-        "volumes": [{"name": "config", "configMap": {"name": name}}],
+        "volumes": [{"name": "config", "configMap": {"name": name}}, {"name": "tmp", "emptyDir": {}}],
         "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
     }  # fmt: skip
     pods = "/api/v1/namespaces/images/pods"
@@ -110,7 +133,7 @@ def run_pod(testbed: Testbed, image: str, arguments: list[str], files: dict[str,
         phase = str((api.get(f"{pods}/{name}") or {}).get("status", {}).get("phase"))
         return phase if phase in ("Succeeded", "Failed") else None
 
-    phase = eventually("the pod's end", ended, 120)
+    phase = eventually("the pod's end", ended, 300)
     _, log = api.request("GET", f"{pods}/{name}/log")
     assert phase == "Succeeded", log.decode()
     return log.decode()
