@@ -181,6 +181,15 @@ class Chaos:
         with contextlib.suppress(client.ApiException):
             self._leaders.add(self._holder())
 
+    def _tell_surprises(self, phases: Mapping[tuple[str, str], str | None]) -> None:
+        """Each job that didn't end as its script says, with why."""
+        for namespace, scripts in self._scripts.items():
+            for job in self._list(namespace):
+                name = job["metadata"]["name"]
+                if phases[namespace, name] != scripts[name].phase:
+                    failures = json.dumps(job["status"].get("lastFailures"))
+                    print(f"chaos: {name} ended {phases[namespace, name]}, script {scripts[name].outcomes}: {failures}")
+
     def _outcome(
         self, programs: Mapping[str, Programs], killer: Killer, after_the_end: int, after_a_restart: int, seconds: float
     ) -> Outcome:
@@ -188,6 +197,7 @@ class Chaos:
         created = creations(self._testbed.audit_log)
         created = Counter({child: count for child, count in created.items() if child[0] in self._namespaces})
         as_scripted = wrong = 0
+        self._tell_surprises(phases)
         for namespace, scripts in self._scripts.items():
             for name, script in scripts.items():
                 as_scripted += phases[namespace, name] == script.phase
