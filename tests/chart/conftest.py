@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cluster.conftest import Kubectl, _kubectl
+from cluster.conftest import Kubectl, run_kubectl
 from testbed.cluster import Testbed
 from testbed.helm import helm as run_helm
 from testbed.site import Depth
@@ -30,4 +30,4 @@ def testbed() -> Iterator[Testbed]:
 
 @pytest.fixture(scope="session")
 def kubectl(testbed: Testbed) -> Kubectl:
-    return lambda *arguments: _kubectl(testbed, *arguments)
+    return lambda *arguments: run_kubectl(testbed, *arguments)

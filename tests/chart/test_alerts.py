@@ -12,7 +12,7 @@ import yaml
 from distillation_operator.controller.metrics import Metrics
 from testbed import debian
 from testbed.helm import CHART
-from testbed.layout import cache
+from testbed.layout import build_log
 
 ALERTS = CHART / "alerts" / "alerts.yaml"
 DASHBOARD = CHART / "dashboards" / "distillation.json"
@@ -22,9 +22,7 @@ METRIC = re.compile(r"\bdistillation_[a-z_]+")
 @pytest.fixture(scope="module")
 def promtool() -> Any:
     """Debian's promtool."""
-    log = cache() / "logs" / "debian.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    debian.install(("prometheus",), log)
+    debian.install(("prometheus",), build_log("debian"))
 
     def run(*arguments: str, folder: Path) -> None:
         done = subprocess.run(

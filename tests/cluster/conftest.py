@@ -44,7 +44,7 @@ def testbed() -> Iterator[Testbed]:
 @pytest.fixture(scope="session")
 def kubectl(testbed: Testbed) -> Kubectl:
     """Runs the testbed's kubectl and returns what it prints; fails the test when kubectl fails."""
-    return lambda *arguments: _kubectl(testbed, *arguments)
+    return lambda *arguments: run_kubectl(testbed, *arguments)
 
 
 @pytest.fixture(scope="session")
@@ -129,11 +129,12 @@ def default_jobs(api_client: client.ApiClient) -> Jobs:
 
 def apply_crd(testbed: Testbed) -> None:
     """The committed CRD, established."""
-    _kubectl(testbed, "apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
-    _kubectl(testbed, "wait", "--for=condition=Established", f"crd/{PLURAL}.{GROUP}", "--timeout=30s")
+    run_kubectl(testbed, "apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
+    run_kubectl(testbed, "wait", "--for=condition=Established", f"crd/{PLURAL}.{GROUP}", "--timeout=30s")
 
 
-def _kubectl(testbed: Testbed, *arguments: str) -> str:
+def run_kubectl(testbed: Testbed, *arguments: str) -> str:
+    """What the testbed's kubectl prints; fails the test when it fails."""
     command = [str(testbed.kubectl), "--kubeconfig", str(testbed.kubeconfig), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from image_build import base
 from testbed import debian
-from testbed.layout import CHECKOUT, cache
+from testbed.layout import CHECKOUT, build_log, cache
 
 BASE = "localhost/distillation-base:3.12"
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
@@ -32,9 +32,7 @@ def buildah(*arguments: str, timeout: float = 3600) -> str:
 
 def prepare() -> None:
     """Install buildah, and make the base image, unless they are there."""
-    log = cache() / "logs" / "debian.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    debian.install(("buildah",), log)
+    debian.install(("buildah",), build_log("debian"))
     if BASE in buildah("images", "--format", "{{.Name}}:{{.Tag}}"):
         return
     with tempfile.TemporaryDirectory(dir=_temporary()) as folder:

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from testbed import binaries
-from testbed.layout import CHECKOUT, cache
+from testbed.layout import CHECKOUT, build_log, cache
 
 CHART = CHECKOUT / "charts" / "distillation-operator"
 IMAGES = (
@@ -19,9 +19,7 @@ IMAGES = (
 def helm(*arguments: str, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
     """One command, with what came of it."""
     if not binaries.HELM.path.exists():
-        log = cache() / "logs" / "go.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        binaries.HELM.build(log)
+        binaries.HELM.build(build_log("go"))
     environment = {"HOME": str(cache() / "helm"), "PATH": "/usr/local/bin:/usr/bin:/bin"}
     command = [str(binaries.HELM.path), *arguments]
     if kubeconfig is not None:

@@ -17,6 +17,13 @@ def cache() -> Path:
     return Path(chosen).resolve() if chosen else Path.home() / ".cache" / "distillation-operator"
 
 
+def build_log(kind: str) -> Path:
+    """The log of what is built or installed of a kind (go, debian, python); its folder exists."""
+    log = cache() / "logs" / f"{kind}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return log
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The folder of one testbed. `down` removes it."""

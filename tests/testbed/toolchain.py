@@ -11,7 +11,7 @@ from pathlib import Path
 from testbed import binaries, debian, environments
 from testbed.commands import end_logged
 from testbed.console import Say
-from testbed.layout import cache, locked
+from testbed.layout import build_log, cache, locked
 from testbed.site import Depth
 
 _PROGRESS_SECONDS = 15
@@ -24,10 +24,9 @@ def build(say: Say, depth: Depth) -> None:
         return
     logs = cache() / "logs"
     say(f"building {'; '.join(f'{kind}: {", ".join(names)}' for kind, names in absent.items())}, logs in {logs}")
-    logs.mkdir(parents=True, exist_ok=True)
     # Two sessions that start from an empty cache must not compile the same thing twice.
     with locked(cache() / ".build.lock"):
-        _build(say, depth, list(absent), logs)
+        _build(say, depth, list(absent))
 
 
 def missing(depth: Depth) -> dict[str, list[str]]:
@@ -47,7 +46,7 @@ def _wanted(depth: Depth) -> tuple[tuple[binaries.Binary, ...], tuple[str, ...]]
     return binaries.CONTROL_PLANE, debian.CONTROL_PLANE
 
 
-def _build(say: Say, depth: Depth, kinds: list[str], logs: Path) -> None:
+def _build(say: Say, depth: Depth, kinds: list[str]) -> None:
     programs, packages = _wanted(depth)
     doing: dict[str, str] = {}
 
@@ -64,7 +63,7 @@ def _build(say: Say, depth: Depth, kinds: list[str], logs: Path) -> None:
         "python": lambda log: environments.build(log, step("python")),
     }
     with ThreadPoolExecutor(len(kinds)) as pool:
-        running = {pool.submit(jobs[kind], logs / f"{kind}.log"): kind for kind in kinds}
+        running = {pool.submit(jobs[kind], build_log(kind)): kind for kind in kinds}
         try:
             _watch(say, running, doing)
         except BaseException:

@@ -5,8 +5,9 @@ CEL rules have no equal in JSON schema; ``validate`` and the API server add them
 
 from typing import Any
 
-from distillation_operator.api.crd import custom_resource_definition
+from distillation_operator.api.crd import structural_schema
 from distillation_operator.api.resource import API_VERSION, KIND
+from distillation_operator.api.spec import DistillationJobSpec
 
 Schema = dict[str, Any]
 _METADATA: Schema = {
@@ -24,8 +25,6 @@ _METADATA: Schema = {
 
 def json_schema() -> Schema:
     """JSON schema (2020-12) of a manifest as users write it: without a status, unknown fields refused."""
-    [version] = custom_resource_definition()["spec"]["versions"]
-    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": KIND,
@@ -36,7 +35,7 @@ def json_schema() -> Schema:
             "apiVersion": {"const": API_VERSION},
             "kind": {"const": KIND},
             "metadata": _METADATA,
-            "spec": _strict(spec),
+            "spec": _strict(structural_schema(DistillationJobSpec)),
         },
     }
 

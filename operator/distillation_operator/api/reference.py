@@ -4,16 +4,16 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from distillation_operator.api.crd import custom_resource_definition
+from distillation_operator.api.crd import structural_schema
 from distillation_operator.api.resource import API_VERSION, KIND
+from distillation_operator.api.spec import DistillationJobSpec
+from distillation_operator.api.status import DistillationJobStatus
 
 Schema = dict[str, Any]
 
 
 def reference() -> str:
     """One table for each object of the spec and the status, in the order of the manifest."""
-    [version] = custom_resource_definition()["spec"]["versions"]
-    root = version["schema"]["openAPIV3Schema"]["properties"]
     lines = [
         "# API reference",
         "",
@@ -22,8 +22,8 @@ def reference() -> str:
         f"`{KIND}`, `{API_VERSION}`, namespaced; short name `dj`.",
         "",
     ]
-    for part in ("spec", "status"):
-        lines += _section(part, root[part], 2)
+    for part, model in (("spec", DistillationJobSpec), ("status", DistillationJobStatus)):
+        lines += _section(part, structural_schema(model), 2)
     return "\n".join(lines)
 
 

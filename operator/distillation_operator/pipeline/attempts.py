@@ -198,10 +198,8 @@ def _failed(
     kind = child.failure_class or FailureClass.CRASH
     if permanent is not None:
         kind = FailureClass.PERMANENT
-    elif kind is FailureClass.CRASH and any(pod.disrupted for pod in pods):
+    elif kind is FailureClass.CRASH and any(pod.disrupted or _found_busy(pod) for pod in pods):
         # The other hosts crash at once when one is taken away, long before its own grace period is over.
-        kind = FailureClass.DISRUPTION
-    elif kind is FailureClass.CRASH and any(pod.failure is not None and pod.failure.reason == BUSY for pod in pods):
         kind = FailureClass.DISRUPTION
     causes = [permanent] if permanent is not None else _causes(pods)
     reason, message = _cause(child, causes)
@@ -214,6 +212,10 @@ def _failed(
         ended = _ended(status.model_copy(update={"attempts": spent}), reason, message, child, now)
         return StageView(ended, failure=failure)
     return _retry(retries, status, failure, child, now)
+
+
+def _found_busy(pod: Pod) -> bool:
+    return pod.failure is not None and pod.failure.reason == BUSY
 
 
 def _causes(pods: list[Pod]) -> list[Pod]:
