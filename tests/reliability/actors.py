@@ -35,6 +35,7 @@ class Programs:
         self._scripts = scripts
         self._chance = random.Random(seed)
         self._due: dict[str, float] = {}
+        self._told: dict[str, dict[str, Any]] = {}
         self._spent: Counter[tuple[str, str, int]] = Counter()
         self.evictions: Counter[tuple[str, str]] = Counter()
         """By job and stage."""
@@ -69,39 +70,55 @@ class Programs:
         return [pod for pod in json.loads(answer.data)["items"] if "deletionTimestamp" not in pod["metadata"]]
 
     def _end(self, job: str, stage: str, shard: int, pods: list[Pod]) -> None:
-        place = (job, stage, shard)
+        if any(pod["metadata"]["uid"] in self._told for pod in pods):
+            # The list was older than the answer, or the answer was lost with the API server: what a pod's end is,
+            # is decided once.
+            for pod in pods:
+                if pod["metadata"]["uid"] in self._told:
+                    self._patch(pod, self._told[pod["metadata"]["uid"]])
+            return
+        first = pods[0]
         if self._chance.random() < EVICTED:
-            if self._patch(pods[0], ended_status(137, "", disrupted=True)):
-                self.evictions[job, stage] += 1
+            self.evictions[job, stage] += 1
+            self._tell(first, ended_status(137, "", disrupted=True))
             return
         outcomes = self._scripts[job].of(stage, shard)
-        if self._spent[place] < len(outcomes):
-            refusal = outcomes[self._spent[place]] == "refusal"
+        spent = self._spent[job, stage, shard]
+        if spent < len(outcomes):
+            self._spent[job, stage, shard] += 1
+            refusal = outcomes[spent] == "refusal"
             told = StageFailure(stage=stage, reason="BadInput" if refusal else "ProgramCrashed", message="as scripted",
                                 permanent=refusal)  # fmt: skip
-            if self._patch(pods[0], ended_status(65 if refusal else 1, told.model_dump_json(by_alias=True))):
-                self._spent[place] += 1
+            self._tell(first, ended_status(65 if refusal else 1, told.model_dump_json(by_alias=True)))
             return
+        results = []
         for pod in pods:
             environment = {variable["name"]: variable.get("value") for variable in _container(pod)["env"]}
             spec = StageSpec.model_validate_json(environment["STAGE_SPEC"])
-            result = StageResult(stage=spec.stage, fingerprint=spec.fingerprint)
-            self._patch(pod, ended_status(0, result.model_dump_json(by_alias=True)))
+            results.append(StageResult(stage=spec.stage, fingerprint=spec.fingerprint).model_dump_json(by_alias=True))
+        self._told |= {
+            pod["metadata"]["uid"]: ended_status(0, result) for pod, result in zip(pods, results, strict=True)
+        }
+        for pod in pods:
+            self._patch(pod, self._told[pod["metadata"]["uid"]])
 
-    def _patch(self, pod: Pod, status: dict[str, Any]) -> bool:
+    def _tell(self, pod: Pod, status: dict[str, Any]) -> None:
+        self._told[pod["metadata"]["uid"]] = status
+        self._patch(pod, status)
+
+    def _patch(self, pod: Pod, status: dict[str, Any]) -> None:
         try:
             self._core.patch_namespaced_pod_status(
                 pod["metadata"]["name"],
                 self._namespace,
-                {"status": status},
+                # A pod that has been replaced under the same name, or has gone, is another's business.
+                {"metadata": {"uid": pod["metadata"]["uid"]}, "status": status},
                 _preload_content=False,
                 _request_timeout=10,
             )
         except client.ApiException as error:
-            if error.status in (404, 409):
-                return False
-            raise
-        return True
+            if error.status not in (404, 409):
+                raise
 
 
 def _container(pod: Pod) -> Mapping[str, Any]:

@@ -16,6 +16,8 @@ class Cache:
     def __init__(self) -> None:
         self._jobs: dict[Key, Object] = {}
         self._children: dict[Key, dict[tuple[str, str], Object]] = {}
+        self._gone: dict[Key, set[str]] = {}
+        """UIDs of children that are known to be gone: an answer that was on its way meanwhile may still have them."""
 
     def put_job(self, job: Object) -> Key:
         """Remember a DistillationJob, unless a newer version is known."""
@@ -29,6 +31,7 @@ class Cache:
         """Forget a DistillationJob and its children."""
         self._jobs.pop(key, None)
         self._children.pop(key, None)
+        self._gone.pop(key, None)
 
     def job(self, key: Key) -> Object | None:
         """A DistillationJob, if it exists."""
@@ -45,41 +48,44 @@ class Cache:
     def put_child(self, kind: str, child: Object) -> Key | None:
         """Remember a Job, JobSet or Pod of ours; its DistillationJob's key, None when it is nobody's."""
         key = owner_key(child)
-        if key is None:
-            return None
+        if key is None or child["metadata"]["uid"] in self._gone.get(key, ()):
+            return key
         children = self._children.setdefault(key, {})
         slot = (kind, child["metadata"]["name"])
         known = children.get(slot)
-        if known is None or known["metadata"]["uid"] != child["metadata"]["uid"] or _newer(child, known):
+        if known is None or _newer(child, known):
             children[slot] = _slim(child)
         return key
 
     def drop_child(self, kind: str, child: Object) -> Key | None:
         """Forget a child that is gone (not one of the same name that came after it)."""
         key = owner_key(child)
-        if key is not None:
-            children = self._children.get(key, {})
-            known = children.get((kind, child["metadata"]["name"]))
-            if known is not None and known["metadata"]["uid"] == child["metadata"]["uid"]:
-                del children[kind, child["metadata"]["name"]]
+        if key is None:
+            return None
+        children = self._children.get(key, {})
+        slot = (kind, child["metadata"]["name"])
+        if slot in children and children[slot]["metadata"]["uid"] == child["metadata"]["uid"]:
+            del children[slot]
+        if key in self._jobs:
+            self._gone.setdefault(key, set()).add(child["metadata"]["uid"])
+        elif not children:
+            self._children.pop(key, None)
         return key
 
-    def replace_children(self, key: Key, kind: str, listed: Iterable[Object]) -> None:
-        """Take a fresh list of a job's children of one kind for the truth."""
+    def replace_children(self, key: Key, kind: str, listed: Iterable[Object], version: int | None) -> None:
+        """Take a list of a job's children of one kind, made at ``version``, for the truth, but for what is newer."""
         children = self._children.setdefault(key, {})
-        for slot in [slot for slot in children if slot[0] == kind]:
-            del children[slot]
-        for child in listed:
-            children[kind, child["metadata"]["name"]] = _slim({"kind": kind, **child})
+        items = {child["metadata"]["name"]: child for child in listed}
+        for slot, known in list(children.items()):
+            later = version is not None and int(known["metadata"]["resourceVersion"]) > version
+            if slot[0] == kind and slot[1] not in items and not later:
+                del children[slot]
+        for child in items.values():
+            self.put_child(kind, child)
 
     def children(self, key: Key, kind: str) -> list[Object]:
-        """A job's children of one kind."""
+        """A job's children of one kind, those that JobSets have made among them."""
         return [child for slot, child in self._children.get(key, {}).items() if slot[0] == kind]
-
-    def own_children(self, key: Key) -> list[Object]:
-        """The Jobs and JobSets of attempts, without the Jobs that JobSets have made."""
-        jobs = [job for job in self.children(key, "Job") if not is_made_by_jobset(job)]
-        return jobs + self.children(key, "JobSet")
 
 
 def owner_key(child: Object) -> Key | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -32,6 +32,13 @@ class Refused(Exception):
         self.status = status
         self.reason = reason
         self.message = message
+
+
+class Listed(NamedTuple):
+    """Objects, and the version at which they were listed; None where the cluster lacks the kind."""
+
+    items: list[Object]
+    version: int | None
 
 
 class Kube:
@@ -132,21 +139,21 @@ class Kube:
         )
         return await _decoded(response)
 
-    async def list_children(self, kind: str, key: Key) -> list[Object]:
+    async def list_children(self, kind: str, key: Key) -> Listed:
         """The Jobs, JobSets or Pods of a DistillationJob; none where the cluster lacks the kind."""
         namespace, name = key
         selector = f"{SELECTOR},{JOB_LABEL}={name}"
         try:
             if kind == "Pod":
-                return list((await self._answer("list", "pods", self._list_pods(namespace, selector)))["items"])
+                return _listed(await self._answer("list", "pods", self._list_pods(namespace, selector)), kind)
             group, version, plural = _RESOURCES[kind]
             call = self._objects.list_namespaced_custom_object(
                 group, version, namespace, plural, label_selector=selector, _request_timeout=_SECONDS
             )
-            return list((await self._answer("list", plural, call))["items"])
+            return _listed(await self._answer("list", plural, call), kind)
         except Refused as refused:
             if refused.status == 404:
-                return []
+                return Listed([], None)
             raise
 
     async def _list_pods(self, namespace: str, selector: str) -> Any:
@@ -220,6 +227,12 @@ class Kube:
             raise Refused(0, "Unreachable", str(error) or type(error).__name__) from error
         finally:
             self.count(verb, resource, code)
+
+
+def _listed(answer: Object, kind: str) -> Listed:
+    # In a list of a built-in kind the server leaves out each item's own.
+    items: list[Object] = [{**item, "kind": kind} for item in answer["items"]]
+    return Listed(items, int(answer["metadata"]["resourceVersion"]))
 
 
 async def _decoded(response: Any) -> Any:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.status import DistillationJobStatus
-from distillation_operator.controller.cache import Cache
+from distillation_operator.controller.cache import Cache, is_made_by_jobset
 from distillation_operator.controller.holdups import Holdups
 from distillation_operator.controller.kube import Kube, Refused
 from distillation_operator.controller.metrics import Metrics
@@ -30,7 +30,8 @@ from distillation_operator.pipeline.observed import Observed, Problem
 from distillation_operator.pipeline.summary import refused
 
 Object = Mapping[str, Any]
-KINDS = ("Job", "JobSet", "Pod")
+KINDS = ("JobSet", "Job", "Pod")
+"""In the order in which they are listed: effects before their causes, so that no end is seen without its reason."""
 log = logging.getLogger(__name__)
 
 
@@ -82,14 +83,10 @@ class Reconciler:
             generation = job.metadata.generation
             await self._write(raw, None, refused(job.status, generation, refusal, now, "ServiceAccountRefused"))
             return None
-        if key not in self._listed:
-            for kind in KINDS:
-                self._cache.replace_children(key, kind, await self._kube.list_children(kind, key))
-            self._listed.add(key)
-        decision = decide(job, await self._observe(job, key), now)
+        decision = await self._decide(job, key, now)
         if decision.create or decision.delete:
             await self._act(job, key, decision)
-            again = decide(job, await self._observe(job, key), now)
+            again = await self._decide(job, key, now)
             decision = Decision(status=again.status, look_again=again.look_again)
         else:
             self._problems.pop(key, None)
@@ -98,11 +95,30 @@ class Reconciler:
             raise CreationRefused("; ".join(problem.message for problem in self._problems[key].values()))
         return decision.look_again
 
-    async def _observe(self, job: DistillationJob, key: Key) -> Observed:
-        pods = self._cache.children(key, "Pod")
+    async def _decide(self, job: DistillationJob, key: Key, now: datetime) -> Decision:
+        """On what the watches have told, or, where that isn't enough, on fresh lists."""
+        if key in self._listed:
+            known = {kind: self._cache.children(key, kind) for kind in KINDS}
+            decision = decide(job, await self._observe(job, key, known, listed=False), now)
+            if not decision.list_first:
+                return decision
+        return decide(job, await self._observe(job, key, await self._list(key), listed=True), now)
+
+    async def _list(self, key: Key) -> dict[str, list[Object]]:
+        lists: dict[str, list[Object]] = {}
+        for kind in KINDS:
+            listed = await self._kube.list_children(kind, key)
+            self._cache.replace_children(key, kind, listed.items, listed.version)
+            lists[kind] = listed.items
+        self._listed.add(key)
+        return lists
+
+    async def _observe(
+        self, job: DistillationJob, key: Key, things: Mapping[str, list[Object]], listed: bool
+    ) -> Observed:
+        pods, jobs = things["Pod"], things["Job"]
         running = [pod.name for pod in map(read_pod, pods) if pod.running and not pod.ended]
-        children = self._cache.own_children(key)
-        jobs = self._cache.children(key, "Job")
+        children = [child for child in (*jobs, *things["JobSet"]) if not is_made_by_jobset(child)]
         return observe(
             uid=job.metadata.uid,
             children=children,
@@ -111,6 +127,7 @@ class Reconciler:
             progress=await self._progress.read(key[0], running),
             create_problems=self._problems.get(key, {}),
             holdups=await self._holdups.read(key[0], children, jobs, pods),
+            listed=listed,
         )
 
     async def _act(self, job: DistillationJob, key: Key, decision: Decision) -> None:

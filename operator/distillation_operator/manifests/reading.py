@@ -41,11 +41,12 @@ def observe(
     progress: Mapping[str, Progress],
     create_problems: Mapping[str, Problem],
     holdups: Mapping[str, str],
+    listed: bool = False,
 ) -> Observed:
     """All that is known of the job with this uid.
 
     ``children``: its Jobs and JobSets by name and label; ``jobs_of_jobsets``: the Jobs that JobSets have made;
-    ``holdups``: what is known of why one has no pods, by name.
+    ``holdups``: what is known of why one has no pods, by name; ``listed``: all this was listed for this decision.
     """
     made = list(jobs_of_jobsets)
     read = [read_child(child, uid, [job for job in made if jobset_of(job) == _name(child)]) for child in children]
@@ -58,6 +59,7 @@ def observe(
         pods=tuple(read_pod(pod) for pod in pods),
         progress=progress,
         create_problems=create_problems,
+        listed=listed,
     )
 
 

@@ -19,8 +19,6 @@ LONGEST_BACK_OFF = timedelta(minutes=5)
 BUSY = "AcceleratorBusy"
 """A TPU that a killed process still holds: the node's fault, and over in a minute."""
 BUSY_BACK_OFF = timedelta(seconds=60)
-LAG = timedelta(seconds=3)
-"""Jobs and pods are watched apart: for so long after a child's end its pods may not be seen as ended yet."""
 NO_PODS_PERIOD = timedelta(seconds=5)
 MESSAGE_LIMIT = 800
 """Bytes of a message, for a status that stays small whatever programs and Kubernetes say."""
@@ -43,6 +41,8 @@ class StageView:
     look_again: timedelta | None = None
     failure: Failure | None = None
     """The attempt that has failed, told once."""
+    list_first: bool = False
+    """What is known doesn't bear this view: only what is listed for the decision does."""
 
 
 def view_stage(
@@ -92,6 +92,9 @@ def _start(job: DistillationJob, status: StageStatus, observed: Observed, now: d
         return StageView(
             _told(status, "Pending", "PredecessorRuns", f"Waits for pod {left[0]} of an earlier attempt to end.")
         )
+    if not observed.listed:
+        # A pod of an earlier attempt, or of a child that somebody has deleted, may not have been heard of yet.
+        return StageView(status, list_first=True)
     problem = observed.create_problems.get(name)
     started = status.start_time or format_time(now)
     status = status.model_copy(update={"start_time": started, "progress": None})
@@ -119,7 +122,10 @@ def _of_child(
         status = status.model_copy(update={"start_time": format_time(child.created_at or now)})
     match child.state:
         case ChildState.COMPLETE:
-            return _completed(job, stage, status, child, pods, now)
+            return _completed(job, stage, status, child, pods, observed.listed, now)
+        case ChildState.FAILED if not observed.listed:
+            # Why it failed, and so what that costs, stands in its pods and, of a JobSet, in its Jobs.
+            return StageView(status, list_first=True)
         case ChildState.FAILED:
             return _failed(job.spec.retries, stage, status, child, pods, now)
         case ChildState.HELD:
@@ -151,15 +157,15 @@ def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observ
 
 
 def _completed(
-    job: DistillationJob, stage: Stage, status: StageStatus, child: Child, pods: list[Pod], now: datetime
+    job: DistillationJob, stage: Stage, status: StageStatus, child: Child, pods: list[Pod], listed: bool, now: datetime
 ) -> StageView:
     # By index: a pod that was replaced after it had told its result must not count twice.
     by_index = {pod.index: pod.result for pod in pods if pod.result and pod.result.fingerprint == stage.fingerprint}
     results = list(by_index.values())
     needed = _shards(stage) if stage.is_indexed else 1
     if len(results) < needed:
-        if _pods_may_lag(child, now):
-            return StageView(_told(status, "Running", "ReadingResult", None), look_again=LAG)
+        if not listed:
+            return StageView(status, list_first=True)
         # Evidence, not exit codes. The program's marker stands in the storage: started again it returns it at once.
         lost = f"{child.name} is complete, but its result can't be read any more"
         failure = _failure(status, FailureClass.CRASH, "ResultLost", lost, child, [], now)
@@ -179,10 +185,6 @@ def _completed(
     return StageView(_told(done, "Complete", None, None))
 
 
-def _pods_may_lag(child: Child, now: datetime) -> bool:
-    return child.ended_at is not None and now - child.ended_at < LAG
-
-
 def _shards(stage: Stage) -> int:
     assert stage.program.kind == "generate"
     return stage.program.shards
@@ -191,15 +193,11 @@ def _shards(stage: Stage) -> int:
 def _failed(
     retries: Retries, stage: Stage, status: StageStatus, child: Child, pods: list[Pod], now: datetime
 ) -> StageView:
-    verdicts = [pod.failure for pod in pods if pod.failure is not None]
-    if not verdicts and not any(pod.exit_text for pod in pods) and _pods_may_lag(child, now):
-        return StageView(_told(status, "Running", "ReadingResult", None), look_again=LAG)
     permanent = next((pod for pod in pods if pod.failure is not None and pod.failure.permanent), None)
     kind = child.failure_class or FailureClass.CRASH
     if permanent is not None:
         kind = FailureClass.PERMANENT
-    elif kind is FailureClass.CRASH and any(pod.disrupted or _found_busy(pod) for pod in pods):
-        # The other hosts crash at once when one is taken away, long before its own grace period is over.
+    elif kind is FailureClass.CRASH and (any(map(_found_busy, pods)) or (stage.is_training and _lost_a_host(pods))):
         kind = FailureClass.DISRUPTION
     causes = [permanent] if permanent is not None else _causes(pods)
     reason, message = _cause(child, causes)
@@ -212,6 +210,14 @@ def _failed(
         ended = _ended(status.model_copy(update={"attempts": spent}), reason, message, child, now)
         return StageView(ended, failure=failure)
     return _retry(retries, status, failure, child, now)
+
+
+def _lost_a_host(pods: list[Pod]) -> bool:
+    """The other hosts crash at once when one is taken away, long before its own grace period is over.
+
+    Only for pods that work as one: where each works for itself its Job has replaced the one that was taken away.
+    """
+    return any(pod.disrupted for pod in pods)
 
 
 def _found_busy(pod: Pod) -> bool:

@@ -49,6 +49,8 @@ class Decision:
     """Names of children to delete, pods included."""
     look_again: timedelta | None = None
     """Time after which to decide anew even if nothing is heard."""
+    list_first: bool = False
+    """Nothing is decided: first the children and pods are to be listed, since what the watches told may be behind."""
 
 
 def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
@@ -75,6 +77,8 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
         view = view_stage(job, stage, before.get(stage.name), observed, ready, now)
         problem = too_few_rows(stage, pipeline, {name: view.status for name, view in views.items()})
         views[stage.name] = view if problem is None else refuse_stage(view, problem, now)
+    if any(view.list_first for view in views.values()):
+        return Decision(status=job.status or DistillationJobStatus(), list_first=True)
     failed = any(view.status.state == "Failed" for view in views.values())
     if failed:
         views = {name: _stopped(view) for name, view in views.items()}

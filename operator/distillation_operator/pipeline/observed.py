@@ -96,6 +96,8 @@ class Observed:
     """The last progress line, by pod."""
     create_problems: Mapping[str, Problem] = field(default_factory=dict)
     """Why the API server refused a child when it was last tried, by child name."""
+    listed: bool = False
+    """Read from the API server for this decision. What watches have told may be older in one kind than in another."""
 
     def of_stage(self, stage: str) -> list[Child]:
         """The children of a stage, oldest attempt first."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from distillation_operator.controller.cache import Cache
+from distillation_operator.controller.cache import Cache, is_made_by_jobset
 from distillation_operator.manifests.labels import child_labels
 from distillation_operator.manifests.reading import JOBSET_NAME_LABEL
 
@@ -56,9 +56,29 @@ def test_a_fresh_list_removes_what_a_broken_watch_has_missed() -> None:
     cache = Cache()
     cache.put_child("Job", child("gone", 1))
     cache.put_child("Pod", child("stays", 2))
-    cache.replace_children(KEY, "Job", [child("new", 3)])
+    cache.replace_children(KEY, "Job", [child("new", 3)], 4)
     assert seen(cache) == [3]
     assert len(cache.children(KEY, "Pod")) == 1
+
+
+def test_a_list_that_was_overtaken_by_a_watch_does_not_bring_the_past_back() -> None:
+    cache = Cache()
+    cache.put_job({"metadata": {"namespace": "ns", "name": "job", "resourceVersion": "1"}})
+    cache.put_child("Job", child("changed", 7, uid="a"))
+    cache.put_child("Job", child("made", 8, uid="b"))
+    cache.put_child("Job", child("removed", 3, uid="c"))
+    cache.drop_child("Job", child("removed", 9, uid="c"))
+    cache.put_child("Job", child("made again", 10, uid="e"))
+    overtaken = [child("changed", 2, uid="a"), child("removed", 3, uid="c"), child("made again", 4, uid="d")]
+    cache.replace_children(KEY, "Job", overtaken, 5)
+    assert sorted(seen(cache)) == [7, 8, 10]
+
+
+def test_where_the_kind_is_gone_nothing_of_it_is_left() -> None:
+    cache = Cache()
+    cache.put_child("Job", child("c", 7))
+    cache.replace_children(KEY, "Job", [], None)
+    assert seen(cache) == []
 
 
 def test_objects_without_our_labels_are_nobodys() -> None:
@@ -69,9 +89,8 @@ def test_objects_without_our_labels_are_nobodys() -> None:
 
 
 def test_jobs_made_by_a_jobset_are_not_attempts() -> None:
-    cache = Cache()
-    cache.put_child("Job", child("set-slice-0", 1, **{JOBSET_NAME_LABEL: "set"}))
-    assert cache.own_children(KEY) == []
+    assert is_made_by_jobset(child("set-slice-0", 1, **{JOBSET_NAME_LABEL: "set"}))
+    assert not is_made_by_jobset(child("set", 1))
 
 
 def test_only_what_decisions_need_is_kept() -> None:

@@ -228,9 +228,14 @@ class Given:
     def observed(self) -> Observed:
         return Observed(dict(self.children), tuple(self.pods.values()), dict(self.lines), dict(self.problems))
 
+    def glance(self) -> Seen:
+        """Decide on these facts as what the watches have told so far; nothing is kept."""
+        return Seen(decide(self.job, self.observed, self.now))
+
     def decide(self) -> Seen:
-        """Decide, and keep the status."""
-        decision = decide(self.job, self.observed, self.now)
+        """Decide on these facts as what was listed, and keep the status."""
+        decision = decide(self.job, replace(self.observed, listed=True), self.now)
+        assert not decision.list_first
         self.status = decision.status
         return Seen(decision)
 

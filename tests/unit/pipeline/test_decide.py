@@ -452,24 +452,38 @@ def test_a_child_that_failed_without_pods_tells_what_kubernetes_says() -> None:
     assert stage.message is not None and "Job has reached the specified backoff limit" in stage.message
 
 
-def test_a_failed_child_waits_a_moment_for_its_pods_to_tell_why() -> None:
-    given = Given(retries={"failures": 0}).failed("fetch-teacher", ago=1)
-    seen = given.decide()
-    assert seen.status.phase != "Failed"
-    assert seen.decision.look_again is not None
-    seen = given.gave_up("fetch-teacher", "ModelAccessDenied", ago=1).decide()
-    assert seen.condition("Failed").reason == "ModelAccessDenied"
+@pytest.mark.parametrize("stage", ["fetch-teacher", "generate"])
+def test_a_crash_after_an_eviction_that_its_job_has_mended_by_itself_is_a_crash(stage: str) -> None:
+    given = generating() if stage == "generate" else Given()
+    given.ended_pod(stage, name="evicted", disrupted=True, exit_text="exit code 137").crashed(stage)
+    given.decide()
+    assert given.status is not None
+    assert [failure.failure_class for failure in given.status.last_failures] == ["Crash"]
+
+
+def test_a_failed_child_is_judged_on_what_was_listed() -> None:
+    given = Given().crashed("fetch-teacher")
+    assert given.glance().decision.list_first
+    assert given.glance().status == DistillationJobStatus()
+    assert given.decide().stage("fetch-teacher").attempts.failures == 1
+
+
+def test_an_attempt_starts_beside_no_pod_that_was_not_heard_of() -> None:
+    given = Given().crashed("fetch-teacher")
+    given.decide()
+    glance = given.glance()
+    assert glance.decision.list_first and not glance.created
+    assert given.decide().created[0] == "fetch-teacher/1"
 
 
 # Results.
 
 
-def test_a_complete_child_waits_a_moment_for_its_pods() -> None:
+def test_a_complete_child_without_a_result_is_listed_first() -> None:
     given = generating().completed_unread("generate", ago=1)
-    seen = given.decide()
-    assert (seen.stage("generate").state, seen.stage("generate").reason) == ("Running", "ReadingResult")
-    assert seen.decision.look_again is not None
-    assert given.completed("generate", ago=2).decide().stage("generate").state == "Complete"
+    assert given.glance().decision.list_first
+    given.completed("generate", ago=2)
+    assert given.decide().stage("generate").state == "Complete"
 
 
 def test_a_complete_child_without_a_readable_result_is_tried_again_not_believed() -> None:
