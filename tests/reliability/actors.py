@@ -44,6 +44,11 @@ class Programs:
         """End all pods whose time has come."""
         groups: dict[tuple[str, int], list[Pod]] = {}
         for pod in self._living():
+            if pod["metadata"]["uid"] in self._told:
+                # The list was older than the answer, or the answer was lost with the API server: what a pod's end is,
+                # is decided once.
+                self._patch(pod, self._told[pod["metadata"]["uid"]])
+                continue
             labels = pod["metadata"]["labels"]
             shard = int(labels.get(INDEX_LABEL, "0")) if labels[STAGE_LABEL] == "generate" else 0
             groups.setdefault((labels[CHILD_LABEL], shard), []).append(pod)
@@ -70,13 +75,6 @@ class Programs:
         return [pod for pod in json.loads(answer.data)["items"] if "deletionTimestamp" not in pod["metadata"]]
 
     def _end(self, job: str, stage: str, shard: int, pods: list[Pod]) -> None:
-        if any(pod["metadata"]["uid"] in self._told for pod in pods):
-            # The list was older than the answer, or the answer was lost with the API server: what a pod's end is,
-            # is decided once.
-            for pod in pods:
-                if pod["metadata"]["uid"] in self._told:
-                    self._patch(pod, self._told[pod["metadata"]["uid"]])
-            return
         first = pods[0]
         if self._chance.random() < EVICTED:
             self.evictions[job, stage] += 1
