@@ -10,18 +10,34 @@ from typing import Any
 
 from testbed import binaries
 from testbed.site import Site
+from testbed.waiting import until
 
 # What runs a controller in a cluster, and what only its pod would read or others would ask it for.
 _NOT_HERE = {"Deployment", "Service", "Secret", "ConfigMap", "APIService", "NetworkPolicy"}
 
 
 def install(site: Site, program: binaries.Binary, webhooks: str) -> None:
-    """Create the CRDs, roles and webhooks of a controller whose webhooks answer at that address, unless they exist."""
+    """Create the CRDs, roles and webhooks of a controller whose webhooks answer at that address, unless they exist.
+
+    The kinds are there when it returns: a controller that starts before ends at once.
+    """
     authority = site.pki.text("ca.crt")
-    for document in json.loads(binaries.manifests(program).read_text()):
+    documents = json.loads(binaries.manifests(program).read_text())
+    for document in documents:
         manifest = adapted(document, authority, webhooks)
         if manifest is not None:
             site.api.create(_collection(manifest), manifest)
+    kinds = [document["spec"] for document in documents if document["kind"] == "CustomResourceDefinition"]
+    until(f"the kinds of {program.name}", lambda: all(_is_served(site, kind) for kind in kinds), timeout=60)
+
+
+def _is_served(site: Site, kind: dict[str, Any]) -> bool:
+    """Whether discovery names the kind in all its versions."""
+    for version in kind["versions"]:
+        told = site.api.get(f"/apis/{kind['group']}/{version['name']}") or {}
+        if version["served"] and all(one["name"] != kind["names"]["plural"] for one in told.get("resources", [])):
+            return False
+    return True
 
 
 def adapted(document: dict[str, Any], authority: str, webhooks: str) -> dict[str, Any] | None:
