@@ -125,6 +125,12 @@ WRONG = [
     Wrong("no spec", drop("spec"), "spec", "Required value"),
     Wrong("no teacher", drop("spec.teacher"), "spec.teacher", "Required value"),
     Wrong("no source", drop("spec.student.source"), "spec.student.source", "Required value"),
+    Wrong(
+        "a model that MaxText lacks",
+        put("spec.student.maxTextModel", "llama9"),
+        "spec.student.maxTextModel",
+        "supported values",
+    ),
     Wrong("no maxTextModel", drop("spec.student.maxTextModel"), "spec.student.maxTextModel", "Required value"),
     Wrong("neither steps nor epochs", drop(f"{FIRST}.steps"), f"{FIRST}.steps", "steps or epochs must be set"),
     Wrong(

@@ -5,10 +5,12 @@ import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from distillation_operator.api.contract import TrainProgram
+from distillation_operator.api.maxtext import MaxTextModel
 from distillation_stages.logit_matching import Checkpoint
 from distillation_stages.maxtext_command import TrainingPaths, training_arguments
 from distillation_stages.maxtext_models import sized_settings
@@ -26,6 +28,21 @@ lighten_imports()
 from maxtext.configs import pyconfig
 config = pyconfig.initialize_pydantic(["validate", str(config_file("post_train/sft.yml")), *sys.argv[1:]])
 print("VALID", config.steps, config.base_emb_dim, config.rope_type.value, config.global_batch_size_to_load)
+"""
+
+
+NAMES = """
+from pathlib import Path
+from typing import get_args
+from distillation_stages.maxtext_models import FAMILIES, _names_of
+from distillation_stages.maxtext_start import lighten_imports
+lighten_imports()
+from maxtext.checkpoint_conversion.utils import hf_model_configs
+from maxtext.configs.types import ModelName
+from maxtext.utils import globals as maxtext_globals
+models = Path(maxtext_globals.MAXTEXT_CONFIGS_DIR) / "models"
+sized = {name for family in FAMILIES.values() for name in _names_of(family.decoder, models)}
+print("NAMES", *sorted((sized | set(hf_model_configs.HF_MODEL_CONFIGS)) & set(get_args(ModelName))))
 """
 
 
@@ -118,3 +135,14 @@ write(configuration(program, 20, student, teacher, paths), path)
     assert "VALID 20 4096 4096" in done.stdout, done.stderr[-2000:]
     assert "LOSS 0.9 0.1" in done.stdout
     assert f"PATHS {student.path} {teacher.path} 8" in done.stdout
+
+
+@pytest.mark.timeout(300)
+def test_the_names_that_the_api_allows_are_those_that_maxtext_trains_and_converts(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(interpreter("trainer")), "-c", NAMES], env=environment(HOME=str(tmp_path)),
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    told = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("NAMES ")]
+    assert told, done.stderr
+    assert told[0] == sorted(get_args(MaxTextModel))

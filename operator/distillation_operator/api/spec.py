@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from distillation_operator.api.accelerators import ACCELERATORS
 from distillation_operator.api.base import ListMap, Model
+from distillation_operator.api.maxtext import MaxTextModel
 from distillation_operator.api.rules import Rule, cel_map, exactly_one_of, immutable
 
 NAME_LIMIT = 40
@@ -55,9 +56,6 @@ class ModelSource(Model):
     """A folder inside the storage, relative to its root."""
 
     rules: ClassVar[list[Rule]] = [exactly_one_of("huggingFace", "gcs", "path")]
-
-
-MaxTextModel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9_.-]*$", max_length=63)]
 
 
 class Teacher(Model):
