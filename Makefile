@@ -9,7 +9,7 @@ PYTHON := $(DEV)/bin/python
 export PYTHONPATH := operator:images:tests
 CHECKED := operator images/distillation_stages tests benchmarks argocd
 
-.PHONY: help setup toolchain generate lint test test-unit test-cluster test-lifecycle test-chart images images-all chaos test-e2e test-kills benchmark demo demo-online down clean
+.PHONY: help setup toolchain generate lint test test-unit test-cluster test-lifecycle test-chart images images-all chaos test-e2e test-kills benchmark demo demo-online playground down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -82,6 +82,9 @@ demo: setup ## one manifest to a distilled student, on a real single-node cluste
 
 demo-online: setup ## the same by online logit matching
 	@$(PYTHON) -m demo --online
+
+playground: setup ## that cluster with the chart installed, left up to try things (docs/first-hour.md)
+	@$(PYTHON) -m demo --playground
 
 down: setup ## end all testbeds of this checkout
 	@for folder in build/testbed/*/; do $(PYTHON) -m testbed down --name "$$(basename "$$folder")"; done

@@ -1,4 +1,7 @@
-"""``make demo``: from nothing to a distilled student. Prints what it does from the first second."""
+"""``make demo``: from nothing to a distilled student. Prints what it does from the first second.
+
+``make playground``: the same cluster, left up for whoever wants to try things.
+"""
 
 import os
 import shutil
@@ -12,6 +15,7 @@ from demo.chart_operator import ChartOperator
 from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place, explain, kubeconfig_of_user, testbed_place, users_place
 from demo.result import result_of, summary_lines, write_result
+from testbed.binaries import HELM
 from testbed.cluster import Testbed
 from testbed.errors import TestbedError
 
@@ -34,6 +38,7 @@ class Demo:
 
 OFFLINE = Demo("smollm2-cpu", CHECKOUT / "build" / "demo")
 ONLINE = Demo("smollm2-cpu-online", CHECKOUT / "build" / "demo-online")
+PLAYGROUND = "playground"
 
 _started = time.monotonic()
 
@@ -44,7 +49,9 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Run the demo (``--online``: of logit matching); 0 when the job is Complete."""
+    """Run the demo (``--online``: of logit matching, ``--playground``: none); 0 when the job is Complete."""
+    if "--playground" in sys.argv[1:]:
+        return _playground()
     demo = ONLINE if "--online" in sys.argv[1:] else OFFLINE
     say(f"distillation-operator: the demo of {demo.example.relative_to(CHECKOUT)}")
     kubeconfig = kubeconfig_of_user()
@@ -95,6 +102,24 @@ def _distil(place: Place, demo: Demo) -> int:
             say(f"the report is {(demo.folder / 'report.html').relative_to(CHECKOUT)}")
     say("the DistillationJob is Complete")
     print("\n".join(summary_lines(result)), flush=True)
+    return 0
+
+
+def _playground() -> int:
+    testbed = Testbed(name=PLAYGROUND, say=say)
+    try:
+        place = testbed_place(testbed, say)
+        say("installing the chart: charts/distillation-operator")
+        ChartOperator(place, CHECKOUT / "build" / "demo" / "operator.log").start()
+    except TestbedError as error:
+        say(f"the testbed failed: {error}")
+        return 1
+    helm = place.kubeconfig.parent / "bin" / "helm"
+    if not helm.exists():
+        helm.symlink_to(HELM.path)
+    folder = place.kubeconfig.parent.relative_to(CHECKOUT)
+    say("the playground is up; `make down` ends it. In this shell kubectl and helm reach it after:")
+    print(f"export KUBECONFIG=$PWD/{folder}/kubeconfig PATH=$PWD/{folder}/bin:$PATH")
     return 0
 
 

@@ -70,10 +70,16 @@ def _pip_settings() -> str:
 
 
 def archive(reference: str, target: Path) -> Path:
-    """The image as an OCI archive."""
+    """The image as an OCI archive. It is read once and removed: compressing gigabytes for that takes minutes."""
     target.unlink(missing_ok=True)
-    buildah("push", reference, f"oci-archive:{target}:{reference}")
+    buildah("push", "--disable-compression", reference, f"oci-archive:{target}:{reference}")
     return target
+
+
+def remove(reference: str) -> None:
+    """Remove an image, and what builds that failed have left."""
+    buildah("rmi", "--force", reference)
+    buildah("rmi", "--prune", "--force")
 
 
 def configuration(reference: str) -> dict[str, Any]:

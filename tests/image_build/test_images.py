@@ -84,6 +84,7 @@ def test_a_stage_image_has_what_its_programs_import(name: str, testbed: Testbed,
     builder.prepare()
     image = builder.build(name)
     archive = builder.archive(image, tmp_path / f"{name}.tar")
+    builder.remove(image)  # each copy is of gigabytes
     testbed.site.namespace.output(["ctr", "--namespace", "k8s.io", "images", "import", str(archive)], timeout=900)
     archive.unlink()
     script = f"import {IMPORTED[name]}, distillation_stages.__main__; print('imported')"
