@@ -59,10 +59,10 @@ test-lifecycle: setup ## of these: lifecycle, permissions, queues and replicas
 test-chart: toolchain ## the chart: rendered, and installed on a cluster whose pods run
 	$(DEV)/bin/pytest tests/chart
 
-images: toolchain ## the operator's image, built by buildah without a registry, and run on a testbed
-	$(DEV)/bin/pytest tests/image_build
+images: toolchain ## the operator's and the trainer's image, built by buildah without a registry, and run on a testbed
+	STAGE_IMAGES=trainer $(DEV)/bin/pytest tests/image_build
 
-images-all: toolchain ## the same with the stages' images (gigabytes each)
+images-all: toolchain ## the same with all stages' images (5 to 11 GB each)
 	STAGE_IMAGES="trainer converter teacher" $(DEV)/bin/pytest tests/image_build
 
 chaos: setup ## 200 jobs while operators are killed and the API server restarts; the last line is JSON
