@@ -28,7 +28,7 @@ from testbed import (
 from testbed.components import Component, Processes
 from testbed.console import Say, silence
 from testbed.errors import TestbedError
-from testbed.layout import RunFolder, locked
+from testbed.layout import RunFolder, cache, locked
 from testbed.namespace import Namespace
 from testbed.site import Depth, Site
 
@@ -45,6 +45,7 @@ _NODE: dict[str, Callable[[Site], Component]] = {
     "kube-proxy": node.proxy,
     "coredns": node.dns,
 }
+_PODS_OWN = Path("/tmp")
 _ON_DEMAND: dict[str, Callable[[Site], Component]] = {"kueue": kueue.controller}
 
 
@@ -242,6 +243,11 @@ def check_machine() -> None:
     """Refuse early, and in one line, where a testbed can't work."""
     if sys.platform != "linux":
         raise TestbedError("the testbed needs Linux: it is made of namespaces and cgroups")
+    if cache().is_relative_to(_PODS_OWN):
+        raise TestbedError(
+            f"DISTILLATION_CACHE is {cache()}; choose a folder outside {_PODS_OWN}: every pod has a {_PODS_OWN} of its "
+            "own, which would hide it"
+        )
     if os.geteuid() != 0:
         raise TestbedError("the testbed needs root: it makes namespaces, mounts and network links")
 
