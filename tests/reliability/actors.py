@@ -47,7 +47,7 @@ class Programs:
             if pod["metadata"]["uid"] in self._told:
                 # The list was older than the answer, or the answer was lost with the API server: what a pod's end is,
                 # is decided once.
-                self._patch(pod, self._told[pod["metadata"]["uid"]])
+                self._patch(pod)
                 continue
             labels = pod["metadata"]["labels"]
             shard = int(labels.get(INDEX_LABEL, "0")) if labels[STAGE_LABEL] == "generate" else 0
@@ -89,28 +89,27 @@ class Programs:
                                 permanent=refusal)  # fmt: skip
             self._tell(first, ended_status(65 if refusal else 1, told.model_dump_json(by_alias=True)))
             return
-        results = []
         for pod in pods:
             environment = {variable["name"]: variable.get("value") for variable in _container(pod)["env"]}
             spec = StageSpec.model_validate_json(environment["STAGE_SPEC"])
-            results.append(StageResult(stage=spec.stage, fingerprint=spec.fingerprint).model_dump_json(by_alias=True))
-        self._told |= {
-            pod["metadata"]["uid"]: ended_status(0, result) for pod, result in zip(pods, results, strict=True)
-        }
+            result = StageResult(stage=spec.stage, fingerprint=spec.fingerprint)
+            self._told[pod["metadata"]["uid"]] = ended_status(0, result.model_dump_json(by_alias=True))
         for pod in pods:
-            self._patch(pod, self._told[pod["metadata"]["uid"]])
+            self._patch(pod)
 
     def _tell(self, pod: Pod, status: dict[str, Any]) -> None:
         self._told[pod["metadata"]["uid"]] = status
-        self._patch(pod, status)
+        self._patch(pod)
 
-    def _patch(self, pod: Pod, status: dict[str, Any]) -> None:
+    def _patch(self, pod: Pod) -> None:
+        """Tell the API server what was decided for the pod."""
+        uid = pod["metadata"]["uid"]
         try:
             self._core.patch_namespaced_pod_status(
                 pod["metadata"]["name"],
                 self._namespace,
                 # A pod that has been replaced under the same name, or has gone, is another's business.
-                {"metadata": {"uid": pod["metadata"]["uid"]}, "status": status},
+                {"metadata": {"uid": uid}, "status": self._told[uid]},
                 _preload_content=False,
                 _request_timeout=10,
             )
