@@ -23,19 +23,28 @@ class Operator:
     """The operator as a process, in one namespace, or in all."""
 
     def __init__(
-        self, kubeconfig: Path, namespace: str | None, log: Path, *arguments: str, replica: str = "replica"
+        self,
+        kubeconfig: Path,
+        namespace: str | None,
+        log: Path,
+        *arguments: str,
+        replica: str = "replica",
+        source: Path | None = None,
     ) -> None:
+        """``source``: the folder of another version's package, in place of this checkout's."""
         where = [] if namespace is None else ["--namespace", namespace]
         self._command = [
             sys.executable, "-m", "distillation_operator", "run", "--kubeconfig", str(kubeconfig), *where, *arguments,
         ]  # fmt: skip
         self._log = log
         self.replica = replica
+        self._source = source
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it."""
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "POD_NAME": self.replica}
+        path = [*([str(self._source)] if self._source else []), *sys.path]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "POD_NAME": self.replica}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=environment)
 

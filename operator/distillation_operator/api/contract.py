@@ -50,6 +50,10 @@ class ProgramModel(Model):
     only_told: ClassVar[set[str]] = set()
     """Members that a program only repeats in its report: they determine nothing, so no fingerprint holds them."""
 
+    outputs_version: ClassVar[int] = 1
+    """Raised when the program comes to write something else for the same input, so that old outputs are not taken for
+    new."""
+
 
 class FetchProgram(ProgramModel):
     """Bring a model directory in Hugging Face format into the storage, or verify one that is there (``path``).

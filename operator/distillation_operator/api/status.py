@@ -109,7 +109,9 @@ class StageStatus(Model):
     chip_seconds: Annotated[int, Field(ge=0)] | None = None
     """Seconds that its pods have run, times their TPU chips, over all attempts; 3600 are a chip-hour."""
     fingerprint: Annotated[str, StringConstraints(max_length=64)] | None = None
-    """Hash of all that determines its outputs; names its folder in the storage."""
+    """Hash of all that determines its outputs, as its pods were asked; of a complete stage a fact that stays."""
+    directory: ShortText | None = None
+    """Folder of its outputs in the storage; of a complete stage a fact that stays."""
 
 
 class Results(Model):

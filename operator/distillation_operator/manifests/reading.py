@@ -1,6 +1,7 @@
 """From Jobs, JobSets and pods, as the API server returns them, to what decisions look at."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -9,7 +10,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from distillation_operator.api.contract import PERMANENT_EXIT_CODES, Progress, StageFailure, StageResult
-from distillation_operator.manifests.labels import ATTEMPT_LABEL, CHILD_LABEL, KUEUE_LABEL, STAGE_LABEL
+from distillation_operator.manifests.labels import (
+    ATTEMPT_LABEL,
+    CHILD_LABEL,
+    FINGERPRINT_ANNOTATION,
+    KUEUE_LABEL,
+    OUTPUT_ANNOTATION,
+    STAGE_LABEL,
+)
 from distillation_operator.manifests.pod import CONTAINER
 from distillation_operator.pipeline.observed import (
     Child,
@@ -31,6 +39,9 @@ _WAITING_PROBLEMS = {
     "CreateContainerError", "RunContainerError",
 }  # fmt: skip
 _LOG_TAIL = 600
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+_OUTPUT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]*(/[A-Za-z0-9_][A-Za-z0-9_.=-]*)+")
+_OUTPUT_LIMIT = 256
 
 
 def observe(
@@ -66,6 +77,7 @@ def observe(
 def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
     """One Job or JobSet."""
     labels = child["metadata"].get("labels") or {}
+    annotations = child["metadata"].get("annotations") or {}
     owners = child["metadata"].get("ownerReferences") or []
     state, message, ended = _state(child)
     return Child(
@@ -76,10 +88,17 @@ def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
         ours=any(owner.get("uid") == uid for owner in owners),
         terminating="deletionTimestamp" in child["metadata"],
         failure_class=_failure_class(child, jobs) if state is ChildState.FAILED else None,
+        fingerprint=_matching(_FINGERPRINT, annotations.get(FINGERPRINT_ANNOTATION)),
+        output=_matching(_OUTPUT, annotations.get(OUTPUT_ANNOTATION)),
         message=message,
         created_at=_time(child["metadata"].get("creationTimestamp")),
         ended_at=ended,
     )
+
+
+def _matching(pattern: re.Pattern[str], text: object) -> str | None:
+    """An annotation that is as we write it; whoever may edit our children may have written anything."""
+    return text if isinstance(text, str) and len(text) <= _OUTPUT_LIMIT and pattern.fullmatch(text) else None
 
 
 def _attempt(labels: Object) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from distillation_operator.api.contract import PERMANENT_EXIT_CODES
 from distillation_operator.api.resource import API_VERSION, KIND, DistillationJob
-from distillation_operator.manifests.labels import KUEUE_LABEL, child_labels
+from distillation_operator.manifests.labels import FINGERPRINT_ANNOTATION, KUEUE_LABEL, OUTPUT_ANNOTATION, child_labels
 from distillation_operator.manifests.pod import CONTAINER, pod_template
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.names import child_name
@@ -31,6 +31,7 @@ def child_manifest(job: DistillationJob, stage: Stage, attempt: int, installatio
         "name": name,
         "namespace": job.metadata.namespace,
         "labels": dict(labels),
+        "annotations": {FINGERPRINT_ANNOTATION: stage.fingerprint, OUTPUT_ANNOTATION: stage.output},
         "ownerReferences": [_owner(job)],
     }
     queued = job.spec.queue is not None and stage.placement.chips > 0
@@ -40,7 +41,7 @@ def child_manifest(job: DistillationJob, stage: Stage, attempt: int, installatio
     suspend = {"suspend": True} if queued else {}
     if stage.is_training:
         if stage.placement.slices > 1:
-            metadata["annotations"] = {EXCLUSIVE_TOPOLOGY: "cloud.google.com/gke-nodepool"}
+            metadata["annotations"][EXCLUSIVE_TOPOLOGY] = "cloud.google.com/gke-nodepool"
         return {
             "apiVersion": JOBSET_API,
             "kind": "JobSet",

@@ -53,6 +53,7 @@ def view_stage(
         before = StageStatus(name=stage.name, state="Waiting", fingerprint=stage.fingerprint)
     if before.state in ("Complete", "Failed"):
         return StageView(before)
+    before = before.model_copy(update={"fingerprint": stage.fingerprint, "directory": stage.output})
     children = observed.of_stage(stage.name)
     if not ready:
         # After a status was lost children may run whose inputs are only looked at again.

@@ -12,6 +12,7 @@ from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.spec import DistillationJobSpec
 from distillation_operator.api.status import DistillationJobStatus, StageStatus
 from distillation_operator.pipeline.accounting import account, chip_hours, chip_seconds, is_reached, time_left
+from distillation_operator.pipeline.asked import asked_before
 from distillation_operator.pipeline.attempts import StageView, refuse_stage, view_stage
 from distillation_operator.pipeline.estimate import end_of, job_time_left
 from distillation_operator.pipeline.estimate import time_left as stage_time_left
@@ -63,8 +64,8 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
         job = job.model_copy(update={"status": told})
     if _is_terminal(job.status):
         return _after_the_end(job, observed, useless, now)
-    pipeline = build_pipeline(job.spec)
     status = job.status or DistillationJobStatus()
+    pipeline = build_pipeline(job.spec, asked_before(status.stages, observed))
     accounted = parse_time(status.accounted_time) if status.accounted_time else None
     before, accounted = account(pipeline, {stage.name: stage for stage in status.stages}, observed, accounted, now)
     used = chip_seconds(before.values())

@@ -1,18 +1,43 @@
-"""Fingerprints: what determines a stage's outputs, as a short hash that names its folder in the storage."""
+"""Fingerprints: what determines a stage's outputs, as a short hash that names its folder in the storage.
+
+A member that equals its default is left out, so that a newer operator whose programs have one member more finds what an
+older one has made. The kind of a union's member always counts.
+"""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from typing import Any, Literal, get_origin
 
-from distillation_operator.api.contract import Program
+from pydantic import BaseModel
 
-OUTPUTS_VERSION = 1
-"""Raised when a program comes to write something else for the same input, so that old outputs are not taken for new."""
+from distillation_operator.api.contract import ProgramModel
 
 
-def fingerprint(program: Program, inputs: Mapping[str, str]) -> str:
+def fingerprint(program: ProgramModel, inputs: Mapping[str, str]) -> str:
     """The hash of a program's configuration and of the fingerprints of what it reads, 16 hex digits."""
-    configuration = program.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=program.only_told)
-    content = {"version": OUTPUTS_VERSION, "program": configuration, "inputs": dict(inputs)}
+    configuration = _determining(program, leaving_out=program.only_told)
+    content = {"version": program.outputs_version, "program": configuration, "inputs": dict(inputs)}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _determining(model: BaseModel, leaving_out: Set[str] = frozenset()) -> dict[str, Any]:
+    """The members that differ from their defaults, and those that name the kind of a union's member."""
+    members = {}
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        is_kind = get_origin(field.annotation) is Literal and name == "kind"
+        if name not in leaving_out and (is_kind or value != field.get_default(call_default_factory=True)):
+            members[field.alias or name] = _plain(value)
+    return members
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return _determining(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

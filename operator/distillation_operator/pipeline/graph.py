@@ -32,14 +32,15 @@ from distillation_operator.api.spec import (
 )
 from distillation_operator.api.spec import LogitMatching as LogitMatchingSpec
 from distillation_operator.pipeline.fingerprint import fingerprint
-from distillation_operator.pipeline.stages import Image, Placement, Stage, on_cpu, on_slice
+from distillation_operator.pipeline.stages import Asked, Image, Placement, Stage, on_cpu, on_slice
 
 
 @dataclass
 class _Builder:
-    """Stages so far; each new one gets its fingerprint from those that it names."""
+    """Stages so far; each new one gets its fingerprint from those that it names, unless it has one already."""
 
     prefix: str
+    asked: Mapping[str, Asked]
     stages: dict[str, Stage] = field(default_factory=dict)
 
     def add(
@@ -51,7 +52,8 @@ class _Builder:
         placement: Placement,
         needs_token: bool = False,
     ) -> Stage:
-        mark = fingerprint(program, {need: self.stages[need].fingerprint for need in needs})
+        asked = self.asked.get(name)
+        mark = asked.fingerprint if asked else fingerprint(program, {n: self.stages[n].fingerprint for n in needs})
         stage = Stage(
             name=name,
             program=program,
@@ -59,16 +61,16 @@ class _Builder:
             image=image,
             placement=placement,
             fingerprint=mark,
-            output=f"{self.prefix}/{name}/{mark}",
+            output=(asked and asked.output) or f"{self.prefix}/{name}/{mark}",
             needs_token=needs_token,
         )
         self.stages[name] = stage
         return stage
 
 
-def build_pipeline(spec: DistillationJobSpec) -> Mapping[str, Stage]:
-    """All stages of a spec, by name, in dataflow order."""
-    graph = _Builder(spec.storage.prefix)
+def build_pipeline(spec: DistillationJobSpec, asked: Mapping[str, Asked] | None = None) -> Mapping[str, Stage]:
+    """All stages of a spec, by name, in dataflow order. ``asked``: what is a fact of stages that ended or run."""
+    graph = _Builder(spec.storage.prefix, asked or {})
     cpu = on_cpu(spec.conversion.resources)
     teacher = graph.add(
         "fetch-teacher",

@@ -32,6 +32,15 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What the pods of a stage were asked to write, and where: a fact that no newer operator's hash replaces."""
+
+    fingerprint: str
+    output: str | None = None
+    """Folder inside the storage; where today's operator would put it, when nothing says."""
+
+
+@dataclass(frozen=True)
 class Stage:
     """One stage of a pipeline."""
 

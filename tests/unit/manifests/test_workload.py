@@ -392,10 +392,10 @@ def test_cpu_stages_ask_for_no_chips_and_choose_no_node() -> None:
 
 def test_several_slices_have_a_node_pool_each() -> None:
     child = training_on({**V4, "slices": 4})
-    assert child["metadata"]["annotations"] == {EXCLUSIVE: "cloud.google.com/gke-nodepool"}
+    assert child["metadata"]["annotations"][EXCLUSIVE] == "cloud.google.com/gke-nodepool"
     assert "valueFrom" in env_of(child)["JOB_INDEX"]
     one = training_on(V4)
-    assert "annotations" not in one["metadata"]
+    assert EXCLUSIVE not in one["metadata"]["annotations"]
     assert env_of(one)["JOB_INDEX"]["value"] == "0"
 
 

@@ -124,7 +124,10 @@ class Given:
         before = self.status or DistillationJobStatus()
         known = {stage.name: stage for stage in before.stages}
         for name in stages:
-            known[name] = StageStatus(name=name, state="Complete", fingerprint=self.stage(name).fingerprint)
+            stage = self.stage(name)
+            known[name] = StageStatus(
+                name=name, state="Complete", fingerprint=stage.fingerprint, directory=stage.output
+            )
         self.status = before.model_copy(update={"stages": list(known.values())})
         return self
 
@@ -145,9 +148,13 @@ class Given:
     def held(self, stage: str, message: str = "", attempt: int = 0) -> Self:
         return self.child(stage, ChildState.HELD, attempt, message=message)
 
-    def completed(self, stage: str, attempt: int = 0, ago: float = 60, **result: Any) -> Self:
-        """The child is complete, and so are its pods, with readable results."""
-        self.child(stage, ChildState.COMPLETE, attempt, ended_at=self.now - timedelta(seconds=ago))
+    def completed(
+        self, stage: str, attempt: int = 0, ago: float = 60, asked: Child | None = None, **result: Any
+    ) -> Self:
+        """The child is complete, and so are its pods, with readable results. ``asked``: by an operator of before."""
+        ended = self.now - timedelta(seconds=ago)
+        was = {"fingerprint": asked.fingerprint, "output": asked.output} if asked else {}
+        self.child(stage, ChildState.COMPLETE, attempt, ended_at=ended, **was)
         shards = self.stage(stage).program
         for index in range(shards.shards if shards.kind == "generate" else 1):
             self.ended_pod(stage, attempt, index, succeeded=True, result=self.result(stage, **result))
@@ -243,7 +250,9 @@ class Given:
         """Decide, keep the status, and create and delete what it says."""
         seen = self.decide()
         for creation in seen.decision.create:
-            self.child(creation.stage.name, attempt=creation.attempt, created_at=self.now)
+            stage = creation.stage
+            asked: dict[str, Any] = {"fingerprint": stage.fingerprint, "output": stage.output}
+            self.child(stage.name, attempt=creation.attempt, created_at=self.now, **asked)
         for name in seen.decision.delete:
             self.children[name] = replace(self.children[name], terminating=True)
         return seen
