@@ -11,19 +11,17 @@ from types import FrameType
 
 from pydantic import ValidationError
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import (
-    EXIT_BAD_CONFIGURATION,
     EXIT_DONE,
     EXIT_TERMINATED,
-    EXIT_TRY_AGAIN,
-    PERMANENT_EXIT_CODES,
     STAGE_SPEC_ENV,
     STORAGE_MOUNT,
-    StageFailure,
     StageResult,
     StageSpec,
 )
-from distillation_stages.failure import StageError
+from distillation_operator.api.reasons.reason import ProgramReason
+from distillation_stages.failure import StageError, stage_failure
 from distillation_stages.reporting import say, termination_log, write_termination_message
 from distillation_stages.storage import Storage, refusal_of
 
@@ -38,9 +36,7 @@ def main() -> int:
     try:
         spec = StageSpec.model_validate_json(os.environ.get(STAGE_SPEC_ENV, ""))
     except ValidationError as error:
-        failure = StageFailure(stage="unknown", reason="BadStageSpec", message=str(error), permanent=True)
-        write_termination_message(failure, log)
-        return EXIT_BAD_CONFIGURATION
+        return _give_up("unknown", reasons.BAD_STAGE_SPEC, str(error), log)
     started = time.monotonic()
     storage = Storage(Path(os.environ.get("STORAGE_MOUNT", STORAGE_MOUNT)))
     try:
@@ -50,22 +46,12 @@ def main() -> int:
             run: Run = importlib.import_module(f"distillation_stages.{spec.program.kind}").run
             result = _run(run, spec, storage)
     except StageError as error:
-        say(f"{error.reason}: {error.message}")
-        failure = StageFailure(
-            stage=spec.stage,
-            reason=error.reason,
-            message=error.message,
-            permanent=error.exit_code in PERMANENT_EXIT_CODES,
-        )
-        write_termination_message(failure, log)
-        return error.exit_code
+        say(f"{error.reason.name}: {error.message}")
+        return _give_up(spec.stage, error.reason, error.message, log)
     except Exception as error:
-        failure = StageFailure(
-            stage=spec.stage, reason="ProgramCrashed", message=f"{type(error).__name__}: {error}", permanent=False
-        )
-        write_termination_message(failure, log)
+        exit_code = _give_up(spec.stage, reasons.PROGRAM_CRASHED, f"{type(error).__name__}: {error}", log)
         sys.excepthook(*sys.exc_info())
-        return EXIT_TRY_AGAIN
+        return exit_code
     if result is not None:
         write_termination_message(result.model_copy(update={"seconds": round(time.monotonic() - started, 1)}), log)
     return EXIT_DONE
@@ -79,6 +65,12 @@ def _run(run: Run, spec: StageSpec, storage: Storage) -> StageResult | None:
         if refusal is None:
             raise
         raise refusal from error
+
+
+def _give_up(stage: str, reason: ProgramReason, message: str, log: Path) -> int:
+    """Write the termination message of a stage that ends for this reason; returns its exit code."""
+    write_termination_message(stage_failure(stage, reason, message), log)
+    return reason.exit_code
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

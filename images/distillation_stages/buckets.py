@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from distillation_stages.failure import BadConfiguration, BadInput, TryAgain
+from distillation_operator.api import reasons
+from distillation_stages.failure import StageError
 from distillation_stages.storage import is_temporary, publish_bytes, publishing, remove_temporaries, sha256_of
 
 SCHEME = "gs://"
@@ -135,10 +136,10 @@ class GcsTree:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """The bucket and the prefix (without slashes at its ends) of a gs:// URI. Raises BadConfiguration."""
+    """The bucket and the prefix (without slashes at its ends) of a gs:// URI. Raises StageError."""
     bucket, _, prefix = uri.removeprefix(SCHEME).partition("/")
     if not uri.startswith(SCHEME) or not bucket:
-        raise BadConfiguration("BadBucketUri", f"{uri!r} is no bucket URI; give gs://BUCKET/PATH")
+        raise StageError(reasons.BAD_BUCKET_URI, f"{uri!r} is no bucket URI; give gs://BUCKET/PATH")
     return bucket, prefix.strip("/")
 
 
@@ -151,16 +152,16 @@ def bucket_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-        raise BadInput(
-            "BucketAccessDenied",
+        raise StageError(
+            reasons.BUCKET_ACCESS_DENIED,
             f"access to {uri} is denied: {error.message}. Give the pod's service account (spec.pod.serviceAccountName) "
             "the role storage.objectUser on the bucket",
         ) from error
     except exceptions.NotFound as error:
-        raise BadInput("BucketNotFound", f"{uri} does not exist: {error.message}") from error
+        raise StageError(reasons.BUCKET_NOT_FOUND, f"{uri} does not exist: {error.message}") from error
     except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as error:
         # Also missing credentials: GKE's metadata server refuses connections in a pod's first seconds.
-        raise TryAgain("BucketUnavailable", f"{uri} can't be reached: {error}") from error
+        raise StageError(reasons.BUCKET_UNAVAILABLE, f"{uri} can't be reached: {error}") from error
 
 
 def _crc32c(path: Path) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import CheckTokenizersProgram, StageResult, StageSpec
 from distillation_stages.environment import set_environment
-from distillation_stages.failure import BadInput
+from distillation_stages.failure import StageError
 from distillation_stages.maxtext_models import read_config
 from distillation_stages.storage import Storage
 
@@ -20,7 +21,7 @@ has one of its own."""
 
 
 def run(spec: StageSpec, storage: Storage) -> StageResult:
-    """Raise BadInput VocabulariesDiffer unless logits of both models are about the same tokens."""
+    """Raise StageError unless logits of both models are about the same tokens."""
     program = spec.program
     assert isinstance(program, CheckTokenizersProgram)
     started = time.monotonic()
@@ -45,7 +46,7 @@ def vocabulary_size(model: Path) -> int:
     text = config.get("text_config")
     size = config.get("vocab_size", text.get("vocab_size") if isinstance(text, Mapping) else None)
     if not isinstance(size, int):
-        raise BadInput("BadModelConfig", f"{model}/config.json has no vocab_size")
+        raise StageError(reasons.BAD_MODEL_CONFIG, f"{model}/config.json has no vocab_size")
     return size
 
 
@@ -56,36 +57,36 @@ def load(model: Path) -> Any:
     try:
         return transformers.AutoTokenizer.from_pretrained(str(model), local_files_only=True)
     except (OSError, ValueError) as error:
-        raise BadInput("UnusableTokenizer", f"the tokenizer in {model} can't be loaded: {error}") from error
+        raise StageError(reasons.UNUSABLE_TOKENIZER, f"the tokenizer in {model} can't be loaded: {error}") from error
 
 
 def check_sizes(teacher: int, student: int) -> None:
     """MaxText compares these; a difference of padding alone is enough to be refused."""
     if teacher != student:
-        raise BadInput(
-            "VocabulariesDiffer",
+        raise StageError(
+            reasons.VOCABULARIES_DIFFER,
             f"vocab_size in config.json is {teacher} for the teacher and {student} for the student; logit matching "
             "needs the same. Take models of one family, or train on the teacher's answers instead",
         )
 
 
 def check_tokens(teacher: Any, student: Any) -> int:
-    """The number of tokens. Raises BadInput when a token of one has another number, or none, in the other."""
+    """The number of tokens. Raises StageError when a token of one has another number, or none, in the other."""
     ours: Mapping[str, int] = teacher.get_vocab()
     theirs: Mapping[str, int] = student.get_vocab()
     differing = list(differences(ours, theirs))
     if differing:
         more = f" and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
-        raise BadInput(
-            "VocabulariesDiffer",
+        raise StageError(
+            reasons.VOCABULARIES_DIFFER,
             f"the tokenizers differ in {len(differing)} of {len(ours)} tokens: {'; '.join(differing[:NAMED])}{more}. "
             "Logit matching needs the same; take models of one family, or train on the teacher's answers instead",
         )
     for role in ROLES:
         numbers = [getattr(tokenizer, f"{role}_id") for tokenizer in (teacher, student)]
         if numbers[0] != numbers[1]:
-            raise BadInput(
-                "VocabulariesDiffer",
+            raise StageError(
+                reasons.VOCABULARIES_DIFFER,
                 f"{role} is {_named(teacher, numbers[0])} for the teacher and {_named(student, numbers[1])} for the "
                 "student; logit matching needs the same: set it in tokenizer_config.json",
             )

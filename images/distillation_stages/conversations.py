@@ -9,18 +9,13 @@ import itertools
 import json
 from dataclasses import dataclass
 
+from distillation_operator.api import reasons
+from distillation_stages.failure import RowRejected
+
 ROLES = ("system", "user", "assistant")
 
 Turn = dict[str, str]
 """``{"role": ..., "content": ...}``"""
-
-
-class Rejected(Exception):
-    """A row that can't be used. ``reason`` is CamelCase and becomes the count ``rejected.<reason>``."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -38,59 +33,59 @@ class Conversation:
 
 
 def from_messages(messages: object) -> Conversation:
-    """The conversation in a messages column: a list of {role, content}. Raises Rejected."""
+    """The conversation in a messages column: a list of {role, content}. Raises RowRejected."""
     if not isinstance(messages, list):
-        raise Rejected("NotAList")
+        raise RowRejected(reasons.NOT_A_LIST)
     if not messages:
-        raise Rejected("Empty")
+        raise RowRejected(reasons.EMPTY)
     turns = [_turn(message) for message in messages]
     roles = [turn["role"] for turn in turns]
     if "user" not in roles:
-        raise Rejected("NoUserTurn")
+        raise RowRejected(reasons.NO_USER_TURN)
     if "system" in roles[1:]:
-        raise Rejected("SystemNotFirst")
+        raise RowRejected(reasons.SYSTEM_NOT_FIRST)
     _check_alternation(roles[1:] if roles[0] == "system" else roles)
     last_user = len(roles) - 1 - roles[::-1].index("user")
     prompt, after = turns[: last_user + 1], turns[last_user + 1 :]
     # An empty system message is kept: it tells templates not to put their default one.
     if any(not turn["content"].strip() for turn in prompt if turn["role"] != "system"):
-        raise Rejected("EmptyContent")
+        raise RowRejected(reasons.EMPTY_CONTENT)
     reference = after[0]["content"] if after and after[0]["content"].strip() else None
     return Conversation(prompt, reference)
 
 
 def from_columns(prompt: object, response: object) -> Conversation:
-    """The conversation in a prompt and a response column: texts, or lists of {role, content}. Raises Rejected."""
+    """The conversation in a prompt and a response column: texts, or lists of {role, content}. Raises RowRejected."""
     asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     answered = [{"role": "assistant", "content": response}] if isinstance(response, str) else response or []
     if not isinstance(asked, list):
-        raise Rejected("ContentNotText")
+        raise RowRejected(reasons.CONTENT_NOT_TEXT)
     if not isinstance(answered, list):
-        raise Rejected("ContentNotText")
+        raise RowRejected(reasons.CONTENT_NOT_TEXT)
     return from_messages([*asked, *answered])
 
 
 def _turn(message: object) -> Turn:
     if not isinstance(message, dict):
-        raise Rejected("TurnNotAnObject")
+        raise RowRejected(reasons.TURN_NOT_AN_OBJECT)
     role, content = message.get("role"), message.get("content")
     if role not in ROLES:
-        raise Rejected("UnknownRole")
+        raise RowRejected(reasons.UNKNOWN_ROLE)
     if message.get("tool_calls"):
         # No template of a student without tools renders them: it would learn to say nothing.
-        raise Rejected("ToolCalls")
+        raise RowRejected(reasons.TOOL_CALLS)
     if not isinstance(content, str):
-        raise Rejected("ContentNotText")
+        raise RowRejected(reasons.CONTENT_NOT_TEXT)
     try:
         content.encode()
     except UnicodeEncodeError:
         # Valid in JSON as an escape, but not in UTF-8, so neither in Parquet nor in a tokenizer.
-        raise Rejected("LoneSurrogate") from None
+        raise RowRejected(reasons.LONE_SURROGATE) from None
     return {"role": role, "content": content}
 
 
 def _check_alternation(roles: list[str]) -> None:
     if roles[0] == "assistant":
-        raise Rejected("AssistantFirst")
+        raise RowRejected(reasons.ASSISTANT_FIRST)
     if any(role == following for role, following in itertools.pairwise(roles)):
-        raise Rejected("ConsecutiveRoles")
+        raise RowRejected(reasons.CONSECUTIVE_ROLES)

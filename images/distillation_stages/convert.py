@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import SCRATCH_MOUNT, ConvertProgram, StageResult, StageSpec
 from distillation_stages.environment import available_memory, set_environment
-from distillation_stages.failure import BadConfiguration, TryAgain
+from distillation_stages.failure import StageError
 from distillation_stages.logits import compare, maxtext_in_process, maxtext_logits, samples, transformers_logits
 from distillation_stages.maxtext_command import arguments, config_file, jax_cache, versions
 from distillation_stages.maxtext_models import Settings, fill_tables, parameters_of, read_config, require_way_back
@@ -59,7 +60,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         say(f"checkpoint written after {time.monotonic() - started:.1f} s")
         comparison = compare(reference, maxtext_logits(checkpoint, settings, sample, cache, devices), sample.lengths)
         comparison.require(
-            "ConversionDisagrees",
+            reasons.CONVERSION_DISAGREES,
             f"The converted {program.max_text_model} and transformers disagree",
             program.max_kl,
             program.min_top1_agreement,
@@ -123,21 +124,22 @@ def prepare_cpu(devices: int) -> None:
 
 
 def require_memory(parameters: int, free: int | None) -> None:
-    """Raise BadConfiguration when so many parameters don't fit into the bytes that the pod may still take."""
+    """Raise StageError when so many parameters don't fit into the bytes that the pod may still take."""
     need = MEMORY_OF_LIBRARIES + parameters * MEMORY_PER_PARAMETER
     if free is not None and free < need:
-        raise BadConfiguration(
-            "MemoryTooSmall",
+        raise StageError(
+            reasons.MEMORY_TOO_SMALL,
             f"converting {parameters / 1e9:.2f} billion parameters needs {need / 2**30:.0f} GiB of memory, free are "
             f"{free / 2**30:.0f} GiB; raise conversion.resources.memory",
         )
 
 
 def require_disk(mount: Path, need: int, what: str) -> None:
-    """Raise TryAgain when the storage has not the bytes for ``what``, with a tenth to spare."""
+    """Raise StageError when the storage has not the bytes for ``what``, with a tenth to spare."""
     need += need // 10
     free = shutil.disk_usage(mount).free
     if free < need:
-        raise TryAgain(
-            "StorageFull", f"{what} needs {need / 1e9:.2f} GB on the storage, free are {free / 1e9:.2f} GB; make room"
+        raise StageError(
+            reasons.STORAGE_FULL,
+            f"{what} needs {need / 1e9:.2f} GB on the storage, free are {free / 1e9:.2f} GB; make room",
         )

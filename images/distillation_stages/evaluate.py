@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import EvaluateProgram, StageResult, StageSpec
 from distillation_stages.check_tokenizers import check_sizes, check_tokens, load, vocabulary_size
 from distillation_stages.conversations import Turn
 from distillation_stages.environment import available_memory, set_environment
-from distillation_stages.failure import BadInput
+from distillation_stages.failure import StageError
 from distillation_stages.rendering import Renderer
 from distillation_stages.report import Report, Sample, StageTold, render_report
 from distillation_stages.reporting import Reporter, say
@@ -78,7 +79,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     publish_bytes(outputs["report"], render_report(report).encode())
     told = {name: storage.relative(path) for name, path in outputs.items()}
     if verdict is not None:
-        raise BadInput("EvaluationGateFailed", f"{verdict}. The report is {told['report']} in the storage")
+        raise StageError(reasons.EVALUATION_GATE_FAILED, f"{verdict}. The report is {told['report']} in the storage")
     result = StageResult(
         stage=spec.stage,
         fingerprint=spec.fingerprint,
@@ -109,13 +110,14 @@ class _Work:
         self._reporter.progress(self.done + rows, self.total)
 
     def measure(self, name: str, directory: Path, reference: Reference | None) -> Measured:
-        """Raises BadInput when the score is no number. Only the first and the last model answer on their own."""
+        """Raises StageError when the score is no number. Only the first and the last model answer on their own."""
         model = LanguageModel(directory)
         measured = Measured(model.score(self.holdout.scored, reference, self.progress))
         self.done += len(self.holdout.rows)
         if not math.isfinite(measured.score.cross_entropy):
-            raise BadInput(
-                "ScoreNotFinite", f"the cross-entropy {name} is {measured.score.cross_entropy}: the model is broken"
+            raise StageError(
+                reasons.SCORE_NOT_FINITE,
+                f"the cross-entropy {name} is {measured.score.cross_entropy}: the model is broken",
             )
         if name in (BEFORE, AFTER):
             prompts = [row.prompt_ids for row in self.holdout.scored[:SAMPLES]]
@@ -153,7 +155,9 @@ def why_apart(teacher: Path, student: Path) -> str | None:
     try:
         check_sizes(vocabulary_size(teacher), vocabulary_size(student))
         check_tokens(load(teacher), load(student))
-    except BadInput as error:
+    except StageError as error:
+        if not error.reason.is_final:
+            raise
         return error.message
     return None
 
@@ -170,13 +174,13 @@ def reference_rows(rows: list[Scored], tokens: int = REFERENCE_TOKENS) -> list[S
 
 
 def holdout_rows(program: EvaluateProgram, storage: Storage) -> list[Row]:
-    """The teacher's answers to the holdout. Raises TryAgain for a shard not done, BadInput for no rows."""
+    """The teacher's answers to the holdout. Raises StageError for a shard not done, or for no rows."""
     shards = [storage.require_marker(f"{program.completions}/shard-{index}") for index in range(program.shards)]
     parts = [part for shard in shards for part in parts_of(storage.at(shard.outputs["completions"]))]
     rows = [row for row in read_rows(parts) if row["split"] == "holdout"]
     if not rows:
-        raise BadInput(
-            "NoHoldoutRows",
+        raise StageError(
+            reasons.NO_HOLDOUT_ROWS,
             f"{program.completions} has no answers to holdout rows, so nothing can be scored: set a holdout, or look "
             "at what generation rejected (its counts)",
         )

@@ -5,9 +5,10 @@ import shutil
 import time
 from pathlib import Path
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import SCRATCH_MOUNT, ExportProgram, StageResult, StageSpec
 from distillation_stages.convert import prepare_cpu, require_disk
-from distillation_stages.failure import BadConfiguration, BadInput
+from distillation_stages.failure import StageError
 from distillation_stages.logits import compare, maxtext_in_process, maxtext_logits, samples, transformers_logits
 from distillation_stages.maxtext_command import arguments, config_file, jax_cache, versions
 from distillation_stages.maxtext_models import HuggingFaceConfig, Settings, fill_tables, parameters_of, read_config
@@ -35,7 +36,9 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     student = storage.at(storage.require_marker(program.student).outputs["model"])
     settings = trained.settings
     if not settings:
-        raise BadInput("NoSettings", f"the marker of {program.checkpoint} has no MaxText settings; train it again")
+        raise StageError(
+            reasons.NO_SETTINGS, f"the marker of {program.checkpoint} has no MaxText settings; train it again"
+        )
     config = read_config(student)
     parameters = parameters_of(student)
     require_disk(storage.mount, parameters * BYTES_PER_PARAMETER[program.dtype], "the exported model")
@@ -57,7 +60,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         reference = maxtext_logits(checkpoint, settings, sample, cache, weight_dtype=program.dtype)
         comparison = compare(reference, transformers_logits(model, sample), sample.lengths)
         comparison.require(
-            "ExportDisagrees",
+            reasons.EXPORT_DISAGREES,
             f"transformers, from the exported {program.dtype} files, and MaxText, from the checkpoint, disagree",
             program.max_kl,
             program.min_top1_agreement,
@@ -103,8 +106,8 @@ def _convert(
         differing = sorted(
             name for name in expected.keys() | settings.keys() if expected.get(name) != settings.get(name)
         )
-        raise BadConfiguration(
-            "SettingsDisagree",
+        raise StageError(
+            reasons.SETTINGS_DISAGREE,
             f"the checkpoint was trained with other MaxText settings than {student}/config.json asks for: "
             f"{', '.join(differing)}; the student's model was replaced in between, train again",
         )

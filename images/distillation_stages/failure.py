@@ -1,6 +1,7 @@
-"""How a program gives up: an exception that carries the reason, the message for the user and whether to try again."""
+"""How a program gives up a stage or a row: an exception that carries a reason of the registry."""
 
-from distillation_operator.api.contract import EXIT_BAD_CONFIGURATION, EXIT_BAD_INPUT, EXIT_TRY_AGAIN
+from distillation_operator.api.contract import StageFailure
+from distillation_operator.api.reasons.reason import ProgramReason, RowReason
 
 ACCELERATOR_BUSY = (
     "/dev/vfio",
@@ -13,27 +14,22 @@ ACCELERATOR_BUSY = (
 
 
 class StageError(Exception):
-    """A stage that can't go on. ``reason`` is CamelCase, ``message`` says what would be right."""
+    """A stage that can't go on. Its reason decides whether it is tried again; ``message`` says what would be right."""
 
-    exit_code = EXIT_TRY_AGAIN
-
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: ProgramReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
 
 
-class BadInput(StageError):
-    """The data or the model is wrong: trying again can't help."""
+class RowRejected(Exception):
+    """A row that is left out, and counted by its reason."""
 
-    exit_code = EXIT_BAD_INPUT
-
-
-class BadConfiguration(StageError):
-    """What was asked for can't be done: trying again can't help."""
-
-    exit_code = EXIT_BAD_CONFIGURATION
+    def __init__(self, reason: RowReason) -> None:
+        super().__init__(reason.name)
+        self.reason = reason
 
 
-class TryAgain(StageError):
-    """Something outside failed: the same program may succeed later."""
+def stage_failure(stage: str, reason: ProgramReason, message: str) -> StageFailure:
+    """The termination message of a stage that ends for this reason."""
+    return StageFailure(stage=stage, reason=reason.name, message=message, permanent=reason.is_final)

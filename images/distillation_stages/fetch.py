@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import FetchProgram, HuggingFaceRepo, StageResult, StageSpec
 from distillation_stages import hub
 from distillation_stages.buckets import DirectoryTree, GcsTree, Tree
-from distillation_stages.failure import BadConfiguration, BadInput, TryAgain
+from distillation_stages.failure import StageError
 from distillation_stages.model_directory import check_model, check_names, wanted_files
 from distillation_stages.reporting import Reporter
 from distillation_stages.storage import Storage, sha256_of
@@ -35,7 +36,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         model = output / DOWNLOAD
         downloaded = download_tree(GcsTree(source.gcs_uri), model, reporter)
     else:
-        raise BadConfiguration("NoSource", "the model's source is empty: give huggingFace, gcs or path")
+        raise StageError(reasons.NO_SOURCE, "the model's source is empty: give huggingFace, gcs or path")
     files = check_model(model)
     result = StageResult(
         stage=spec.stage,
@@ -57,7 +58,7 @@ def download_tree(tree: Tree, directory: Path, reporter: Reporter) -> int:
     """
     sizes = tree.sizes()
     if not sizes:
-        raise BadInput("ModelNotFound", f"{tree.uri} holds no files; give the prefix of a model directory")
+        raise StageError(reasons.MODEL_NOT_FOUND, f"{tree.uri} holds no files; give the prefix of a model directory")
     check_names(list(sizes), tree.uri)
     names = wanted_files(list(sizes))
     done, total = 0, sum(sizes[name] for name in names)
@@ -95,12 +96,12 @@ def _from_hub(source: HuggingFaceRepo, directory: Path, reporter: Reporter) -> t
 
 
 def _check_download(path: Path, size: int | None, sha256: str | None) -> None:
-    """A file that isn't what the Hub says is removed, so that the next attempt gets it anew. Raises TryAgain."""
+    """A file that isn't what the Hub says is removed, so that the next attempt gets it anew. Raises StageError."""
     whole = path.is_file() and (size is None or path.stat().st_size == size)
     if whole and (sha256 is None or sha256_of(path) == sha256):
         return
     path.unlink(missing_ok=True)
-    raise TryAgain("DownloadCorrupt", f"{path.name} arrived damaged or not at all; it is downloaded again")
+    raise StageError(reasons.DOWNLOAD_CORRUPT, f"{path.name} arrived damaged or not at all; it is downloaded again")
 
 
 @contextmanager

@@ -14,19 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distillation_operator.api.contract import (
-    EXIT_TRY_AGAIN,
-    GenerateProgram,
-    Sampling,
-    StageFailure,
-    StageResult,
-    StageSpec,
-)
+from distillation_operator.api import reasons
+from distillation_operator.api.contract import GenerateProgram, Sampling, StageResult, StageSpec
+from distillation_operator.api.reasons.reason import RowReason
 from distillation_stages.conversations import Turn
 from distillation_stages.environment import set_environment
-from distillation_stages.failure import BadConfiguration, BadInput
+from distillation_stages.failure import RowRejected, StageError, stage_failure
 from distillation_stages.ledger import Ledger, Slot, plan
-from distillation_stages.reasoning import BadReasoning, settle
+from distillation_stages.reasoning import settle
 from distillation_stages.rendering import Renderer
 from distillation_stages.reporting import Reporter, say, termination_log, write_termination_message
 from distillation_stages.storage import Storage
@@ -79,13 +74,13 @@ class Chunk:
     kept: dict[int, Row] = field(default_factory=dict)
     read: int = 0
     """Answers wanted."""
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[RowReason] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
 
-    def reject(self, reason: str, row: Row, text: str = "") -> None:
+    def reject(self, reason: RowReason, row: Row, text: str = "") -> None:
         """Count an answer that is left out."""
         self.rejected[reason] += 1
-        self.examples.setdefault(reason, f"row {row['row']}: {text[:EXAMPLE_LETTERS]!r}")
+        self.examples.setdefault(reason.name, f"row {row['row']}: {text[:EXAMPLE_LETTERS]!r}")
 
     def publish(self, ledger: Ledger) -> None:
         """Write the chunk's file, rows in order, equal answers to one prompt once."""
@@ -101,7 +96,7 @@ class Chunk:
             counts[split] = sum(row["split"] == split for row in rows)
         if len(rows) < len(self.kept):
             counts["duplicates"] = len(self.kept) - len(rows)
-        counts |= {f"rejected.{reason}": number for reason, number in sorted(self.rejected.items())}
+        counts |= reasons.rejected_counts(self.rejected)
         ledger.publish(self.slot, rows, counts, self.examples)
 
 
@@ -136,7 +131,7 @@ class Shard:
                     continue
                 if len(token_ids) > limit:
                     for _ in range(samples):
-                        chunk.reject("PromptTooLong", row, f"{len(token_ids)} tokens, at most {limit}")
+                        chunk.reject(reasons.PROMPT_TOO_LONG, row, f"{len(token_ids)} tokens, at most {limit}")
                     self.settled += samples
                     continue
                 for sample in range(samples):
@@ -156,8 +151,8 @@ class Shard:
         if reason is None:
             try:
                 text = settle(answer.text, self._program.reasoning, self._opened)
-                reason = None if text else "Empty"
-            except BadReasoning as error:
+                reason = None if text else reasons.EMPTY
+            except RowRejected as error:
                 reason = error.reason
         if reason is None:
             told = {"completion": text, "finishReason": answer.finish_reason, "completionTokens": answer.tokens}
@@ -178,7 +173,7 @@ class Shard:
         except Exception as error:
             # Templates raise errors of many kinds, about one conversation: the others must go on.
             for _ in range(samples):
-                chunk.reject("TemplateRefused", row, str(error))
+                chunk.reject(reasons.TEMPLATE_REFUSED, row, str(error))
             self.settled += samples
             return None
 
@@ -228,7 +223,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
 
 
 def generate(spec: StageSpec, teacher: Teacher, shard: Shard, ledger: Ledger, wanted: int) -> dict[str, float]:
-    """Publish the shard's missing chunks; returns metrics of this run. Raises BadInput when too many rows are lost."""
+    """Publish the shard's missing chunks; returns metrics of this run. Raises StageError for too many lost rows."""
     assert isinstance(spec.program, GenerateProgram)
     reporter = Reporter(spec.stage, "rows")
     before = ledger.counts()["read"]
@@ -254,56 +249,55 @@ def generate(spec: StageSpec, teacher: Teacher, shard: Shard, ledger: Ledger, wa
 def _give_up(stage: str) -> None:
     message = f"vLLM has made no step for {SECONDS_TO_HANG / 60:.0f} minutes; the next pod goes on after the last chunk"
     say(message)
-    failure = StageFailure(stage=stage, reason="EngineHangs", message=message, permanent=False)
-    write_termination_message(failure, termination_log())
+    write_termination_message(stage_failure(stage, reasons.ENGINE_HANGS, message), termination_log())
     sys.stdout.flush()
-    exit_at_once(EXIT_TRY_AGAIN)
+    exit_at_once(reasons.ENGINE_HANGS.exit_code)
 
 
 def shard_index(shards: int) -> int:
-    """The index that Kubernetes gave this pod of an Indexed Job. Raises BadConfiguration."""
+    """The index that Kubernetes gave this pod of an Indexed Job. Raises StageError."""
     text = os.environ.get(INDEX_ENV, "")
     if not text.isdecimal() or int(text) >= shards:
-        raise BadConfiguration(
-            "BadShardIndex", f"{INDEX_ENV} is {text!r}; an Indexed Job sets it to a number from 0 to {shards - 1}"
+        raise StageError(
+            reasons.BAD_SHARD_INDEX,
+            f"{INDEX_ENV} is {text!r}; an Indexed Job sets it to a number from 0 to {shards - 1}",
         )
     return int(text)
 
 
 def check_lengths(program: GenerateProgram) -> None:
-    """Raises BadConfiguration when no prompt could fit beside the answer."""
+    """Raises StageError when no prompt could fit beside the answer."""
     if program.max_model_len <= program.sampling.max_tokens:
-        raise BadConfiguration(
-            "NoRoomForPrompts",
+        raise StageError(
+            reasons.NO_ROOM_FOR_PROMPTS,
             f"maxModelLen {program.max_model_len} must exceed sampling.maxTokens {program.sampling.max_tokens}: "
             "both the prompt and the answer count",
         )
 
 
 def check_system_prompt(renderer: Renderer, system_prompt: str | None) -> None:
-    """Raises BadInput, before the engine is loaded, when the chat template takes no system message."""
+    """Raises StageError, before the engine is loaded, when the chat template takes no system message."""
     if system_prompt is None:
         return
     try:
         renderer.prompt_ids(with_system([{"role": "user", "content": "Hello."}], system_prompt))
     except Exception as error:
-        raise BadInput(
-            "SystemPromptRefused",
+        raise StageError(
+            reasons.SYSTEM_PROMPT_REFUSED,
             f"the teacher's chat template refuses generation.systemPrompt: {error}. Remove systemPrompt, or give a "
             "template that takes a system message in generation.chatTemplate",
         ) from error
 
 
 def check_losses(ledger: Ledger, wanted: int, most: float) -> None:
-    """Raises BadInput as soon as a greater share than ``most`` of the shard's answers is certainly lost."""
+    """Raises StageError as soon as a greater share than ``most`` of the shard's answers is certainly lost."""
     if not wanted or ledger.lost <= most * wanted:
         return
-    counts = ledger.counts()
-    causes = {name.removeprefix("rejected."): number for name, number in counts.items() if name.startswith("rejected.")}
+    causes = reasons.rejections(ledger.counts())
     reason = max(causes, key=lambda cause: causes[cause])
     told = ", ".join(f"{number} {cause}" for cause, number in sorted(causes.items(), key=lambda item: -item[1]))
-    raise BadInput(
-        "TooManyRowsLost",
+    raise StageError(
+        reasons.TOO_MANY_ROWS_LOST,
         f"{ledger.lost} of {wanted} answers of this shard are lost, generation.maxLostShare allows {most:.0%}: {told}. "
         f"Example of {reason}: {ledger.example(reason)}{_hint(reason)}",
     )
@@ -311,10 +305,10 @@ def check_losses(ledger: Ledger, wanted: int, most: float) -> None:
 
 def _hint(reason: str) -> str:
     hints = {
-        "Truncated": ". Raise sampling.maxTokens, or set keepTruncated",
-        "PromptTooLong": ". Raise generation.maxModelLen or lower sampling.maxTokens",
-        "OpenReasoning": ". Raise sampling.maxTokens, so that the reasoning ends",
-        "NoReasoning": ". Set generation.reasoning to StripClosed for a teacher that doesn't reason",
+        reasons.TRUNCATED.name: ". Raise sampling.maxTokens, or set keepTruncated",
+        reasons.PROMPT_TOO_LONG.name: ". Raise generation.maxModelLen or lower sampling.maxTokens",
+        reasons.OPEN_REASONING.name: ". Raise sampling.maxTokens, so that the reasoning ends",
+        reasons.NO_REASONING.name: ". Set generation.reasoning to StripClosed for a teacher that doesn't reason",
     }
     return hints.get(reason, "")
 
@@ -348,13 +342,13 @@ def engine_seed(sampling: Sampling, first_position: int) -> int:
     return _hashed(f"{sampling.seed}:from {first_position}")
 
 
-def refusal(answer: Answer, keep_truncated: bool) -> str | None:
+def refusal(answer: Answer, keep_truncated: bool) -> RowReason | None:
     """Why an answer isn't used, by the way in which it ended; None when that is all right."""
     if answer.finish_reason == REFUSED:
-        return REFUSED
+        return reasons.ENGINE_REFUSED
     if answer.finish_reason == "length" and not keep_truncated:
-        return "Truncated"
-    return None if answer.finish_reason in ("stop", "length") else "EngineAborted"
+        return reasons.TRUNCATED
+    return None if answer.finish_reason in ("stop", "length") else reasons.ENGINE_ABORTED
 
 
 def _hashed(text: str) -> int:

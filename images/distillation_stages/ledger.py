@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from distillation_operator.api import reasons
 from distillation_stages.storage import publish_bytes, remove_temporaries, sha256_of
 from distillation_stages.tables import COMPLETIONS, Row, write_table
 
@@ -56,7 +57,7 @@ class Entry:
     @property
     def lost(self) -> int:
         """Answers that were wanted and are neither there nor duplicates."""
-        return sum(number for name, number in self.counts.items() if name.startswith("rejected."))
+        return sum(reasons.rejections(self.counts).values())
 
 
 def plan(directory: Path, positions: range, chunk_rows: int) -> list[Slot]:

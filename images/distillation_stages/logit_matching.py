@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import LogitMatching, TrainProgram
-from distillation_stages.failure import BadConfiguration, BadInput
+from distillation_stages.failure import StageError
 from distillation_stages.maxtext_command import TrainingPaths, config_file, training_settings
 from distillation_stages.maxtext_models import Settings
 
@@ -27,7 +28,7 @@ class Checkpoint:
 def configuration(
     program: TrainProgram, steps: int, student: Checkpoint, teacher: Checkpoint, paths: TrainingPaths
 ) -> dict[str, Any]:
-    """The trainer's configuration. Raises BadInput or BadConfiguration for models that can't be matched."""
+    """The trainer's configuration. Raises StageError for models that can't be matched."""
     matching = program.logit_matching
     assert matching is not None
     check_models(matching, student.settings, teacher.settings)
@@ -78,8 +79,8 @@ def check_models(matching: LogitMatching, student: Settings, teacher: Settings) 
     """Refuse models of which MaxText would say so late, or not at all."""
     tokens = _sizes(student, teacher, "vocab_size")
     if tokens is not None and tokens[0] != tokens[1]:
-        raise BadInput(
-            "VocabulariesDiffer",
+        raise StageError(
+            reasons.VOCABULARIES_DIFFER,
             f"the student has {tokens[0]} tokens, the teacher {tokens[1]}: logit matching needs the same vocabulary",
         )
     if matching.beta > 0:
@@ -89,8 +90,8 @@ def check_models(matching: LogitMatching, student: Settings, teacher: Settings) 
 def _check_features(indices: list[int] | None, student: Settings, teacher: Settings) -> None:
     widths = _sizes(student, teacher, "base_emb_dim")
     if widths is not None and widths[0] != widths[1]:
-        raise BadConfiguration(
-            "FeaturesDiffer",
+        raise StageError(
+            reasons.FEATURES_DIFFER,
             f"the feature loss compares hidden states, but the student's have {widths[0]} numbers, the teacher's "
             f"{widths[1]}; set beta to 0",
         )
@@ -98,16 +99,16 @@ def _check_features(indices: list[int] | None, student: Settings, teacher: Setti
     if layers is None:
         return
     if indices is None and layers[0] != layers[1]:
-        raise BadConfiguration(
-            "FeaturesDiffer",
+        raise StageError(
+            reasons.FEATURES_DIFFER,
             f"the feature loss compares the same layers, but the student has {layers[0]} and the teacher {layers[1]}; "
             "name some in layerIndices, or set beta to 0",
         )
     beyond = [index for index in indices or [] if index >= min(layers)]
     if beyond:
         # MaxText would take NaN for the layer.
-        raise BadConfiguration(
-            "FeaturesDiffer",
+        raise StageError(
+            reasons.FEATURES_DIFFER,
             f"layerIndices has {beyond[0]}, but layers are counted from 0 and one of the models has only {min(layers)}",
         )
 

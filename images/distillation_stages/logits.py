@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distillation_stages.failure import BadConfiguration, TryAgain
+from distillation_operator.api import reasons
+from distillation_operator.api.reasons.reason import ProgramReason
+from distillation_stages.failure import StageError
 from distillation_stages.maxtext_command import arguments, config_file
 from distillation_stages.maxtext_models import Settings
 
@@ -43,11 +45,11 @@ class Comparison:
         """As a stage result's metrics."""
         return {"kl": self.kl, "top1Agreement": self.top1_agreement, "comparedTokens": float(self.tokens)}
 
-    def require(self, reason: str, what: str, max_kl: float, min_top1_agreement: float) -> None:
-        """Raise BadConfiguration when the distance is beyond a threshold. NaN is beyond any."""
+    def require(self, reason: ProgramReason, what: str, max_kl: float, min_top1_agreement: float) -> None:
+        """Raise StageError when the distance is beyond a threshold. NaN is beyond any."""
         if self.kl <= max_kl and self.top1_agreement >= min_top1_agreement:
             return
-        raise BadConfiguration(
+        raise StageError(
             reason,
             f"{what} on the same {self.tokens} tokens: KL {self.kl:.4g} (at most {max_kl}), top-1 agreement "
             f"{self.top1_agreement:.4f} (at least {min_top1_agreement}). The weights would be wrong, so nothing was "
@@ -114,7 +116,7 @@ def transformers_logits(model: Path, sample: Samples) -> Any:
     )
     wrong = {kind: sorted(info[kind]) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[kind]}
     if wrong:
-        raise BadConfiguration("WeightsDoNotFit", f"{model}: weights don't fit config.json: {_shortened(wrong)}")
+        raise StageError(reasons.WEIGHTS_DO_NOT_FIT, f"{model}: weights don't fit config.json: {_shortened(wrong)}")
     loaded.eval()
     logits = []
     with torch.no_grad():
@@ -204,12 +206,12 @@ def maxtext_in_process() -> Iterator[None]:
     except SystemExit as error:
         if error.code == EXIT_TERMINATED:
             raise
-        raise BadConfiguration(
-            "MaxTextRefused", f"MaxText refused its configuration (exit {error.code}); its log above says why"
+        raise StageError(
+            reasons.MAX_TEXT_REFUSED, f"MaxText refused its configuration (exit {error.code}); its log above says why"
         ) from error
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise BadConfiguration(
-            "MaxTextRefused", f"MaxText refused: {type(error).__name__}: {str(error)[:800]}"
+        raise StageError(
+            reasons.MAX_TEXT_REFUSED, f"MaxText refused: {type(error).__name__}: {str(error)[:800]}"
         ) from error
     except OSError as error:
-        raise TryAgain("StorageFailed", f"{type(error).__name__}: {error}") from error
+        raise StageError(reasons.STORAGE_FAILED, f"{type(error).__name__}: {error}") from error

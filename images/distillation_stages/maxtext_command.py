@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import TrainProgram
-from distillation_stages.failure import BadConfiguration
+from distillation_stages.failure import StageError
 from distillation_stages.maxtext_models import Setting, Settings
 
 TRAINER_MODULE = "distillation_stages.maxtext_start"
@@ -70,7 +71,7 @@ def devices_of(program: TrainProgram) -> int:
     devices = program.slices
     for axis, size in program.parallelism.items():
         if size < 1:
-            raise BadConfiguration("BadParallelism", f"parallelism {axis}={size} must be at least 1")
+            raise StageError(reasons.BAD_PARALLELISM, f"parallelism {axis}={size} must be at least 1")
         devices *= size
     return devices
 
@@ -92,8 +93,8 @@ def training_settings(program: TrainProgram, steps: int, paths: TrainingPaths) -
     """What both trainers are told, with the user's own settings."""
     reserved = sorted(OURS & program.max_text.keys())
     if reserved:
-        raise BadConfiguration(
-            "ReservedSetting", f"maxText may not set {', '.join(reserved)}: the stage sets it; remove it"
+        raise StageError(
+            reasons.RESERVED_SETTING, f"maxText may not set {', '.join(reserved)}: the stage sets it; remove it"
         )
     settings: Settings = {
         "run_name": RUN_NAME,
@@ -149,7 +150,7 @@ def config_file(name: str) -> Path:
 
     spec = importlib.util.find_spec("maxtext")
     if spec is None or not spec.submodule_search_locations:
-        raise BadConfiguration("IncompatibleImage", "the image has no package 'maxtext'; use the trainer's image")
+        raise StageError(reasons.INCOMPATIBLE_IMAGE, "the image has no package 'maxtext'; use the trainer's image")
     return Path(next(iter(spec.submodule_search_locations))) / "configs" / name
 
 

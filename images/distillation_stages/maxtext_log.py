@@ -8,7 +8,8 @@ import math
 import re
 from dataclasses import dataclass, field, replace
 
-from distillation_stages.failure import ACCELERATOR_BUSY, BadConfiguration, BadInput, StageError, TryAgain
+from distillation_operator.api import reasons
+from distillation_stages.failure import ACCELERATOR_BUSY, StageError
 
 _STEP = re.compile(r"completed step: (?P<step>\d+)\b")
 _NUMBER = r"(?P<value>-?(?:\d+\.?\d*(?:e[+-]?\d+)?|nan|inf))"
@@ -133,37 +134,39 @@ class TrainerLog:
         reached = f"after step {last.number} of {steps}" if last else "before the first step"
         if self.not_finite:
             finite = [number for number, step in self.steps.items() if math.isfinite(step.loss)]
-            return BadInput(
-                "LossNotFinite",
+            return StageError(
+                reasons.LOSS_NOT_FINITE,
                 f"the loss became NaN or infinite; last finite at step {max(finite, default=0)} of {steps}. Lower the "
                 "learning rate, raise warmupStepsFraction or look for broken rows in the data",
             )
         if self.data_error is not None and not self.data_ended:
-            return BadInput("TrainingDataRefused", f"MaxText's loader gave up {reached}: {self.data_error}")
+            return StageError(reasons.TRAINING_DATA_REFUSED, f"MaxText's loader gave up {reached}: {self.data_error}")
         if exit_code == 0:
             return None
         return self._crash(exit_code, reached)
 
     def _crash(self, exit_code: int, reached: str) -> StageError:
         if self.config_error is not None:
-            return BadConfiguration("MaxTextRefused", f"MaxText refused its configuration: {self.config_error}")
+            return StageError(reasons.MAX_TEXT_REFUSED, f"MaxText refused its configuration: {self.config_error}")
         error = self.last_error or "no error in its log"
         text = f"MaxText ended with exit code {exit_code} {reached}: {error}"
         if "RESOURCE_EXHAUSTED" in error:
             # The same program on the same slice needs the same memory again: each try would cost a start of the slice.
-            return BadConfiguration(
-                "OutOfMemory",
+            return StageError(
+                reasons.OUT_OF_MEMORY,
                 f"{text}. Lower perDeviceBatchSize or maxTargetLength, or take a larger topology and shard over it",
             )
         if exit_code == -9 or "MemoryError" in error:
             # Killed from outside is, in a pod, the memory limit nearly always.
-            return TryAgain("OutOfMemory", f"{text}. Lower perDeviceBatchSize or maxTargetLength, or give more memory")
+            return StageError(
+                reasons.OUT_OF_HOST_MEMORY, f"{text}. Lower perDeviceBatchSize or maxTargetLength, or give more memory"
+            )
         if any(sign in error for sign in ACCELERATOR_BUSY):
-            return TryAgain("AcceleratorBusy", f"{text}. Another process still holds the accelerator")
+            return StageError(reasons.ACCELERATOR_BUSY, f"{text}. Another process still holds the accelerator")
         if "AttributeError" in error or "ImportError" in error or "ModuleNotFoundError" in error:
-            return BadConfiguration(
-                "IncompatibleImage", f"{text}. The image's MaxText, Tunix and JAX don't fit together"
+            return StageError(
+                reasons.INCOMPATIBLE_IMAGE, f"{text}. The image's MaxText, Tunix and JAX don't fit together"
             )
         if any(sign in error for sign in _PERMANENT):
-            return BadConfiguration("MaxTextRefused", text)
-        return TryAgain("MaxTextFailed", text)
+            return StageError(reasons.MAX_TEXT_REFUSED, text)
+        return StageError(reasons.MAX_TEXT_FAILED, text)

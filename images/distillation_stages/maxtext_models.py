@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distillation_stages.failure import BadConfiguration, BadInput
+from distillation_operator.api import reasons
+from distillation_stages.failure import StageError
 
 Setting = str | int | float | bool
 Settings = dict[str, Setting]
@@ -67,9 +68,9 @@ def read_config(model: Path) -> HuggingFaceConfig:
     try:
         config = json.loads((model / "config.json").read_text())
     except (OSError, ValueError) as error:
-        raise BadInput("BadModelConfig", f"{model}/config.json can't be read: {error}") from error
+        raise StageError(reasons.BAD_MODEL_CONFIG, f"{model}/config.json can't be read: {error}") from error
     if not isinstance(config, dict):
-        raise BadInput("BadModelConfig", f"{model}/config.json holds {type(config).__name__}, not an object")
+        raise StageError(reasons.BAD_MODEL_CONFIG, f"{model}/config.json holds {type(config).__name__}, not an object")
     return config
 
 
@@ -131,7 +132,7 @@ def sized_settings(model: str, config: HuggingFaceConfig) -> Settings:
     sizes = sizes_of(config)
     missing = [name for name, value in sizes.items() if value is None]
     if missing:
-        raise BadInput("BadModelConfig", f"config.json lacks {', '.join(missing)}")
+        raise StageError(reasons.BAD_MODEL_CONFIG, f"config.json lacks {', '.join(missing)}")
     settings: Settings = {
         "model_name": model,
         "override_model_config": True,
@@ -157,22 +158,23 @@ def sized_settings(model: str, config: HuggingFaceConfig) -> Settings:
 def _refuse_unsupported(family: Family, config: HuggingFaceConfig) -> None:
     for name, supported in family.supported.items():
         if config.get(name, supported) != supported:
-            raise BadConfiguration(
-                "UnsupportedArchitecture",
+            raise StageError(
+                reasons.UNSUPPORTED_ARCHITECTURE,
                 f"config.json has {name}={config[name]!r}; MaxText's {family.decoder} supports {supported!r} only",
             )
     scaling = rope_scaling(config)
     if scaling is None:
         return
     if family is not FAMILIES["llama"]:
-        raise BadConfiguration(
-            "UnsupportedRopeScaling", f"config.json scales RoPE by {dict(scaling)}; MaxText's {family.decoder} can't"
+        raise StageError(
+            reasons.UNSUPPORTED_ROPE_SCALING,
+            f"config.json scales RoPE by {dict(scaling)}; MaxText's {family.decoder} can't",
         )
     kind = scaling.get("rope_type", scaling.get("type"))
     values = {name: scaling.get(name) for name in LLAMA3_ROPE_SCALING}
     if kind != "llama3" or values != LLAMA3_ROPE_SCALING:
-        raise BadConfiguration(
-            "UnsupportedRopeScaling",
+        raise StageError(
+            reasons.UNSUPPORTED_ROPE_SCALING,
             f"config.json scales RoPE by {kind} with {values}; MaxText supports llama3 with {LLAMA3_ROPE_SCALING} only",
         )
 
@@ -204,8 +206,8 @@ def fill_tables(model: str, config: HuggingFaceConfig, directory: Path) -> Setti
         return {"model_name": name, "scan_layers": True}
     names = _names_of(family.decoder, Path(maxtext_globals.MAXTEXT_CONFIGS_DIR) / "models") if family else []
     if family is None or name not in names:
-        raise BadConfiguration(
-            "ModelNotSupported",
+        raise StageError(
+            reasons.MODEL_NOT_SUPPORTED,
             f"MaxText model {model!r} does not fit the checkpoint (model_type {kind!r}): {'; '.join(found)}. Sizes of "
             f"their own may only have checkpoints of model_type {', '.join(FAMILIES)}"
             + (f", this one under one of {', '.join(names)}" if names else "")
@@ -222,7 +224,7 @@ def fill_tables(model: str, config: HuggingFaceConfig, directory: Path) -> Setti
 
 
 def require_way_back(model: str, directory: Path) -> None:
-    """Raise BadConfiguration when MaxText would fail to convert the trained model back, which it tells when it does."""
+    """Raise StageError when MaxText would fail to convert the trained model back, which it tells when it does."""
     from maxtext.checkpoint_conversion.utils import hf_model_configs, hf_shape
 
     name = maxtext_name(model)
@@ -232,8 +234,8 @@ def require_way_back(model: str, directory: Path) -> None:
         known = {}
     unknown = sorted(tensors_of(directory).keys() - known.keys())
     if unknown:
-        raise BadConfiguration(
-            "ModelNotSupported",
+        raise StageError(
+            reasons.MODEL_NOT_SUPPORTED,
             f"MaxText can't convert a trained {model!r} back to Hugging Face's format: it knows no shape of "
             f"{len(unknown)} tensors ({', '.join(unknown[:3])}). Choose a student of model_type {', '.join(FAMILIES)}",
         )
@@ -257,7 +259,9 @@ def tensors_of(model: Path) -> dict[str, list[int]]:
     """The shape of each tensor in the directory's safetensors files, from their headers."""
     files = sorted(model.glob("*.safetensors"))
     if not files:
-        raise BadInput("NoSafetensors", f"{model} holds no *.safetensors file; MaxText converts no other format")
+        raise StageError(
+            reasons.NO_SAFETENSORS, f"{model} holds no *.safetensors file; MaxText converts no other format"
+        )
     shapes: dict[str, list[int]] = {}
     for path in files:
         with path.open("rb") as file:

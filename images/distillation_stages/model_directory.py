@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from distillation_stages.failure import BadInput
+from distillation_operator.api import reasons
+from distillation_stages.failure import StageError
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -22,26 +23,30 @@ def wanted_files(names: list[str]) -> list[str]:
 
 
 def check_names(names: list[str], where: str) -> None:
-    """Checks by name that a directory or repository can be a model. Raises BadInput."""
+    """Checks by name that a directory or repository can be a model. Raises StageError."""
     present = set(names)
     if CONFIG not in present:
-        raise BadInput("NotAModelDirectory", f"{where} has no {CONFIG}: give a model directory in Hugging Face format")
+        raise StageError(
+            reasons.NOT_A_MODEL_DIRECTORY, f"{where} has no {CONFIG}: give a model directory in Hugging Face format"
+        )
     if not any(name.endswith(".safetensors") for name in present):
         pickled = sorted(name for name in present if name.endswith(PICKLED))
         found = f"only {', '.join(pickled[:3])}" if pickled else "no weights at all"
-        raise BadInput(
-            "NoSafetensors", f"{where} has {found}: weights must be *.safetensors (load and save_pretrained them once)"
+        raise StageError(
+            reasons.NO_SAFETENSORS,
+            f"{where} has {found}: weights must be *.safetensors (load and save_pretrained them once)",
         )
     if not present.intersection(TOKENIZER_FILES):
-        raise BadInput(
-            "NoTokenizer", f"{where} has no tokenizer: one of {', '.join(TOKENIZER_FILES)} must lie beside {CONFIG}"
+        raise StageError(
+            reasons.NO_TOKENIZER,
+            f"{where} has no tokenizer: one of {', '.join(TOKENIZER_FILES)} must lie beside {CONFIG}",
         )
 
 
 def check_model(directory: Path) -> list[Path]:
-    """Checks that the directory holds a whole model; returns the files that belong to it. Raises BadInput."""
+    """Checks that the directory holds a whole model; returns the files that belong to it. Raises StageError."""
     if not directory.is_dir():
-        raise BadInput("ModelNotFound", f"{directory} is no directory in the storage")
+        raise StageError(reasons.MODEL_NOT_FOUND, f"{directory} is no directory in the storage")
     names = [path.name for path in directory.iterdir() if path.is_file()]
     check_names(names, str(directory))
     _check_json(directory / CONFIG)
@@ -57,20 +62,20 @@ def _check_json(path: Path) -> dict[str, object]:
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
-        raise BadInput("BrokenModelFile", f"{path} is no JSON: {error}") from error
+        raise StageError(reasons.BROKEN_MODEL_FILE, f"{path} is no JSON: {error}") from error
     if not isinstance(content, dict):
-        raise BadInput("BrokenModelFile", f"{path} holds no JSON object")
+        raise StageError(reasons.BROKEN_MODEL_FILE, f"{path} holds no JSON object")
     return content
 
 
 def _check_index(directory: Path) -> None:
     weight_map = _check_json(directory / INDEX).get("weight_map")
     if not isinstance(weight_map, dict):
-        raise BadInput("BrokenModelFile", f"{directory / INDEX} has no weight_map")
+        raise StageError(reasons.BROKEN_MODEL_FILE, f"{directory / INDEX} has no weight_map")
     missing = sorted({str(name) for name in weight_map.values() if not (directory / str(name)).is_file()})
     if missing:
-        raise BadInput(
-            "IncompleteModel",
+        raise StageError(
+            reasons.INCOMPLETE_MODEL,
             f"{directory} lacks {len(missing)} of the weight files that {INDEX} names: {', '.join(missing[:3])}",
         )
 
@@ -85,6 +90,6 @@ def _check_safetensors(path: Path) -> None:
         tensors = json.loads(header)
         end = max((entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"), default=0)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise BadInput("BrokenModelFile", f"{path} ({size} bytes) has no whole safetensors header") from error
+        raise StageError(reasons.BROKEN_MODEL_FILE, f"{path} ({size} bytes) has no whole safetensors header") from error
     if size != 8 + header_size + end:
-        raise BadInput("IncompleteModel", f"{path} has {size} bytes, its header says {8 + header_size + end}")
+        raise StageError(reasons.INCOMPLETE_MODEL, f"{path} has {size} bytes, its header says {8 + header_size + end}")

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import PrepareProgram, StageResult, StageSpec
-from distillation_stages.conversations import Conversation, Rejected, from_columns, from_messages
-from distillation_stages.failure import BadInput
+from distillation_operator.api.reasons.reason import RowReason
+from distillation_stages.conversations import Conversation, from_columns, from_messages
+from distillation_stages.failure import RowRejected, StageError
 from distillation_stages.reporting import Reporter
 from distillation_stages.sources import Dataset, SourceRow, open_dataset
 from distillation_stages.storage import Storage, sha256_of
@@ -41,7 +43,7 @@ class Kept:
     """Per row: its group's key; empty without a group column."""
     read: int = 0
     duplicates: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[RowReason] = field(default_factory=Counter)
     example: str = ""
     """The first rejected row, for messages."""
 
@@ -63,7 +65,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         "train": len(kept.keys) - len(held),
         "holdout": len(held),
         "duplicates": kept.duplicates,
-        **{f"rejected.{reason}": number for reason, number in sorted(kept.rejected.items())},
+        **reasons.rejected_counts(kept.rejected),
     }
     output = storage.at(spec.output)
     parts = [part for split in ("train", "holdout") for part in parts_of(work / split)]
@@ -89,11 +91,11 @@ def wanted_columns(program: PrepareProgram) -> list[str]:
 
 
 def normalise(program: PrepareProgram, row: SourceRow) -> tuple[Conversation, bytes]:
-    """The row's conversation and the key of its group (of nothing without a group column). Raises Rejected."""
-    if isinstance(row, Rejected):
+    """The row's conversation and the key of its group (of nothing without a group column). Raises RowRejected."""
+    if isinstance(row, RowRejected):
         raise row
     if any(name not in row for name in wanted_columns(program)):
-        raise Rejected("MissingColumn")
+        raise RowRejected(reasons.NO_COLUMN)
     if program.prompt_column is not None:
         response = row[program.response_column] if program.response_column is not None else None
         conversation = from_columns(row[program.prompt_column], response)
@@ -103,11 +105,11 @@ def normalise(program: PrepareProgram, row: SourceRow) -> tuple[Conversation, by
 
 
 def held_out(program: PrepareProgram, kept: Kept) -> set[int]:
-    """Positions among the kept rows that are held out. Raises BadInput when nothing would be left to train on."""
+    """Positions among the kept rows that are held out. Raises StageError when nothing would be left to train on."""
     total = len(kept.keys)
     if program.holdout >= total:
-        raise BadInput(
-            "HoldoutTooLarge",
+        raise StageError(
+            reasons.HOLDOUT_TOO_LARGE,
             f"holdout is {program.holdout}, but only {total} rows are left after normalising; it must be smaller",
         )
     if program.group_column is None:
@@ -120,8 +122,8 @@ def held_out(program: PrepareProgram, kept: Kept) -> set[int]:
         held.add(group)
         rows += size
     if rows >= total:
-        raise BadInput(
-            "HoldoutTooLarge",
+        raise StageError(
+            reasons.HOLDOUT_TOO_LARGE,
             f"a holdout of {program.holdout} rows takes every group of column {program.group_column!r} "
             f"({len(held)} groups, {total} rows); choose a smaller holdout or a finer column",
         )
@@ -140,9 +142,9 @@ def _kept_rows(program: PrepareProgram, dataset: Dataset, kept: Kept, reporter: 
         kept.read += 1
         try:
             conversation, group = normalise(program, row)
-        except Rejected as rejected:
+        except RowRejected as rejected:
             kept.rejected[rejected.reason] += 1
-            kept.example = kept.example or f"row {position} ({rejected.reason}): {_shortened(row)}"
+            kept.example = kept.example or f"row {position} ({rejected.reason.name}): {_shortened(row)}"
             continue
         digest = conversation.digest()
         if digest in seen:
@@ -167,14 +169,14 @@ def _how_far(program: PrepareProgram, dataset: Dataset, kept: Kept) -> tuple[int
 
 def _check(kept: Kept, dataset: Dataset) -> None:
     rejected = sum(kept.rejected.values())
-    reasons = ", ".join(f"{reason} {number}" for reason, number in kept.rejected.most_common())
+    causes = ", ".join(f"{reason.name} {number}" for reason, number in kept.rejected.most_common())
     if 2 * rejected > kept.read:
-        raise BadInput(
-            "MostRowsRejected",
-            f"{rejected} of {kept.read} rows of {dataset.name} can't be used: {reasons}. The first: {kept.example}",
+        raise StageError(
+            reasons.MOST_ROWS_REJECTED,
+            f"{rejected} of {kept.read} rows of {dataset.name} can't be used: {causes}. The first: {kept.example}",
         )
     if not kept.keys:
-        raise BadInput("NoRows", f"dataset {dataset.name} has no rows that can be used ({kept.read} read)")
+        raise StageError(reasons.NO_ROWS, f"dataset {dataset.name} has no rows that can be used ({kept.read} read)")
 
 
 def _write(spool: Path, held: set[int], total: int, work: Path) -> None:
@@ -196,7 +198,7 @@ def _group_key(program: PrepareProgram, row: dict[str, object]) -> bytes:
         return b""
     value = row[program.group_column]
     if value is None:
-        raise Rejected("NoGroup")
+        raise RowRejected(reasons.NO_GROUP)
     return _seeded(program.seed, json.dumps(value, sort_keys=True, default=str).encode())
 
 
@@ -206,6 +208,6 @@ def _seeded(seed: int, content: bytes) -> bytes:
 
 
 def _shortened(row: SourceRow) -> str:
-    if isinstance(row, Rejected):
+    if isinstance(row, RowRejected):
         return "can't be read"
     return json.dumps(row, ensure_ascii=True, default=str)[:200]

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import MARKER_NAME, PublishProgram, StageResult, StageSpec
 from distillation_stages.buckets import DirectoryTree, GcsTree, Tree
-from distillation_stages.failure import BadConfiguration, BadInput
+from distillation_stages.failure import StageError
 from distillation_stages.model_card import CARD_NAME, model_card
 from distillation_stages.model_directory import check_model
 from distillation_stages.reporting import Reporter
@@ -33,7 +34,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         target = DirectoryTree(storage.at(program.to_path))
         location = program.to_path
     else:
-        raise BadConfiguration("NoTarget", "export.to is empty: give gcs or path")
+        raise StageError(reasons.NO_TARGET, "export.to is empty: give gcs or path")
     files = {path.relative_to(model).as_posix(): path for path in sorted(model.rglob("*")) if path.is_file()}
     if program.lineage is not None:
         evaluated = storage.require_marker(program.evaluated) if program.evaluated else None
@@ -66,21 +67,21 @@ def copy_files(spec: StageSpec, files: Mapping[str, Path], location: str, target
 
 
 def claim(spec: StageSpec, target: Tree, result: StageResult) -> None:
-    """Make the target ours. Raises BadInput when something else lies there."""
+    """Make the target ours. Raises StageError when something else lies there."""
     for name in (MARKER_NAME, CLAIM_NAME):
         owner = _fingerprint_in(target.read(name))
         if owner == spec.fingerprint:
             return
         if owner is not None:
-            raise BadInput(
-                "TargetNotEmpty",
+            raise StageError(
+                reasons.TARGET_NOT_EMPTY,
                 f"{target.uri} holds another model (fingerprint {owner} in {name}, ours is {spec.fingerprint}); choose "
                 "another place or remove it",
             )
     others = sorted(target.sizes())
     if others:
-        raise BadInput(
-            "TargetNotEmpty",
+        raise StageError(
+            reasons.TARGET_NOT_EMPTY,
             f"{target.uri} holds {len(others)} files that no publish stage wrote ({', '.join(others[:3])}); choose an "
             "empty place or remove them",
         )

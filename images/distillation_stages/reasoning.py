@@ -2,21 +2,16 @@
 
 from typing import Literal
 
+from distillation_operator.api import reasons
+from distillation_stages.failure import RowRejected
+
 Policy = Literal["StripClosed", "Keep", "RequireClosed"]
 
 OPEN, CLOSE = "<think>", "</think>"
 
 
-class BadReasoning(Exception):
-    """A completion that the policy rejects. ``reason`` is CamelCase and becomes the count ``rejected.<reason>``."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 def settle(text: str, policy: Policy, opened_by_prompt: bool) -> str:
-    """The completion as the student is to learn it. Raises BadReasoning.
+    """The completion as the student is to learn it. Raises RowRejected.
 
     ``opened_by_prompt``: the chat template itself opens the block, so that completions hold only its end. Where the
     block is kept, the opening is put back: the student's template need not write it.
@@ -27,11 +22,11 @@ def settle(text: str, policy: Policy, opened_by_prompt: bool) -> str:
     if policy == "Keep":
         return whole.strip()
     if still_open:
-        raise BadReasoning("OpenReasoning")
+        raise RowRejected(reasons.OPEN_REASONING)
     if policy == "RequireClosed":
         # A closing tag without the opening one is half a block.
         if not closed or OPEN not in before:
-            raise BadReasoning("NoReasoning")
+            raise RowRejected(reasons.NO_REASONING)
         return whole.strip()
     return (after if closed else whole).strip()
 

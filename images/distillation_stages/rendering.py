@@ -4,8 +4,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from distillation_operator.api import reasons
 from distillation_stages.conversations import Turn
-from distillation_stages.failure import BadInput
+from distillation_stages.failure import StageError
 from distillation_stages.reasoning import opens_reasoning
 
 _ANSWER = "answer-text-between-which-the-template-puts-its-marks"
@@ -20,7 +21,7 @@ class Renderer:
 
     @staticmethod
     def load(model: Path, chat_template: str | None = None) -> "Renderer":
-        """The renderer of a model directory. Raises BadInput when the tokenizer has no chat template.
+        """The renderer of a model directory. Raises StageError when the tokenizer has no chat template.
 
         ``chat_template``: instead of the model's own.
         """
@@ -29,12 +30,14 @@ class Renderer:
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=True)
         except (OSError, ValueError) as error:
-            raise BadInput("UnusableTokenizer", f"the tokenizer in {model} can't be loaded: {error}") from error
+            raise StageError(
+                reasons.UNUSABLE_TOKENIZER, f"the tokenizer in {model} can't be loaded: {error}"
+            ) from error
         if chat_template is not None:
             tokenizer.chat_template = chat_template
         if not tokenizer.chat_template:
-            raise BadInput(
-                "MissingChatTemplate",
+            raise StageError(
+                reasons.MISSING_CHAT_TEMPLATE,
                 f"the tokenizer in {model} has no chat template: neither chat_template.jinja nor a chat_template in "
                 "tokenizer_config.json. Add chat_template.jinja to the model directory, use the chat variant, or (for "
                 "the teacher) give one in generation.chatTemplate",

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distillation_stages.failure import BadInput
+from distillation_operator.api import reasons
+from distillation_stages.failure import StageError
 
 LOGITS_AT_ONCE = 64_000_000
 """Logits in memory per batch, as float32 256 MB. A vocabulary is up to 256,000 wide, so it is what memory goes to."""
@@ -74,7 +75,7 @@ class LanguageModel:
     """A causal language model of transformers, on the CPU."""
 
     def __init__(self, directory: Path) -> None:
-        """Loads the model. Raises BadInput when transformers can't."""
+        """Loads the model. Raises StageError when transformers can't."""
         import torch
         from transformers import AutoModelForCausalLM
 
@@ -82,7 +83,7 @@ class LanguageModel:
         try:
             model = AutoModelForCausalLM.from_pretrained(str(directory), dtype=dtype, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise BadInput("UnusableModel", f"transformers can't load {directory}: {error}") from error
+            raise StageError(reasons.UNUSABLE_MODEL, f"transformers can't load {directory}: {error}") from error
         self._model: Any = model.eval()
         self.vocabulary = int(model.get_output_embeddings().weight.shape[0])
 

@@ -13,11 +13,11 @@ from typing import NoReturn
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import HuggingFaceRepo, Source
 from distillation_stages import hub
 from distillation_stages.buckets import GcsTree, Tree
-from distillation_stages.conversations import Rejected
-from distillation_stages.failure import BadConfiguration, BadInput
+from distillation_stages.failure import RowRejected, StageError
 from distillation_stages.storage import Storage
 from distillation_stages.tables import ROWS_PER_BATCH
 
@@ -28,7 +28,7 @@ DEFAULT_SPLIT = "train"
 ROWS_TO_LEARN_COLUMNS = 100
 """JSON lines have no schema: a column that none of the first rows has is taken for missing."""
 
-SourceRow = dict[str, object] | Rejected
+SourceRow = dict[str, object] | RowRejected
 """A row's columns, or why the row can't even be read."""
 
 
@@ -47,7 +47,7 @@ class Dataset:
 def open_dataset(source: Source, columns: list[str], storage: Storage, scratch: Path) -> Dataset:
     """The dataset, seen to have the columns. ``scratch`` takes a local copy of a bucket's files.
 
-    Raises BadInput when there is no such dataset or a column is missing, TryAgain when it can't be reached.
+    Raises StageError when there is no such dataset, a column is missing, or it can't be reached.
     """
     if source.hugging_face is not None:
         dataset = _from_hub(source.hugging_face)
@@ -56,7 +56,7 @@ def open_dataset(source: Source, columns: list[str], storage: Storage, scratch: 
     elif source.path is not None:
         dataset = _from_files(_data_files(storage.at(source.path), source.path), source.path)
     else:
-        raise BadConfiguration("NoSource", "the dataset's source is empty: give huggingFace, gcs or path")
+        raise StageError(reasons.NO_SOURCE, "the dataset's source is empty: give huggingFace, gcs or path")
     dataset.rows = _with_columns(dataset, columns)
     return dataset
 
@@ -68,8 +68,8 @@ def _with_columns(dataset: Dataset, columns: list[str]) -> Iterator[SourceRow]:
     missing = [name for name in columns if name not in found]
     # Without a readable row there is nothing to compare with; the rows themselves are then rejected.
     if found and missing:
-        raise BadInput(
-            "MissingColumn",
+        raise StageError(
+            reasons.MISSING_COLUMN,
             f"dataset {dataset.name} has no column {', '.join(map(repr, missing))}; its columns: {', '.join(found)}",
         )
     return itertools.chain(first, rows)
@@ -81,7 +81,7 @@ def _data_files(path: Path, name: str) -> list[Path]:
     elif path.is_dir():
         files = sorted(file for file in path.rglob("*") if _is_data(file.relative_to(path).as_posix()))
     else:
-        raise BadInput("DatasetNotFound", f"there is no dataset at {name!r} in the storage")
+        raise StageError(reasons.DATASET_NOT_FOUND, f"there is no dataset at {name!r} in the storage")
     if not files or not all(file.name.endswith(SUFFIXES) for file in files):
         _no_files(name)
     return files
@@ -109,14 +109,16 @@ def _is_data(name: str) -> bool:
 
 
 def _no_files(name: str) -> NoReturn:
-    raise BadInput("NoDataFiles", f"dataset {name} holds no {', '.join(SUFFIXES)} file; give such a file or its folder")
+    raise StageError(
+        reasons.NO_DATA_FILES, f"dataset {name} holds no {', '.join(SUFFIXES)} file; give such a file or its folder"
+    )
 
 
 def _from_files(files: list[Path], name: str) -> Dataset:
     try:
         total = sum(_count(path) for path in files)
     except pa.ArrowException as error:
-        raise BadInput("UnreadableDataset", f"dataset {name} has a broken Parquet file: {error}") from error
+        raise StageError(reasons.UNREADABLE_DATASET, f"dataset {name} has a broken Parquet file: {error}") from error
     return Dataset(name, itertools.chain.from_iterable(map(_rows, files)), total)
 
 
@@ -137,7 +139,7 @@ def _parquet_rows(path: Path) -> Iterator[SourceRow]:
             for batch in file.iter_batches(batch_size=ROWS_PER_BATCH):
                 yield from batch.to_pylist()
     except pa.ArrowException as error:
-        raise BadInput("UnreadableDataset", f"{path.name} is no whole Parquet file: {error}") from error
+        raise StageError(reasons.UNREADABLE_DATASET, f"{path.name} is no whole Parquet file: {error}") from error
 
 
 def _lines(path: Path) -> Iterator[SourceRow]:
@@ -155,8 +157,8 @@ def _parse(line: bytes) -> SourceRow:
         # With NaN, which is no JSON but what pandas writes: in a column that nobody reads it does no harm.
         row = json.loads(line.decode())
     except (ValueError, RecursionError):
-        return Rejected("BrokenJson")
-    return row if isinstance(row, dict) else Rejected("NotAnObject")
+        return RowRejected(reasons.BROKEN_JSON)
+    return row if isinstance(row, dict) else RowRejected(reasons.NOT_AN_OBJECT)
 
 
 def _from_hub(source: HuggingFaceRepo) -> Dataset:
@@ -173,10 +175,12 @@ def _from_hub(source: HuggingFaceRepo) -> Dataset:
                 source.repo, split=split, revision=revision, streaming=True, token=hub.token()
             )
         except datasets.exceptions.DatasetNotFoundError as error:
-            raise BadInput("DatasetNotFound", f"{source.repo!r} can't be read as a dataset: {error}") from error
+            raise StageError(
+                reasons.DATASET_NOT_FOUND, f"{source.repo!r} can't be read as a dataset: {error}"
+            ) from error
         except ValueError as error:
             # The library tells an unknown split by a ValueError that lists those there are.
-            raise BadInput("BadSplit", f"dataset {source.repo!r} has no split {split!r}: {error}") from error
+            raise StageError(reasons.BAD_SPLIT, f"dataset {source.repo!r} has no split {split!r}: {error}") from error
     splits = stream.info.splits or {}
     total = splits[split].num_examples if split in splits else None
     return Dataset(f"{source.repo} ({split})", _from_stream(stream, source), total, {"revision": revision})

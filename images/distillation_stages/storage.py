@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import MARKER_NAME, WRITER_ENV, StageResult
-from distillation_stages.failure import BadInput, StageError, TryAgain
+from distillation_stages.failure import StageError
 
 _TEMPORARY = ".tmp"
 
@@ -34,7 +35,9 @@ class Storage:
         """The absolute path of a storage path; refuses one that leaves the storage."""
         path = (self.mount / relative).resolve()
         if not path.is_relative_to(self.mount.resolve()):
-            raise BadInput("PathOutsideStorage", f"path {relative!r} leaves the storage; give a path inside it")
+            raise StageError(
+                reasons.PATH_OUTSIDE_STORAGE, f"path {relative!r} leaves the storage; give a path inside it"
+            )
         return path
 
     def relative(self, path: Path) -> str:
@@ -57,10 +60,12 @@ class Storage:
         return result.model_copy(update={"reused": True})
 
     def require_marker(self, directory: str) -> StageResult:
-        """The result of an input stage. Raises TryAgain when its marker does not stand (yet)."""
+        """The result of an input stage. Raises StageError when its marker does not stand (yet)."""
         result = self.read_marker(directory)
         if result is None:
-            raise TryAgain("InputMissing", f"{directory} has no {MARKER_NAME}: the stage that writes it has not ended")
+            raise StageError(
+                reasons.INPUT_MISSING, f"{directory} has no {MARKER_NAME}: the stage that writes it has not ended"
+            )
         return result
 
     def write_marker(self, directory: str, result: StageResult) -> None:
@@ -144,10 +149,10 @@ def refusal_of(error: OSError, mount: Path) -> StageError | None:
     """What the user can mend when the storage refuses an operation; None when it is no matter of the storage."""
     path = str(error.filename or "")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return TryAgain("StorageFull", f"no room is left for {path or 'what is written'}; make room")
+        return StageError(reasons.STORAGE_FULL, f"no room is left for {path or 'what is written'}; make room")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and Path(path).is_relative_to(mount):
-        return BadInput(
-            "StorageAccessDenied",
+        return StageError(
+            reasons.STORAGE_ACCESS_DENIED,
             f"{path}: {os.strerror(error.errno)}. A bucket: give the pod's service account "
             "(spec.pod.serviceAccountName) the role storage.objectUser on it; a volume: it must be writable for user "
             f"{os.getuid()}",

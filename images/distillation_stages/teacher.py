@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import GenerateProgram
-from distillation_stages.failure import ACCELERATOR_BUSY, BadConfiguration, StageError, TryAgain
+from distillation_stages.failure import ACCELERATOR_BUSY, StageError
 from distillation_stages.reporting import say
 
 _OUT_OF_MEMORY = (
@@ -18,7 +19,7 @@ _OUT_OF_MEMORY = (
     "Based on the available",
 )
 
-REFUSED = "EngineRefused"
+REFUSED = "refused"
 """Finish reason of a request that the engine didn't take."""
 
 
@@ -54,7 +55,7 @@ class Teacher:
     """A vLLM engine in this process, with the model loaded."""
 
     def __init__(self, model: Path, program: GenerateProgram, engine_seed: int) -> None:
-        """Loads the model. Raises BadConfiguration when vLLM refuses it with these settings, TryAgain for memory."""
+        """Loads the model. Raises StageError when vLLM refuses it with these settings, or for memory."""
         import vllm
         from vllm.platforms import current_platform
 
@@ -71,7 +72,7 @@ class Teacher:
         except Exception as error:
             known = engine_failure(error)
             if known is None and isinstance(error, ValueError):
-                known = BadConfiguration("EngineRefusedModel", f"vLLM refuses {model}: {error}")
+                known = StageError(reasons.ENGINE_REFUSED_MODEL, f"vLLM refuses {model}: {error}")
             raise known or error from error
         self._window = 2 * self._engine.vllm_config.scheduler_config.max_num_seqs
 
@@ -155,15 +156,15 @@ def engine_failure(error: BaseException) -> StageError | None:
     """What an error of vLLM or of the accelerator's runtime means; None for one of unknown meaning."""
     text = f"{type(error).__name__}: {error}"
     if "Available memory on node" in text:
-        return TryAgain("NotEnoughMemory", f"vLLM finds too little memory now: {error}")
+        return StageError(reasons.NOT_ENOUGH_MEMORY, f"vLLM finds too little memory now: {error}")
     if any(sign in text for sign in _OUT_OF_MEMORY):
-        return BadConfiguration(
-            "OutOfMemory",
+        return StageError(
+            reasons.OUT_OF_MEMORY,
             f"the accelerator's memory is too small for the teacher: {text[:300]}. Take a larger topology (its chips "
             "share the model) or lower generation.maxModelLen",
         )
     if any(sign in text for sign in ACCELERATOR_BUSY):
-        return TryAgain("AcceleratorBusy", f"another process still holds the accelerator: {text[:300]}")
+        return StageError(reasons.ACCELERATOR_BUSY, f"another process still holds the accelerator: {text[:300]}")
     return None
 
 

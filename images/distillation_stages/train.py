@@ -19,10 +19,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import EXIT_TERMINATED, SCRATCH_MOUNT, StageResult, StageSpec, TrainProgram
 from distillation_stages import checkpoints, logit_matching
 from distillation_stages.environment import set_environment
-from distillation_stages.failure import BadInput, StageError, TryAgain
+from distillation_stages.failure import StageError
 from distillation_stages.maxtext_command import (
     RUN_NAME,
     TRAINER_MODULE,
@@ -159,8 +160,8 @@ def _inputs(program: TrainProgram, storage: Storage, scratch: Path) -> Inputs:
     rows = [render(template, *conversation) for conversation in read_conversations(program.data, storage)]
     batch = rows_per_step(program)
     if len(rows) < batch:
-        raise BadInput(
-            "TooFewRows",
+        raise StageError(
+            reasons.TOO_FEW_ROWS,
             f"{program.data.kind} has {len(rows)} rows to train on, one step needs {batch} (perDeviceBatchSize "
             f"{program.per_device_batch_size}); lower the batch size or give more rows",
         )
@@ -183,15 +184,15 @@ def _inputs(program: TrainProgram, storage: Storage, scratch: Path) -> Inputs:
 
 
 def steps_of(program: TrainProgram, rows: int, rows_per_step: float) -> int:
-    """The steps to train. Raises BadInput for more than the rows give in the epochs that are allowed."""
+    """The steps to train. Raises StageError for more than the rows give in the epochs that are allowed."""
     epochs = program.epochs or 1
     if program.steps is None:
         return steps_of_epochs(epochs, rows, rows_per_step)
     # Packed, the rows of a step are estimated.
     estimated = PACKING_TOLERANCE if program.packing else 1.0
     if program.steps * rows_per_step > rows * epochs * estimated:
-        raise BadInput(
-            "TooFewRows",
+        raise StageError(
+            reasons.TOO_FEW_ROWS,
             f"{program.steps} steps of {rows_per_step:.4g} rows read {program.steps * rows_per_step:.0f}, but "
             f"{program.data.kind} has {rows}, each read at most {epochs} times; lower steps to "
             f"{int(rows * epochs / rows_per_step)} or set epochs to {math.ceil(program.steps * rows_per_step / rows)}",
@@ -277,7 +278,9 @@ class _Training:
             # Another host was told to end, and all saved the same step.
             last = self._log.last_step()
             reached = f"after step {last.number} of {self._steps}" if last else "before its first step"
-            raise TryAgain("Interrupted", f"training was ended {reached}; it goes on from its newest checkpoint")
+            raise StageError(
+                reasons.INTERRUPTED, f"training was ended {reached}; it goes on from its newest checkpoint"
+            )
         self._raise_failure(exit_code)
 
     def _follow(self, process: "subprocess.Popen[str]") -> int:
@@ -331,8 +334,8 @@ class _Training:
     def _raise_failure(self, exit_code: int) -> None:
         if self._without_weights >= STEPS_WITHOUT_WEIGHTS:
             last = self._log.last_step()
-            raise BadInput(
-                "NoTrainableTokens",
+            raise StageError(
+                reasons.NO_TRAINABLE_TOKENS,
                 f"{STEPS_WITHOUT_WEIGHTS} steps in a row, up to step {last.number if last else 0}, had no token to "
                 f"learn: prompts fill maxTargetLength={self._program.max_target_length}; raise it",
             )
@@ -399,17 +402,17 @@ def _proven(steps: int, saved: Path, summary: Summary) -> Path:
     """The checkpoint of the last step. Raises when the training did not come that far or learnt nothing."""
     newest = checkpoints.newest_step(saved)
     if newest is None:
-        raise StageError("NoTrainingSteps", f"MaxText ended without a checkpoint of any of {steps} steps")
+        raise StageError(reasons.NO_TRAINING_STEPS, f"MaxText ended without a checkpoint of any of {steps} steps")
     # Killed right after its last save, a run may have saved more than its log had told; what it told must be right.
     if summary.steps and not summary.trained_steps:
-        raise BadInput(
-            "NoTrainableTokens", f"none of {summary.steps} steps had a token to learn; raise maxTargetLength"
+        raise StageError(
+            reasons.NO_TRAINABLE_TOKENS, f"none of {summary.steps} steps had a token to learn; raise maxTargetLength"
         )
     if summary.last_loss is not None and not math.isfinite(summary.last_loss):
-        raise BadInput("LossNotFinite", f"the last loss is {summary.last_loss}; lower the learning rate")
+        raise StageError(reasons.LOSS_NOT_FINITE, f"the last loss is {summary.last_loss}; lower the learning rate")
     if newest != steps:
         raise StageError(
-            "StoppedEarly",
+            reasons.STOPPED_EARLY,
             f"asked for {steps} steps, the newest whole checkpoint is of step {newest} (the log's last step: "
             f"{summary.last_step})",
         )

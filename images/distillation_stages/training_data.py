@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import TrainData
-from distillation_stages.failure import BadInput
+from distillation_stages.failure import StageError
 from distillation_stages.storage import Storage
 from distillation_stages.training_tokenizer import padding_token
 
@@ -57,7 +58,7 @@ def read_conversations(data: TrainData, storage: Storage) -> Iterator[tuple[int,
         answer, split = "reference", None
     else:
         if not data.completions or not data.shards:
-            raise BadInput("BadTrainData", "TeacherCompletions needs 'completions' and 'shards'")
+            raise StageError(reasons.BAD_TRAIN_DATA, "TeacherCompletions needs 'completions' and 'shards'")
         shards = [f"{data.completions}/shard-{index}" for index in range(data.shards)]
         for shard in shards:
             storage.require_marker(shard)
@@ -81,13 +82,13 @@ def render(tokenizer: Any, row: int, prompt: list[dict[str, str]], answer: str) 
             [*prompt, {"role": "assistant", "content": answer}], add_generation_prompt=False, tokenize=False
         )
     except Exception as error:  # Templates are programs of the model's author: they raise whatever they like.
-        raise BadInput("ChatTemplateRefuses", f"the chat template refuses row {row}: {error}") from error
+        raise StageError(reasons.CHAT_TEMPLATE_REFUSES, f"the chat template refuses row {row}: {error}") from error
     if not whole.startswith(given):
         # Templates that open a thinking block for generation: the answer starts where the two part.
         common = next((i for i, (a, b) in enumerate(zip(given, whole, strict=False)) if a != b), len(given))
         given = given[:common]
     if not given or len(whole) == len(given):
-        raise BadInput("ChatTemplateRefuses", f"the chat template renders no answer for row {row}")
+        raise StageError(reasons.CHAT_TEMPLATE_REFUSES, f"the chat template renders no answer for row {row}")
     return Rendered(row, given, whole[len(given) :])
 
 
@@ -109,7 +110,7 @@ def endings(rows: Sequence[Rendered], tokenizer: Any) -> set[int]:
 
 
 def check(rows: Sequence[Rendered], tokenizer: Any, max_target_length: int) -> Checked:
-    """Tokenise a sample of the rows as MaxText will. Raises BadInput when nothing, or no end, could be learnt."""
+    """Tokenise a sample of the rows as MaxText will. Raises StageError when nothing, or no end, could be learnt."""
     pad = padding_token(tokenizer)
     masked = {pad, tokenizer.bos_token_id}
     sample = sample_of(rows)
@@ -120,8 +121,8 @@ def check(rows: Sequence[Rendered], tokenizer: Any, max_target_length: int) -> C
         end = end_of(answer, tokenizer)
         if end is not None and end in masked:
             what = "pads with it" if end == pad else "masks the labels of bos"
-            raise BadInput(
-                "PadIsEos" if end == pad else "BosIsEos",
+            raise StageError(
+                reasons.PAD_IS_EOS if end == pad else reasons.BOS_IS_EOS,
                 f"row {row.row} ends its answer with token {end} ({tokenizer.decode([end])!r}), but training {what}: "
                 "the student would never learn to stop. Set another pad_token (or bos_token) in tokenizer_config.json",
             )
@@ -131,8 +132,8 @@ def check(rows: Sequence[Rendered], tokenizer: Any, max_target_length: int) -> C
         truncated += given < max_target_length < given + len(answer)
         trainable += sum(token not in masked for token in answer[: max(0, max_target_length - given)])
     if not trainable:
-        raise BadInput(
-            "NoTrainableTokens",
+        raise StageError(
+            reasons.NO_TRAINABLE_TOKENS,
             f"in all {len(sample)} rows checked the prompt alone fills maxTargetLength={max_target_length}; raise it",
         )
     return Checked(len(sample), too_long, truncated, tokens / len(sample), trainable)

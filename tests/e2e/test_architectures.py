@@ -37,15 +37,15 @@ import torch._dynamo
 from distillation_stages.maxtext_start import lighten_imports
 lighten_imports()
 from maxtext.checkpoint_conversion.utils import hf_model_configs
-from distillation_stages.failure import BadConfiguration
+from distillation_stages.failure import StageError
 from distillation_stages.maxtext_models import fill_tables, require_way_back
 name = "olmo3-7b"
 config = hf_model_configs.HF_MODEL_CONFIGS[name].to_dict()
 print(fill_tables(name, config, Path(sys.argv[1]))["model_name"])
 try:
     require_way_back(name, Path(sys.argv[1]))
-except BadConfiguration as error:
-    print(error.reason, error.message)
+except StageError as error:
+    print(error.reason.name, error.message)
 """
 
 

@@ -33,12 +33,12 @@ print(json.dumps([renderer.prompt_ids([{"role": "user", "content": "hello"}]), r
 REFUSED = """
 import sys
 from pathlib import Path
-from distillation_stages.failure import BadInput
+from distillation_stages.failure import StageError
 from distillation_stages.rendering import Renderer
 try:
     Renderer.load(Path(sys.argv[1]))
-except BadInput as error:
-    print(error.reason, error.message)
+except StageError as error:
+    print(error.reason.name, error.message)
 """
 
 TURNS = (

@@ -85,8 +85,8 @@ class Programs:
         if spent < len(outcomes):
             self._spent[job, stage, shard] += 1
             refusal = outcomes[spent] == "refusal"
-            told = StageFailure(stage=stage, reason="BadInput" if refusal else "ProgramCrashed", message="as scripted",
-                                permanent=refusal)  # fmt: skip
+            reason = "MissingColumn" if refusal else "ProgramCrashed"
+            told = StageFailure(stage=stage, reason=reason, message="as scripted", permanent=refusal)
             self._tell(first, ended_status(65 if refusal else 1, told.model_dump_json(by_alias=True)))
             return
         for pod in pods:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from distillation_operator.api.reasons_page import reasons_page
 from distillation_operator.api.reference import reference
 from distillation_operator.cli import main
 from distillation_operator.controller.metrics import Metrics
@@ -79,6 +80,10 @@ def test_the_hook_that_is_named_exists() -> None:
 
 def test_the_reference_is_current() -> None:
     assert (CHECKOUT / "docs" / "api.md").read_text() == reference(), "run `make generate`"
+
+
+def test_the_page_of_reasons_is_current() -> None:
+    assert (CHECKOUT / "docs" / "reasons.md").read_text() == reasons_page(), "run `make generate`"
 
 
 def test_the_metrics_that_are_documented_are_those_that_there_are() -> None:

@@ -1,69 +1,145 @@
-"""docs/reasons.md lists every reason that the code can tell, and no other."""
+"""The registry of reasons is closed: each of its entries is told somewhere, and nothing else is."""
 
 import ast
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from distillation_operator.api import reasons
+from distillation_operator.api.contract import PERMANENT_EXIT_CODES
+from distillation_operator.api.reasons import CONSTANTS, REASONS
+from distillation_operator.api.reasons.reason import EXIT_CODES, Cost, ProgramReason, Reason
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = ("operator/distillation_operator", "images/distillation_stages")
-REASON = re.compile(r"(?:[A-Z][a-z0-9]+){2,}")
+REGISTRY = CHECKOUT / "operator/distillation_operator/api/reasons"
+STILL_LITERAL = CHECKOUT / "operator/distillation_operator/pipeline/attempts.py"
+"""The one module whose reasons are still text; it is being rewritten."""
 TELLING = {
-    "BadInput", "BadConfiguration", "TryAgain", "StageError", "StageFailure", "Rejected", "BadReasoning", "Problem",
-    "Suspension", "Event", "reject", "require", "_told", "_failure", "_condition", "told",
+    "StageError", "RowRejected", "StageFailure", "stage_failure", "Problem", "Suspension", "Event", "Condition",
+    "reject", "require", "refused", "_told", "_failure", "_condition", "told", "_give_up",
 }  # fmt: skip
 """Functions and classes that are given a reason."""
-PHASES = {
-    "Pending",
-    "Queued",
-    "Running",
-    "Suspended",
-    "Complete",
-    "Failed",
-    "Waiting",
-    "Accepted",
-    "Reconciling",
-    "Stalled",
-}
-PUT_TOGETHER = {f"{noun}{what}" for noun in ("Model", "Dataset") for what in ("AccessDenied", "NotFound")}
-"""By the code that asks the Hub."""
-NOT_REASONS = {"JobSet", "DistillationJob"}
+CAMEL_CASE = re.compile(r"[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]*)+")
+ALSO_PHASES = {"Complete", "Failed", "Suspended"}
+"""Reasons whose names are also those of phases and conditions."""
+PROGRAM_REASONS = [reason for reason in REASONS.values() if isinstance(reason, ProgramReason)]
+
+each_reason = pytest.mark.parametrize("reason", REASONS.values(), ids=REASONS)
 
 
-def told() -> set[str]:
-    """The reasons in the code."""
-    found: set[str] = set()
+def modules() -> Iterator[tuple[Path, ast.Module]]:
+    """Each module of the operator and the programs but the registry's own."""
     for folder in SOURCES:
         for path in (CHECKOUT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                found.update(_reasons_of(node))
-    return (found | PUT_TOGETHER) - PHASES - NOT_REASONS
+            if REGISTRY not in path.parents:
+                yield path, ast.parse(path.read_text())
 
 
-def _reasons_of(node: ast.AST) -> Iterator[str]:
-    if not isinstance(node, ast.Call):
-        return
-    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-    if name not in TELLING:
-        return
-    values = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "reason")]
-    for value in values:
-        if isinstance(value, ast.Constant) and isinstance(value.value, str) and REASON.fullmatch(value.value):
-            yield value.value
+def literals(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Strings that are expressions of their own, not parts of a longer text, and their lines."""
+    parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
+            yield node.value, node.lineno
 
 
-def documented() -> set[str]:
-    """The reasons in the tables."""
-    rows = [
-        line.split("|")[1:-2] for line in (CHECKOUT / "docs" / "reasons.md").read_text().splitlines() if "|" in line
+def told(tree: ast.Module) -> Iterator[ast.expr]:
+    """What is given to those that tell a reason, and what is put under ``reason``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and (getattr(node.func, "id", None) or getattr(node.func, "attr", "")) in TELLING:
+            yield from node.args
+            yield from (keyword.value for keyword in node.keywords)
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "reason":
+                    yield value
+
+
+# The entries
+
+
+def test_no_two_reasons_share_a_name() -> None:
+    package = reasons.__name__
+    members = [
+        member
+        for module in pkgutil.iter_modules(reasons.__path__)
+        for member in vars(importlib.import_module(f"{package}.{module.name}")).values()
+        if isinstance(member, Reason)
     ]
-    return {word for row in rows for word in re.findall(r"[A-Z][A-Za-z]+", row[-1])} - PHASES
+    assert len(members) == len(CONSTANTS) == len(REASONS)
 
 
-def test_every_reason_is_documented() -> None:
-    assert told() - documented() == set()
+@pytest.mark.parametrize(("constant", "reason"), CONSTANTS.items(), ids=CONSTANTS)
+def test_a_constant_is_named_as_its_reason(constant: str, reason: Reason) -> None:
+    assert re.fullmatch(r"[A-Z][A-Za-z]+", reason.name)
+    assert constant.replace("_", "") == reason.name.upper()
 
 
-def test_nothing_is_documented_that_no_code_can_tell() -> None:
-    code = "".join(path.read_text() for folder in SOURCES for path in (CHECKOUT / folder).rglob("*.py"))
-    assert {reason for reason in documented() - PUT_TOGETHER if f'"{reason}"' not in code} == set()
+@each_reason
+def test_meaning_and_remedy_are_sentences_that_fit_into_a_table(reason: Reason) -> None:
+    for text in (reason.meaning, reason.remedy):
+        assert text.endswith(".") and "|" not in text and "\n" not in text
+
+
+# What they cost
+
+
+@each_reason
+def test_a_final_reason_is_one_whose_exit_code_no_job_tries_again(reason: Reason) -> None:
+    assert reason.is_final == (EXIT_CODES.get(reason.cost) in PERMANENT_EXIT_CODES)
+    assert reason.is_final == (reason.cost in (Cost.FINAL_INPUT, Cost.FINAL_CONFIGURATION))
+
+
+@pytest.mark.parametrize(
+    ("cost", "code"),
+    [(Cost.FINAL_INPUT, 65), (Cost.FINAL_CONFIGURATION, 78), (Cost.RETRIED, 75), (Cost.DISRUPTION, 75)],
+)
+def test_the_exit_code_follows_from_the_cost(cost: Cost, code: int) -> None:
+    assert {reason.exit_code for reason in PROGRAM_REASONS if reason.cost is cost} == {code}
+
+
+@pytest.mark.parametrize("reason", [reasons.NO_TRAINING_STEPS, reasons.STOPPED_EARLY], ids=lambda reason: reason.name)
+def test_a_training_that_ended_early_goes_on_from_its_checkpoint(reason: Reason) -> None:
+    assert reason.cost is Cost.RETRIED
+
+
+# Where they are told
+
+
+def test_each_reason_is_told_somewhere() -> None:
+    used = {
+        node.attr
+        for _, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "reasons"
+    }
+    as_text = {text for text, _ in literals(ast.parse(STILL_LITERAL.read_text()))}
+    used |= {name for name, reason in CONSTANTS.items() if reason.name in as_text}
+    assert set(CONSTANTS) - used == set()
+
+
+def test_a_registered_reason_is_nowhere_written_as_text() -> None:
+    names = set(REASONS) - ALSO_PHASES
+    found = {
+        f"{path.relative_to(CHECKOUT)}:{line} {text}"
+        for path, tree in modules()
+        for text, line in literals(tree)
+        if path != STILL_LITERAL and text in names
+    }
+    assert found == set()
+
+
+def test_no_reason_is_told_that_is_not_registered() -> None:
+    found = {
+        f"{path.relative_to(CHECKOUT)}:{line} {text}"
+        for path, tree in modules()
+        for argument in told(tree)
+        for text, line in literals(argument)
+        if CAMEL_CASE.fullmatch(text) and (path != STILL_LITERAL or text not in REASONS)
+    }
+    assert found == set()

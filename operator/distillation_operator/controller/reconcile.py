@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from distillation_operator.api import reasons
 from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.status import DistillationJobStatus
 from distillation_operator.controller.cache import Cache, is_made_by_jobset
@@ -81,7 +82,7 @@ class Reconciler:
         refusal = self._installation.account_refusal(job)
         if refusal is not None:
             generation = job.metadata.generation
-            await self._write(raw, None, refused(job.status, generation, refusal, now, "ServiceAccountRefused"))
+            await self._write(raw, None, refused(job.status, generation, refusal, now, reasons.SERVICE_ACCOUNT_REFUSED))
             return None
         decision = await self._decide(job, key, now)
         if decision.create or decision.delete:

@@ -8,6 +8,7 @@ calls Complete is never looked at again, so a child removed by its TTL or by han
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from distillation_operator.api import reasons
 from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.spec import DistillationJobSpec
 from distillation_operator.api.status import DistillationJobStatus, StageStatus
@@ -130,11 +131,11 @@ def _estimated(stage: StageStatus, now: datetime) -> StageStatus:
 def _suspension(spec: DistillationJobSpec, used: int) -> Suspension | None:
     """Why no pod may run, if so."""
     if spec.suspend:
-        return Suspension("SuspendedByUser", "")
+        return Suspension(reasons.SUSPENDED_BY_USER, "")
     if is_reached(spec.budget, used):
         assert spec.budget is not None
         return Suspension(
-            "BudgetReached",
+            reasons.BUDGET_REACHED,
             f"{chip_hours(used)} chip-hours are used, budget.maxChipHours is {spec.budget.max_chip_hours:g}; finished "
             "work is kept, raise it to go on.",
         )
@@ -146,7 +147,12 @@ def _stopped(view: StageView) -> StageView:
     status = view.status
     if status.state not in ("Complete", "Failed", "Waiting"):
         status = status.model_copy(
-            update={"state": "Waiting", "reason": "JobFailed", "message": "Another stage failed.", "progress": None}
+            update={
+                "state": "Waiting",
+                "reason": reasons.JOB_FAILED.name,
+                "message": "Another stage failed.",
+                "progress": None,
+            }
         )
     return replace(view, status=status, create=None, delete=(), look_again=None)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from distillation_operator.api import reasons
 from distillation_operator.api.status import DistillationJobStatus, StageStatus
 
 
@@ -27,21 +28,21 @@ def transitions(before: DistillationJobStatus | None, after: DistillationJobStat
 
 def _of_stage(before: StageStatus | None, after: StageStatus) -> list[Event]:
     was = before.state if before else "Waiting"
+    message = after.message or ""
     if after.state == "Complete" and was != "Complete":
         metrics = ", ".join(f"{name} {value}" for name, value in (after.metrics or {}).items())
         found = " (found done in the storage)" if after.reused else ""
-        return [
-            Event("Normal", "StageComplete", f"{after.name} is complete{found}" + (f": {metrics}" if metrics else "."))
-        ]
+        end = f": {metrics}" if metrics else "."
+        return [Event("Normal", reasons.STAGE_COMPLETE.name, f"{after.name} is complete{found}{end}")]
     if after.state == "Failed" and was != "Failed":
-        return [Event("Warning", after.reason or "StageFailed", f"{after.name} failed: {after.message or ''}")]
+        return [Event("Warning", after.reason or reasons.STAGE_FAILED.name, f"{after.name} failed: {message}")]
     if before is not None and after.attempts != before.attempts:
-        return [Event("Warning", "StageRetried", f"{after.name}, attempt {after.attempt}: {after.message or ''}")]
+        return [Event("Warning", reasons.STAGE_RETRIED.name, f"{after.name}, attempt {after.attempt}: {message}")]
     if after.state == "Running" and was != "Running" and after.reason is None:
-        return [Event("Normal", "StageRunning", f"{after.name} runs.")]
+        return [Event("Normal", reasons.STAGE_RUNNING.name, f"{after.name} runs.")]
     told = before.reason if before else None
     if after.state == "Pending" and after.message and after.reason != told:
-        return [Event("Warning", after.reason or "StagePending", f"{after.name}: {after.message}")]
+        return [Event("Warning", after.reason or reasons.STAGE_PENDING.name, f"{after.name}: {after.message}")]
     return []
 
 
@@ -52,15 +53,15 @@ def _of_phase(after: DistillationJobStatus, was: str | None) -> list[Event]:
             scores = ""
             if results is not None and results.cross_entropy_after is not None:
                 scores = f" Held-out cross-entropy {results.cross_entropy_before} -> {results.cross_entropy_after}."
-            return [Event("Normal", "Complete", f"All stages are complete.{scores}")]
+            return [Event("Normal", reasons.COMPLETE.name, f"All stages are complete.{scores}")]
         case "Failed":
             condition = next((c for c in after.conditions if c.type == "Failed"), None)
-            return [Event("Warning", "Failed", condition.message if condition else "The job failed.")]
+            return [Event("Warning", reasons.FAILED.name, condition.message if condition else "The job failed.")]
         case "Suspended":
             condition = next((c for c in after.conditions if c.type == "Suspended"), None)
-            if condition is not None and condition.reason == "BudgetReached":
+            if condition is not None and condition.reason == reasons.BUDGET_REACHED.name:
                 return [Event("Warning", condition.reason, condition.message)]
-            return [Event("Normal", "Suspended", "The job is suspended; finished work is kept.")]
+            return [Event("Normal", reasons.SUSPENDED.name, "The job is suspended; finished work is kept.")]
         case _ if was == "Suspended":
-            return [Event("Normal", "Resumed", "The job goes on.")]
+            return [Event("Normal", reasons.RESUMED.name, "The job goes on.")]
     return []

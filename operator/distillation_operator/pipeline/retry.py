@@ -4,6 +4,7 @@
 is never written by us; that it has been heeded stands in the status.
 """
 
+from distillation_operator.api import reasons
 from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.status import Attempts, DistillationJobStatus, StageStatus
 
@@ -39,7 +40,7 @@ def _again(stage: StageStatus) -> StageStatus:
     return stage.model_copy(
         update={
             "state": "Waiting",
-            "reason": "RetriedByUser",
+            "reason": reasons.RETRIED_BY_USER.name,
             "message": None,
             "attempt": stage.attempt + 1,
             "attempts": Attempts(),

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from distillation_operator.api import reasons
+from distillation_operator.api.reasons.reason import Reason
 from distillation_operator.api.resource import DistillationJob
 from distillation_operator.api.status import (
     Condition,
@@ -16,14 +18,12 @@ from distillation_operator.api.status import (
 from distillation_operator.pipeline.accounting import chip_hours, chip_seconds
 from distillation_operator.pipeline.times import format_time
 
-ALL_FINISHED = "StagesFinished"
-
 
 @dataclass(frozen=True)
 class Suspension:
     """Why no pod of a job may run."""
 
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -65,16 +65,16 @@ def refused(
     generation: int,
     message: str,
     now: datetime,
-    reason: Literal["InvalidSpec", "ServiceAccountRefused"] = "InvalidSpec",
+    reason: Reason = reasons.INVALID_SPEC,
 ) -> DistillationJobStatus:
     """The status of an object whose spec this operator can't read, or won't follow."""
     before = job_status or DistillationJobStatus()
     told = [
-        _condition(before, "Accepted", False, reason, message[:1000], generation, now),
-        _condition(before, "Complete", False, reason, "", generation, now),
-        _condition(before, "Failed", False, reason, "", generation, now),
-        _condition(before, "Stalled", True, reason, message[:1000], generation, now),
-        _condition(before, "Reconciling", False, reason, "", generation, now),
+        _condition(before, "Accepted", False, reason.name, message[:1000], generation, now),
+        _condition(before, "Complete", False, reason.name, "", generation, now),
+        _condition(before, "Failed", False, reason.name, "", generation, now),
+        _condition(before, "Stalled", True, reason.name, message[:1000], generation, now),
+        _condition(before, "Reconciling", False, reason.name, "", generation, now),
     ]
     return before.model_copy(update={"observed_generation": generation, "phase": "Pending", "conditions": told})
 
@@ -114,23 +114,24 @@ def _conditions(
     generation = job.metadata.generation
     done = sum(stage.state == "Complete" for stage in stages)
     text = f"{done} of {len(stages)} stages are complete."
+    why_failed = (failed.reason or reasons.STAGE_FAILED.name) if failed else phase
     failure = f"Stage {failed.name}: {failed.message or failed.reason}" if failed else ""
     waiting = phase in ("Pending", "Queued", "Running")
     blocked = next((stage for stage in stages if stage.state == "Pending" and stage.message), None)
     reconciling = f"{blocked.name}: {blocked.message}" if blocked else text
 
-    stopped = suspension if suspension is not None and phase == "Suspended" else Suspension("NotSuspended", "")
+    stopped = suspension if suspension is not None and phase == "Suspended" else Suspension(reasons.NOT_SUSPENDED, "")
 
     def told(kind: ConditionType, holds: bool, reason: str, message: str) -> Condition:
         return _condition(before, kind, holds, reason, message, generation, now)
 
     return [
-        told("Accepted", True, "SpecValid", useless_retry or "The spec is understood."),
-        told("Suspended", phase == "Suspended", stopped.reason, stopped.message),
-        told("Complete", phase == "Complete", ALL_FINISHED if phase == "Complete" else phase, text),
-        told("Failed", phase == "Failed", (failed.reason or "StageFailed") if failed else phase, failure),
+        told("Accepted", True, reasons.SPEC_VALID.name, useless_retry or "The spec is understood."),
+        told("Suspended", phase == "Suspended", stopped.reason.name, stopped.message),
+        told("Complete", phase == "Complete", reasons.STAGES_FINISHED.name if phase == "Complete" else phase, text),
+        told("Failed", phase == "Failed", why_failed, failure),
         told("Reconciling", waiting, phase, reconciling if waiting else text),
-        told("Stalled", phase == "Failed", (failed.reason or "StageFailed") if failed else phase, failure),
+        told("Stalled", phase == "Failed", why_failed, failure),
     ]
 
 

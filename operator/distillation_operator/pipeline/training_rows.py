@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from distillation_operator.api import reasons
 from distillation_operator.api.contract import TrainProgram
 from distillation_operator.api.status import StageStatus
 from distillation_operator.pipeline.observed import Problem
@@ -24,13 +25,13 @@ def too_few_rows(stage: Stage, pipeline: Mapping[str, Stage], statuses: Mapping[
     epochs = program.epochs or 1
     if rows < batch:
         return Problem(
-            "TooFewRows",
+            reasons.TOO_FEW_ROWS.name,
             f"{program.data.kind} has {rows} training rows, one step reads {batch} (perDeviceBatchSize "
             f"{program.per_device_batch_size:g} on all devices); lower it or give more rows.",
         )
     if program.steps is not None and program.steps * batch > rows * epochs:
         return Problem(
-            "TooFewRows",
+            reasons.TOO_FEW_ROWS.name,
             f"{program.steps} steps of {batch} rows read {program.steps * batch}, but {program.data.kind} has {rows} "
             f"training rows, read at most {_times(epochs)}; lower steps to {rows * epochs // batch} or set epochs to "
             f"{-(-program.steps * batch // rows)}.",

@@ -224,7 +224,7 @@ class World:
                 case "complete":
                     ended = replace(ended, result=StageResult(stage=child.stage, fingerprint=mark))
                 case "permanent":
-                    verdict = StageFailure(stage=child.stage, reason="BadInput", message="", permanent=True)
+                    verdict = StageFailure(stage=child.stage, reason="MissingColumn", message="", permanent=True)
                     ended = replace(ended, failure=verdict, exit_text="exit code 65")
                 case "crash":
                     ended = replace(ended, exit_text="exit code 1")

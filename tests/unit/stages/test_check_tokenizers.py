@@ -9,7 +9,7 @@ import pytest
 
 from distillation_operator.api.contract import CheckTokenizersProgram, StageResult, StageSpec
 from distillation_stages import check_tokenizers
-from distillation_stages.failure import BadInput
+from distillation_stages.failure import StageError
 from distillation_stages.storage import Storage
 from unit.stages.stage_inputs import finish
 
@@ -40,14 +40,14 @@ def test_a_padding_token_of_its_own_is_no_difference() -> None:
     ],
 )
 def test_tokens_that_differ_are_named(student: dict[str, int], named: str) -> None:
-    with pytest.raises(BadInput, match=named) as caught:
+    with pytest.raises(StageError, match=named) as caught:
         check_tokenizers.check_tokens(tokenizer(), tokenizer(student))
-    assert caught.value.reason == "VocabulariesDiffer"
+    assert caught.value.reason.name == "VocabulariesDiffer"
     assert len(caught.value.message) < 700
 
 
 def test_another_end_of_sequence_is_a_difference() -> None:
-    with pytest.raises(BadInput, match=r"eos_token is '</s>' \(1\) for the teacher and none for the student"):
+    with pytest.raises(StageError, match=r"eos_token is '</s>' \(1\) for the teacher and none for the student"):
         check_tokenizers.check_tokens(tokenizer(), tokenizer(eos_token_id=None))
 
 
@@ -61,7 +61,7 @@ def test_the_size_is_that_of_the_logits(tmp_path: Path, config: dict[str, Any], 
 
 def test_a_config_without_a_size_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(BadInput, match="no vocab_size"):
+    with pytest.raises(StageError, match="no vocab_size"):
         check_tokenizers.vocabulary_size(tmp_path)
 
 
@@ -101,7 +101,7 @@ def test_a_padded_vocabulary_is_another_size(storage: Storage) -> None:
     """M23: 151936 in a small Qwen2.5, 152064 in a large one."""
     write_config(storage, "teacher", 152064)
     write_config(storage, "student", 151936)
-    with pytest.raises(BadInput, match="152064 for the teacher and 151936 for the student") as caught:
+    with pytest.raises(StageError, match="152064 for the teacher and 151936 for the student") as caught:
         check_tokenizers.run(spec(), storage)
-    assert caught.value.reason == "VocabulariesDiffer"
+    assert caught.value.reason.name == "VocabulariesDiffer"
     assert storage.read_marker("check") is None

@@ -9,7 +9,7 @@ import pytest
 
 from distillation_operator.api.contract import EvaluateProgram, StageResult
 from distillation_stages import evaluate
-from distillation_stages.failure import BadInput, TryAgain
+from distillation_stages.failure import StageError
 from distillation_stages.scoring import LOGITS_AT_ONCE, ROWS_AT_ONCE, Score, Scored, batches
 from distillation_stages.storage import Storage
 from distillation_stages.tables import COMPLETIONS, write_table
@@ -147,9 +147,9 @@ def test_the_gate_lets_through(storage: Storage, after: str, required: float | N
 
 @pytest.mark.parametrize(("after", "required"), [("3.9", 0.05), ("4.1", 0.0)])
 def test_the_gate_stops_with_both_values_a_report_and_no_marker(storage: Storage, after: str, required: float) -> None:
-    with pytest.raises(BadInput, match=rf"from 4\.0000 to {after}.* asks for {required:.2%}") as caught:
+    with pytest.raises(StageError, match=rf"from 4\.0000 to {after}.* asks for {required:.2%}") as caught:
         score(storage, after=after, minCrossEntropyDrop=required)
-    assert caught.value.reason == "EvaluationGateFailed"
+    assert caught.value.reason.name == "EvaluationGateFailed"
     assert storage.read_marker(OUTPUT) is None
     (report,) = storage.at(OUTPUT).glob("*/report.html")
     assert storage.relative(report) in caught.value.message
@@ -158,24 +158,24 @@ def test_the_gate_stops_with_both_values_a_report_and_no_marker(storage: Storage
 
 @pytest.mark.parametrize("after", ["nan", "inf"])
 def test_a_score_that_is_no_number_stops_even_without_a_gate(storage: Storage, after: str) -> None:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(StageError) as caught:
         score(storage, after=after)
-    assert caught.value.reason == "ScoreNotFinite"
+    assert caught.value.reason.name == "ScoreNotFinite"
 
 
 def test_a_shard_that_is_missing_is_waited_for(storage: Storage) -> None:
-    with pytest.raises(TryAgain, match="shard-2") as caught:
+    with pytest.raises(StageError, match="shard-2") as caught:
         score(storage, shards=3)
-    assert caught.value.reason == "InputMissing"
+    assert caught.value.reason.name == "InputMissing"
 
 
 def test_without_holdout_rows_nothing_can_be_scored(storage: Storage) -> None:
     for shard in range(2):
         rows = [completion(number, "train") for number in range(3)]
         write_table(storage.at(f"generated/shard-{shard}/chunk-00000.parquet"), COMPLETIONS, rows)
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(StageError) as caught:
         score(storage)
-    assert caught.value.reason == "NoHoldoutRows"
+    assert caught.value.reason.name == "NoHoldoutRows"
 
 
 # Memory.

@@ -9,7 +9,7 @@ import pytest
 from distillation_operator.api.contract import GenerateProgram, StageResult
 from distillation_stages import generate
 from distillation_stages.environment import available_cpus
-from distillation_stages.failure import BadConfiguration, BadInput, TryAgain
+from distillation_stages.failure import StageError
 from distillation_stages.generate import Prompts, row_seed
 from distillation_stages.ledger import Ledger, plan
 from distillation_stages.storage import Storage, sha256_of
@@ -270,9 +270,9 @@ def test_a_template_that_takes_no_system_prompt_is_an_error_before_the_engine(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generate, "Teacher", None)
-    with pytest.raises(BadInput, match=r"generation\.systemPrompt.*generation\.chatTemplate") as caught:
+    with pytest.raises(StageError, match=r"generation\.systemPrompt.*generation\.chatTemplate") as caught:
         run_shard(storage, monkeypatch, systemPrompt="refused-by-template")
-    assert caught.value.reason == "SystemPromptRefused"
+    assert caught.value.reason.name == "SystemPromptRefused"
 
 
 def test_when_too_many_rows_are_lost_the_shard_fails_as_soon_as_that_is_certain(
@@ -280,9 +280,9 @@ def test_when_too_many_rows_are_lost_the_shard_fails_as_soon_as_that_is_certain(
 ) -> None:
     monkeypatch.setattr(FakeTeacher, "WINDOW", 1)
     FakeTeacher.special = {number: ("cut off", "length") for number in range(TRAIN + HOLDOUT)}
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(StageError) as caught:
         run_shard(storage, monkeypatch, maxLostShare=0.3)
-    assert caught.value.reason == "TooManyRowsLost"
+    assert caught.value.reason.name == "TooManyRowsLost"
     assert caught.value.message == (
         "8 of 22 answers of this shard are lost, generation.maxLostShare allows 30%: 8 Truncated. "
         "Example of Truncated: row 0: 'cut off'. Raise sampling.maxTokens, or set keepTruncated"
@@ -290,7 +290,7 @@ def test_when_too_many_rows_are_lost_the_shard_fails_as_soon_as_that_is_certain(
     assert len(FakeTeacher.asked) < TRAIN + HOLDOUT
     # Started again it fails at once, without a teacher.
     monkeypatch.setattr(generate, "Teacher", None)
-    with pytest.raises(BadInput, match="8 Truncated"):
+    with pytest.raises(StageError, match="8 Truncated"):
         run_shard(storage, monkeypatch, maxLostShare=0.3)
 
 
@@ -406,20 +406,20 @@ def test_seeds_follow_the_row_alone() -> None:
 @pytest.mark.parametrize("index", ["", "3", "-1", "one"])
 def test_an_index_that_is_no_shard_is_refused(storage: Storage, monkeypatch: pytest.MonkeyPatch, index: str) -> None:
     monkeypatch.setenv(generate.INDEX_ENV, index)
-    with pytest.raises(BadConfiguration, match=r"0 to 2") as caught:
+    with pytest.raises(StageError, match=r"0 to 2") as caught:
         generate.run(spec_of(program(shards=3)), storage)
-    assert caught.value.reason == "BadShardIndex"
+    assert caught.value.reason.name == "BadShardIndex"
 
 
 def test_an_answer_must_leave_room_for_the_prompt(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BadConfiguration, match=r"maxModelLen 16 must exceed sampling.maxTokens 16"):
+    with pytest.raises(StageError, match=r"maxModelLen 16 must exceed sampling.maxTokens 16"):
         run_shard(storage, monkeypatch, maxTokens=16)
 
 
 def test_without_the_prepared_rows_it_is_tried_again(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TryAgain) as caught:
+    with pytest.raises(StageError) as caught:
         run_shard(storage, monkeypatch, dataset="elsewhere")
-    assert caught.value.reason == "InputMissing"
+    assert caught.value.reason.name == "InputMissing"
 
 
 @pytest.mark.parametrize(("quota", "most"), [("max 100000", None), ("50000 100000", 1), ("100000 100000", 1)])

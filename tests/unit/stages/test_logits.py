@@ -5,19 +5,22 @@ import math
 import numpy
 import pytest
 
-from distillation_stages.failure import BadConfiguration
+from distillation_operator.api import reasons
+from distillation_stages.failure import StageError
 from distillation_stages.logits import Comparison, compare
 
 
 def test_a_close_model_passes() -> None:
-    Comparison(kl=5e-5, top1_agreement=0.99, tokens=277).require("Disagrees", "They", 0.01, 0.97)
+    Comparison(kl=5e-5, top1_agreement=0.99, tokens=277).require(
+        reasons.CONVERSION_DISAGREES, "They disagree", 0.01, 0.97
+    )
 
 
 @pytest.mark.parametrize(("kl", "agreement"), [(4.38, 0.99), (5e-5, 0.5), (math.nan, 0.99), (5e-5, math.nan)])
 def test_a_distant_model_is_refused_with_values_and_thresholds(kl: float, agreement: float) -> None:
-    with pytest.raises(BadConfiguration, match=r"at most 0\.01.*at least 0\.97") as caught:
-        Comparison(kl, agreement, tokens=277).require("ConversionDisagrees", "They disagree", 0.01, 0.97)
-    assert caught.value.reason == "ConversionDisagrees"
+    with pytest.raises(StageError, match=r"at most 0\.01.*at least 0\.97") as caught:
+        Comparison(kl, agreement, tokens=277).require(reasons.CONVERSION_DISAGREES, "They disagree", 0.01, 0.97)
+    assert caught.value.reason.name == "ConversionDisagrees"
 
 
 def test_equal_logits_have_no_distance_whatever_is_added_to_them() -> None:

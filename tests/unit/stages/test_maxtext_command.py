@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from distillation_operator.api.contract import TrainProgram
-from distillation_stages.failure import BadConfiguration
+from distillation_stages.failure import StageError
 from distillation_stages.maxtext_command import (
     TrainingPaths,
     devices_of,
@@ -76,7 +76,7 @@ def test_maxtext_settings_of_the_user_win() -> None:
 
 
 def test_maxtext_settings_that_the_stage_lives_by_are_refused() -> None:
-    with pytest.raises(BadConfiguration, match="run_name, steps"):
+    with pytest.raises(StageError, match="run_name, steps"):
         rendered(train_program(max_text={"steps": 3, "run_name": "mine", "remat_policy": "full"}))
 
 
@@ -94,7 +94,7 @@ def test_rows_of_one_step(changes: dict[str, object], rows: int) -> None:
 
 
 def test_a_size_left_to_maxtext_is_refused() -> None:
-    with pytest.raises(BadConfiguration, match="fsdp=-1"):
+    with pytest.raises(StageError, match="fsdp=-1"):
         devices_of(train_program(cpu_hosts=None, parallelism={"fsdp": -1}))
 
 

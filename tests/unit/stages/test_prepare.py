@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from distillation_operator.api.contract import PrepareProgram, Source, StageResult
-from distillation_stages.failure import BadInput
+from distillation_stages.failure import StageError
 from distillation_stages.prepare import MAX_ROWS_PER_PART, number_of_parts, run
 from distillation_stages.storage import Storage, sha256_of
 from distillation_stages.tables import parts_of
@@ -85,7 +85,7 @@ TOOL = {"role": "tool", "content": "42"}
         ('{"messages": NaN}', "NotAList"),
         ('{"messages": [{"role": "user", "content": NaN}]}', "ContentNotText"),
         ('["messages"]', "NotAnObject"),
-        ({"other": 1}, "MissingColumn"),
+        ({"other": 1}, "NoColumn"),
         ({"messages": "hello"}, "NotAList"),
         ({"messages": None}, "NotAList"),
         ({"messages": []}, "Empty"),
@@ -179,23 +179,23 @@ def test_a_column_whose_first_rows_are_null_is_read_to_the_end(storage: Storage,
 
 
 def test_data_of_which_most_is_bad_is_refused_with_an_example(storage: Storage) -> None:
-    with pytest.raises(BadInput, match=r"3 of 5 rows.*NotAList 2, Empty 1.*row 0 \(NotAList\).*wrong") as caught:
+    with pytest.raises(StageError, match=r"3 of 5 rows.*NotAList 2, Empty 1.*row 0 \(NotAList\).*wrong") as caught:
         prepare(storage, [{"messages": "wrong"}, {"messages": 1}, {"messages": []}, *numbered(2)])
-    assert caught.value.reason == "MostRowsRejected"
+    assert caught.value.reason.name == "MostRowsRejected"
 
 
 def test_no_rows_at_all_are_refused(storage: Storage) -> None:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(StageError) as caught:
         prepare(storage, [])
-    assert caught.value.reason == "NoRows"
+    assert caught.value.reason.name == "NoRows"
 
 
 @pytest.mark.parametrize("member", ["messages_column", "prompt_column", "group_column"])
 def test_a_missing_column_is_told_with_the_columns_found(storage: Storage, member: str) -> None:
     """D7."""
-    with pytest.raises(BadInput, match=r"no column 'dialogue'; its columns: messages, topic") as caught:
+    with pytest.raises(StageError, match=r"no column 'dialogue'; its columns: messages, topic") as caught:
         prepare(storage, [{"messages": [user("q")], "topic": "t"}] * 3, **{member: "dialogue"})
-    assert caught.value.reason == "MissingColumn"
+    assert caught.value.reason.name == "MissingColumn"
 
 
 # The holdout.
@@ -238,9 +238,9 @@ def test_a_row_without_group_is_left_out(storage: Storage) -> None:
 @pytest.mark.parametrize("members", [{"holdout": 5}, {"holdout": 3, "group_column": "topic"}])
 def test_a_holdout_that_leaves_nothing_is_refused(storage: Storage, members: dict[str, object]) -> None:
     rows: list[object] = [{"messages": [user(f"q{number}")], "topic": "all"} for number in range(5)]
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(StageError) as caught:
         prepare(storage, rows, **members)
-    assert caught.value.reason == "HoldoutTooLarge"
+    assert caught.value.reason.name == "HoldoutTooLarge"
 
 
 def test_limit_is_the_number_of_rows_used(storage: Storage) -> None:
@@ -274,15 +274,15 @@ def test_a_directory_is_read_in_the_order_of_its_names(storage: Storage) -> None
 def test_what_is_no_dataset_is_refused_by_name(storage: Storage, path: str, reason: str) -> None:
     (storage.mount / "notes.txt").write_text("hello")
     (storage.mount / "cut.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(BadInput, match=path) as caught:
+    with pytest.raises(StageError, match=path) as caught:
         prepare(storage, path=path)
-    assert caught.value.reason == reason
+    assert caught.value.reason.name == reason
 
 
 def test_a_path_outside_the_storage_is_refused(storage: Storage) -> None:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(StageError) as caught:
         prepare(storage, path="../elsewhere/data.jsonl")
-    assert caught.value.reason == "PathOutsideStorage"
+    assert caught.value.reason.name == "PathOutsideStorage"
 
 
 def test_the_marker_names_every_part_with_its_digest(storage: Storage) -> None:

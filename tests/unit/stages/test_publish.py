@@ -7,7 +7,7 @@ import pytest
 from distillation_operator.api.contract import MARKER_NAME, PublishProgram, StageResult
 from distillation_stages import publish
 from distillation_stages.buckets import DirectoryTree
-from distillation_stages.failure import BadConfiguration, BadInput
+from distillation_stages.failure import StageError
 from distillation_stages.publish import CLAIM_NAME
 from distillation_stages.storage import Storage
 from unit.stages.lineage import lineage
@@ -82,29 +82,31 @@ def test_published_again_it_repairs_what_was_changed(storage: Storage) -> None:
 def test_a_place_with_something_else_is_left_alone(storage: Storage, name: str) -> None:
     storage.at(TARGET).mkdir(parents=True)
     (storage.at(TARGET) / name).write_text("theirs")
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(StageError) as caught:
         publish_model(storage)
-    assert caught.value.reason == "TargetNotEmpty"
+    assert caught.value.reason.name == "TargetNotEmpty"
     assert (storage.at(TARGET) / name).read_text() == "theirs"
     assert names_in(storage.at(TARGET)) == [name]
 
 
 def test_another_runs_model_is_left_alone(storage: Storage) -> None:
     publish_model(storage, "f1")
-    with pytest.raises(BadInput, match="fingerprint f1"):
+    with pytest.raises(StageError, match="fingerprint f1"):
         publish_model(storage, "f2")
 
 
 def test_a_model_that_is_not_whole_is_not_published(storage: Storage) -> None:
     storage.at("exported/work/model/tokenizer.json").unlink()
-    with pytest.raises(BadInput):
+    with pytest.raises(StageError) as caught:
         publish_model(storage)
+    assert caught.value.reason.name == "NoTokenizer"
     assert not storage.at(TARGET).exists()
 
 
 def test_a_target_must_be_named(storage: Storage) -> None:
-    with pytest.raises(BadConfiguration):
+    with pytest.raises(StageError) as caught:
         publish.run(spec_of(PublishProgram(model="exported")), storage)
+    assert caught.value.reason.name == "NoTarget"
 
 
 def test_the_published_card_has_the_held_out_scores(storage: Storage) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from distillation_stages.reasoning import BadReasoning, Policy, opens_reasoning, settle
+from distillation_stages.failure import RowRejected
+from distillation_stages.reasoning import Policy, opens_reasoning, settle
 
 
 @pytest.mark.parametrize(
@@ -25,9 +26,9 @@ def test_closed_reasoning_is_taken_off(text: str, opened: bool, expected: str) -
     ("text", "opened"), [("<think>so", False), ("so", True), ("<think>a</think> b <think>c", False)]
 )
 def test_reasoning_that_never_closes_is_rejected(policy: Policy, text: str, opened: bool) -> None:
-    with pytest.raises(BadReasoning) as caught:
+    with pytest.raises(RowRejected) as caught:
         settle(text, policy, opened)
-    assert caught.value.reason == "OpenReasoning"
+    assert caught.value.reason.name == "OpenReasoning"
 
 
 @pytest.mark.parametrize(
@@ -49,9 +50,9 @@ def test_keep_keeps_what_is_not_closed() -> None:
 
 @pytest.mark.parametrize("text", ["answer", "so</think> answer"])
 def test_an_answer_without_reasoning_is_rejected_where_it_is_required(text: str) -> None:
-    with pytest.raises(BadReasoning) as caught:
+    with pytest.raises(RowRejected) as caught:
         settle(text, "RequireClosed", False)
-    assert caught.value.reason == "NoReasoning"
+    assert caught.value.reason.name == "NoReasoning"
 
 
 @pytest.mark.parametrize(

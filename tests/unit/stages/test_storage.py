@@ -8,7 +8,6 @@ import pytest
 
 from distillation_operator.api.contract import WRITER_ENV, StageResult
 from distillation_stages.buckets import DirectoryTree
-from distillation_stages.failure import BadInput, StageError, TryAgain
 from distillation_stages.storage import Storage, publishing, refusal_of
 
 
@@ -79,20 +78,17 @@ def test_without_a_name_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("number", "path", "kind", "reason"),
+    ("number", "path", "reason"),
     [
-        (errno.EACCES, "/storage/out", BadInput, "StorageAccessDenied"),
-        (errno.EROFS, "/storage/out", BadInput, "StorageAccessDenied"),
-        (errno.ENOSPC, "/storage/out", TryAgain, "StorageFull"),
+        (errno.EACCES, "/storage/out", "StorageAccessDenied"),
+        (errno.EROFS, "/storage/out", "StorageAccessDenied"),
+        (errno.ENOSPC, "/storage/out", "StorageFull"),
     ],
 )
-def test_what_the_storage_refuses_is_told_with_what_is_missing(
-    number: int, path: str, kind: type[StageError], reason: str
-) -> None:
+def test_what_the_storage_refuses_is_told_with_what_is_missing(number: int, path: str, reason: str) -> None:
     """M14, S4."""
     refusal = refusal_of(OSError(number, os.strerror(number), path), Path("/storage"))
-    assert isinstance(refusal, kind)
-    assert refusal.reason == reason and path in refusal.message
+    assert refusal is not None and refusal.reason.name == reason and path in refusal.message
 
 
 @pytest.mark.parametrize(("number", "path"), [(errno.EACCES, "/etc/shadow"), (errno.EIO, "/storage/out")])

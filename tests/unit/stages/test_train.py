@@ -15,7 +15,7 @@ from distillation_operator.api.contract import EXIT_TERMINATED, LogitMatching, S
 from distillation_stages import logit_matching as logit_matching_config
 from distillation_stages import train
 from distillation_stages.checkpoints import steps_in
-from distillation_stages.failure import BadInput, StageError
+from distillation_stages.failure import StageError
 from distillation_stages.storage import Storage
 from distillation_stages.train import Host, Inputs
 from distillation_stages.training_data import Rendered, order
@@ -195,16 +195,17 @@ def test_a_training_that_did_not_happen_fails(
     """M1, M2, M3, M13, M18: the trainer ends with exit code 0 all the same."""
     with pytest.raises(StageError, match=named) as caught:
         run(storage, monkeypatch, train_program(steps=STEPS, logit_matching=matching), **plan)
-    assert caught.value.reason == reason
+    assert caught.value.reason.name == reason
     assert storage.read_marker(OUTPUT) is None
 
 
 def test_bad_data_is_a_permanent_failure_and_a_crash_is_not(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(StageError) as bad_data:
         run(storage, monkeypatch, say="Exception in load_next_train_batch: bad row", stop_at=1)
-    with pytest.raises(StageError) as caught:
+    with pytest.raises(StageError) as crash:
         run(storage, monkeypatch, exit=1, stop_at=1)
-    assert not isinstance(caught.value, BadInput)
+    assert bad_data.value.reason.is_final
+    assert not crash.value.reason.is_final
 
 
 # Again

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from distillation_operator.api.contract import StageResult, TrainData
-from distillation_stages.failure import BadInput, TryAgain
+from distillation_stages.failure import StageError
 from distillation_stages.storage import Storage
 from distillation_stages.tables import COMPLETIONS, PREPARED, write_table
 from distillation_stages.training_data import (
@@ -79,7 +79,7 @@ def test_a_shard_that_has_not_ended_is_waited_for(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     finish(storage, "generate/shard-0")
     data = TrainData(kind="TeacherCompletions", completions="generate", shards=2, dataset="prepare")
-    with pytest.raises(TryAgain, match="shard-1"):
+    with pytest.raises(StageError, match="shard-1"):
         list(read_conversations(data, storage))
 
 
@@ -131,7 +131,7 @@ def test_a_template_that_refuses_names_the_row() -> None:
     def template(messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
         raise ValueError("no system role")
 
-    with pytest.raises(BadInput, match="row 3: no system role"):
+    with pytest.raises(StageError, match="row 3: no system role"):
         render(LetterTokenizer(template), 3, prompt_of("question"), "answer")
 
 
@@ -148,34 +148,34 @@ def test_rows_without_room_for_an_answer_are_counted() -> None:
 
 
 def test_nothing_but_rows_without_room_is_refused() -> None:
-    with pytest.raises(BadInput, match="maxTargetLength=8") as caught:
+    with pytest.raises(StageError, match="maxTargetLength=8") as caught:
         check([rendered(prompt="<" + "x" * 20)], LetterTokenizer(), 8)
-    assert caught.value.reason == "NoTrainableTokens"
+    assert caught.value.reason.name == "NoTrainableTokens"
 
 
 def test_padding_with_the_end_of_the_turn_is_refused() -> None:
     """M20: the student would never learn to stop."""
     tokenizer = LetterTokenizer()
     tokenizer.pad_token_id = END
-    with pytest.raises(BadInput, match="pad_token") as caught:
+    with pytest.raises(StageError, match="pad_token") as caught:
         check([rendered()], tokenizer, 64)
-    assert caught.value.reason == "PadIsEos"
+    assert caught.value.reason.name == "PadIsEos"
 
 
 def test_a_missing_pad_token_is_the_unknown_one_as_in_maxtext() -> None:
     tokenizer = LetterTokenizer()
     tokenizer.pad_token_id, tokenizer.unk_token_id = None, END
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(StageError) as caught:
         check([rendered()], tokenizer, 64)
-    assert caught.value.reason == "PadIsEos"
+    assert caught.value.reason.name == "PadIsEos"
 
 
 def test_an_end_that_is_also_the_beginning_is_refused() -> None:
     tokenizer = LetterTokenizer()
     tokenizer.bos_token_id = END
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(StageError) as caught:
         check([rendered()], tokenizer, 64)
-    assert caught.value.reason == "BosIsEos"
+    assert caught.value.reason.name == "BosIsEos"
 
 
 # The order

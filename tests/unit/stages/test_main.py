@@ -1,0 +1,77 @@
+"""How the end of a program becomes an exit code and a termination message."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from distillation_operator.api.contract import (
+    PERMANENT_EXIT_CODES,
+    STAGE_SPEC_ENV,
+    FetchProgram,
+    Source,
+    StageFailure,
+    StageSpec,
+)
+from distillation_operator.api.reasons import REASONS
+from distillation_operator.api.reasons.reason import ProgramReason
+from distillation_stages import fetch
+from distillation_stages.__main__ import main
+from distillation_stages.failure import StageError
+from distillation_stages.storage import Storage
+
+PROGRAM_REASONS = [reason for reason in REASONS.values() if isinstance(reason, ProgramReason)]
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Main handles SIGTERM, and its process ends with it; this one goes on."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the program writes its termination message, with a fetch stage asked for in the environment."""
+    program = FetchProgram(source=Source(path="models/teacher"), role="teacher")
+    spec = StageSpec(stage="fetch-teacher", fingerprint="f1", output="fetch", program=program)
+    monkeypatch.setenv(STAGE_SPEC_ENV, spec.model_dump_json())
+    monkeypatch.setenv("STORAGE_MOUNT", str(tmp_path))
+    monkeypatch.setenv("TERMINATION_LOG", str(tmp_path / "message"))
+    return tmp_path / "message"
+
+
+@pytest.mark.parametrize("reason", PROGRAM_REASONS, ids=lambda reason: reason.name)
+def test_a_program_ends_as_its_reason_says(
+    reason: ProgramReason, message: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gives_up(spec: StageSpec, storage: Storage) -> None:
+        raise StageError(reason, "what would be right")
+
+    monkeypatch.setattr(fetch, "run", gives_up)
+    assert main() == reason.exit_code
+    assert StageFailure.model_validate_json(message.read_text()) == StageFailure(
+        stage="fetch-teacher",
+        reason=reason.name,
+        message="what would be right",
+        permanent=reason.exit_code in PERMANENT_EXIT_CODES,
+    )
+
+
+def test_a_crash_is_tried_again(message: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crashes(spec: StageSpec, storage: Storage) -> None:
+        raise ValueError("boom")
+
+    monkeypatch.setattr(fetch, "run", crashes)
+    assert main() == 75
+    failure = StageFailure.model_validate_json(message.read_text())
+    assert (failure.reason, failure.message, failure.permanent) == ("ProgramCrashed", "ValueError: boom", False)
+
+
+def test_a_spec_of_another_version_is_final(message: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STAGE_SPEC_ENV, '{"version": "v0"}')
+    assert main() == 78
+    failure = StageFailure.model_validate_json(message.read_text())
+    assert (failure.stage, failure.reason, failure.permanent) == ("unknown", "BadStageSpec", True)
