@@ -6,8 +6,8 @@ SHELL := /bin/bash
 
 DEV := build/dev
 PYTHON := $(DEV)/bin/python
-export PYTHONPATH := operator:images:tests
-CHECKED := operator images/distillation_stages tests benchmarks argocd
+export PYTHONPATH := operator:images:tests:.
+CHECKED := operator images/distillation_stages testbed demo tests benchmarks argocd
 
 .PHONY: help setup toolchain generate lint test test-unit test-cluster test-lifecycle test-chart images images-all chaos test-e2e test-kills benchmark demo demo-online playground down clean
 
@@ -33,10 +33,10 @@ toolchain: setup ## Kubernetes, the runtime packages and the stages' environment
 	$(PYTHON) -m testbed build
 
 generate: setup ## the CRD, the API reference, the page of reasons and Argo CD's ConfigMap from their sources
-	$(PYTHON) -m distillation_operator.api.crd > crds/distillationjobs.yaml
+	$(PYTHON) -m distillation_api.schemas.crd > crds/distillationjobs.yaml
 	cp crds/distillationjobs.yaml charts/distillation-operator/files/
-	$(PYTHON) -m distillation_operator.api.reference > docs/api.md
-	$(PYTHON) -m distillation_operator.api.reasons_page > docs/reasons.md
+	$(PYTHON) -m distillation_api.schemas.reference > docs/api.md
+	$(PYTHON) -m distillation_api.schemas.reasons_page > docs/reasons.md
 	$(PYTHON) argocd/config_map.py > argocd/argocd-cm.yaml
 
 lint: setup

@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from distillation_operator.api.contract import GenerateProgram, Sampling, StageResult, StageSpec
-from distillation_stages.storage import Storage
-from distillation_stages.tables import PREPARED, write_table
+from distillation_api.contract import GenerateProgram, Sampling, StageResult, StageSpec
+from distillation_stages.data.tables import PREPARED, write_table
+from distillation_stages.runtime.storage import Storage
 
 SEED = 7
 
@@ -54,10 +54,10 @@ def write_prompts(storage: Storage, count: int) -> None:
 
 def measure_bare(mount: Path) -> None:
     """In the teacher's environment: print the rate of one ``llm.generate`` call."""
-    from distillation_stages.environment import set_environment
-    from distillation_stages.rendering import Renderer
-    from distillation_stages.tables import parts_of, read_rows
-    from distillation_stages.teacher import engine_arguments
+    from distillation_stages.data.tables import parts_of, read_rows
+    from distillation_stages.models.rendering import Renderer
+    from distillation_stages.programs.generate.teacher import engine_arguments
+    from distillation_stages.runtime.environment import set_environment
 
     set_environment()
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -107,7 +107,7 @@ def main() -> int:
     if arguments.bare is not None:
         measure_bare(arguments.bare)
         return 0
-    from demo_inputs.__main__ import write_inputs
+    from demo.inputs.__main__ import write_inputs
     from e2e.stage_programs import interpreter
 
     python = interpreter("teacher")

@@ -11,8 +11,8 @@ from types import FrameType
 
 from pydantic import ValidationError
 
-from distillation_operator.api import reasons
-from distillation_operator.api.contract import (
+from distillation_api import reasons
+from distillation_api.contract import (
     EXIT_DONE,
     EXIT_TERMINATED,
     STAGE_SPEC_ENV,
@@ -20,13 +20,26 @@ from distillation_operator.api.contract import (
     StageResult,
     StageSpec,
 )
-from distillation_operator.api.reasons.reason import ProgramReason
-from distillation_stages.failure import StageError, stage_failure
-from distillation_stages.reporting import say, termination_log, write_termination_message
-from distillation_stages.storage import Storage, refusal_of
+from distillation_api.reasons.reason import ProgramReason
+from distillation_stages.runtime.failure import StageError, stage_failure
+from distillation_stages.runtime.reporting import say, termination_log, write_termination_message
+from distillation_stages.runtime.storage import Storage, refusal_of
 
 Run = Callable[[StageSpec, Storage], StageResult | None]
 """A program: does the stage, writes its marker last and returns the result; None when another host reports it."""
+
+PROGRAMS = {
+    "fetch": "distillation_stages.programs.fetch",
+    "prepare": "distillation_stages.programs.prepare",
+    "convert": "distillation_stages.programs.convert",
+    "check_tokenizers": "distillation_stages.programs.check_tokenizers",
+    "generate": "distillation_stages.programs.generate.shard",
+    "train": "distillation_stages.programs.train.training",
+    "export": "distillation_stages.programs.export",
+    "evaluate": "distillation_stages.programs.evaluate.evaluation",
+    "publish": "distillation_stages.programs.publish",
+}
+"""The module of each kind of stage; its ``run`` does the work."""
 
 
 def main() -> int:
@@ -43,7 +56,7 @@ def main() -> int:
         result = storage.finished(spec.output)
         if result is None:
             # Imported by name: each image has the libraries of its own programs only.
-            run: Run = importlib.import_module(f"distillation_stages.{spec.program.kind}").run
+            run: Run = importlib.import_module(PROGRAMS[spec.program.kind]).run
             result = _run(run, spec, storage)
     except StageError as error:
         say(f"{error.reason.name}: {error.message}")

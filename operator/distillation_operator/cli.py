@@ -63,7 +63,7 @@ def _watch(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from kubernetes.aio.config import ConfigException
 
-    from distillation_operator.controller import app
+    from distillation_operator.controller import process as app
     from distillation_operator.controller.settings import ControllerSettings
 
     settings = ControllerSettings(
@@ -84,7 +84,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _crd(arguments: argparse.Namespace) -> int:
-    from distillation_operator.api import crd
+    from distillation_api.schemas import crd
 
     crd.main()
     return 0
@@ -99,7 +99,7 @@ def _installation(arguments: argparse.Namespace) -> Installation:
 
 
 def _schema(arguments: argparse.Namespace) -> int:
-    from distillation_operator.api.json_schema import json_schema
+    from distillation_api.schemas.json_schema import json_schema
 
     print(json.dumps(json_schema(), indent=2))
     return 0

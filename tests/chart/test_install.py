@@ -11,7 +11,7 @@ import pytest
 
 from chart.conftest import Helm
 from cluster.conftest import Kubectl
-from eventually import eventually
+from support.eventually import eventually
 from testbed.cluster import Testbed
 from testbed.helm import CHART, IMAGES
 from testbed.layout import CHECKOUT

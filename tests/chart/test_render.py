@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from chart.conftest import Helm
-from distillation_operator.api.crd import custom_resource_definition
+from distillation_api.schemas.crd import custom_resource_definition
 from distillation_operator.cli import _parser
 from testbed.helm import CHART
 from testbed.layout import CHECKOUT

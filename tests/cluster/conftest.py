@@ -15,10 +15,10 @@ from uuid import uuid4
 import pytest
 from kubernetes import client, config
 
-from cluster.objects import CHECKOUT, Jobs
-from cluster.operating import Operator, Pods
-from distillation_operator.api.resource import GROUP, PLURAL
-from eventually import eventually
+from distillation_api.resource import GROUP, PLURAL
+from support.eventually import eventually
+from support.objects import CHECKOUT, Jobs
+from support.operating import Operator, Pods
 from testbed.cluster import Testbed
 from testbed.site import Depth
 

@@ -10,9 +10,9 @@ import yaml
 from kubernetes import client
 
 from cluster.conftest import Kubectl
-from cluster.objects import CHECKOUT
-from cluster.operating import Operator, Pods
-from eventually import eventually
+from support.eventually import eventually
+from support.objects import CHECKOUT
+from support.operating import Operator, Pods
 from testbed.cluster import Testbed
 
 EXAMPLES = sorted((CHECKOUT / "examples").glob("*.yaml"))

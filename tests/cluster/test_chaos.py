@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from kubernetes import client
 
-from reliability.chaos import Chaos
+from chaos.chaos import Chaos
 from testbed.cluster import Testbed
 
 

@@ -8,9 +8,9 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from cluster.objects import Jobs
-from cluster.operating import Operator, Pods, stage_spec
-from eventually import eventually
+from support.eventually import eventually
+from support.objects import Jobs
+from support.operating import Operator, Pods, stage_spec
 
 NAME = "tiny"
 FIRST = ("fetch-teacher", "fetch-student", "prepare-dataset")

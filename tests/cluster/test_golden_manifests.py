@@ -7,7 +7,7 @@ import pytest
 import yaml
 from kubernetes import client
 
-from cluster.objects import CHECKOUT
+from support.objects import CHECKOUT
 
 GOLDEN = CHECKOUT / "tests" / "unit" / "manifests" / "golden"
 FILES = sorted(GOLDEN.glob("*/*.yaml"))

@@ -8,10 +8,10 @@ import pytest
 from kubernetes import client, config
 
 from cluster.conftest import apply_crd
-from cluster.objects import Jobs
-from cluster.operating import Operator, Pods
 from cluster.test_controller import manifest
-from eventually import eventually
+from support.eventually import eventually
+from support.objects import Jobs
+from support.operating import Operator, Pods
 from testbed.cluster import Testbed
 from testbed.site import Depth
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from cluster.objects import Jobs
-from cluster.operating import Operator
 from cluster.test_controller import manifest
-from eventually import eventually
+from support.eventually import eventually
+from support.objects import Jobs
+from support.operating import Operator
 from testbed.cluster import Testbed
 
 TAKEOVER_SECONDS = 20.0

@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from cluster.conftest import Kubectl
-from cluster.objects import CHECKOUT, Jobs
 from cluster.wrong_manifests import GOOD
-from distillation_operator.api.crd import PRINTER_COLUMNS
-from distillation_operator.api.resource import DistillationJob
+from distillation_api.resource import DistillationJob
+from distillation_api.schemas.crd import PRINTER_COLUMNS
+from support.objects import CHECKOUT, Jobs
 
 EXAMPLES = sorted((CHECKOUT / "examples").glob("*.yaml"))
 STATUS: dict[str, Any] = {

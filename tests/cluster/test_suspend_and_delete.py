@@ -8,8 +8,6 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from cluster.objects import Jobs
-from cluster.operating import Operator, Pods
 from cluster.test_controller import (
     FIRST,
     NAME,
@@ -20,7 +18,9 @@ from cluster.test_controller import (
     stage,
     wait_state,
 )
-from eventually import eventually
+from support.eventually import eventually
+from support.objects import Jobs
+from support.operating import Operator, Pods
 
 pytestmark = pytest.mark.timeout(300)
 

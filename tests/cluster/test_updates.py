@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiException
 
-from cluster.objects import Jobs, refusal
 from cluster.wrong_manifests import GOOD
+from support.objects import Jobs, refusal
 
 FIXED: dict[str, dict[str, Any]] = {
     "teacher": {"source": {"huggingFace": {"revision": "v2"}}},

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from cluster.objects import CHECKOUT, Jobs
-from cluster.operating import Operator, Pods, stage_spec
 from cluster.test_controller import NAME, finish_first, manifest, stage, wait_state
+from support.objects import CHECKOUT, Jobs
+from support.operating import Operator, Pods, stage_spec
 from testbed.cluster import Testbed
 
 SOURCE = CHECKOUT / "operator"
-CONTRACT = Path("distillation_operator/api/contract.py")
+CONTRACT = Path("distillation_api/contract.py")
 BEFORE_TRAINING = ("fetch-teacher", "fetch-student", "prepare-dataset", "convert-student", "generate")
 RESULT = {"outputs": {"x": "y"}}
 

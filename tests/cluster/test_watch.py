@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cluster.objects import CHECKOUT, Jobs
 from cluster.wrong_manifests import GOOD
+from support.objects import CHECKOUT, Jobs
 from testbed.cluster import Testbed
 
 STAGE: dict[str, Any] = {"name": "generate", "state": "Running"}

@@ -3,8 +3,8 @@
 import pytest
 from kubernetes.client import ApiException
 
-from cluster.objects import Jobs, refusal
 from cluster.wrong_manifests import WRONG, Wrong, changed, put
+from support.objects import Jobs, refusal
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.id)

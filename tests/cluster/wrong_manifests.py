@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from distillation_operator.api.resource import API_VERSION, KIND
+from distillation_api.resource import API_VERSION, KIND
 
 Manifest = dict[str, Any]
 Change = Callable[[Manifest], None]

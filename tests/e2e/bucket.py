@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eventually import eventually
+from support.eventually import eventually
 from testbed.binaries import GCS
 
 BUCKET = "models"

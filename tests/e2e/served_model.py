@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.stage_programs import environment, interpreter
-from eventually import eventually
+from support.eventually import eventually
 
 Ask = Callable[[str, dict[str, Any]], Any]
 """Posts a JSON object to a path of the server; returns the answer."""

@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from distillation_operator.api.contract import StageResult, StageSpec
+from distillation_api.contract import StageResult, StageSpec
 from testbed import environments
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -20,7 +20,7 @@ def interpreter(name: str) -> Path:
 
 def environment(**variables: str) -> dict[str, str]:
     """As a pod of a CPU stage has it."""
-    path = os.pathsep.join(str(CHECKOUT / folder) for folder in ("operator", "images", "tests"))
+    path = os.pathsep.join(str(CHECKOUT / folder) for folder in ("operator", "images", "tests", ""))
     return {**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1", **variables}
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from distillation_operator.api.contract import ConvertProgram, ExportProgram, StageSpec
-from distillation_stages.storage import Storage
+from distillation_api.contract import ConvertProgram, ExportProgram, StageSpec
+from distillation_stages.runtime.storage import Storage
 from e2e.stage_programs import environment, interpreter, run_stage
 from e2e.training_storage import made_model
 from unit.stages.stage_inputs import write_safetensors
@@ -34,11 +34,11 @@ NO_WAY_BACK = """
 import sys
 from pathlib import Path
 import torch._dynamo
-from distillation_stages.maxtext_start import lighten_imports
+from distillation_stages.maxtext.start import lighten_imports
 lighten_imports()
 from maxtext.checkpoint_conversion.utils import hf_model_configs
-from distillation_stages.failure import StageError
-from distillation_stages.maxtext_models import fill_tables, require_way_back
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.maxtext.families import fill_tables, require_way_back
 name = "olmo3-7b"
 config = hf_model_configs.HF_MODEL_CONFIGS[name].to_dict()
 print(fill_tables(name, config, Path(sys.argv[1]))["model_name"])

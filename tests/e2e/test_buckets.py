@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from distillation_operator.api.contract import EXIT_BAD_INPUT, FetchProgram, Source, StageFailure, StageSpec
+from distillation_api.contract import EXIT_BAD_INPUT, FetchProgram, Source, StageFailure, StageSpec
 from e2e.bucket import BUCKET, bucket
 from e2e.stage_programs import environment, interpreter
 

@@ -13,7 +13,7 @@ import json, sys
 from pathlib import Path
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
-from distillation_stages.rendering import Renderer
+from distillation_stages.models.rendering import Renderer
 
 bos, template, adds_bos = json.loads(sys.argv[1])
 words = {word: number for number, word in enumerate(["<unk>", "<bos>", "<end>", "<user>", "<model>", "hello"])}
@@ -33,8 +33,8 @@ print(json.dumps([renderer.prompt_ids([{"role": "user", "content": "hello"}]), r
 REFUSED = """
 import sys
 from pathlib import Path
-from distillation_stages.failure import StageError
-from distillation_stages.rendering import Renderer
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.models.rendering import Renderer
 try:
     Renderer.load(Path(sys.argv[1]))
 except StageError as error:

@@ -13,12 +13,12 @@ import yaml
 from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place
 from demo.result import result_of, summary_lines, write_result
-from distillation_operator.api.contract import TrainData
-from distillation_stages.checkpoints import steps_in
-from distillation_stages.storage import Storage
-from distillation_stages.tables import parts_of, read_rows
-from distillation_stages.training_data import read_conversations
-from eventually import eventually
+from distillation_api.contract import TrainData
+from distillation_stages.data.tables import parts_of, read_rows
+from distillation_stages.maxtext.checkpoints import steps_in
+from distillation_stages.programs.train.data import read_conversations
+from distillation_stages.runtime.storage import Storage
+from support.eventually import eventually
 from testbed.cluster import Testbed
 
 CHECKOUT = Path(__file__).resolve().parents[2]

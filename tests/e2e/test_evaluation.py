@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from distillation_operator.api.contract import EvaluateProgram, ReportedStage, StageResult, StageSpec
-from distillation_stages.storage import Storage
-from distillation_stages.tables import COMPLETIONS, write_table
+from distillation_api.contract import EvaluateProgram, ReportedStage, StageResult, StageSpec
+from distillation_stages.data.tables import COMPLETIONS, write_table
+from distillation_stages.runtime.storage import Storage
 from e2e.stage_programs import interpreter, run_stage
 from e2e.training_storage import small_model
 from testbed import debian

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from distillation_operator.api.contract import (
+from distillation_api.contract import (
     EXIT_DONE,
     ConvertProgram,
     ExportProgram,
@@ -33,8 +33,8 @@ from distillation_operator.api.contract import (
     StageSpec,
     TrainData,
 )
-from distillation_stages.storage import Storage, sha256_of
-from distillation_stages.tables import PREPARED, parts_of, read_rows, write_table
+from distillation_stages.data.tables import PREPARED, parts_of, read_rows, write_table
+from distillation_stages.runtime.storage import Storage, sha256_of
 from e2e.bucket import BUCKET, bucket
 from e2e.stage_programs import environment, interpreter
 from e2e.training_storage import MODEL, convert, counting_rows, prepared, small_model, train_program

@@ -11,7 +11,7 @@ from typing import Literal
 
 import pytest
 
-from distillation_operator.api.contract import (
+from distillation_api.contract import (
     ConvertProgram,
     ExportProgram,
     Lineage,
@@ -22,8 +22,8 @@ from distillation_operator.api.contract import (
     TrainData,
     TrainProgram,
 )
-from distillation_stages.storage import Storage
-from distillation_stages.tables import PREPARED, write_table
+from distillation_stages.data.tables import PREPARED, write_table
+from distillation_stages.runtime.storage import Storage
 from e2e.served_model import serving
 from e2e.stage_programs import environment, interpreter, run_stage
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from distillation_operator.api.contract import EXIT_TERMINATED, LogitMatching
-from distillation_stages.storage import Storage
+from distillation_api.contract import EXIT_TERMINATED, LogitMatching
+from distillation_stages.runtime.storage import Storage
 from e2e.training_storage import Training, convert, counting_rows, prepared, small_model, train_program
 
 STEPS = 12

@@ -9,11 +9,11 @@ from typing import get_args
 
 import pytest
 
-from distillation_operator.api.contract import TrainProgram
-from distillation_operator.api.maxtext import MaxTextModel
-from distillation_stages.logit_matching import Checkpoint
-from distillation_stages.maxtext_command import TrainingPaths, training_arguments
-from distillation_stages.maxtext_models import sized_settings
+from distillation_api.contract import TrainProgram
+from distillation_api.maxtext import MaxTextModel
+from distillation_stages.maxtext.command import TrainingPaths, training_arguments
+from distillation_stages.maxtext.distillation_config import Checkpoint
+from distillation_stages.maxtext.families import sized_settings
 from e2e.stage_programs import environment, interpreter
 from unit.stages.training_inputs import LLAMA2_7B, logit_matching, train_program
 
@@ -21,9 +21,9 @@ TERMINATION_LOG = Path("/dev/termination-log")
 
 VALIDATE = """
 import sys
-from distillation_stages.logit_matching import Checkpoint
-from distillation_stages.maxtext_command import config_file
-from distillation_stages.maxtext_start import lighten_imports
+from distillation_stages.maxtext.distillation_config import Checkpoint
+from distillation_stages.maxtext.command import config_file
+from distillation_stages.maxtext.start import lighten_imports
 lighten_imports()
 from maxtext.configs import pyconfig
 config = pyconfig.initialize_pydantic(["validate", str(config_file("post_train/sft.yml")), *sys.argv[1:]])
@@ -34,8 +34,8 @@ print("VALID", config.steps, config.base_emb_dim, config.rope_type.value, config
 NAMES = """
 from pathlib import Path
 from typing import get_args
-from distillation_stages.maxtext_models import FAMILIES, _names_of
-from distillation_stages.maxtext_start import lighten_imports
+from distillation_stages.maxtext.families import FAMILIES, _names_of
+from distillation_stages.maxtext.start import lighten_imports
 lighten_imports()
 from maxtext.checkpoint_conversion.utils import hf_model_configs
 from maxtext.configs.types import ModelName
@@ -98,7 +98,7 @@ def test_maxtext_refuses_a_setting_that_it_does_not_know(tmp_path: Path) -> None
 
 VALIDATE_MATCHING = """
 import sys
-from distillation_stages.maxtext_start import lighten_imports
+from distillation_stages.maxtext.start import lighten_imports
 lighten_imports()
 from maxtext.configs import pyconfig
 read = pyconfig.initialize(["validate", sys.argv[1]])
@@ -121,7 +121,7 @@ def test_maxtext_accepts_the_configuration_of_logit_matching(tmp_path: Path) -> 
     paths = TrainingPaths(*(tmp_path / name for name in ("checkpoint", "tokenizer", "data", "output", "cache")))
     script = """
 import pickle, sys
-from distillation_stages.logit_matching import configuration, write
+from distillation_stages.maxtext.distillation_config import configuration, write
 program, student, teacher, paths, path = pickle.loads(bytes.fromhex(sys.argv[1]))
 write(configuration(program, 20, student, teacher, paths), path)
 """

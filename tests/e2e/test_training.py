@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from distillation_operator.api.contract import EXIT_TERMINATED, EXIT_TRY_AGAIN, TrainData
-from distillation_stages.storage import Storage
-from distillation_stages.tables import Row
+from distillation_api.contract import EXIT_TERMINATED, EXIT_TRY_AGAIN, TrainData
+from distillation_stages.data.tables import Row
+from distillation_stages.runtime.storage import Storage
 from e2e.stage_programs import environment, interpreter
 from e2e.training_storage import Training, convert, counting_rows, prepared, small_model, train_program
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distillation_operator.api.contract import ConvertProgram, StageResult, StageSpec, TrainData, TrainProgram
-from distillation_stages.storage import Storage
-from distillation_stages.tables import PREPARED, Row, write_table
+from distillation_api.contract import ConvertProgram, StageResult, StageSpec, TrainData, TrainProgram
+from distillation_stages.data.tables import PREPARED, Row, write_table
+from distillation_stages.runtime.storage import Storage
 from e2e.stage_programs import environment, interpreter, run_stage
 
 MODEL = "llama2-7b"

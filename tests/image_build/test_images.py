@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from eventually import eventually
 from image_build import builder
+from support.eventually import eventually
 from testbed.cluster import Testbed
 from testbed.layout import CHECKOUT
 from testbed.site import Depth

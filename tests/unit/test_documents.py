@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from distillation_operator.api.reasons_page import reasons_page
-from distillation_operator.api.reference import reference
+from distillation_api.schemas.reasons_page import reasons_page
+from distillation_api.schemas.reference import reference
 from distillation_operator.cli import main
+from distillation_operator.commands.validation import validate
 from distillation_operator.controller.metrics import Metrics
-from distillation_operator.validation import validate
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = sorted([CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md"), *(CHECKOUT / "images").glob("*.md")])

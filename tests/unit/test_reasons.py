@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from distillation_operator.api import reasons
-from distillation_operator.api.contract import PERMANENT_EXIT_CODES
-from distillation_operator.api.reasons import CONSTANTS, REASONS
-from distillation_operator.api.reasons.reason import EXIT_CODES, Cost, ProgramReason, Reason
+from distillation_api import reasons
+from distillation_api.contract import PERMANENT_EXIT_CODES
+from distillation_api.reasons import CONSTANTS, REASONS
+from distillation_api.reasons.reason import EXIT_CODES, Cost, ProgramReason, Reason
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = ("operator/distillation_operator", "images/distillation_stages")
-REGISTRY = CHECKOUT / "operator/distillation_operator/api/reasons"
-STILL_LITERAL = CHECKOUT / "operator/distillation_operator/pipeline/attempts.py"
+REGISTRY = CHECKOUT / "operator/distillation_api/reasons"
+STILL_LITERAL = CHECKOUT / "operator/distillation_operator/pipeline/decision/stage.py"
 """The one module whose reasons are still text; it is being rewritten."""
 TELLING = {
     "StageError", "RowRejected", "StageFailure", "stage_failure", "Problem", "Suspension", "Event", "Condition",

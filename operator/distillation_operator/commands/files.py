@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from distillation_operator.api.resource import API_VERSION, KIND
+from distillation_api.resource import API_VERSION, KIND
 from distillation_operator.commands.errors import CommandError
 
 STDIN = "-"

@@ -8,16 +8,16 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from distillation_operator.api.resource import DistillationJob
-from distillation_operator.api.spec import DistillationJobSpec
+from distillation_api.resource import DistillationJob
+from distillation_api.spec import DistillationJobSpec
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.files import documents
+from distillation_operator.commands.validation import validate
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.workload import child_manifest
-from distillation_operator.pipeline.accounting import SECONDS_PER_HOUR
 from distillation_operator.pipeline.graph import build_pipeline
-from distillation_operator.pipeline.stages import Placement, Stage
-from distillation_operator.validation import validate
+from distillation_operator.pipeline.stage import Placement, Stage
+from distillation_operator.pipeline.status.chip_hours import SECONDS_PER_HOUR
 
 _WIDE = 1000
 """Columns of an output that isn't a terminal: nothing is cut or wrapped."""

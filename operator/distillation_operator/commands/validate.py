@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.files import documents
-from distillation_operator.validation import validate
+from distillation_operator.commands.validation import validate
 
 
 def run(files: Sequence[str]) -> int:

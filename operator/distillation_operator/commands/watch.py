@@ -21,7 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from distillation_operator.api.resource import GROUP, PLURAL, VERSION
+from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.commands.errors import CommandError
 
 WATCH_SECONDS = 300

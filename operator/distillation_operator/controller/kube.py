@@ -8,7 +8,7 @@ import aiohttp
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
-from distillation_operator.api.resource import GROUP, PLURAL, VERSION
+from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.controller.queue import Key
 from distillation_operator.manifests.labels import JOB_LABEL, SELECTOR
 from distillation_operator.manifests.pod import CONTAINER

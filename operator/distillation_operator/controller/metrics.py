@@ -9,9 +9,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import ValidationError
 
-from distillation_operator.api.status import DistillationJobStatus
-from distillation_operator.pipeline.accounting import SECONDS_PER_HOUR, chip_seconds
-from distillation_operator.pipeline.times import parse_time
+from distillation_api.status import DistillationJobStatus
+from distillation_operator.pipeline.status.chip_hours import SECONDS_PER_HOUR, chip_seconds
+from distillation_operator.pipeline.status.times import parse_time
 
 PREFIX = "distillation"
 PHASES = ("Pending", "Queued", "Running", "Suspended", "Complete", "Failed")

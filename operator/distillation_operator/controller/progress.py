@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from distillation_operator.api.contract import Progress
+from distillation_api.contract import Progress
 from distillation_operator.controller.kube import Kube, Refused
 from distillation_operator.manifests.reading import parse_progress
 

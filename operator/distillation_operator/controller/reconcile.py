@@ -10,25 +10,25 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from distillation_operator.api import reasons
-from distillation_operator.api.resource import DistillationJob
-from distillation_operator.api.status import DistillationJobStatus
+from distillation_api import reasons
+from distillation_api.resource import DistillationJob
+from distillation_api.status import DistillationJobStatus
 from distillation_operator.controller.cache import Cache, is_made_by_jobset
-from distillation_operator.controller.holdups import Holdups
+from distillation_operator.controller.creation_failures import problem_of
+from distillation_operator.controller.event_recorder import Recorder
 from distillation_operator.controller.kube import Kube, Refused
 from distillation_operator.controller.metrics import Metrics
-from distillation_operator.controller.problems import problem_of
+from distillation_operator.controller.pending_reasons import Holdups
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
-from distillation_operator.controller.recorder import Recorder
 from distillation_operator.manifests.labels import CHILD_LABEL
 from distillation_operator.manifests.reading import observe, read_pod
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.workload import child_manifest
-from distillation_operator.pipeline.decide import Creation, Decision, decide
-from distillation_operator.pipeline.events import transitions
+from distillation_operator.pipeline.decision.job import Creation, Decision, decide
 from distillation_operator.pipeline.observed import Observed, Problem
-from distillation_operator.pipeline.summary import refused
+from distillation_operator.pipeline.status.events import transitions
+from distillation_operator.pipeline.status.job_status import refused
 
 Object = Mapping[str, Any]
 KINDS = ("JobSet", "Job", "Pod")

@@ -6,11 +6,11 @@ Strings of users reach the container as JSON in one environment variable, never 
 import json
 from typing import Any
 
-from distillation_operator.api.contract import SCRATCH_MOUNT, STAGE_SPEC_ENV, STORAGE_MOUNT, WRITER_ENV
-from distillation_operator.api.resource import DistillationJob
-from distillation_operator.api.spec import DistillationJobSpec, Resources
+from distillation_api.contract import SCRATCH_MOUNT, STAGE_SPEC_ENV, STORAGE_MOUNT, WRITER_ENV
+from distillation_api.resource import DistillationJob
+from distillation_api.spec import DistillationJobSpec, Resources
 from distillation_operator.manifests.settings import Installation
-from distillation_operator.pipeline.stages import Stage
+from distillation_operator.pipeline.stage import Stage
 
 CONTAINER = "stage"
 USER = 65532

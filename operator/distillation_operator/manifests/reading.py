@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from distillation_operator.api.contract import PERMANENT_EXIT_CODES, Progress, StageFailure, StageResult
+from distillation_api.contract import PERMANENT_EXIT_CODES, Progress, StageFailure, StageResult
 from distillation_operator.manifests.labels import (
     ATTEMPT_LABEL,
     CHILD_LABEL,
@@ -27,7 +27,7 @@ from distillation_operator.pipeline.observed import (
     Pod,
     Problem,
 )
-from distillation_operator.pipeline.times import parse_time
+from distillation_operator.pipeline.status.times import parse_time
 
 Object = Mapping[str, Any]
 

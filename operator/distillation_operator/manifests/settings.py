@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from distillation_operator.api.resource import DistillationJob
-from distillation_operator.pipeline.stages import Image
+from distillation_api.resource import DistillationJob
+from distillation_operator.pipeline.stage import Image
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ Indexed Job: a shard is tried again by itself. Every other stage is a Job of one
 
 from typing import Any
 
-from distillation_operator.api.contract import PERMANENT_EXIT_CODES
-from distillation_operator.api.resource import API_VERSION, KIND, DistillationJob
+from distillation_api.contract import PERMANENT_EXIT_CODES
+from distillation_api.resource import API_VERSION, KIND, DistillationJob
 from distillation_operator.manifests.labels import FINGERPRINT_ANNOTATION, KUEUE_LABEL, OUTPUT_ANNOTATION, child_labels
 from distillation_operator.manifests.pod import CONTAINER, pod_template
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.names import child_name
-from distillation_operator.pipeline.stages import Stage
+from distillation_operator.pipeline.stage import Stage
 
 SLICE = "slice"
 """Name of the replicated job; its replicas are the slices."""

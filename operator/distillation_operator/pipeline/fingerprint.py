@@ -11,7 +11,7 @@ from typing import Any, Literal, get_origin
 
 from pydantic import BaseModel
 
-from distillation_operator.api.contract import ProgramModel
+from distillation_api.contract import ProgramModel
 
 
 def fingerprint(program: ProgramModel, inputs: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from distillation_operator.api.contract import (
+from distillation_api.contract import (
     CheckTokenizersProgram,
     ConvertProgram,
     EvaluateProgram,
@@ -23,16 +23,16 @@ from distillation_operator.api.contract import (
     TrainData,
     TrainProgram,
 )
-from distillation_operator.api.spec import (
+from distillation_api.spec import (
     DETERMINING,
     DatasetSource,
     DistillationJobSpec,
     ModelSource,
     TrainingStage,
 )
-from distillation_operator.api.spec import LogitMatching as LogitMatchingSpec
+from distillation_api.spec import LogitMatching as LogitMatchingSpec
 from distillation_operator.pipeline.fingerprint import fingerprint
-from distillation_operator.pipeline.stages import Asked, Image, Placement, Stage, on_cpu, on_slice
+from distillation_operator.pipeline.stage import Asked, Image, Placement, Stage, on_cpu, on_slice
 
 
 @dataclass

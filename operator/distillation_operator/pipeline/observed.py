@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from distillation_operator.api.contract import Progress, StageFailure, StageResult
+from distillation_api.contract import Progress, StageFailure, StageResult
 
 
 class ChildState(StrEnum):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from distillation_operator.api import crd
+from distillation_api.schemas import crd
 
 FILE = Path(__file__).resolve().parents[3] / "crds" / "distillationjobs.yaml"
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from cluster.wrong_manifests import GOOD, WRONG, Wrong, changed, drop, put
-from distillation_operator.validation import validate
+from distillation_operator.commands.validation import validate
 
 
 def test_nothing_is_wrong_with_a_good_manifest() -> None:

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from lupa.lua51 import LuaRuntime, lua_type
 
-from distillation_operator.api.resource import DistillationJob
-from distillation_operator.pipeline.retry import request_of
-from distillation_operator.validation import validate
+from distillation_api.resource import DistillationJob
+from distillation_operator.commands.validation import validate
+from distillation_operator.pipeline.decision.retry_request import request_of
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 ROOT = CHECKOUT / "argocd" / "resource_customizations" / "distillation.dev" / "DistillationJob"

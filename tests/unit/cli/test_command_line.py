@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from distillation_operator.api.crd import custom_resource_definition
+from distillation_api.schemas.crd import custom_resource_definition
 from distillation_operator.cli import main
 from distillation_operator.controller.settings import ControllerSettings
 from distillation_operator.manifests.settings import Installation
@@ -16,10 +16,10 @@ from distillation_operator.manifests.settings import Installation
 def started(monkeypatch: pytest.MonkeyPatch) -> list[ControllerSettings]:
     """The settings with which ``run`` started the controller, which is only pretended here."""
     settings: list[ControllerSettings] = []
-    app = ModuleType("distillation_operator.controller.app")
+    app = ModuleType("distillation_operator.controller.process")
     app.run = settings.append  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, app.__name__, app)
-    monkeypatch.setattr(sys.modules["distillation_operator.controller"], "app", app, raising=False)
+    monkeypatch.setattr(sys.modules["distillation_operator.controller"], "process", app, raising=False)
     return settings
 
 

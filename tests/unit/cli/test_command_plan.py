@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from cluster.wrong_manifests import GOOD, changed, drop, put
-from distillation_operator.api.resource import DistillationJob
+from distillation_api.resource import DistillationJob
 from distillation_operator.cli import main
 from distillation_operator.commands.plan import peak_chips
 from distillation_operator.pipeline.graph import build_pipeline

@@ -11,7 +11,7 @@ import yaml
 
 from cluster.wrong_manifests import GOOD, WRONG, Wrong
 from distillation_operator.cli import main
-from distillation_operator.validation import validate
+from distillation_operator.commands.validation import validate
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "examples").glob("*.yaml"))
 

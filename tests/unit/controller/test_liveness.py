@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from distillation_operator.controller import app
+from distillation_operator.controller import process as app
 from distillation_operator.controller.settings import ControllerSettings
 
 KEY = ("ml", "job")

@@ -5,9 +5,9 @@ from typing import Any
 
 from prometheus_client import generate_latest
 
-from distillation_operator.api.status import DistillationJobStatus, StageStatus
+from distillation_api.status import DistillationJobStatus, StageStatus
 from distillation_operator.controller.metrics import Metrics
-from unit.pipeline.scenario import START
+from support.scenario import START
 
 
 def sample(metrics: Metrics, metric: str, /, **labels: str) -> float | None:

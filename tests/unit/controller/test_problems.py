@@ -2,8 +2,8 @@
 
 import pytest
 
+from distillation_operator.controller.creation_failures import problem_of
 from distillation_operator.controller.kube import Refused
-from distillation_operator.controller.problems import problem_of
 
 
 @pytest.mark.parametrize(

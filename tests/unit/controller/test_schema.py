@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from distillation_operator.api.crd import custom_resource_definition
-from distillation_operator.controller.schema import missing_fields
+from distillation_api.schemas.crd import custom_resource_definition
+from distillation_operator.controller.crd_age import missing_fields
 
 
 def document() -> dict[str, Any]:

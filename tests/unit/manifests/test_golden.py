@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from distillation_operator.api.resource import DistillationJob
+from distillation_api.resource import DistillationJob
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.workload import child_manifest
 from distillation_operator.pipeline.graph import build_pipeline

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster.wrong_manifests import GOOD
-from distillation_operator.api.contract import STAGE_SPEC_ENV, StageSpec
-from distillation_operator.api.resource import DistillationJob
+from distillation_api.contract import STAGE_SPEC_ENV, StageSpec
+from distillation_api.resource import DistillationJob
+from distillation_operator.commands.validation import validate
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.workload import child_manifest
 from distillation_operator.pipeline.graph import build_pipeline
-from distillation_operator.validation import validate
 
 Path = tuple[str | int, ...]
 Object = dict[str, Any]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distillation_operator.api.contract import Progress, StageFailure, StageResult
+from distillation_api.contract import Progress, StageFailure, StageResult
 from distillation_operator.manifests.reading import (
     observe,
     parse_outcome,

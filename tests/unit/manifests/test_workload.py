@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distillation_operator.api.accelerators import ACCELERATORS
-from distillation_operator.api.contract import STAGE_SPEC_ENV, StageSpec
-from distillation_operator.api.resource import DistillationJob
+from distillation_api.accelerators import ACCELERATORS
+from distillation_api.contract import STAGE_SPEC_ENV, StageSpec
+from distillation_api.resource import DistillationJob
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.workload import child_manifest
 from distillation_operator.pipeline.graph import build_pipeline
-from distillation_operator.pipeline.stages import Stage
-from unit.pipeline.scenario import small_spec
+from distillation_operator.pipeline.stage import Stage
+from support.scenario import small_spec
 
 Object = dict[str, Any]
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")

@@ -8,7 +8,7 @@ from hypothesis import given as examples
 from hypothesis import strategies as st
 
 from distillation_operator.pipeline.observed import Pod
-from unit.pipeline.scenario import BEFORE_TRAINING, START, Given
+from support.scenario import BEFORE_TRAINING, START, Given
 
 CHIPS = 8
 """Two hosts of four chips."""

@@ -2,9 +2,9 @@
 
 import pytest
 
-from distillation_operator.api.status import DistillationJobStatus
+from distillation_api.status import DistillationJobStatus
 from distillation_operator.pipeline.observed import ChildState, FailureClass, Problem
-from unit.pipeline.scenario import ALL, Given
+from support.scenario import ALL, Given
 
 Row = tuple[str, str, str, str, str]
 

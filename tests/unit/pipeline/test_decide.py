@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from distillation_operator.api.contract import StageFailure
-from distillation_operator.api.status import DistillationJobStatus
+from distillation_api.contract import StageFailure
+from distillation_api.status import DistillationJobStatus
 from distillation_operator.pipeline.observed import FailureClass, Problem
-from distillation_operator.pipeline.times import parse_time
-from unit.pipeline.scenario import ALL, BEFORE_TRAINING, SOURCES, START, Given
+from distillation_operator.pipeline.status.times import parse_time
+from support.scenario import ALL, BEFORE_TRAINING, SOURCES, START, Given
 
 CRASH, DISRUPTION = FailureClass.CRASH, FailureClass.DISRUPTION
 LONGEST_BACK_OFF = 300

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from distillation_operator.api.spec import DistillationJobSpec
+from distillation_api.spec import DistillationJobSpec
 from distillation_operator.pipeline.graph import build_pipeline
-from unit.pipeline.scenario import ALL, BEFORE_TRAINING, small_spec
+from support.scenario import ALL, BEFORE_TRAINING, small_spec
 
 AFTER_GENERATE = {"generate", "train-one", "export-one", "train-two", "export", "evaluate"}
 

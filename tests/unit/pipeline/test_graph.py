@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from distillation_operator.api.accelerators import ACCELERATORS
-from distillation_operator.api.contract import EvaluateProgram, GenerateProgram, PublishProgram, TrainProgram
-from distillation_operator.api.spec import DistillationJobSpec
+from distillation_api.accelerators import ACCELERATORS
+from distillation_api.contract import EvaluateProgram, GenerateProgram, PublishProgram, TrainProgram
+from distillation_api.spec import DistillationJobSpec
 from distillation_operator.pipeline.graph import build_pipeline
-from distillation_operator.pipeline.stages import Stage
-from unit.pipeline.scenario import ALL, positions, small_spec
+from distillation_operator.pipeline.stage import Stage
+from support.scenario import ALL, positions, small_spec
 
 
 def pipeline(**members: Any) -> dict[str, Stage]:

@@ -5,8 +5,8 @@ import re
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from distillation_operator.api.accelerators import ACCELERATORS
-from distillation_operator.api.spec import NAME_LIMIT
+from distillation_api.accelerators import ACCELERATORS
+from distillation_api.spec import NAME_LIMIT
 from distillation_operator.manifests.workload import SLICE
 from distillation_operator.pipeline.names import CHILD_NAME_LIMIT, child_name
 

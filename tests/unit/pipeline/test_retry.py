@@ -2,8 +2,8 @@
 
 import pytest
 
-from distillation_operator.pipeline.retry import RETRY_ANNOTATION
-from unit.pipeline.scenario import ALL, BEFORE_TRAINING, Given
+from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
+from support.scenario import ALL, BEFORE_TRAINING, Given
 
 
 def failed() -> Given:

@@ -14,14 +14,14 @@ from typing import Literal
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from distillation_operator.api.contract import Progress, StageFailure, StageResult
-from distillation_operator.api.resource import DistillationJob
-from distillation_operator.api.status import DistillationJobStatus, StageStatus
-from distillation_operator.pipeline.decide import Decision, decide
+from distillation_api.contract import Progress, StageFailure, StageResult
+from distillation_api.resource import DistillationJob
+from distillation_api.status import DistillationJobStatus, StageStatus
+from distillation_operator.pipeline.decision.job import Decision, decide
+from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod
-from distillation_operator.pipeline.retry import RETRY_ANNOTATION
-from unit.pipeline.scenario import ALL, START, job_of, small_spec
+from support.scenario import ALL, START, job_of, small_spec
 
 Outcome = Literal["complete", "crash", "disruption", "permanent", "result lost"]
 Script = Mapping[str, list[Outcome]]

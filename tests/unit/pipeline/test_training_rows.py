@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from unit.pipeline.scenario import SOURCES, Given, Seen
+from support.scenario import SOURCES, Given, Seen
 
 
 def prepared(train: int, *stages: dict[str, Any], **members: Any) -> Given:

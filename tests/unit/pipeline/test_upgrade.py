@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from distillation_operator.api.contract import (
+from distillation_api.contract import (
     ConvertProgram,
     FetchProgram,
     GenerateProgram,
@@ -18,10 +18,10 @@ from distillation_operator.api.contract import (
     Source,
     TrainProgram,
 )
-from distillation_operator.api.resource import DistillationJob
+from distillation_api.resource import DistillationJob
 from distillation_operator.pipeline.fingerprint import fingerprint
 from distillation_operator.pipeline.graph import build_pipeline
-from unit.pipeline.scenario import BEFORE_TRAINING, Given
+from support.scenario import BEFORE_TRAINING, Given
 
 CHECKOUT = Path(__file__).parents[3]
 FROZEN = Path(__file__).parent / "fingerprints.json"

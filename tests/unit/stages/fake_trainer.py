@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from distillation_stages.checkpoints import newest_step
-from distillation_stages.maxtext_start import BATCHES_ENV
+from distillation_stages.maxtext.checkpoints import newest_step
+from distillation_stages.maxtext.start import BATCHES_ENV
 from unit.stages.training_inputs import distill_line, save_checkpoint, step_line
 
 

@@ -1,6 +1,6 @@
 """A student's origin, for the tests of its card."""
 
-from distillation_operator.api.contract import HuggingFaceRepo, Lineage, ReportedStage, Source
+from distillation_api.contract import HuggingFaceRepo, Lineage, ReportedStage, Source
 
 
 def lineage() -> Lineage:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from distillation_operator.api.contract import (
+from distillation_api.contract import (
     EvaluateProgram,
     FetchProgram,
     GenerateProgram,
@@ -13,9 +13,9 @@ from distillation_operator.api.contract import (
     StageResult,
     StageSpec,
 )
-from distillation_stages.conversations import Turn
-from distillation_stages.storage import Storage
-from distillation_stages.tables import Row, parts_of, read_rows
+from distillation_stages.data.conversations import Turn
+from distillation_stages.data.tables import Row, parts_of, read_rows
+from distillation_stages.runtime.storage import Storage
 
 OUTPUT = "out"
 

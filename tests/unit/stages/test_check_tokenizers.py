@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from distillation_operator.api.contract import CheckTokenizersProgram, StageResult, StageSpec
-from distillation_stages import check_tokenizers
-from distillation_stages.failure import StageError
-from distillation_stages.storage import Storage
+from distillation_api.contract import CheckTokenizersProgram, StageResult, StageSpec
+from distillation_stages.programs import check_tokenizers
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.storage import Storage
 from unit.stages.stage_inputs import finish
 
 VOCABULARY = {"<s>": 0, "</s>": 1, "a": 2, "b": 3, "c": 4}

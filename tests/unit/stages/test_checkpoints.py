@@ -3,7 +3,13 @@
 import json
 from pathlib import Path
 
-from distillation_stages.checkpoints import drop_optimizer_state, keep_newest, newest_step, remove_broken, steps_in
+from distillation_stages.maxtext.checkpoints import (
+    drop_optimizer_state,
+    keep_newest,
+    newest_step,
+    remove_broken,
+    steps_in,
+)
 from unit.stages.training_inputs import save_checkpoint
 
 

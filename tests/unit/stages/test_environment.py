@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from distillation_stages.environment import available_memory
+from distillation_stages.runtime.environment import available_memory
 
 GB = 1_000_000_000
 

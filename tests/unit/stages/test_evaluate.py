@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from distillation_operator.api.contract import EvaluateProgram, StageResult
-from distillation_stages import evaluate
-from distillation_stages.failure import StageError
-from distillation_stages.scoring import LOGITS_AT_ONCE, ROWS_AT_ONCE, Score, Scored, batches
-from distillation_stages.storage import Storage
-from distillation_stages.tables import COMPLETIONS, write_table
+from distillation_api.contract import EvaluateProgram, StageResult
+from distillation_stages.data.tables import COMPLETIONS, write_table
+from distillation_stages.programs.evaluate import evaluation as evaluate
+from distillation_stages.programs.evaluate.scoring import LOGITS_AT_ONCE, ROWS_AT_ONCE, Score, Scored, batches
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.storage import Storage
 from unit.stages.stage_inputs import OUTPUT, finish, prompt_of, spec_of
 
 END = 99

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from distillation_stages.convert import require_disk, require_memory
-from distillation_stages.export import complete_directory, write_generation_config
-from distillation_stages.failure import StageError
+from distillation_stages.programs.convert import require_disk, require_memory
+from distillation_stages.programs.export import complete_directory, write_generation_config
+from distillation_stages.runtime.failure import StageError
 
 
 @pytest.fixture

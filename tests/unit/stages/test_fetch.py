@@ -10,14 +10,14 @@ import httpx
 import pytest
 from huggingface_hub import errors
 
-from distillation_operator.api.contract import FetchProgram, HuggingFaceRepo, Source, StageResult
-from distillation_stages import fetch
-from distillation_stages.buckets import DirectoryTree, split_uri
-from distillation_stages.failure import StageError
-from distillation_stages.hub import hub_errors
-from distillation_stages.model_directory import wanted_files
-from distillation_stages.reporting import Reporter
-from distillation_stages.storage import Storage
+from distillation_api.contract import FetchProgram, HuggingFaceRepo, Source, StageResult
+from distillation_stages.models.model_directory import wanted_files
+from distillation_stages.programs import fetch
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.reporting import Reporter
+from distillation_stages.runtime.storage import Storage
+from distillation_stages.services.buckets import DirectoryTree, split_uri
+from distillation_stages.services.hub import hub_errors
 from unit.stages.stage_inputs import OUTPUT, spec_of, write_model, write_safetensors
 
 INDEX = "model.safetensors.index.json"

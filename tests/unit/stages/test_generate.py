@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from distillation_operator.api.contract import GenerateProgram, StageResult
-from distillation_stages import generate
-from distillation_stages.environment import available_cpus
-from distillation_stages.failure import StageError
-from distillation_stages.generate import Prompts, row_seed
-from distillation_stages.ledger import Ledger, plan
-from distillation_stages.storage import Storage, sha256_of
-from distillation_stages.tables import PREPARED, Row, split_evenly, write_table
-from distillation_stages.teacher import REFUSED, Answer, Request
+from distillation_api.contract import GenerateProgram, StageResult
+from distillation_stages.data.tables import PREPARED, Row, split_evenly, write_table
+from distillation_stages.programs.generate import shard as generate
+from distillation_stages.programs.generate.ledger import Ledger, plan
+from distillation_stages.programs.generate.shard import Prompts, row_seed
+from distillation_stages.programs.generate.teacher import REFUSED, Answer, Request
+from distillation_stages.runtime.environment import available_cpus
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.storage import Storage, sha256_of
 from unit.stages.stage_inputs import OUTPUT, finish, prompt_of, rows_in, spec_of
 
 TRAIN, HOLDOUT = 17, 5

@@ -5,9 +5,9 @@ import math
 import numpy
 import pytest
 
-from distillation_operator.api import reasons
-from distillation_stages.failure import StageError
-from distillation_stages.logits import Comparison, compare
+from distillation_api import reasons
+from distillation_stages.maxtext.logits import Comparison, compare
+from distillation_stages.runtime.failure import StageError
 
 
 def test_a_close_model_passes() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distillation_operator.api.contract import (
+from distillation_api.contract import (
     PERMANENT_EXIT_CODES,
     STAGE_SPEC_ENV,
     FetchProgram,
@@ -14,12 +14,12 @@ from distillation_operator.api.contract import (
     StageFailure,
     StageSpec,
 )
-from distillation_operator.api.reasons import REASONS
-from distillation_operator.api.reasons.reason import ProgramReason
-from distillation_stages import fetch
+from distillation_api.reasons import REASONS
+from distillation_api.reasons.reason import ProgramReason
 from distillation_stages.__main__ import main
-from distillation_stages.failure import StageError
-from distillation_stages.storage import Storage
+from distillation_stages.programs import fetch
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.storage import Storage
 
 PROGRAM_REASONS = [reason for reason in REASONS.values() if isinstance(reason, ProgramReason)]
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from distillation_operator.api.contract import TrainProgram
-from distillation_stages.failure import StageError
-from distillation_stages.maxtext_command import (
+from distillation_api.contract import TrainProgram
+from distillation_stages.maxtext.command import (
     TrainingPaths,
     devices_of,
     jax_cache,
     rows_per_step,
     training_arguments,
 )
+from distillation_stages.runtime.failure import StageError
 from unit.stages.training_inputs import train_program
 
 PATHS = TrainingPaths(

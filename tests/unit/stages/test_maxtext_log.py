@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from distillation_stages.failure import StageError
-from distillation_stages.maxtext_log import TrainerLog, parse_step
+from distillation_stages.maxtext.log import TrainerLog, parse_step
+from distillation_stages.runtime.failure import StageError
 from unit.stages.training_inputs import distill_line, step_line
 
 

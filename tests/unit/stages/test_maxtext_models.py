@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from distillation_stages.failure import StageError
-from distillation_stages.maxtext_models import (
+from distillation_stages.maxtext.families import (
     differences,
     maxtext_name,
     parameters_of,
@@ -15,6 +14,7 @@ from distillation_stages.maxtext_models import (
     rope_theta,
     sized_settings,
 )
+from distillation_stages.runtime.failure import StageError
 from unit.stages.stage_inputs import write_safetensors
 from unit.stages.training_inputs import LLAMA2_7B, LLAMA3_SCALING
 

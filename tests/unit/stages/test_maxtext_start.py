@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from distillation_stages.maxtext_log import parse_step
-from distillation_stages.maxtext_start import (
+from distillation_stages.maxtext.log import parse_step
+from distillation_stages.maxtext.start import (
     BoundedBatches,
     bound_batches,
     heed_worker_count,

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from distillation_operator.api.contract import StageResult
-from distillation_stages.model_card import model_card
-from distillation_stages.storage import Storage
+from distillation_api.contract import StageResult
+from distillation_stages.models.model_card import model_card
+from distillation_stages.runtime.storage import Storage
 from unit.stages.lineage import lineage
 
 

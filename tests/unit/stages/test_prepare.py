@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distillation_operator.api.contract import PrepareProgram, Source, StageResult
-from distillation_stages.failure import StageError
-from distillation_stages.prepare import MAX_ROWS_PER_PART, number_of_parts, run
-from distillation_stages.storage import Storage, sha256_of
-from distillation_stages.tables import parts_of
+from distillation_api.contract import PrepareProgram, Source, StageResult
+from distillation_stages.data.tables import parts_of
+from distillation_stages.programs.prepare import MAX_ROWS_PER_PART, number_of_parts, run
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.storage import Storage, sha256_of
 from unit.stages.stage_inputs import OUTPUT, assistant, rows_in, spec_of, system, user, write_lines
 
 GOOD = {"messages": [user("hello"), assistant("hi")]}

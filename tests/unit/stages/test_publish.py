@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from distillation_operator.api.contract import MARKER_NAME, PublishProgram, StageResult
-from distillation_stages import publish
-from distillation_stages.buckets import DirectoryTree
-from distillation_stages.failure import StageError
-from distillation_stages.publish import CLAIM_NAME
-from distillation_stages.storage import Storage
+from distillation_api.contract import MARKER_NAME, PublishProgram, StageResult
+from distillation_stages.programs import publish
+from distillation_stages.programs.publish import CLAIM_NAME
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.storage import Storage
+from distillation_stages.services.buckets import DirectoryTree
 from unit.stages.lineage import lineage
 from unit.stages.stage_inputs import OUTPUT, finish, spec_of, write_model
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from distillation_stages.failure import RowRejected
-from distillation_stages.reasoning import Policy, opens_reasoning, settle
+from distillation_stages.models.reasoning import Policy, opens_reasoning, settle
+from distillation_stages.runtime.failure import RowRejected
 
 
 @pytest.mark.parametrize(

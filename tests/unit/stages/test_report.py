@@ -7,9 +7,18 @@ from typing import Any
 
 import pytest
 
-from distillation_operator.api.contract import ReportedStage, StageResult
-from distillation_stages.report import POINTS, Report, Sample, StageTold, curve, duration, read_history, render_report
-from distillation_stages.storage import Storage
+from distillation_api.contract import ReportedStage, StageResult
+from distillation_stages.programs.evaluate.report import (
+    POINTS,
+    Report,
+    Sample,
+    StageTold,
+    curve,
+    duration,
+    read_history,
+    render_report,
+)
+from distillation_stages.runtime.storage import Storage
 from unit.stages.stage_inputs import prompt_of
 
 SCORES = [

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from distillation_operator.api.contract import WRITER_ENV, StageResult
-from distillation_stages.buckets import DirectoryTree
-from distillation_stages.storage import Storage, publishing, refusal_of
+from distillation_api.contract import WRITER_ENV, StageResult
+from distillation_stages.runtime.storage import Storage, publishing, refusal_of
+from distillation_stages.services.buckets import DirectoryTree
 
 
 def write(storage: Storage, text: str, fingerprint: str = "f1") -> tuple[StageResult, Path]:

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from distillation_operator.api.contract import EXIT_TERMINATED, LogitMatching, StageResult, StageSpec, TrainProgram
-from distillation_stages import logit_matching as logit_matching_config
-from distillation_stages import train
-from distillation_stages.checkpoints import steps_in
-from distillation_stages.failure import StageError
-from distillation_stages.storage import Storage
-from distillation_stages.train import Host, Inputs
-from distillation_stages.training_data import Rendered, order
-from distillation_stages.training_record import Summary
+from distillation_api.contract import EXIT_TERMINATED, LogitMatching, StageResult, StageSpec, TrainProgram
+from distillation_stages.maxtext import distillation_config as logit_matching_config
+from distillation_stages.maxtext.checkpoints import steps_in
+from distillation_stages.programs.train import training as train
+from distillation_stages.programs.train.data import Rendered, order
+from distillation_stages.programs.train.record import Summary
+from distillation_stages.programs.train.training import Host, Inputs
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.storage import Storage
 from unit.stages.training_inputs import logit_matching, save_checkpoint, train_program
 
 STEPS = 20

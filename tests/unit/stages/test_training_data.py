@@ -7,11 +7,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from distillation_operator.api.contract import StageResult, TrainData
-from distillation_stages.failure import StageError
-from distillation_stages.storage import Storage
-from distillation_stages.tables import COMPLETIONS, PREPARED, write_table
-from distillation_stages.training_data import (
+from distillation_api.contract import StageResult, TrainData
+from distillation_stages.data.tables import COMPLETIONS, PREPARED, write_table
+from distillation_stages.programs.train.data import (
     Rendered,
     check,
     order,
@@ -22,6 +20,8 @@ from distillation_stages.training_data import (
     steps_of_epochs,
     write_parts,
 )
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.storage import Storage
 from unit.stages.stage_inputs import finish, prompt_of
 
 PAD, BOS, END = 0, 1, 2

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from distillation_stages.maxtext_log import parse_step
-from distillation_stages.training_record import History, Record, Summary
+from distillation_stages.maxtext.log import parse_step
+from distillation_stages.programs.train.record import History, Record, Summary
 from unit.stages.training_inputs import distill_line, step_line
 
 
@@ -62,7 +62,7 @@ def test_only_what_was_told_is_in_the_history(tmp_path: Path) -> None:
 
 def test_writing_pauses_in_proportion_to_what_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 1.0, 19.0, 21.5, 21.5, 21.5])
-    monkeypatch.setattr("distillation_stages.training_record.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("distillation_stages.programs.train.record.time.monotonic", lambda: next(clock))
     record = Record(tmp_path, 0)
     record.write()
     (tmp_path / "history.jsonl").unlink()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from distillation_stages.watchdog import Watchdog
+from distillation_stages.runtime.watchdog import Watchdog
 
 
 def test_it_gives_up_when_nothing_moves_any_more() -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from distillation_operator.api.contract import LogitMatching, TrainData, TrainProgram
+from distillation_api.contract import LogitMatching, TrainData, TrainProgram
 
 LLAMA2_7B = {
     "architectures": ["LlamaForCausalLM"],

@@ -1,0 +1,91 @@
+"""Conversations as stages exchange them: cut at the last user turn, checked for what templates and trainers trip over.
+
+A conversation that MaxText's loader can't take ends its training silently at that row, and a prompt that holds the
+dataset's own last answer makes the teacher write a second one: so both are settled here, before anything is generated.
+"""
+
+import hashlib
+import itertools
+import json
+from dataclasses import dataclass
+
+from distillation_api import reasons
+from distillation_stages.runtime.failure import RowRejected
+
+ROLES = ("system", "user", "assistant")
+
+Turn = dict[str, str]
+"""``{"role": ..., "content": ...}``"""
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What the teacher is asked, and what the dataset answered."""
+
+    prompt: list[Turn]
+    """Everything up to and with the last user turn."""
+    reference: str | None
+    """The assistant's text right after the prompt; None when there is none or it is blank."""
+
+    def digest(self) -> bytes:
+        """SHA-256 of the prompt: equal for equal prompts only."""
+        return hashlib.sha256(json.dumps(self.prompt, ensure_ascii=True).encode()).digest()
+
+
+def from_messages(messages: object) -> Conversation:
+    """The conversation in a messages column: a list of {role, content}. Raises RowRejected."""
+    if not isinstance(messages, list):
+        raise RowRejected(reasons.NOT_A_LIST)
+    if not messages:
+        raise RowRejected(reasons.EMPTY)
+    turns = [_turn(message) for message in messages]
+    roles = [turn["role"] for turn in turns]
+    if "user" not in roles:
+        raise RowRejected(reasons.NO_USER_TURN)
+    if "system" in roles[1:]:
+        raise RowRejected(reasons.SYSTEM_NOT_FIRST)
+    _check_alternation(roles[1:] if roles[0] == "system" else roles)
+    last_user = len(roles) - 1 - roles[::-1].index("user")
+    prompt, after = turns[: last_user + 1], turns[last_user + 1 :]
+    # An empty system message is kept: it tells templates not to put their default one.
+    if any(not turn["content"].strip() for turn in prompt if turn["role"] != "system"):
+        raise RowRejected(reasons.EMPTY_CONTENT)
+    reference = after[0]["content"] if after and after[0]["content"].strip() else None
+    return Conversation(prompt, reference)
+
+
+def from_columns(prompt: object, response: object) -> Conversation:
+    """The conversation in a prompt and a response column: texts, or lists of {role, content}. Raises RowRejected."""
+    asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    answered = [{"role": "assistant", "content": response}] if isinstance(response, str) else response or []
+    if not isinstance(asked, list):
+        raise RowRejected(reasons.CONTENT_NOT_TEXT)
+    if not isinstance(answered, list):
+        raise RowRejected(reasons.CONTENT_NOT_TEXT)
+    return from_messages([*asked, *answered])
+
+
+def _turn(message: object) -> Turn:
+    if not isinstance(message, dict):
+        raise RowRejected(reasons.TURN_NOT_AN_OBJECT)
+    role, content = message.get("role"), message.get("content")
+    if role not in ROLES:
+        raise RowRejected(reasons.UNKNOWN_ROLE)
+    if message.get("tool_calls"):
+        # No template of a student without tools renders them: it would learn to say nothing.
+        raise RowRejected(reasons.TOOL_CALLS)
+    if not isinstance(content, str):
+        raise RowRejected(reasons.CONTENT_NOT_TEXT)
+    try:
+        content.encode()
+    except UnicodeEncodeError:
+        # Valid in JSON as an escape, but not in UTF-8, so neither in Parquet nor in a tokenizer.
+        raise RowRejected(reasons.LONE_SURROGATE) from None
+    return {"role": role, "content": content}
+
+
+def _check_alternation(roles: list[str]) -> None:
+    if roles[0] == "assistant":
+        raise RowRejected(reasons.ASSISTANT_FIRST)
+    if any(role == following for role, following in itertools.pairwise(roles)):
+        raise RowRejected(reasons.CONSECUTIVE_ROLES)

@@ -1,0 +1,1 @@
+"""All that knows MaxText, Tunix and Orbax."""

@@ -1,0 +1,194 @@
+"""Rendering of MaxText commands: its command lines are ``module CONFIG.yml key=value ...``."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from distillation_api import reasons
+from distillation_api.contract import TrainProgram
+from distillation_stages.maxtext.families import Setting, Settings
+from distillation_stages.runtime.failure import StageError
+
+TRAINER_MODULE = "distillation_stages.maxtext.start"
+RUN_NAME = "run"
+"""Fixed, so that a restart finds the checkpoints of the run before."""
+LOG_PERIOD = 100
+"""Steps between two writes of TensorBoard's file."""
+
+OURS = frozenset(
+    {
+        "run_name",
+        "base_output_directory",
+        "load_parameters_path",
+        "tokenizer_path",
+        "tokenizer_type",
+        "dataset_type",
+        "hf_path",
+        "hf_train_files",
+        "train_split",
+        "train_data_columns",
+        "num_epoch",
+        "enable_data_shuffling",
+        "steps",
+        "use_sft",
+        "enable_checkpointing",
+        "enable_lora",
+        "use_tunix_gradient_accumulation",
+        "save_checkpoint_on_completion",
+        "max_num_checkpoints_to_keep",
+        "student_overrides",
+        "teacher_overrides",
+        "offline_data_dir",
+        "learn_to_init_mode",
+        "skip_jax_distributed_system",
+        "hardware",
+    }
+)
+"""What ``maxText`` may not set: the stage's own bookkeeping depends on it."""
+
+
+def arguments(settings: Mapping[str, Setting]) -> list[str]:
+    """The settings as MaxText takes them."""
+    return [f"{name}={value}" for name, value in settings.items()]
+
+
+@dataclass(frozen=True)
+class TrainingPaths:
+    """Where one training process finds and puts things."""
+
+    checkpoint: Path
+    tokenizer: Path
+    data: Path
+    output: Path
+    jax_cache: Path
+
+
+def devices_of(program: TrainProgram) -> int:
+    """The number of devices over all slices."""
+    if program.cpu_hosts is not None:
+        return program.cpu_hosts
+    devices = program.slices
+    for axis, size in program.parallelism.items():
+        if size < 1:
+            raise StageError(reasons.BAD_PARALLELISM, f"parallelism {axis}={size} must be at least 1")
+        devices *= size
+    return devices
+
+
+def rows_per_step(program: TrainProgram) -> int:
+    """The global batch of one step. A batch below one row per device is one row per device (MaxText loads that)."""
+    accumulation = int(program.max_text.get("gradient_accumulation_steps", 1))
+    devices = devices_of(program)
+    return max(devices, int(devices * program.per_device_batch_size)) * accumulation
+
+
+def training_arguments(program: TrainProgram, steps: int, start: Settings, paths: TrainingPaths) -> list[str]:
+    """The arguments of MaxText's SFT trainer, after the configuration file."""
+    settings = {**start, "load_parameters_path": str(paths.checkpoint), **training_settings(program, steps, paths)}
+    return arguments(settings)
+
+
+def training_settings(program: TrainProgram, steps: int, paths: TrainingPaths) -> Settings:
+    """What both trainers are told, with the user's own settings."""
+    reserved = sorted(OURS & program.max_text.keys())
+    if reserved:
+        raise StageError(
+            reasons.RESERVED_SETTING, f"maxText may not set {', '.join(reserved)}: the stage sets it; remove it"
+        )
+    settings: Settings = {
+        "run_name": RUN_NAME,
+        "base_output_directory": str(paths.output),
+        "tokenizer_path": str(paths.tokenizer),
+        "tokenizer_type": "huggingface",
+        "dataset_type": "hf",
+        "hf_path": "parquet",
+        "hf_train_files": str(paths.data / "*.parquet"),
+        "train_split": "train",
+        "train_data_columns": "['messages']",
+        # The data is written in the order and to the length that the steps need.
+        "enable_data_shuffling": False,
+        "num_epoch": 1,
+        "steps": steps,
+        "learning_rate_schedule_steps": steps,
+        "learning_rate": program.learning_rate,
+        "warmup_steps_fraction": program.warmup_steps_fraction,
+        "per_device_batch_size": program.per_device_batch_size,
+        "max_target_length": program.max_target_length,
+        "packing": program.packing,
+        "dtype": program.dtype,
+        "weight_dtype": program.weight_dtype,
+        "checkpoint_period": program.checkpoint_period,
+        "eval_interval": -1,
+        "log_period": LOG_PERIOD,
+        "enable_goodput_recording": False,
+        "monitor_goodput": False,
+        "jax_cache_dir": str(paths.jax_cache),
+        **{f"ici_{axis}_parallelism": size for axis, size in program.parallelism.items()},
+    }
+    if program.cpu_hosts is None:
+        settings["hardware"] = "tpu"
+        if program.slices > 1:
+            settings["dcn_data_parallelism"] = program.slices
+    else:
+        settings |= {
+            "hardware": "cpu",
+            "skip_jax_distributed_system": program.cpu_hosts == 1,
+            "attention": "dot_product",
+            # Neither a worker process that outlives the trainer nor a thread that copies checkpoints.
+            "grain_worker_count": 0,
+            "async_checkpointing": False,
+            # Recomputing activations costs time, and a CPU has memory enough.
+            "remat_policy": "minimal",
+        }
+    return settings | program.max_text
+
+
+def config_file(name: str) -> Path:
+    """A configuration file of the installed MaxText, without importing it (which takes half a minute)."""
+    import importlib.util
+
+    spec = importlib.util.find_spec("maxtext")
+    if spec is None or not spec.submodule_search_locations:
+        raise StageError(reasons.INCOMPATIBLE_IMAGE, "the image has no package 'maxtext'; use the trainer's image")
+    return Path(next(iter(spec.submodule_search_locations))) / "configs" / name
+
+
+def jax_cache(mount: Path, fallback: Path, platform: str) -> Path:
+    """Where compiled programs are kept between runs: on the storage when it can be written to.
+
+    Code compiled for one CPU may use instructions that another lacks, so each kind of CPU has a folder of its own.
+    """
+    import hashlib
+
+    if platform == "cpu":
+        flags = next((line for line in _cpu_info().splitlines() if line.startswith("flags")), "")
+        platform = f"cpu-{hashlib.sha256(flags.encode()).hexdigest()[:12]}"
+    for folder in (mount / "cache" / "jax" / platform, fallback):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            break
+    return folder
+
+
+def _cpu_info() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ""
+
+
+def versions() -> dict[str, str]:
+    """The versions of the libraries that work only as a set, as far as they are installed."""
+    from importlib import metadata
+
+    found = {}
+    for package in ("maxtext", "google-tunix", "jax", "orbax-checkpoint", "transformers", "torch"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,172 @@
+"""Reading what a MaxText trainer prints: progress, and the reason of its end.
+
+Its exit code says little: errors while reading data are swallowed and training "succeeds" with nothing trained, and the
+last lines after a crash are noise of the interpreter's shutdown.
+"""
+
+import math
+import re
+from dataclasses import dataclass, field, replace
+
+from distillation_api import reasons
+from distillation_stages.runtime.failure import ACCELERATOR_BUSY, StageError
+
+_STEP = re.compile(r"completed step: (?P<step>\d+)\b")
+_NUMBER = r"(?P<value>-?(?:\d+\.?\d*(?:e[+-]?\d+)?|nan|inf))"
+_FIELDS = {
+    name: re.compile(rf"(?:^|[\s,]){re.escape(label)}: {_NUMBER}", re.IGNORECASE)
+    for name, label in {
+        "loss": "loss",
+        "total_weights": "total_weights",
+        "tokens_per_second": "Tokens/s/device",
+        "seconds": "seconds",
+        "kl_to_teacher": "kl_to_teacher",
+        "learning_rate": "learning_rate",
+    }.items()
+}
+_LEARNING_RATE = re.compile(rf"learning rate of step (?P<step>\d+): {_NUMBER}", re.IGNORECASE)
+_DATA_ERROR = re.compile(r"Exception in load_next_train_batch: ?(?P<cause>.*)")
+_NOT_FINITE = re.compile(r"Aborting training due to (NaN|Inf) loss")
+_ERROR = re.compile(r"(?:^|\s)(?P<error>[\w.]*(?:Error|Exception): .*)")
+_CONFIG_ERROR = re.compile(r"MAXTEXT CONFIG ERROR: (?P<error>.*)")
+"""Told before the error itself, which may be of any kind."""
+_SHUTDOWN_NOISE = (
+    "at interpreter shutdown",
+    "can't create new thread",
+    "cannot schedule new futures",
+    "Exception ignored in",
+    "BrokenPipeError",
+    "during interpreter",
+)
+_END_OF_DATA = ("Run out of shards", "StopIteration")
+
+_PERMANENT = (
+    "ValidationError",
+    "No valid Orbax checkpoint",
+    "Unable to find",
+    "Shape mismatch",
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One ``completed step`` line; NaN is what it didn't tell."""
+
+    number: int
+    loss: float
+    total_weights: float
+    tokens_per_second: float
+    """Per device."""
+    seconds: float
+    kl_to_teacher: float = math.nan
+    """In nats per token; logit matching only."""
+    learning_rate: float = math.nan
+
+    def metrics(self) -> dict[str, float]:
+        """What was told, by the names of progress and history."""
+        told = {
+            "loss": self.loss,
+            "learningRate": self.learning_rate,
+            "tokensPerSecondPerDevice": self.tokens_per_second,
+            "klToTeacher": self.kl_to_teacher,
+        }
+        return {name: value for name, value in told.items() if math.isfinite(value)}
+
+
+def parse_step(line: str) -> Step | None:
+    """The step that a line reports; None when it reports none."""
+    found = _STEP.search(line)
+    if found is None:
+        return None
+    values = {}
+    for name, pattern in _FIELDS.items():
+        match = pattern.search(line)
+        values[name] = float(match["value"]) if match else math.nan
+    return Step(number=int(found["step"]), **values)
+
+
+@dataclass
+class TrainerLog:
+    """What is known of a run from the lines so far."""
+
+    steps: dict[int, Step] = field(default_factory=dict)
+    data_error: str | None = None
+    not_finite: bool = False
+    config_error: str | None = None
+    last_error: str | None = None
+    _rates: dict[int, float] = field(default_factory=dict)
+
+    def read(self, line: str) -> Step | None:
+        """Take in one line; returns the step it reports, if any."""
+        step = parse_step(line)
+        if step is not None:
+            if step.number in self._rates:
+                step = replace(step, learning_rate=self._rates.pop(step.number))
+            self.steps[step.number] = step
+            self.not_finite = self.not_finite or not math.isfinite(step.loss)
+            return step
+        if found := _LEARNING_RATE.search(line):
+            self._rates[int(found["step"])] = float(found["value"])
+        elif found := _DATA_ERROR.search(line):
+            cause = found["cause"].strip()
+            if self.data_error is None:
+                self.data_error = cause or "no cause given"
+        elif _NOT_FINITE.search(line):
+            self.not_finite = True
+        elif found := _CONFIG_ERROR.search(line):
+            self.config_error = found["error"].strip()[:300]
+        elif (found := _ERROR.search(line)) and not any(noise in line for noise in _SHUTDOWN_NOISE):
+            self.last_error = found["error"].strip()[:600]
+        return None
+
+    @property
+    def data_ended(self) -> bool:
+        """True when what the loader raised is only the end of the data."""
+        return self.data_error is not None and any(sign in self.data_error for sign in _END_OF_DATA)
+
+    def last_step(self) -> Step | None:
+        """The step with the highest number."""
+        return self.steps[max(self.steps)] if self.steps else None
+
+    def failure(self, exit_code: int, steps: int) -> StageError | None:
+        """Why a trainer that ended with ``exit_code`` has failed, by its log; None when nothing says so."""
+        last = self.last_step()
+        reached = f"after step {last.number} of {steps}" if last else "before the first step"
+        if self.not_finite:
+            finite = [number for number, step in self.steps.items() if math.isfinite(step.loss)]
+            return StageError(
+                reasons.LOSS_NOT_FINITE,
+                f"the loss became NaN or infinite; last finite at step {max(finite, default=0)} of {steps}. Lower the "
+                "learning rate, raise warmupStepsFraction or look for broken rows in the data",
+            )
+        if self.data_error is not None and not self.data_ended:
+            return StageError(reasons.TRAINING_DATA_REFUSED, f"MaxText's loader gave up {reached}: {self.data_error}")
+        if exit_code == 0:
+            return None
+        return self._crash(exit_code, reached)
+
+    def _crash(self, exit_code: int, reached: str) -> StageError:
+        if self.config_error is not None:
+            return StageError(reasons.MAX_TEXT_REFUSED, f"MaxText refused its configuration: {self.config_error}")
+        error = self.last_error or "no error in its log"
+        text = f"MaxText ended with exit code {exit_code} {reached}: {error}"
+        if "RESOURCE_EXHAUSTED" in error:
+            # The same program on the same slice needs the same memory again: each try would cost a start of the slice.
+            return StageError(
+                reasons.OUT_OF_MEMORY,
+                f"{text}. Lower perDeviceBatchSize or maxTargetLength, or take a larger topology and shard over it",
+            )
+        if exit_code == -9 or "MemoryError" in error:
+            # Killed from outside is, in a pod, the memory limit nearly always.
+            return StageError(
+                reasons.OUT_OF_HOST_MEMORY, f"{text}. Lower perDeviceBatchSize or maxTargetLength, or give more memory"
+            )
+        if any(sign in error for sign in ACCELERATOR_BUSY):
+            return StageError(reasons.ACCELERATOR_BUSY, f"{text}. Another process still holds the accelerator")
+        if "AttributeError" in error or "ImportError" in error or "ModuleNotFoundError" in error:
+            return StageError(
+                reasons.INCOMPATIBLE_IMAGE, f"{text}. The image's MaxText, Tunix and JAX don't fit together"
+            )
+        if any(sign in error for sign in _PERMANENT):
+            return StageError(reasons.MAX_TEXT_REFUSED, text)
+        return StageError(reasons.MAX_TEXT_FAILED, text)

@@ -1,0 +1,1 @@
+"""Models in Hugging Face format: their files, templates and cards."""

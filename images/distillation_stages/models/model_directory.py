@@ -1,0 +1,95 @@
+"""What makes a directory a model in Hugging Face format that every later stage can load."""
+
+import json
+from pathlib import Path
+
+from distillation_api import reasons
+from distillation_stages.runtime.failure import StageError
+
+CONFIG = "config.json"
+INDEX = "model.safetensors.index.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "tiktoken.model")
+PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+
+
+def wanted_files(names: list[str]) -> list[str]:
+    """Those of a model repository's files that stages need: weights in safetensors, configuration, tokenizer.
+
+    Only the top folder counts (others hold other formats), no code, and no second copy of the weights.
+    """
+    suffixes = (".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktoken")
+    top = [name for name in names if "/" not in name and name.endswith(suffixes)]
+    return sorted(name for name in top if not name.startswith("consolidated"))
+
+
+def check_names(names: list[str], where: str) -> None:
+    """Checks by name that a directory or repository can be a model. Raises StageError."""
+    present = set(names)
+    if CONFIG not in present:
+        raise StageError(
+            reasons.NOT_A_MODEL_DIRECTORY, f"{where} has no {CONFIG}: give a model directory in Hugging Face format"
+        )
+    if not any(name.endswith(".safetensors") for name in present):
+        pickled = sorted(name for name in present if name.endswith(PICKLED))
+        found = f"only {', '.join(pickled[:3])}" if pickled else "no weights at all"
+        raise StageError(
+            reasons.NO_SAFETENSORS,
+            f"{where} has {found}: weights must be *.safetensors (load and save_pretrained them once)",
+        )
+    if not present.intersection(TOKENIZER_FILES):
+        raise StageError(
+            reasons.NO_TOKENIZER,
+            f"{where} has no tokenizer: one of {', '.join(TOKENIZER_FILES)} must lie beside {CONFIG}",
+        )
+
+
+def check_model(directory: Path) -> list[Path]:
+    """Checks that the directory holds a whole model; returns the files that belong to it. Raises StageError."""
+    if not directory.is_dir():
+        raise StageError(reasons.MODEL_NOT_FOUND, f"{directory} is no directory in the storage")
+    names = [path.name for path in directory.iterdir() if path.is_file()]
+    check_names(names, str(directory))
+    _check_json(directory / CONFIG)
+    if INDEX in names:
+        _check_index(directory)
+    for name in names:
+        if name.endswith(".safetensors"):
+            _check_safetensors(directory / name)
+    return [directory / name for name in wanted_files(names)]
+
+
+def _check_json(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise StageError(reasons.BROKEN_MODEL_FILE, f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise StageError(reasons.BROKEN_MODEL_FILE, f"{path} holds no JSON object")
+    return content
+
+
+def _check_index(directory: Path) -> None:
+    weight_map = _check_json(directory / INDEX).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise StageError(reasons.BROKEN_MODEL_FILE, f"{directory / INDEX} has no weight_map")
+    missing = sorted({str(name) for name in weight_map.values() if not (directory / str(name)).is_file()})
+    if missing:
+        raise StageError(
+            reasons.INCOMPLETE_MODEL,
+            f"{directory} lacks {len(missing)} of the weight files that {INDEX} names: {', '.join(missing[:3])}",
+        )
+
+
+def _check_safetensors(path: Path) -> None:
+    """The header says where the last tensor ends, so a file that was cut off shows without reading the weights."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header_size = int.from_bytes(file.read(8), "little")
+        header = file.read(header_size) if header_size < size else b""
+    try:
+        tensors = json.loads(header)
+        end = max((entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"), default=0)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise StageError(reasons.BROKEN_MODEL_FILE, f"{path} ({size} bytes) has no whole safetensors header") from error
+    if size != 8 + header_size + end:
+        raise StageError(reasons.INCOMPLETE_MODEL, f"{path} has {size} bytes, its header says {8 + header_size + end}")

@@ -1,0 +1,85 @@
+"""Conversations to token ids with a model's own chat template."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from distillation_api import reasons
+from distillation_stages.data.conversations import Turn
+from distillation_stages.models.reasoning import opens_reasoning
+from distillation_stages.runtime.failure import StageError
+
+_ANSWER = "answer-text-between-which-the-template-puts-its-marks"
+
+
+class Renderer:
+    """A model's tokenizer and chat template."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        """``tokenizer``: of transformers."""
+        self.tokenizer = tokenizer
+
+    @staticmethod
+    def load(model: Path, chat_template: str | None = None) -> "Renderer":
+        """The renderer of a model directory. Raises StageError when the tokenizer has no chat template.
+
+        ``chat_template``: instead of the model's own.
+        """
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise StageError(
+                reasons.UNUSABLE_TOKENIZER, f"the tokenizer in {model} can't be loaded: {error}"
+            ) from error
+        if chat_template is not None:
+            tokenizer.chat_template = chat_template
+        if not tokenizer.chat_template:
+            raise StageError(
+                reasons.MISSING_CHAT_TEMPLATE,
+                f"the tokenizer in {model} has no chat template: neither chat_template.jinja nor a chat_template in "
+                "tokenizer_config.json. Add chat_template.jinja to the model directory, use the chat variant, or (for "
+                "the teacher) give one in generation.chatTemplate",
+            )
+        return Renderer(tokenizer)
+
+    def prompt_ids(self, prompt: list[Turn]) -> list[int]:
+        """The prompt as the model expects it before its answer: one BOS at most, and the mark that opens an answer.
+
+        Raises what the template raises, e.g. for a system turn that it doesn't know.
+        """
+        text = self.tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+        # The template has written BOS itself: adding special tokens would put a second one.
+        ids = self.token_ids(text)
+        bos = self.tokenizer.bos_token_id
+        while len(ids) > 1 and bos is not None and ids[0] == ids[1] == bos:
+            del ids[0]
+        return ids
+
+    def opens_reasoning(self) -> bool:
+        """True when the template itself opens a block of reasoning for the answer."""
+        turns = [{"role": "user", "content": "question"}]
+        return opens_reasoning(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    def token_ids(self, text: str) -> list[int]:
+        """The text's tokens, nothing added."""
+        return [int(token) for token in self.tokenizer.encode(text, add_special_tokens=False)]
+
+    def end_of_turn(self) -> int:
+        """The token that the template puts right after an answer; the tokenizer's EOS where it puts none."""
+        turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": _ANSWER}]
+        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=False)
+        _, _, after = str(text).rpartition(_ANSWER)
+        ids = self.token_ids(after.lstrip())
+        if ids:
+            return ids[0]
+        return int(self.tokenizer.eos_token_id)
+
+    def text(self, ids: list[int]) -> str:
+        """The tokens as text, without special tokens."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+    def template_hash(self) -> str:
+        """SHA-256 of the chat template."""
+        return hashlib.sha256(str(self.tokenizer.chat_template).encode()).hexdigest()

@@ -1,0 +1,145 @@
+"""Convert the student from Hugging Face format to a MaxText checkpoint, and verify that both say the same."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from distillation_api import reasons
+from distillation_api.contract import SCRATCH_MOUNT, ConvertProgram, StageResult, StageSpec
+from distillation_stages.maxtext.command import arguments, config_file, jax_cache, versions
+from distillation_stages.maxtext.families import Settings, fill_tables, parameters_of, read_config, require_way_back
+from distillation_stages.maxtext.logits import compare, maxtext_in_process, maxtext_logits, samples, transformers_logits
+from distillation_stages.maxtext.start import lighten_imports
+from distillation_stages.runtime.environment import available_memory, set_environment
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.reporting import say
+from distillation_stages.runtime.storage import Storage
+
+BYTES_PER_PARAMETER = 4
+"""Float32 always, see _in_float32."""
+
+MEMORY_PER_PARAMETER = 10
+"""Bytes: the float32 weights as MaxText has read them, as they are written, and half of that again. Of models of 50 and
+135 million parameters the peaks lay 11 bytes per parameter apart, the mapped file of weights included.
+"""
+MEMORY_OF_LIBRARIES = 2_000_000_000
+
+SHARDS_FROM_BYTES = 4 << 30
+SHARDS = 16
+"""A large checkpoint is written in shards, so that the hosts of a slice don't each read it all."""
+
+
+def run(spec: StageSpec, storage: Storage) -> StageResult:
+    """Write the checkpoint into a workspace, compare logits, publish."""
+    program = spec.program
+    assert isinstance(program, ConvertProgram)
+    started = time.monotonic()
+    model = storage.at(storage.require_marker(program.model).outputs["model"])
+    config = read_config(model)
+    parameters = parameters_of(model)
+    size = parameters * BYTES_PER_PARAMETER
+    require_memory(parameters, available_memory())
+    require_disk(storage.mount, size, f"the MaxText checkpoint of {model.name}")
+    devices = SHARDS if size >= SHARDS_FROM_BYTES else 1
+    prepare_cpu(devices)
+
+    # torch before MaxText: torch's compiler library crashes when TensorFlow, which MaxText imports, is loaded already.
+    sample = samples(model)
+    reference = transformers_logits(model, sample)
+    settings = fill_tables(program.max_text_model, config, model)
+    if program.trained:
+        require_way_back(program.max_text_model, model)
+    say(f"reference logits after {time.monotonic() - started:.1f} s")
+    cache = jax_cache(storage.mount, Path(SCRATCH_MOUNT) / "jax", "cpu")
+    workspace = storage.workspace(spec.output)
+    try:
+        _convert(model, settings, workspace, devices, cache)
+        checkpoint = workspace / "0" / "items"
+        say(f"checkpoint written after {time.monotonic() - started:.1f} s")
+        comparison = compare(reference, maxtext_logits(checkpoint, settings, sample, cache, devices), sample.lengths)
+        comparison.require(
+            reasons.CONVERSION_DISAGREES,
+            f"The converted {program.max_text_model} and transformers disagree",
+            program.max_kl,
+            program.min_top1_agreement,
+        )
+        result = StageResult(
+            stage=spec.stage,
+            fingerprint=spec.fingerprint,
+            outputs={"checkpoint": storage.relative(checkpoint)},
+            counts={"parameters": size // BYTES_PER_PARAMETER},
+            metrics=comparison.metrics(),
+            settings=settings,
+            versions=versions(),
+            seconds=round(time.monotonic() - started, 1),
+        )
+        return storage.conclude(spec.output, result, workspace)
+    except BaseException:
+        shutil.rmtree(workspace, ignore_errors=True)
+        raise
+
+
+def _convert(model: Path, settings: Settings, output: Path, devices: int, cache: Path) -> None:
+    from maxtext.checkpoint_conversion import to_maxtext
+
+    conversion: Settings = {
+        **settings,
+        "run_name": "convert",
+        "base_output_directory": str(output),
+        "hardware": "cpu",
+        "skip_jax_distributed_system": True,
+        "weight_dtype": "float32",
+        "jax_cache_dir": str(cache),
+    }
+    to_maxtext.LazyHFLoader = _in_float32(to_maxtext.LazyHFLoader)
+    with maxtext_in_process():
+        to_maxtext.main(
+            ["to_maxtext", str(config_file("base.yml")), *arguments(conversion)],
+            lazy_load_tensors=True,
+            hf_model_path=str(model),
+            save_dtype="float32",
+            simulated_cpu_devices_count=devices,
+        )
+
+
+def _in_float32(loader: Any) -> Any:
+    """A loader whose tensors are float32: MaxText would fold 1/sqrt(head_dim) into bfloat16 queries, and round them."""
+
+    class Float32Loader(loader):  # type: ignore[misc]
+        def get_tensor(self, key: str) -> Any:
+            return super().get_tensor(key).astype("float32")
+
+    return Float32Loader
+
+
+def prepare_cpu(devices: int) -> None:
+    """Make ready for MaxText, before anything imports JAX: it runs on the CPU, as that many devices."""
+    set_environment()
+    lighten_imports()
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def require_memory(parameters: int, free: int | None) -> None:
+    """Raise StageError when so many parameters don't fit into the bytes that the pod may still take."""
+    need = MEMORY_OF_LIBRARIES + parameters * MEMORY_PER_PARAMETER
+    if free is not None and free < need:
+        raise StageError(
+            reasons.MEMORY_TOO_SMALL,
+            f"converting {parameters / 1e9:.2f} billion parameters needs {need / 2**30:.0f} GiB of memory, free are "
+            f"{free / 2**30:.0f} GiB; raise conversion.resources.memory",
+        )
+
+
+def require_disk(mount: Path, need: int, what: str) -> None:
+    """Raise StageError when the storage has not the bytes for ``what``, with a tenth to spare."""
+    need += need // 10
+    free = shutil.disk_usage(mount).free
+    if free < need:
+        raise StageError(
+            reasons.STORAGE_FULL,
+            f"{what} needs {need / 1e9:.2f} GB on the storage, free are {free / 1e9:.2f} GB; make room",
+        )

@@ -1,0 +1,1 @@
+"""Scores of the student before and after, and the report."""

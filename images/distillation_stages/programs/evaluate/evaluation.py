@@ -1,0 +1,257 @@
+"""Evaluate: how well the student, before, between and after, does on the teacher's answers to rows it never saw."""
+
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from distillation_api import reasons
+from distillation_api.contract import EvaluateProgram, StageResult, StageSpec
+from distillation_stages.data.conversations import Turn
+from distillation_stages.data.tables import Row, parts_of, read_rows
+from distillation_stages.models.rendering import Renderer
+from distillation_stages.programs.check_tokenizers import check_sizes, check_tokens, load, vocabulary_size
+from distillation_stages.programs.evaluate.report import Report, Sample, StageTold, render_report
+from distillation_stages.programs.evaluate.scoring import LanguageModel, Reference, Score, Scored, weight_bytes
+from distillation_stages.runtime.environment import available_memory, set_environment
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.reporting import Reporter, say
+from distillation_stages.runtime.storage import Storage, publish_bytes
+
+SAMPLES = 10
+SAMPLE_TOKENS = 48
+
+BEFORE, AFTER = "before", "after"
+
+REFERENCE_TOKENS = 4096
+"""Answer tokens at which the teacher's whole distribution is taken: enough for a mean, and few enough for a disk."""
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The rows to score, rendered once, so that all models see the same tokens."""
+
+    rows: list[Row]
+    scored: list[Scored]
+    end: int
+    """The token that ends an answer."""
+
+
+@dataclass
+class Measured:
+    """What one model got."""
+
+    score: Score
+    answers: list[str] = field(default_factory=list)
+    """Its own answers to the first ``SAMPLES`` prompts."""
+
+
+def run(spec: StageSpec, storage: Storage) -> StageResult:
+    """Score the models, write the report, then judge by the gate; see EvaluateProgram."""
+    assert isinstance(spec.program, EvaluateProgram)
+    program, started = spec.program, time.monotonic()
+    set_environment()
+    stages = {BEFORE: program.before, **program.between, AFTER: program.after}
+    models = {name: storage.at(storage.require_marker(stage).outputs["model"]) for name, stage in stages.items()}
+    rows = holdout_rows(program, storage)
+    renderer = Renderer.load(models[BEFORE])
+    holdout = render(rows, renderer)
+    work = _Work(spec.stage, holdout, renderer, total=(len(models) + 1) * len(rows))
+    reference, apart = _reference(program, storage, models[BEFORE], work)
+    measured = {name: work.measure(name, directory, reference) for name, directory in models.items()}
+    workspace = storage.workspace(spec.output)
+    scores = [score_told(name, one.score) for name, one in measured.items()]
+    outputs = {"samples": workspace / "samples.json", "scores": workspace / "scores.json"}
+    samples = _samples(holdout, measured[BEFORE], measured[AFTER])
+    publish_bytes(outputs["samples"], _json([vars(sample) for sample in samples]))
+    publish_bytes(outputs["scores"], _json({"models": scores, "noKlBecause": apart}))
+    verdict = gate(measured[BEFORE].score, measured[AFTER].score, program.min_cross_entropy_drop)
+    outputs["report"] = workspace / "report.html"
+    report = Report(
+        spec=program.spec,
+        stages=[StageTold.read(stage, storage) for stage in program.reported],
+        scores=scores,
+        no_kl_because=apart,
+        samples=samples,
+        verdict=verdict,
+    )
+    publish_bytes(outputs["report"], render_report(report).encode())
+    told = {name: storage.relative(path) for name, path in outputs.items()}
+    if verdict is not None:
+        raise StageError(reasons.EVALUATION_GATE_FAILED, f"{verdict}. The report is {told['report']} in the storage")
+    result = StageResult(
+        stage=spec.stage,
+        fingerprint=spec.fingerprint,
+        outputs=told,
+        counts=_counts(holdout, reference),
+        metrics=metrics_of(measured[BEFORE].score, measured[AFTER].score),
+        seconds=round(time.monotonic() - started, 1),
+    )
+    storage.write_marker(spec.output, result)
+    return result
+
+
+@dataclass
+class _Work:
+    """Scoring of one model after the other, and its progress."""
+
+    stage: str
+    holdout: Holdout
+    renderer: Renderer
+    total: int
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self._reporter = Reporter(self.stage, "rows")
+
+    def progress(self, rows: int) -> None:
+        """So many rows of the model at hand are done."""
+        self._reporter.progress(self.done + rows, self.total)
+
+    def measure(self, name: str, directory: Path, reference: Reference | None) -> Measured:
+        """Raises StageError when the score is no number. Only the first and the last model answer on their own."""
+        model = LanguageModel(directory)
+        measured = Measured(model.score(self.holdout.scored, reference, self.progress))
+        self.done += len(self.holdout.rows)
+        if not math.isfinite(measured.score.cross_entropy):
+            raise StageError(
+                reasons.SCORE_NOT_FINITE,
+                f"the cross-entropy {name} is {measured.score.cross_entropy}: the model is broken",
+            )
+        if name in (BEFORE, AFTER):
+            prompts = [row.prompt_ids for row in self.holdout.scored[:SAMPLES]]
+            answers = model.answers(prompts, SAMPLE_TOKENS, self.holdout.end)
+            measured.answers.extend(self.renderer.text(ids) for ids in answers)
+        return measured
+
+
+def _reference(
+    program: EvaluateProgram, storage: Storage, student: Path, work: _Work
+) -> tuple[Reference | None, str | None]:
+    """The teacher's distributions, or why there are none."""
+    if program.teacher is None:
+        return None, "no teacher is named"
+    teacher = storage.at(storage.require_marker(program.teacher).outputs["model"])
+    apart = why_apart(teacher, student)
+    if apart is None:
+        rows = reference_rows(work.holdout.scored)
+        reference: Reference | None = LanguageModel(teacher).refer(rows, work.progress)
+    else:
+        reference = None
+        say(f"no KL to the teacher: {apart}")
+    work.done += len(work.holdout.rows)
+    return reference, apart
+
+
+def why_apart(teacher: Path, student: Path) -> str | None:
+    """Why the student's distributions can't be compared with the teacher's; None when they can."""
+    need, free = weight_bytes(teacher), available_memory()
+    if free is not None and need > free:
+        return (
+            f"the teacher's weights are {need / 1e9:.1f} GB, free memory is {free / 1e9:.1f} GB; give "
+            "evaluation.resources more memory"
+        )
+    try:
+        check_sizes(vocabulary_size(teacher), vocabulary_size(student))
+        check_tokens(load(teacher), load(student))
+    except StageError as error:
+        if not error.reason.is_final:
+            raise
+        return error.message
+    return None
+
+
+def reference_rows(rows: list[Scored], tokens: int = REFERENCE_TOKENS) -> list[Scored]:
+    """The first rows, at least one, with so many answer tokens at most."""
+    chosen: list[Scored] = []
+    for row in rows:
+        tokens -= len(row.answer_ids)
+        if chosen and tokens < 0:
+            break
+        chosen.append(row)
+    return chosen
+
+
+def holdout_rows(program: EvaluateProgram, storage: Storage) -> list[Row]:
+    """The teacher's answers to the holdout. Raises StageError for a shard not done, or for no rows."""
+    shards = [storage.require_marker(f"{program.completions}/shard-{index}") for index in range(program.shards)]
+    parts = [part for shard in shards for part in parts_of(storage.at(shard.outputs["completions"]))]
+    rows = [row for row in read_rows(parts) if row["split"] == "holdout"]
+    if not rows:
+        raise StageError(
+            reasons.NO_HOLDOUT_ROWS,
+            f"{program.completions} has no answers to holdout rows, so nothing can be scored: set a holdout, or look "
+            "at what generation rejected (its counts)",
+        )
+    return rows
+
+
+def render(rows: list[Row], renderer: Renderer) -> Holdout:
+    """The rows' tokens with the student's own template."""
+    end = renderer.end_of_turn()
+    return Holdout(rows, [_scored(row, renderer, end) for row in rows], end)
+
+
+def drop(before: Score, after: Score) -> float:
+    """How much lower the cross-entropy is, relative to before."""
+    return (before.cross_entropy - after.cross_entropy) / before.cross_entropy if before.cross_entropy else 0.0
+
+
+def gate(before: Score, after: Score, required: float | None) -> str | None:
+    """Why the student doesn't pass: it hasn't improved as much as required. None when it passes."""
+    if required is None or drop(before, after) >= required:
+        return None
+    return (
+        f"cross-entropy went from {before.cross_entropy:.4f} to {after.cross_entropy:.4f} nats per token, a drop of "
+        f"{drop(before, after):.2%}; minCrossEntropyDrop asks for {required:.2%}"
+    )
+
+
+def score_told(name: str, score: Score) -> dict[str, str | float]:
+    """A model's score as ``scores.json`` has it."""
+    told: dict[str, str | float] = {
+        "model": name,
+        "crossEntropy": score.cross_entropy,
+        "perplexity": perplexity(score),
+    }
+    if score.kl is not None and score.top1_agreement is not None:
+        told |= {"kl": score.kl, "top1Agreement": score.top1_agreement}
+    return told
+
+
+def perplexity(score: Score) -> float:
+    """Of the answers, by their cross-entropy."""
+    return math.exp(min(score.cross_entropy, 700.0))
+
+
+def metrics_of(before: Score, after: Score) -> dict[str, float]:
+    """What the stage's result says."""
+    metrics = {"crossEntropyDrop": drop(before, after)}
+    for when, score in (("Before", before), ("After", after)):
+        told = score_told(when, score)
+        metrics |= {f"{name}{when}": float(value) for name, value in told.items() if name != "model"}
+    return metrics
+
+
+def _counts(holdout: Holdout, reference: Reference | None) -> dict[str, int]:
+    counts = {"rows": len(holdout.rows), "tokens": sum(len(row.answer_ids) for row in holdout.scored)}
+    return counts | ({"klTokens": reference.tokens} if reference else {})
+
+
+def _scored(row: Row, renderer: Renderer, end: int) -> Scored:
+    prompt: list[Turn] = row["prompt"]
+    answer = renderer.token_ids(row["completion"])
+    # An answer that was cut off has no end to predict.
+    return Scored(renderer.prompt_ids(prompt), answer if row["finishReason"] == "length" else [*answer, end])
+
+
+def _samples(holdout: Holdout, before: Measured, after: Measured) -> list[Sample]:
+    return [
+        Sample(row["row"], row["prompt"], row["completion"], old, new)
+        for row, old, new in zip(holdout.rows, before.answers, after.answers, strict=False)
+    ]
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, ensure_ascii=False, indent=1).encode()

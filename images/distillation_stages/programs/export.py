@@ -1,0 +1,166 @@
+"""Convert the trained checkpoint back to Hugging Face format, and verify that transformers reads the same model."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+from distillation_api import reasons
+from distillation_api.contract import SCRATCH_MOUNT, ExportProgram, StageResult, StageSpec
+from distillation_stages.maxtext.command import arguments, config_file, jax_cache, versions
+from distillation_stages.maxtext.families import HuggingFaceConfig, Settings, fill_tables, parameters_of, read_config
+from distillation_stages.maxtext.logits import compare, maxtext_in_process, maxtext_logits, samples, transformers_logits
+from distillation_stages.models.model_card import CARD_NAME, model_card
+from distillation_stages.models.rendering import Renderer
+from distillation_stages.programs.convert import prepare_cpu, require_disk
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.reporting import say
+from distillation_stages.runtime.storage import Storage, sha256_of
+
+BYTES_PER_PARAMETER = {"bfloat16": 2, "float32": 4}
+MODEL_DIRECTORY = "model"
+GENERATION_CONFIG = "generation_config.json"
+FILE_MODE = 0o644
+"""MaxText writes weights that only their owner can read; a server that runs as another user must read them too."""
+
+_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".pth", ".gguf", ".h5")
+
+
+def run(spec: StageSpec, storage: Storage) -> StageResult:
+    """Write the model into a workspace, load it back, compare logits, publish."""
+    program = spec.program
+    assert isinstance(program, ExportProgram)
+    started = time.monotonic()
+    trained = storage.require_marker(program.checkpoint)
+    checkpoint = storage.at(trained.outputs["checkpoint"])
+    student = storage.at(storage.require_marker(program.student).outputs["model"])
+    settings = trained.settings
+    if not settings:
+        raise StageError(
+            reasons.NO_SETTINGS, f"the marker of {program.checkpoint} has no MaxText settings; train it again"
+        )
+    config = read_config(student)
+    parameters = parameters_of(student)
+    require_disk(storage.mount, parameters * BYTES_PER_PARAMETER[program.dtype], "the exported model")
+    prepare_cpu(1)
+    cache = jax_cache(storage.mount, Path(SCRATCH_MOUNT) / "jax", "cpu")
+    workspace = storage.workspace(spec.output)
+    try:
+        model = workspace / MODEL_DIRECTORY
+        sample = samples(student)
+        # torch before MaxText, see convert: its compiler library crashes when TensorFlow is loaded already.
+        _load_torch()
+        _convert(checkpoint, student, config, settings, model, program.dtype, cache)
+        complete_directory(student, model, program.dtype)
+        write_generation_config(model, config, Renderer.load(model).end_of_turn())
+        if program.lineage is not None:
+            (model / CARD_NAME).write_text(model_card(program.lineage, storage))
+        say(f"model written after {time.monotonic() - started:.1f} s")
+        # Both sides from weights rounded alike: what is compared is the conversion, not bfloat16 with float32.
+        reference = maxtext_logits(checkpoint, settings, sample, cache, weight_dtype=program.dtype)
+        comparison = compare(reference, transformers_logits(model, sample), sample.lengths)
+        comparison.require(
+            reasons.EXPORT_DISAGREES,
+            f"transformers, from the exported {program.dtype} files, and MaxText, from the checkpoint, disagree",
+            program.max_kl,
+            program.min_top1_agreement,
+        )
+        files = sorted(path for path in model.rglob("*") if path.is_file())
+        result = StageResult(
+            stage=spec.stage,
+            fingerprint=spec.fingerprint,
+            outputs={"model": storage.relative(model)},
+            counts={"parameters": parameters_of(model), "bytes": sum(path.stat().st_size for path in files)},
+            metrics=comparison.metrics(),
+            settings=settings,
+            parts={path.relative_to(storage.at(spec.output)).as_posix(): sha256_of(path) for path in files},
+            versions=versions(),
+            seconds=round(time.monotonic() - started, 1),
+        )
+        return storage.conclude(spec.output, result, workspace)
+    except BaseException:
+        shutil.rmtree(workspace, ignore_errors=True)
+        raise
+
+
+def _load_torch() -> None:
+    import importlib
+
+    importlib.import_module("torch._dynamo")
+
+
+def _convert(
+    checkpoint: Path,
+    student: Path,
+    config: HuggingFaceConfig,
+    settings: Settings,
+    output: Path,
+    dtype: str,
+    cache: Path,
+) -> None:
+    from absl import flags  # type: ignore[import-not-found]  # Comes with MaxText.
+    from maxtext.checkpoint_conversion import to_huggingface
+
+    expected = fill_tables(str(settings["model_name"]), config, student)
+    if expected != settings:
+        differing = sorted(
+            name for name in expected.keys() | settings.keys() if expected.get(name) != settings.get(name)
+        )
+        raise StageError(
+            reasons.SETTINGS_DISAGREE,
+            f"the checkpoint was trained with other MaxText settings than {student}/config.json asks for: "
+            f"{', '.join(differing)}; the student's model was replaced in between, train again",
+        )
+    conversion: Settings = {
+        **settings,
+        "run_name": "export",
+        "base_output_directory": str(output),
+        "load_parameters_path": str(checkpoint),
+        "hardware": "cpu",
+        "skip_jax_distributed_system": True,
+        "weight_dtype": dtype,
+        "tokenizer_path": str(student),
+        "jax_cache_dir": str(cache),
+    }
+    flags.FLAGS(["to_huggingface"])
+    with maxtext_in_process():
+        to_huggingface.main(["to_huggingface", str(config_file("base.yml")), *arguments(conversion)])
+
+
+def write_generation_config(model: Path, config: HuggingFaceConfig, end: int) -> None:
+    """Make servers stop where the chat template ends an answer, whatever the student's author had them do.
+
+    A base model's own configuration names the end of a document only: its student would talk on for ever.
+    """
+    path = model / GENERATION_CONFIG
+    if path.exists():
+        settings = json.loads(path.read_text())
+    else:
+        settings = {name: config[name] for name in ("bos_token_id", "eos_token_id") if config.get(name) is not None}
+    known = settings.get("eos_token_id")
+    ends = [] if known is None else known if isinstance(known, list) else [known]
+    if end not in ends:
+        settings["eos_token_id"] = [*ends, end] if ends else end
+        path.write_text(json.dumps(settings, indent=2) + "\n")
+        path.chmod(FILE_MODE)
+
+
+def complete_directory(student: Path, model: Path, dtype: str) -> None:
+    """Make the exported weights a model directory: everything but weights exactly as the student's author shipped it.
+
+    MaxText writes a configuration and a tokenizer too, as its version of transformers would; those are replaced.
+    """
+    for path in model.iterdir():
+        if not path.name.endswith(_WEIGHTS):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in student.iterdir():
+        if path.is_file() and not path.name.startswith(".") and not path.name.endswith(_WEIGHTS):
+            shutil.copyfile(path, model / path.name)
+    config = dict(read_config(student))
+    # transformers 5 writes dtype, earlier versions read torch_dtype only.
+    config["torch_dtype"] = dtype
+    if "dtype" in config:
+        config["dtype"] = dtype
+    (model / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    for path in model.iterdir():
+        path.chmod(FILE_MODE)

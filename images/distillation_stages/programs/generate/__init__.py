@@ -1,0 +1,1 @@
+"""The teacher's answers to one shard of the prompts."""

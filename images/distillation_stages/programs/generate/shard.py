@@ -1,0 +1,355 @@
+"""Generate: the teacher's answers to one shard of the prompts, in chunks that a restart doesn't make again.
+
+A chunk is a fixed range of the shard's rows. Its file is published whole, so what a killed pod leaves behind is whole
+chunks, and the next one makes the missing ones. What was rejected in a chunk is counted beside it (see ledger): so the
+counts of a shard close, however often it was started.
+"""
+
+import hashlib
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from distillation_api import reasons
+from distillation_api.contract import GenerateProgram, Sampling, StageResult, StageSpec
+from distillation_api.reasons.reason import RowReason
+from distillation_stages.data.conversations import Turn
+from distillation_stages.data.tables import Row, count_rows, parts_of, read_rows, split_evenly
+from distillation_stages.models.reasoning import settle
+from distillation_stages.models.rendering import Renderer
+from distillation_stages.programs.generate.ledger import Ledger, Slot, plan
+from distillation_stages.programs.generate.teacher import REFUSED, Answer, Request, Teacher
+from distillation_stages.runtime.environment import set_environment
+from distillation_stages.runtime.failure import RowRejected, StageError, stage_failure
+from distillation_stages.runtime.reporting import Reporter, say, termination_log, write_termination_message
+from distillation_stages.runtime.storage import Storage
+from distillation_stages.runtime.watchdog import Watchdog, exit_at_once
+
+INDEX_ENV = "JOB_COMPLETION_INDEX"
+SECONDS_TO_HANG = 1800.0
+"""Without a step of the engine for so long it hangs; compiling for a TPU takes some ten minutes."""
+EXAMPLE_LETTERS = 200
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The prepared rows, train and holdout numbered together."""
+
+    parts: list[Path]
+    train_rows: int
+    rows: int
+
+    @staticmethod
+    def at(train: Path, holdout: Path) -> "Prompts":
+        """The rows of a prepare stage's two directories."""
+        train_parts, holdout_parts = parts_of(train), parts_of(holdout)
+        train_rows = count_rows(train_parts)
+        return Prompts([*train_parts, *holdout_parts], train_rows, train_rows + count_rows(holdout_parts))
+
+    def shard(self, index: int, shards: int, holdout_only: bool) -> range:
+        """The positions of a shard's rows."""
+        first = self.train_rows if holdout_only else 0
+        piece = split_evenly(self.rows - first, shards)[index]
+        return range(first + piece.start, first + piece.stop)
+
+    def read(self, positions: range) -> Iterator[tuple[int, Row]]:
+        """The rows at the positions, each with its position and its ``split``."""
+        for position, row in zip(positions, read_rows(self.parts, positions), strict=True):
+            yield position, {**row, "split": "train" if position < self.train_rows else "holdout"}
+
+
+@dataclass
+class Chunk:
+    """A chunk on its way."""
+
+    slot: Slot
+    fed: bool = False
+    """Whether all its rows have been handed out."""
+    waiting: dict[int, Row] = field(default_factory=dict)
+    """Rows that the teacher is at, by the key of the request."""
+    kept: dict[int, Row] = field(default_factory=dict)
+    read: int = 0
+    """Answers wanted."""
+    rejected: Counter[RowReason] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def reject(self, reason: RowReason, row: Row, text: str = "") -> None:
+        """Count an answer that is left out."""
+        self.rejected[reason] += 1
+        self.examples.setdefault(reason.name, f"row {row['row']}: {text[:EXAMPLE_LETTERS]!r}")
+
+    def publish(self, ledger: Ledger) -> None:
+        """Write the chunk's file, rows in order, equal answers to one prompt once."""
+        seen: set[tuple[int, str]] = set()
+        rows = []
+        for _, row in sorted(self.kept.items()):
+            mark = (row["row"], row["completion"])
+            if mark not in seen:
+                seen.add(mark)
+                rows.append(row)
+        counts = {"read": self.read, "kept": len(rows)}
+        for split in ("train", "holdout"):
+            counts[split] = sum(row["split"] == split for row in rows)
+        if len(rows) < len(self.kept):
+            counts["duplicates"] = len(self.kept) - len(rows)
+        counts |= reasons.rejected_counts(self.rejected)
+        ledger.publish(self.slot, rows, counts, self.examples)
+
+
+class Shard:
+    """Hands out the rows of the chunks that are missing, and publishes each chunk when its last answer is in."""
+
+    def __init__(
+        self, slots: list[Slot], ledger: Ledger, prompts: Prompts, renderer: Renderer, program: GenerateProgram
+    ) -> None:
+        self._slots = slots
+        self._ledger = ledger
+        self._prompts = prompts
+        self._renderer = renderer
+        self._program = program
+        self._opened = renderer.opens_reasoning()
+        self._open: list[Chunk] = []
+        self.settled = 0
+        """Answers that are kept or rejected."""
+
+    def requests(self) -> Iterator[Request]:
+        """What to ask the teacher, in order; rows that can't be asked are counted on the way."""
+        sampling = self._program.sampling
+        limit = self._program.max_model_len - sampling.max_tokens
+        for slot in self._slots:
+            chunk = Chunk(slot)
+            self._open.append(chunk)
+            for position, row in self._prompts.read(slot.positions):
+                samples = samples_of(row, sampling)
+                chunk.read += samples
+                token_ids = self._render(chunk, row, samples)
+                if token_ids is None:
+                    continue
+                if len(token_ids) > limit:
+                    for _ in range(samples):
+                        chunk.reject(reasons.PROMPT_TOO_LONG, row, f"{len(token_ids)} tokens, at most {limit}")
+                    self.settled += samples
+                    continue
+                for sample in range(samples):
+                    key = position * sampling.samples_per_prompt + sample
+                    chunk.waiting[key] = {**row, "sample": sample, "promptTokens": len(token_ids)}
+                    yield Request(key, token_ids, row_seed(sampling, row["row"], sample))
+            chunk.fed = True
+            self.publish_whole()
+
+    def take(self, answer: Answer) -> None:
+        """Put an answer to its row, or count why it is left out."""
+        chunk = next(chunk for chunk in self._open if answer.key in chunk.waiting)
+        row = chunk.waiting.pop(answer.key)
+        self.settled += 1
+        reason = refusal(answer, self._program.sampling.keep_truncated)
+        text = answer.text
+        if reason is None:
+            try:
+                text = settle(answer.text, self._program.reasoning, self._opened)
+                reason = None if text else reasons.EMPTY
+            except RowRejected as error:
+                reason = error.reason
+        if reason is None:
+            told = {"completion": text, "finishReason": answer.finish_reason, "completionTokens": answer.tokens}
+            chunk.kept[answer.key] = {**row, **told}
+        else:
+            chunk.reject(reason, row, answer.text)
+        self.publish_whole()
+
+    def publish_whole(self) -> None:
+        """Publish the chunks that wait for nothing any more."""
+        for chunk in [chunk for chunk in self._open if chunk.fed and not chunk.waiting]:
+            chunk.publish(self._ledger)
+            self._open.remove(chunk)
+
+    def _render(self, chunk: Chunk, row: Row, samples: int) -> list[int] | None:
+        try:
+            return self._renderer.prompt_ids(with_system(row["prompt"], self._program.system_prompt))
+        except Exception as error:
+            # Templates raise errors of many kinds, about one conversation: the others must go on.
+            for _ in range(samples):
+                chunk.reject(reasons.TEMPLATE_REFUSED, row, str(error))
+            self.settled += samples
+            return None
+
+
+def run(spec: StageSpec, storage: Storage) -> StageResult:
+    """Make this pod's shard; see GenerateProgram."""
+    assert isinstance(spec.program, GenerateProgram)
+    program = spec.program
+    started = time.monotonic()
+    index = shard_index(program.shards)
+    directory = f"{spec.output}/shard-{index}"
+    finished = storage.finished(directory)
+    if finished is not None:
+        return finished
+    check_lengths(program)
+    set_environment()
+    model = storage.at(storage.require_marker(program.model).outputs["model"])
+    prepared = storage.require_marker(program.dataset).outputs
+    prompts = Prompts.at(storage.at(prepared["train"]), storage.at(prepared["holdout"]))
+    renderer = Renderer.load(model, program.chat_template)
+    check_system_prompt(renderer, program.system_prompt)
+    slots = plan(storage.at(directory), prompts.shard(index, program.shards, program.holdout_only), program.chunk_rows)
+    ledger = Ledger.open(storage.at(directory), slots)
+    missing = [slot for slot in slots if ledger.entry(slot) is None]
+    wanted = wanted_answers(slots, prompts, program.sampling)
+    check_losses(ledger, wanted, program.max_lost_share)
+    metrics, versions = {}, {"chatTemplate": renderer.template_hash()}
+    if missing:
+        teacher = Teacher(model, program, engine_seed(program.sampling, missing[0].positions.start))
+        say(f"the teacher is loaded {time.monotonic() - started:.1f} s after the start")
+        shard = Shard(missing, ledger, prompts, renderer, program)
+        metrics = generate(spec, teacher, shard, ledger, wanted)
+        versions |= teacher.versions
+    ledger.write()
+    result = StageResult(
+        stage=spec.stage,
+        fingerprint=spec.fingerprint,
+        outputs={"completions": directory, "ledger": storage.relative(ledger.path)},
+        counts=ledger.counts(),
+        metrics=metrics,
+        parts={f"shard-{index}/{name}": digest for name, digest in ledger.digests().items()},
+        versions=versions,
+        seconds=round(time.monotonic() - started, 1),
+    )
+    storage.write_marker(directory, result)
+    return result
+
+
+def generate(spec: StageSpec, teacher: Teacher, shard: Shard, ledger: Ledger, wanted: int) -> dict[str, float]:
+    """Publish the shard's missing chunks; returns metrics of this run. Raises StageError for too many lost rows."""
+    assert isinstance(spec.program, GenerateProgram)
+    reporter = Reporter(spec.stage, "rows")
+    before = ledger.counts()["read"]
+    reporter.progress(before, wanted)
+    started, tokens, metrics = time.monotonic(), 0, dict[str, float]()
+    with Watchdog(SECONDS_TO_HANG, lambda: _give_up(spec.stage)).watching() as watchdog:
+        lost = ledger.lost
+        for answer in teacher.answers(shard.requests(), watchdog.beat):
+            shard.take(answer)
+            # Besides taking an answer, handing out rows publishes chunks: those whose last rows are refused.
+            if ledger.lost > lost:
+                check_losses(ledger, wanted, spec.program.max_lost_share)
+                lost = ledger.lost
+            tokens += answer.tokens
+            metrics = {"tokensPerSecond": round(tokens / (time.monotonic() - started), 2)}
+            reporter.progress(before + shard.settled, wanted, metrics)
+    shard.publish_whole()
+    check_losses(ledger, wanted, spec.program.max_lost_share)
+    reporter.progress(wanted, wanted, metrics)
+    return metrics
+
+
+def _give_up(stage: str) -> None:
+    message = f"vLLM has made no step for {SECONDS_TO_HANG / 60:.0f} minutes; the next pod goes on after the last chunk"
+    say(message)
+    write_termination_message(stage_failure(stage, reasons.ENGINE_HANGS, message), termination_log())
+    sys.stdout.flush()
+    exit_at_once(reasons.ENGINE_HANGS.exit_code)
+
+
+def shard_index(shards: int) -> int:
+    """The index that Kubernetes gave this pod of an Indexed Job. Raises StageError."""
+    text = os.environ.get(INDEX_ENV, "")
+    if not text.isdecimal() or int(text) >= shards:
+        raise StageError(
+            reasons.BAD_SHARD_INDEX,
+            f"{INDEX_ENV} is {text!r}; an Indexed Job sets it to a number from 0 to {shards - 1}",
+        )
+    return int(text)
+
+
+def check_lengths(program: GenerateProgram) -> None:
+    """Raises StageError when no prompt could fit beside the answer."""
+    if program.max_model_len <= program.sampling.max_tokens:
+        raise StageError(
+            reasons.NO_ROOM_FOR_PROMPTS,
+            f"maxModelLen {program.max_model_len} must exceed sampling.maxTokens {program.sampling.max_tokens}: "
+            "both the prompt and the answer count",
+        )
+
+
+def check_system_prompt(renderer: Renderer, system_prompt: str | None) -> None:
+    """Raises StageError, before the engine is loaded, when the chat template takes no system message."""
+    if system_prompt is None:
+        return
+    try:
+        renderer.prompt_ids(with_system([{"role": "user", "content": "Hello."}], system_prompt))
+    except Exception as error:
+        raise StageError(
+            reasons.SYSTEM_PROMPT_REFUSED,
+            f"the teacher's chat template refuses generation.systemPrompt: {error}. Remove systemPrompt, or give a "
+            "template that takes a system message in generation.chatTemplate",
+        ) from error
+
+
+def check_losses(ledger: Ledger, wanted: int, most: float) -> None:
+    """Raises StageError as soon as a greater share than ``most`` of the shard's answers is certainly lost."""
+    if not wanted or ledger.lost <= most * wanted:
+        return
+    causes = reasons.rejections(ledger.counts())
+    reason = max(causes, key=lambda cause: causes[cause])
+    told = ", ".join(f"{number} {cause}" for cause, number in sorted(causes.items(), key=lambda item: -item[1]))
+    raise StageError(
+        reasons.TOO_MANY_ROWS_LOST,
+        f"{ledger.lost} of {wanted} answers of this shard are lost, generation.maxLostShare allows {most:.0%}: {told}. "
+        f"Example of {reason}: {ledger.example(reason)}{_hint(reason)}",
+    )
+
+
+def _hint(reason: str) -> str:
+    hints = {
+        reasons.TRUNCATED.name: ". Raise sampling.maxTokens, or set keepTruncated",
+        reasons.PROMPT_TOO_LONG.name: ". Raise generation.maxModelLen or lower sampling.maxTokens",
+        reasons.OPEN_REASONING.name: ". Raise sampling.maxTokens, so that the reasoning ends",
+        reasons.NO_REASONING.name: ". Set generation.reasoning to StripClosed for a teacher that doesn't reason",
+    }
+    return hints.get(reason, "")
+
+
+def wanted_answers(slots: list[Slot], prompts: Prompts, sampling: Sampling) -> int:
+    """How many answers the shard is asked for."""
+    positions = [slot.positions for slot in slots]
+    train = sum(max(0, min(rows.stop, prompts.train_rows) - rows.start) for rows in positions)
+    return train * sampling.samples_per_prompt + sum(map(len, positions)) - train
+
+
+def samples_of(row: Row, sampling: Sampling) -> int:
+    """Answers to ask for. Holdout rows get one: a second one would only weigh them more in the evaluation."""
+    return sampling.samples_per_prompt if row["split"] == "train" else 1
+
+
+def with_system(prompt: list[Turn], system_prompt: str | None) -> list[Turn]:
+    """The prompt, with the system message in front unless it has one of its own."""
+    if system_prompt is None or prompt[0]["role"] == "system":
+        return prompt
+    return [{"role": "system", "content": system_prompt}, *prompt]
+
+
+def row_seed(sampling: Sampling, row: int, sample: int = 0) -> int:
+    """The seed of a request: the same wherever and whenever the row is generated. 31 bits."""
+    return _hashed(f"{sampling.seed}:{row}:{sample}")
+
+
+def engine_seed(sampling: Sampling, first_position: int) -> int:
+    """The engine's seed, where requests have none of their own: shards, and starts of one shard, must differ."""
+    return _hashed(f"{sampling.seed}:from {first_position}")
+
+
+def refusal(answer: Answer, keep_truncated: bool) -> RowReason | None:
+    """Why an answer isn't used, by the way in which it ended; None when that is all right."""
+    if answer.finish_reason == REFUSED:
+        return reasons.ENGINE_REFUSED
+    if answer.finish_reason == "length" and not keep_truncated:
+        return reasons.TRUNCATED
+    return None if answer.finish_reason in ("stop", "length") else reasons.ENGINE_ABORTED
+
+
+def _hashed(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) >> 1

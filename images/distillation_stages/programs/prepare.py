@@ -1,0 +1,213 @@
+"""Prepare: a dataset as conversations in Parquet, the holdout split off, every row accounted for."""
+
+import hashlib
+import heapq
+import itertools
+import json
+import math
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from distillation_api import reasons
+from distillation_api.contract import PrepareProgram, StageResult, StageSpec
+from distillation_api.reasons.reason import RowReason
+from distillation_stages.data.conversations import Conversation, from_columns, from_messages
+from distillation_stages.data.sources import Dataset, SourceRow, open_dataset
+from distillation_stages.data.tables import PREPARED, Row, parts_of, read_rows, split_evenly, write_table
+from distillation_stages.runtime.failure import RowRejected, StageError
+from distillation_stages.runtime.reporting import Reporter
+from distillation_stages.runtime.storage import Storage, sha256_of
+
+MIN_PARTS = 8
+"""Parts that training's hosts share: each host reads its own."""
+
+MAX_ROWS_PER_PART = 20_000
+
+MESSAGES = "messages"
+"""The messages column when the program names no column at all."""
+
+
+@dataclass
+class Kept:
+    """The rows that passed, in order of the source. What grows with the data is some tens of bytes a row."""
+
+    spool: Path
+    """The rows themselves, a table of PREPARED."""
+    keys: list[bytes] = field(default_factory=list)
+    """Per row: what decides whether it is held out."""
+    groups: list[bytes] = field(default_factory=list)
+    """Per row: its group's key; empty without a group column."""
+    read: int = 0
+    duplicates: int = 0
+    rejected: Counter[RowReason] = field(default_factory=Counter)
+    example: str = ""
+    """The first rejected row, for messages."""
+
+
+def run(spec: StageSpec, storage: Storage) -> StageResult:
+    """Normalise the dataset; see PrepareProgram."""
+    assert isinstance(spec.program, PrepareProgram)
+    program, started = spec.program, time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        dataset = open_dataset(program.source, wanted_columns(program), storage, Path(scratch) / "source")
+        kept = _keep(program, dataset, Path(scratch) / "kept.parquet", Reporter(spec.stage, "rows"))
+        _check(kept, dataset)
+        held = held_out(program, kept)
+        work = storage.workspace(spec.output)
+        _write(kept.spool, held, len(kept.keys), work)
+    counts = {
+        "read": kept.read,
+        "kept": len(kept.keys),
+        "train": len(kept.keys) - len(held),
+        "holdout": len(held),
+        "duplicates": kept.duplicates,
+        **reasons.rejected_counts(kept.rejected),
+    }
+    output = storage.at(spec.output)
+    parts = [part for split in ("train", "holdout") for part in parts_of(work / split)]
+    result = StageResult(
+        stage=spec.stage,
+        fingerprint=spec.fingerprint,
+        outputs={split: storage.relative(work / split) for split in ("train", "holdout")},
+        counts=counts,
+        parts={part.relative_to(output).as_posix(): sha256_of(part) for part in parts},
+        versions=dataset.versions,
+        seconds=round(time.monotonic() - started, 1),
+    )
+    return storage.conclude(spec.output, result, work)
+
+
+def wanted_columns(program: PrepareProgram) -> list[str]:
+    """The columns that the dataset must have."""
+    if program.prompt_column is not None:
+        columns = [program.prompt_column, program.response_column]
+    else:
+        columns = [program.messages_column or MESSAGES]
+    return [name for name in (*columns, program.group_column) if name is not None]
+
+
+def normalise(program: PrepareProgram, row: SourceRow) -> tuple[Conversation, bytes]:
+    """The row's conversation and the key of its group (of nothing without a group column). Raises RowRejected."""
+    if isinstance(row, RowRejected):
+        raise row
+    if any(name not in row for name in wanted_columns(program)):
+        raise RowRejected(reasons.NO_COLUMN)
+    if program.prompt_column is not None:
+        response = row[program.response_column] if program.response_column is not None else None
+        conversation = from_columns(row[program.prompt_column], response)
+    else:
+        conversation = from_messages(row[program.messages_column or MESSAGES])
+    return conversation, _group_key(program, row)
+
+
+def held_out(program: PrepareProgram, kept: Kept) -> set[int]:
+    """Positions among the kept rows that are held out. Raises StageError when nothing would be left to train on."""
+    total = len(kept.keys)
+    if program.holdout >= total:
+        raise StageError(
+            reasons.HOLDOUT_TOO_LARGE,
+            f"holdout is {program.holdout}, but only {total} rows are left after normalising; it must be smaller",
+        )
+    if program.group_column is None:
+        return set(heapq.nsmallest(program.holdout, range(total), key=kept.keys.__getitem__))
+    held: set[bytes] = set()
+    rows = 0
+    for group, size in sorted(Counter(kept.groups).items()):
+        if rows >= program.holdout:
+            break
+        held.add(group)
+        rows += size
+    if rows >= total:
+        raise StageError(
+            reasons.HOLDOUT_TOO_LARGE,
+            f"a holdout of {program.holdout} rows takes every group of column {program.group_column!r} "
+            f"({len(held)} groups, {total} rows); choose a smaller holdout or a finer column",
+        )
+    return {position for position, group in enumerate(kept.groups) if group in held}
+
+
+def _keep(program: PrepareProgram, dataset: Dataset, spool: Path, reporter: Reporter) -> Kept:
+    kept = Kept(spool)
+    write_table(spool, PREPARED, _kept_rows(program, dataset, kept, reporter))
+    return kept
+
+
+def _kept_rows(program: PrepareProgram, dataset: Dataset, kept: Kept, reporter: Reporter) -> Iterator[Row]:
+    seen: set[bytes] = set()
+    for position, row in enumerate(dataset.rows):
+        kept.read += 1
+        try:
+            conversation, group = normalise(program, row)
+        except RowRejected as rejected:
+            kept.rejected[rejected.reason] += 1
+            kept.example = kept.example or f"row {position} ({rejected.reason.name}): {_shortened(row)}"
+            continue
+        digest = conversation.digest()
+        if digest in seen:
+            kept.duplicates += 1
+            continue
+        seen.add(digest)
+        kept.keys.append(_seeded(program.seed, digest))
+        kept.groups.extend([group] if program.group_column is not None else [])
+        yield {"row": position, "prompt": conversation.prompt, "reference": conversation.reference}
+        reporter.progress(*_how_far(program, dataset, kept))
+        if len(kept.keys) == program.limit:
+            break
+
+
+def _how_far(program: PrepareProgram, dataset: Dataset, kept: Kept) -> tuple[int, int]:
+    """Rows done and rows in all; whichever of the limit and the end of the data is nearer."""
+    by_data = (kept.read, dataset.total) if dataset.total is not None else (kept.read, kept.read + 1)
+    if program.limit is None:
+        return by_data
+    return max((len(kept.keys), program.limit), by_data, key=lambda pair: pair[0] / max(pair[1], 1))
+
+
+def _check(kept: Kept, dataset: Dataset) -> None:
+    rejected = sum(kept.rejected.values())
+    causes = ", ".join(f"{reason.name} {number}" for reason, number in kept.rejected.most_common())
+    if 2 * rejected > kept.read:
+        raise StageError(
+            reasons.MOST_ROWS_REJECTED,
+            f"{rejected} of {kept.read} rows of {dataset.name} can't be used: {causes}. The first: {kept.example}",
+        )
+    if not kept.keys:
+        raise StageError(reasons.NO_ROWS, f"dataset {dataset.name} has no rows that can be used ({kept.read} read)")
+
+
+def _write(spool: Path, held: set[int], total: int, work: Path) -> None:
+    for split, inside, rows in (("train", False, total - len(held)), ("holdout", True, len(held))):
+        chosen = (row for position, row in enumerate(read_rows([spool])) if (position in held) is inside)
+        pieces = number_of_parts(rows)
+        for number, piece in enumerate(split_evenly(rows, pieces)):
+            part = work / split / f"part-{number:05d}-of-{pieces:05d}.parquet"
+            write_table(part, PREPARED, itertools.islice(chosen, len(piece)))
+
+
+def number_of_parts(rows: int) -> int:
+    """At least ``MIN_PARTS`` where there are as many rows; one, empty, for no rows, so that the directory exists."""
+    return max(min(rows, MIN_PARTS), math.ceil(rows / MAX_ROWS_PER_PART), 1)
+
+
+def _group_key(program: PrepareProgram, row: dict[str, object]) -> bytes:
+    if program.group_column is None:
+        return b""
+    value = row[program.group_column]
+    if value is None:
+        raise RowRejected(reasons.NO_GROUP)
+    return _seeded(program.seed, json.dumps(value, sort_keys=True, default=str).encode())
+
+
+def _seeded(seed: int, content: bytes) -> bytes:
+    """16 bytes that look random, and are the same for the same seed and content on every machine."""
+    return hashlib.sha256(f"{seed}\n".encode() + content).digest()[:16]
+
+
+def _shortened(row: SourceRow) -> str:
+    if isinstance(row, RowRejected):
+        return "can't be read"
+    return json.dumps(row, ensure_ascii=True, default=str)[:200]

@@ -1,0 +1,1 @@
+"""One training stage, by MaxText's trainers."""

@@ -1,0 +1,35 @@
+"""How a program gives up a stage or a row: an exception that carries a reason of the registry."""
+
+from distillation_api.contract import StageFailure
+from distillation_api.reasons.reason import ProgramReason, RowReason
+
+ACCELERATOR_BUSY = (
+    "/dev/vfio",
+    "already in use by",
+    "libtpu_lockfile",
+    "libtpu lockfile",
+    "Device or resource busy",
+)
+"""What a predecessor that was killed leaves for a while (V22): another pod, or this one later, gets the accelerator."""
+
+
+class StageError(Exception):
+    """A stage that can't go on. Its reason decides whether it is tried again; ``message`` says what would be right."""
+
+    def __init__(self, reason: ProgramReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class RowRejected(Exception):
+    """A row that is left out, and counted by its reason."""
+
+    def __init__(self, reason: RowReason) -> None:
+        super().__init__(reason.name)
+        self.reason = reason
+
+
+def stage_failure(stage: str, reason: ProgramReason, message: str) -> StageFailure:
+    """The termination message of a stage that ends for this reason."""
+    return StageFailure(stage=stage, reason=reason.name, message=message, permanent=reason.is_final)

@@ -1,0 +1,75 @@
+"""What a program tells the operator: progress lines on standard output, and the termination message."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from distillation_api.contract import TERMINATION_MESSAGE_LIMIT, Progress, StageFailure, StageResult
+
+SECONDS_BETWEEN_LINES = 2.0
+
+
+class Reporter:
+    """Prints progress lines, at most one every ``SECONDS_BETWEEN_LINES``, the first and the last always."""
+
+    def __init__(self, stage: str, unit: Literal["rows", "steps", "bytes"]) -> None:
+        self._stage = stage
+        self._unit: Literal["rows", "steps", "bytes"] = unit
+        self._started = time.monotonic()
+        self._first_done: int | None = None
+        self._last_line: float | None = None
+
+    def progress(self, done: int, total: int, metrics: Mapping[str, float] | None = None) -> None:
+        """Tell that ``done`` of ``total`` units are done."""
+        now = time.monotonic()
+        if self._first_done is None:
+            self._first_done = done
+        recent = self._last_line is not None and now - self._last_line < SECONDS_BETWEEN_LINES
+        if recent and done < total:
+            return
+        self._last_line = now
+        elapsed = now - self._started
+        rate = (done - self._first_done) / elapsed if elapsed > 0 else None
+        line = Progress(
+            stage=self._stage,
+            done=done,
+            total=total,
+            unit=self._unit,
+            rate=round(rate, 4) if rate else None,
+            metrics=dict(metrics or {}),
+        )
+        print(line.model_dump_json(by_alias=True, exclude_none=True), flush=True)
+
+
+def say(text: str) -> None:
+    """A line for people, on standard error, so that it never mixes with the progress lines."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def termination_message(outcome: StageResult | StageFailure) -> str:
+    """The outcome as JSON of at most ``TERMINATION_MESSAGE_LIMIT`` bytes: parts go first, then long texts are cut."""
+    if isinstance(outcome, StageResult):
+        outcome = outcome.model_copy(update={"parts": {}})
+        text = outcome.model_dump_json(by_alias=True)
+        if len(text.encode()) > TERMINATION_MESSAGE_LIMIT:
+            text = outcome.model_copy(update={"settings": {}, "versions": {}}).model_dump_json(by_alias=True)
+        return text
+    # Kubernetes cuts at the limit and would leave broken JSON; 1,000 characters leave room for escapes.
+    return outcome.model_copy(update={"message": outcome.message[:1000]}).model_dump_json(by_alias=True)
+
+
+def termination_log() -> Path:
+    """Where the kubelet reads a container's last message."""
+    return Path(os.environ.get("TERMINATION_LOG", "/dev/termination-log"))
+
+
+def write_termination_message(outcome: StageResult | StageFailure, path: Path) -> None:
+    """Write the outcome where the kubelet reads it; a pod without that file (a run by hand) gets it on stdout."""
+    text = termination_message(outcome)
+    try:
+        path.write_text(text)
+    except OSError:
+        print(text, flush=True)

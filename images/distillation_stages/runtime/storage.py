@@ -1,0 +1,166 @@
+"""The mounted storage: paths inside it, markers, and publication that holds without atomic rename.
+
+A small file is published by writing it whole under a name of its own and renaming it, which on an object store is a
+copy and on a file system atomic: a reader sees it whole or not at all. A directory is never renamed: its writer works
+in a directory of its own (``workspace``) and the marker, written last, names it. So two writers of one stage never
+share a file, and whichever marker is read names whole data.
+
+What is unfinished bears the name of its writer, the DistillationJob that this pod works for: of a stage it has one pod
+at a time (or one per shard, each with a directory of its own), so what a killed predecessor left is known and removed.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from distillation_api import reasons
+from distillation_api.contract import MARKER_NAME, WRITER_ENV, StageResult
+from distillation_stages.runtime.failure import StageError
+
+_TEMPORARY = ".tmp"
+
+
+class Storage:
+    """The storage as mounted in this pod. Paths that programs exchange are relative to ``mount``."""
+
+    def __init__(self, mount: Path) -> None:
+        self.mount = mount
+
+    def at(self, relative: str) -> Path:
+        """The absolute path of a storage path; refuses one that leaves the storage."""
+        path = (self.mount / relative).resolve()
+        if not path.is_relative_to(self.mount.resolve()):
+            raise StageError(
+                reasons.PATH_OUTSIDE_STORAGE, f"path {relative!r} leaves the storage; give a path inside it"
+            )
+        return path
+
+    def relative(self, path: Path) -> str:
+        """The storage path of an absolute path."""
+        return path.resolve().relative_to(self.mount.resolve()).as_posix()
+
+    def read_marker(self, directory: str) -> StageResult | None:
+        """The result in the directory's done marker; None when there is none yet."""
+        try:
+            text = (self.at(directory) / MARKER_NAME).read_text()
+        except FileNotFoundError:
+            return None
+        return StageResult.model_validate_json(text)
+
+    def finished(self, directory: str) -> StageResult | None:
+        """The result of work done before, marked as reused; None when there is none or what it names is gone."""
+        result = self.read_marker(directory)
+        if result is None or not all(self.at(path).exists() for path in result.outputs.values()):
+            return None
+        return result.model_copy(update={"reused": True})
+
+    def require_marker(self, directory: str) -> StageResult:
+        """The result of an input stage. Raises StageError when its marker does not stand (yet)."""
+        result = self.read_marker(directory)
+        if result is None:
+            raise StageError(
+                reasons.INPUT_MISSING, f"{directory} has no {MARKER_NAME}: the stage that writes it has not ended"
+            )
+        return result
+
+    def write_marker(self, directory: str, result: StageResult) -> None:
+        """Publish the result as the directory's done marker. To be called last."""
+        publish_bytes(self.at(directory) / MARKER_NAME, result.model_dump_json(by_alias=True).encode())
+
+    def conclude(self, directory: str, result: StageResult, workspace: Path) -> StageResult:
+        """Write the marker, unless another writer of the stage was first: its result stands and our work is removed."""
+        first = self.finished(directory)
+        if first is not None and first.fingerprint == result.fingerprint:
+            shutil.rmtree(workspace, ignore_errors=True)
+            return first
+        self.write_marker(directory, result)
+        return result
+
+    def workspace(self, directory: str) -> Path:
+        """A new directory inside ``directory`` that no other writer has; the marker's outputs name it.
+
+        Those that this writer left there before are removed.
+        """
+        for left in _left_by_us(self.at(directory), "work-", ""):
+            shutil.rmtree(left, ignore_errors=True)
+        path = self.at(directory) / f"work-{_unique_name()}"
+        path.mkdir(parents=True)
+        return path
+
+
+def publish_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``, whole or not at all."""
+    with publishing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def publishing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``; what was written there becomes ``path`` when the block ends without error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{_unique_name()}{_TEMPORARY}")
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether it is a file that is being written, or that a killed writer left."""
+    return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
+
+
+def remove_temporaries(directory: Path) -> None:
+    """Remove the files in it that this writer was writing when it was killed. No other of its pods may be at work
+    there.
+    """
+    for left in _left_by_us(directory, ".", _TEMPORARY):
+        left.unlink(missing_ok=True)
+
+
+def _writer() -> str:
+    return os.environ.get(WRITER_ENV, "")
+
+
+def _unique_name() -> str:
+    return "-".join(part for part in (_writer(), uuid.uuid4().hex[:12]) if part)
+
+
+def _left_by_us(directory: Path, start: str, end: str) -> list[Path]:
+    """Entries of the directory that are named so, with our name in between; none where we have no name."""
+    if not _writer() or not directory.is_dir():
+        return []
+    return [
+        path
+        for path in directory.iterdir()
+        if path.name.startswith(start) and path.name.endswith(end) and f"{_writer()}-" in path.name
+    ]
+
+
+def refusal_of(error: OSError, mount: Path) -> StageError | None:
+    """What the user can mend when the storage refuses an operation; None when it is no matter of the storage."""
+    path = str(error.filename or "")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StageError(reasons.STORAGE_FULL, f"no room is left for {path or 'what is written'}; make room")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and Path(path).is_relative_to(mount):
+        return StageError(
+            reasons.STORAGE_ACCESS_DENIED,
+            f"{path}: {os.strerror(error.errno)}. A bucket: give the pod's service account "
+            "(spec.pod.serviceAccountName) the role storage.objectUser on it; a volume: it must be writable for user "
+            f"{os.getuid()}",
+        )
+    return None
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

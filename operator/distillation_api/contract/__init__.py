@@ -1,0 +1,70 @@
+"""What the operator and the stage programs say to each other (design.md, section 4).
+
+In: the environment variable ``STAGE_SPEC``, a ``StageSpec`` as JSON; the storage mounted at ``STORAGE_MOUNT``.
+Out: progress lines on standard output, a ``StageResult`` in the termination log and, the same, as the done marker
+``MARKER_NAME`` in the stage's output directory. All paths are relative to the storage mount, with forward slashes.
+"""
+
+from distillation_api.contract.check_tokenizers import CheckTokenizersProgram
+from distillation_api.contract.common import HuggingFaceRepo, Lineage, ProgramModel, ReportedStage, Source
+from distillation_api.contract.convert import ConvertProgram
+from distillation_api.contract.environment import (
+    EXIT_BAD_CONFIGURATION,
+    EXIT_BAD_INPUT,
+    EXIT_DONE,
+    EXIT_TERMINATED,
+    EXIT_TRY_AGAIN,
+    MARKER_NAME,
+    PERMANENT_EXIT_CODES,
+    SCRATCH_MOUNT,
+    STAGE_SPEC_ENV,
+    STORAGE_MOUNT,
+    TERMINATION_MESSAGE_LIMIT,
+    WRITER_ENV,
+)
+from distillation_api.contract.evaluate import EvaluateProgram
+from distillation_api.contract.export import ExportProgram
+from distillation_api.contract.fetch import FetchProgram
+from distillation_api.contract.generate import GenerateProgram, Sampling
+from distillation_api.contract.messages import Progress, StageFailure, StageResult
+from distillation_api.contract.prepare import PrepareProgram
+from distillation_api.contract.publish import PublishProgram
+from distillation_api.contract.stage_spec import Program, StageSpec
+from distillation_api.contract.train import LogitMatching, TrainData, TrainProgram
+
+__all__ = [
+    "EXIT_BAD_CONFIGURATION",
+    "EXIT_BAD_INPUT",
+    "EXIT_DONE",
+    "EXIT_TERMINATED",
+    "EXIT_TRY_AGAIN",
+    "MARKER_NAME",
+    "PERMANENT_EXIT_CODES",
+    "SCRATCH_MOUNT",
+    "STAGE_SPEC_ENV",
+    "STORAGE_MOUNT",
+    "TERMINATION_MESSAGE_LIMIT",
+    "WRITER_ENV",
+    "CheckTokenizersProgram",
+    "ConvertProgram",
+    "EvaluateProgram",
+    "ExportProgram",
+    "FetchProgram",
+    "GenerateProgram",
+    "HuggingFaceRepo",
+    "Lineage",
+    "LogitMatching",
+    "PrepareProgram",
+    "Program",
+    "ProgramModel",
+    "Progress",
+    "PublishProgram",
+    "ReportedStage",
+    "Sampling",
+    "Source",
+    "StageFailure",
+    "StageResult",
+    "StageSpec",
+    "TrainData",
+    "TrainProgram",
+]

@@ -1,0 +1,52 @@
+"""What the programs' configurations are made of."""
+
+from typing import ClassVar
+
+from distillation_api.model import Model
+
+
+class HuggingFaceRepo(Model):
+    """A model or dataset repository on the Hugging Face Hub."""
+
+    repo: str
+    revision: str = "main"
+    split: str | None = None
+    """Datasets only."""
+
+
+class Source(Model):
+    """Where an input lies; exactly one member is set."""
+
+    hugging_face: HuggingFaceRepo | None = None
+    gcs_uri: str | None = None
+    path: str | None = None
+
+
+class ProgramModel(Model):
+    """The configuration of a stage program."""
+
+    only_told: ClassVar[set[str]] = set()
+    """Members that a program only repeats in its report: they determine nothing, so no fingerprint holds them."""
+
+    outputs_version: ClassVar[int] = 1
+    """Raised when the program comes to write something else for the same input, so that old outputs are not taken for
+    new."""
+
+
+class ReportedStage(Model):
+    """A stage as the report tells of it."""
+
+    name: str
+    outputs: list[str]
+    """Directories whose markers tell of it: one, or one per shard."""
+    chips: int
+    """Chips of all its pods."""
+
+
+class Lineage(Model):
+    """Where the student comes from, for its model card."""
+
+    teacher: Source
+    student: Source
+    dataset: Source
+    stages: list[ReportedStage]

@@ -1,0 +1,37 @@
+"""What a pod of a stage finds around it: variables, mounts, names, and the exit codes that the operator reads."""
+
+STAGE_SPEC_ENV = "STAGE_SPEC"
+
+
+WRITER_ENV = "WRITER"
+"""The DistillationJob's UID: what a pod of it has left unfinished in the storage is removed by the next pod of it."""
+
+
+STORAGE_MOUNT = "/storage"
+
+
+SCRATCH_MOUNT = "/tmp"
+
+
+MARKER_NAME = "_DONE.json"
+
+
+TERMINATION_MESSAGE_LIMIT = 4096
+
+
+EXIT_DONE = 0
+
+
+EXIT_BAD_INPUT = 65
+
+
+EXIT_TRY_AGAIN = 75
+
+
+EXIT_BAD_CONFIGURATION = 78
+
+
+EXIT_TERMINATED = 143
+
+
+PERMANENT_EXIT_CODES = (EXIT_BAD_INPUT, EXIT_BAD_CONFIGURATION)

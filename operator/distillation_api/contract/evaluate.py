@@ -1,0 +1,37 @@
+"""What the stage evaluate is asked."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from distillation_api.contract.common import ProgramModel, ReportedStage
+
+
+class EvaluateProgram(ProgramModel):
+    """Score the student before, after each training stage and after all, on the teacher's answers to the holdout.
+
+    Metrics: ``crossEntropyBefore``, ``crossEntropyAfter`` in nats per completion token, perplexities, and where teacher
+    and student have the same vocabulary ``klBefore``, ``klAfter`` (teacher || student, nats per token) and
+    ``top1AgreementBefore``, ``top1AgreementAfter``. Counts: rows, tokens. Outputs: ``report``, one self-contained HTML
+    file, ``samples`` and ``scores``, JSON. Fails (exit 65, reason EvaluationGateFailed) when the drop is below the
+    gate; the report is written all the same.
+    """
+
+    only_told: ClassVar[set[str]] = {"reported", "spec"}
+
+    kind: Literal["evaluate"] = "evaluate"
+    before: str
+    """Output directory of the fetch stage of the student."""
+    after: str
+    """Output directory of the export stage."""
+    between: dict[str, str] = Field(default_factory=dict)
+    """Output directories of the exports after each training stage but the last, by training stage, in order."""
+    teacher: str | None = None
+    """Output directory of the fetch stage of the teacher."""
+    reported: list[ReportedStage] = Field(default_factory=list)
+    spec: str = ""
+    """The part of the DistillationJob's spec that determines results, as JSON, for the report."""
+    completions: str
+    shards: int
+    min_cross_entropy_drop: float | None = None
+    """Relative: 0.05 asks for a cross-entropy 5 % lower than before."""

@@ -1,0 +1,26 @@
+"""What an export stage is asked."""
+
+from typing import ClassVar, Literal
+
+from distillation_api.contract.common import Lineage, ProgramModel
+
+
+class ExportProgram(ProgramModel):
+    """Convert the last checkpoint back to Hugging Face format, load it in transformers and compare logits.
+
+    Result outputs: ``model``, a model directory in Hugging Face format with the student's tokenizer and chat template,
+    a generation config that ends where the template ends an answer, and a model card. Metrics: ``kl``,
+    ``top1Agreement``.
+    """
+
+    only_told: ClassVar[set[str]] = {"lineage"}
+
+    kind: Literal["export"] = "export"
+    checkpoint: str
+    """Output directory of the last training stage."""
+    student: str
+    """Output directory of the fetch stage of the student: config and tokenizer."""
+    max_kl: float = 0.01
+    min_top1_agreement: float = 0.97
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    lineage: Lineage | None = None

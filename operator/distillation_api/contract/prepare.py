@@ -1,0 +1,26 @@
+"""What the stage prepare-dataset is asked."""
+
+from typing import Literal
+
+from distillation_api.contract.common import ProgramModel, Source
+
+
+class PrepareProgram(ProgramModel):
+    """Normalise a dataset to conversations, split off the holdout, count every row that was left out.
+
+    Result outputs: ``train`` and ``holdout``, directories of Parquet parts with columns ``row`` (int64, the position in
+    the source), ``prompt`` (list of {role, content}: the conversation up to and with its last user turn) and
+    ``reference`` (string or null: the assistant's answer that followed). Counts: read, kept, train, holdout,
+    duplicates and ``rejected.<reason>``; read = kept + duplicates + all rejected.
+    """
+
+    kind: Literal["prepare"] = "prepare"
+    source: Source
+    messages_column: str | None = None
+    prompt_column: str | None = None
+    response_column: str | None = None
+    group_column: str | None = None
+    """Rows with the same value stay on one side of the holdout, so that it has groups which training never sees."""
+    limit: int | None = None
+    holdout: int
+    seed: int = 0

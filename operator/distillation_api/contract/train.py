@@ -1,0 +1,75 @@
+"""What a training stage is asked."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from distillation_api.contract.common import ProgramModel
+from distillation_api.model import Model
+
+
+class TrainData(Model):
+    """Which rows a training stage reads."""
+
+    kind: Literal["TeacherCompletions", "OriginalDataset"]
+    completions: str | None = None
+    """Output directory of the generate stage (TeacherCompletions)."""
+    shards: int | None = None
+    """Number of shards of the generate stage (TeacherCompletions)."""
+    dataset: str
+    """Output directory of the prepare stage."""
+
+
+class LogitMatching(Model):
+    """The loss of online logit matching; see the API's model of that name."""
+
+    teacher: str
+    """Output directory of the convert stage of the teacher."""
+    alpha: float
+    alpha_end: float | None = None
+    alpha_schedule: Literal["Constant", "Linear", "Cosine"] = "Constant"
+    temperature: float
+    temperature_end: float | None = None
+    temperature_schedule: Literal["Constant", "Linear", "Cosine"] = "Constant"
+    beta: float
+    beta_end: float | None = None
+    beta_schedule: Literal["Constant", "Linear", "Cosine"] = "Constant"
+    feature_loss: Literal["Cosine", "L2"] = "Cosine"
+    layer_indices: list[int] | None = None
+
+
+class TrainProgram(ProgramModel):
+    """Train the student with MaxText, from a converted or an earlier trained checkpoint: by its SFT trainer, or with
+    ``logit_matching`` by its distillation trainer.
+
+    Runs on every host of every slice; host 0 verifies and writes the result. Result outputs: ``checkpoint``
+    (``.../checkpoints/N/model_params``), ``history`` (JSONL: step, loss, learningRate, tokensPerSecondPerDevice, and
+    klToTeacher for logit matching). Result ``settings`` are passed on. Counts: steps, rows. Metrics: loss (the last),
+    firstLoss.
+    """
+
+    kind: Literal["train"] = "train"
+    start: str
+    """Output directory of the convert stage or of the training stage before."""
+    tokenizer: str
+    """Output directory of the fetch stage of the student."""
+    data: TrainData
+    logit_matching: LogitMatching | None = None
+    steps: int | None = None
+    """When absent, they follow from the rows and epochs."""
+    epochs: int | None = None
+    """How often each row may be read; 1 when absent."""
+    per_device_batch_size: float
+    max_target_length: int
+    learning_rate: float
+    warmup_steps_fraction: float
+    checkpoint_period: int
+    packing: bool
+    dtype: str
+    weight_dtype: str
+    parallelism: dict[str, int]
+    """MaxText's ICI axes without prefix and suffix, e.g. {"fsdp": 4}."""
+    slices: int = 1
+    cpu_hosts: int | None = None
+    """Number of CPU processes; null on an accelerator."""
+    max_text: dict[str, str | int | float | bool] = Field(default_factory=dict)

@@ -1,0 +1,49 @@
+"""Reasons of the job's conditions."""
+
+from distillation_api.reasons.reason import Cost, Reason
+
+
+def _reason(name: str, meaning: str, remedy: str) -> Reason:
+    return Reason(name, meaning, remedy, Cost.CONDITION)
+
+
+SPEC_VALID = _reason(
+    "SpecValid",
+    "Accepted: the spec is understood.",
+    "Nothing; if the message tells that an annotation for a retry is of no use, correct it.",
+)
+INVALID_SPEC = _reason(
+    "InvalidSpec",
+    "Not Accepted: this operator can't read the spec, since its CRD is newer than it.",
+    "Upgrade the operator.",
+)
+SERVICE_ACCOUNT_REFUSED = _reason(
+    "ServiceAccountRefused",
+    "Not Accepted: `pod.serviceAccountName` is the operator's own account.",
+    "Use another one.",
+)
+SUSPENDED_BY_USER = _reason(
+    "SuspendedByUser",
+    "Suspended: `suspend` is true.",
+    "Set it to false to go on.",
+)
+BUDGET_REACHED = _reason(
+    "BudgetReached",
+    "Suspended: `budget.maxChipHours` is used; nothing was lost.",
+    "Raise it to go on.",
+)
+NOT_SUSPENDED = _reason(
+    "NotSuspended",
+    "The job isn't suspended.",
+    "Nothing.",
+)
+STAGES_FINISHED = _reason(
+    "StagesFinished",
+    "Complete: all stages are complete.",
+    "Use the results; `status.results` names them.",
+)
+STAGE_FAILED = _reason(
+    "StageFailed",
+    "Failed, Stalled: a stage failed without a reason of its own.",
+    "Look at the stage's message and its pods' logs.",
+)

@@ -1,0 +1,49 @@
+"""Reasons of Events that no stage or condition has."""
+
+from distillation_api.reasons.reason import Cost, Reason
+
+
+def _reason(name: str, meaning: str, remedy: str) -> Reason:
+    return Reason(name, meaning, remedy, Cost.EVENT)
+
+
+STAGE_RUNNING = _reason(
+    "StageRunning",
+    "The first pod of a stage runs.",
+    "Nothing.",
+)
+STAGE_PENDING = _reason(
+    "StagePending",
+    "A stage waits and has a message, but no reason.",
+    "Read the message.",
+)
+STAGE_RETRIED = _reason(
+    "StageRetried",
+    "A stage is tried again.",
+    "Read why in the message; `status.lastFailures` has more.",
+)
+STAGE_COMPLETE = _reason(
+    "StageComplete",
+    "A stage is complete.",
+    "Nothing.",
+)
+SUSPENDED = _reason(
+    "Suspended",
+    "The job was suspended.",
+    "Set `suspend` to false to go on.",
+)
+RESUMED = _reason(
+    "Resumed",
+    "The job goes on.",
+    "Nothing.",
+)
+COMPLETE = _reason(
+    "Complete",
+    "The job is complete; the message has the held-out cross-entropy.",
+    "Use the results; `status.results` names them.",
+)
+FAILED = _reason(
+    "Failed",
+    "The job failed; the message names the stage.",
+    "Mend what it tells, and use the annotation `distillation.dev/retry` or make a new DistillationJob.",
+)

@@ -1,0 +1,114 @@
+"""Verdicts of stage programs about what was asked for: trying again can't help."""
+
+from distillation_api.reasons.reason import Cost, ProgramReason
+
+
+def _reason(name: str, meaning: str, remedy: str) -> ProgramReason:
+    return ProgramReason(name, meaning, remedy, Cost.FINAL_CONFIGURATION)
+
+
+BAD_BUCKET_URI = _reason(
+    "BadBucketUri",
+    "A gs:// URI has no bucket.",
+    "Give `gs://BUCKET/PATH`.",
+)
+BAD_PARALLELISM = _reason(
+    "BadParallelism",
+    "An axis of the mesh is less than 1.",
+    "Set each axis of `parallelism` to 1 or more.",
+)
+BAD_SHARD_INDEX = _reason(
+    "BadShardIndex",
+    "The pod has no index of an Indexed Job.",
+    "Leave the stage's pods to the Job that the operator makes.",
+)
+BAD_STAGE_SPEC = _reason(
+    "BadStageSpec",
+    "The image's programs are of another version than the operator.",
+    "Give the stage images the operator's own version.",
+)
+CONVERSION_DISAGREES = _reason(
+    "ConversionDisagrees",
+    "The converted checkpoint and transformers disagree on the logits.",
+    "Check that `maxTextModel` is the model's architecture; raise `conversion.maxKl` only for a distance you accept.",
+)
+ENGINE_REFUSED_MODEL = _reason(
+    "EngineRefusedModel",
+    "vLLM can't serve the teacher with these settings.",
+    "Change the setting of `generation` that vLLM's message names, or take another teacher.",
+)
+EXPORT_DISAGREES = _reason(
+    "ExportDisagrees",
+    "The exported model and the checkpoint disagree on the logits.",
+    "Export with `export.dtype: float32`, or raise `conversion.maxKl` if you accept the distance.",
+)
+FEATURES_DIFFER = _reason(
+    "FeaturesDiffer",
+    "The feature loss needs teacher and student of one width, and layers that both have.",
+    "Set `logitMatching.beta` to 0, or choose `layerIndices` that both models have.",
+)
+INCOMPATIBLE_IMAGE = _reason(
+    "IncompatibleImage",
+    "MaxText, Tunix and JAX in the image don't fit together.",
+    "Use the trainer's image of the operator's version.",
+)
+MAX_TEXT_REFUSED = _reason(
+    "MaxTextRefused",
+    "MaxText refuses its configuration.",
+    "Change the setting that MaxText's message names, in `maxText` or in the training stage.",
+)
+MEMORY_TOO_SMALL = _reason(
+    "MemoryTooSmall",
+    "The conversion needs more memory than the pod has.",
+    "Raise `conversion.resources.memory` to what the message asks for.",
+)
+MODEL_NOT_SUPPORTED = _reason(
+    "ModelNotSupported",
+    "MaxText can't convert the model, or not back.",
+    "Set `maxTextModel` to the model's own architecture, or take a model that MaxText knows.",
+)
+NO_ROOM_FOR_PROMPTS = _reason(
+    "NoRoomForPrompts",
+    "`maxModelLen` doesn't exceed `sampling.maxTokens`.",
+    "Raise `generation.maxModelLen` or lower `sampling.maxTokens`.",
+)
+NO_SOURCE = _reason(
+    "NoSource",
+    "A source has no member.",
+    "Give `huggingFace`, `gcs` or `path`.",
+)
+NO_TARGET = _reason(
+    "NoTarget",
+    "The target of the export has no member.",
+    "Give `gcs` or `path` in `export.to`.",
+)
+OUT_OF_MEMORY = _reason(
+    "OutOfMemory",
+    "The accelerator's memory is too small.",
+    "Take a larger topology, or smaller batches and lengths.",
+)
+RESERVED_SETTING = _reason(
+    "ReservedSetting",
+    "`maxText` sets what the stage manages.",
+    "Remove the settings that the message names.",
+)
+SETTINGS_DISAGREE = _reason(
+    "SettingsDisagree",
+    "The student's model was replaced between conversion and export.",
+    "Put the student's model back, or make a new DistillationJob for the new one.",
+)
+UNSUPPORTED_ARCHITECTURE = _reason(
+    "UnsupportedArchitecture",
+    "config.json has a value that MaxText's architecture doesn't know.",
+    "Take a model without that variation.",
+)
+UNSUPPORTED_ROPE_SCALING = _reason(
+    "UnsupportedRopeScaling",
+    "config.json scales RoPE in a way that MaxText doesn't know.",
+    "Take a model whose RoPE MaxText supports.",
+)
+WEIGHTS_DO_NOT_FIT = _reason(
+    "WeightsDoNotFit",
+    "The weights don't fit config.json.",
+    "Give the config.json that belongs to the weights.",
+)

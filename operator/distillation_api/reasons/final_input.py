@@ -1,0 +1,209 @@
+"""Verdicts of stage programs about the data or a model: trying again can't help."""
+
+from distillation_api.reasons.reason import Cost, ProgramReason
+
+
+def _reason(name: str, meaning: str, remedy: str) -> ProgramReason:
+    return ProgramReason(name, meaning, remedy, Cost.FINAL_INPUT)
+
+
+BAD_MODEL_CONFIG = _reason(
+    "BadModelConfig",
+    "A model's config.json can't be read or lacks a size.",
+    "Mend config.json, or give the model as it was published.",
+)
+BAD_SPLIT = _reason(
+    "BadSplit",
+    "The dataset has no such split.",
+    "Set `dataset.source.huggingFace.split` to one that the message lists.",
+)
+BAD_TRAIN_DATA = _reason(
+    "BadTrainData",
+    "A training stage was told of no data.",
+    "Give the stage images the operator's own version.",
+)
+BOS_IS_EOS = _reason(
+    "BosIsEos",
+    "Answers end with the token that begins a text, whose label training masks: the student would never learn to stop.",
+    "Set another `bos_token` in the student's tokenizer_config.json.",
+)
+BROKEN_MODEL_FILE = _reason(
+    "BrokenModelFile",
+    "A file of the model is damaged or not what its name says.",
+    "Download or save the model again.",
+)
+BUCKET_ACCESS_DENIED = _reason(
+    "BucketAccessDenied",
+    "The pod's service account has no access to the bucket.",
+    "Give the account of `pod.serviceAccountName` the role that the message names.",
+)
+BUCKET_NOT_FOUND = _reason(
+    "BucketNotFound",
+    "There is no such bucket or object.",
+    "Correct the `gs://` URI that the message names.",
+)
+CHAT_TEMPLATE_REFUSES = _reason(
+    "ChatTemplateRefuses",
+    "The student's chat template refuses a conversation of the training data.",
+    "Give the student a chat template that takes it, or leave such conversations out of the dataset.",
+)
+DATASET_ACCESS_DENIED = _reason(
+    "DatasetAccessDenied",
+    "The Hub refuses the token, or there is none for a gated or private dataset.",
+    "Accept the dataset's terms, and name a Secret with a token in `huggingFaceToken`.",
+)
+DATASET_NOT_FOUND = _reason(
+    "DatasetNotFound",
+    "There is no such dataset.",
+    "Correct the repository, revision or path in `dataset.source`.",
+)
+EVALUATION_GATE_FAILED = _reason(
+    "EvaluationGateFailed",
+    "The student's drop in cross-entropy is below `evaluation.require`; the report tells how far.",
+    "Train longer or on more rows, or ask for less in `evaluation.require`.",
+)
+HOLDOUT_TOO_LARGE = _reason(
+    "HoldoutTooLarge",
+    "The holdout leaves no row to train on.",
+    "Lower `dataset.holdout`, give more rows, or choose a group column with more values.",
+)
+INCOMPLETE_MODEL = _reason(
+    "IncompleteModel",
+    "A file that the model's index names is missing, or one is cut short.",
+    "Copy the model again, with all its files.",
+)
+LOSS_NOT_FINITE = _reason(
+    "LossNotFinite",
+    "The loss became NaN or infinite; the message has the last finite step.",
+    "Lower `learningRate`, or warm up longer.",
+)
+MISSING_CHAT_TEMPLATE = _reason(
+    "MissingChatTemplate",
+    "The tokenizer has no chat template.",
+    "Add chat_template.jinja to the model, use its chat variant, or give the teacher one in `generation.chatTemplate`.",
+)
+MISSING_COLUMN = _reason(
+    "MissingColumn",
+    "The dataset lacks a column; those that it has are named.",
+    "Set `dataset.messagesColumn`, or `promptColumn` and `responseColumn`, to columns that it has.",
+)
+MODEL_ACCESS_DENIED = _reason(
+    "ModelAccessDenied",
+    "The Hub refuses the token, or there is none for a gated or private model.",
+    "Accept the model's terms, and name a Secret with a token in `huggingFaceToken`.",
+)
+MODEL_NOT_FOUND = _reason(
+    "ModelNotFound",
+    "There is no such model.",
+    "Correct the repository, revision, URI or path in the model's `source`.",
+)
+MOST_ROWS_REJECTED = _reason(
+    "MostRowsRejected",
+    "Most of the dataset's rows are unusable; an example is given.",
+    "Mend the rows, or name the columns that hold the conversations.",
+)
+NO_DATA_FILES = _reason(
+    "NoDataFiles",
+    "The dataset's place holds no JSONL or Parquet file.",
+    "Give such a file, or the folder that holds them.",
+)
+NO_HOLDOUT_ROWS = _reason(
+    "NoHoldoutRows",
+    "None of the held-out questions got an answer that could be scored.",
+    "Raise `dataset.holdout`, and look at the rejected counts of the generate stage.",
+)
+NO_ROWS = _reason(
+    "NoRows",
+    "The dataset has no rows that can be used.",
+    "Give a dataset with rows.",
+)
+NO_SAFETENSORS = _reason(
+    "NoSafetensors",
+    "The model has no safetensors file.",
+    "Load the model in transformers once and save it with `save_pretrained`.",
+)
+NO_SETTINGS = _reason(
+    "NoSettings",
+    "The checkpoint's marker has no MaxText settings.",
+    "Train it again: delete the stage's folder and make a new DistillationJob.",
+)
+NO_TOKENIZER = _reason(
+    "NoTokenizer",
+    "The model has no tokenizer.",
+    "Put the tokenizer's files beside config.json.",
+)
+NO_TRAINABLE_TOKENS = _reason(
+    "NoTrainableTokens",
+    "No row has room for an answer: the loss would be 0.",
+    "Raise `maxTargetLength`.",
+)
+NOT_A_MODEL_DIRECTORY = _reason(
+    "NotAModelDirectory",
+    "The model's place has no config.json.",
+    "Give a model directory in Hugging Face format.",
+)
+PAD_IS_EOS = _reason(
+    "PadIsEos",
+    "Answers end with the padding token, whose label training masks: the student would never learn to stop.",
+    "Set another `pad_token` in the student's tokenizer_config.json.",
+)
+PATH_OUTSIDE_STORAGE = _reason(
+    "PathOutsideStorage",
+    "A path leaves the storage.",
+    "Give a path inside the storage, without links that lead out of it.",
+)
+SCORE_NOT_FINITE = _reason(
+    "ScoreNotFinite",
+    "A score of the evaluation is NaN or infinite: the model is broken.",
+    "Check the student's model; if only the trained one is broken, lower `learningRate`.",
+)
+STORAGE_ACCESS_DENIED = _reason(
+    "StorageAccessDenied",
+    "The storage refuses to be read or written.",
+    "Give the pod's service account the role on the bucket, or make the volume writable for the user that is named.",
+)
+SYSTEM_PROMPT_REFUSED = _reason(
+    "SystemPromptRefused",
+    "The teacher's chat template takes no system message.",
+    "Remove `generation.systemPrompt`, or give a template that takes one in `generation.chatTemplate`.",
+)
+TARGET_NOT_EMPTY = _reason(
+    "TargetNotEmpty",
+    "The place to publish to holds something else.",
+    "Choose another place in `export.to`, or empty that one.",
+)
+TOO_FEW_ROWS = _reason(
+    "TooFewRows",
+    "The data is not enough for one batch, or for the steps.",
+    "Lower `steps` or `perDeviceBatchSize`, raise `epochs`, or give more rows; the message has the numbers.",
+)
+TOO_MANY_ROWS_LOST = _reason(
+    "TooManyRowsLost",
+    "More answers were lost than `generation.maxLostShare` allows; the causes are counted.",
+    "Do what the message advises for the most frequent cause, or raise `generation.maxLostShare`.",
+)
+TRAINING_DATA_REFUSED = _reason(
+    "TrainingDataRefused",
+    "MaxText refuses a row of the training data.",
+    "Mend or remove such rows; the message has MaxText's error.",
+)
+UNREADABLE_DATASET = _reason(
+    "UnreadableDataset",
+    "A file of the dataset can't be read.",
+    "Write the file that is named again.",
+)
+UNUSABLE_MODEL = _reason(
+    "UnusableModel",
+    "transformers can't load a model that is to be scored.",
+    "Give a model that transformers can load; the message has its error.",
+)
+UNUSABLE_TOKENIZER = _reason(
+    "UnusableTokenizer",
+    "The tokenizer can't be loaded.",
+    "Mend the tokenizer's files; the message has the error of transformers.",
+)
+VOCABULARIES_DIFFER = _reason(
+    "VocabulariesDiffer",
+    "Logit matching needs one vocabulary; what differs is named.",
+    "Use a teacher and a student of one family, or the objective SupervisedFineTuning.",
+)

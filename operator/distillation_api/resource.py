@@ -1,0 +1,60 @@
+"""The DistillationJob itself: group, version, names, and the object around spec and status."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from distillation_api.cel import Rule
+from distillation_api.model import Model
+from distillation_api.spec import NAME_LIMIT, DistillationJobSpec
+from distillation_api.status import DistillationJobStatus
+
+GROUP = "distillation.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "DistillationJob"
+PLURAL = "distillationjobs"
+SINGULAR = "distillationjob"
+SHORT_NAMES = ("dj",)
+
+
+class ObjectMeta(Model):
+    """What is read of an object's metadata; the rest is ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 0
+    annotations: dict[str, str] = {}
+    deletion_timestamp: str | None = None
+
+
+_NAME_MESSAGE = (
+    f"metadata.name must have at most {NAME_LIMIT} characters, begin with a letter and hold only lower case letters, "
+    "digits and - (pods, JobSets and their host names are named after it)"
+)
+
+
+class DistillationJob(Model):
+    """Distils a teacher LLM into a student: one object is one run, from the models' sources to the exported student."""
+
+    api_version: Literal["distillation.dev/v1alpha1"]
+    kind: Literal["DistillationJob"]
+    metadata: ObjectMeta
+    spec: DistillationJobSpec
+    status: DistillationJobStatus | None = None
+
+    rules: ClassVar[list[Rule]] = [
+        Rule(
+            f"self.metadata.name.size() <= {NAME_LIMIT} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            _NAME_MESSAGE,
+            field="metadata.name",
+        ),
+    ]
+
+    @staticmethod
+    def parse(manifest: dict[str, Any]) -> "DistillationJob":
+        """A manifest or an object as the API server returns it. Raises pydantic.ValidationError."""
+        return DistillationJob.model_validate(manifest)

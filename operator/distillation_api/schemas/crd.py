@@ -1,0 +1,152 @@
+"""The CustomResourceDefinition, made from the models: ``python -m distillation_api.schemas.crd`` prints it as YAML.
+
+Pydantic's JSON schema is turned into what Kubernetes calls a structural schema: references inlined, null left out
+(an absent member is the only unset), numbers with OpenAPI 3.0's boolean exclusive bounds.
+"""
+
+from typing import Any
+
+from distillation_api.model import Model
+from distillation_api.resource import (
+    GROUP,
+    KIND,
+    PLURAL,
+    SHORT_NAMES,
+    SINGULAR,
+    VERSION,
+    DistillationJob,
+)
+from distillation_api.spec import DistillationJobSpec
+from distillation_api.status import DistillationJobStatus
+
+Schema = dict[str, Any]
+
+PRINTER_COLUMNS = (
+    ("Method", "string", ".status.method", "Offline, Online or Mixed"),
+    ("Phase", "string", ".status.phase", "Summary of the conditions"),
+    ("Stage", "string", ".status.currentStage", "The stages that run"),
+    ("Progress", "string", ".status.progress", "Progress of the stage that runs"),
+    ("Loss", "string", ".status.loss", "Last training loss"),
+    ("Chip-Hours", "string", ".status.chipHours", "TPU chip-hours so far"),
+    ("Age", "date", ".metadata.creationTimestamp", "Age of the object"),
+)
+
+
+def structural_schema(model: type[Model]) -> Schema:
+    """The model's structural schema."""
+    schema = model.model_json_schema(by_alias=True, mode="validation")
+    return _structural(schema, schema.get("$defs", {}))
+
+
+def custom_resource_definition() -> Schema:
+    """The CRD as a plain object."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": SINGULAR,
+                "shortNames": list(SHORT_NAMES),
+                "categories": ["all"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [
+                        {"name": name, "type": kind, "jsonPath": path, "description": description}
+                        for name, kind, path, description in PRINTER_COLUMNS
+                    ],
+                    "schema": {"openAPIV3Schema": _object_schema()},
+                }
+            ],
+        },
+    }
+
+
+def _object_schema() -> Schema:
+    return {
+        "type": "object",
+        "description": DistillationJob.__doc__,
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}."},
+            "kind": {"type": "string", "description": f"{KIND}."},
+            # The name is declared so that the rule about it can point at it; more than that isn't allowed here.
+            "metadata": {
+                "type": "object",
+                "properties": {"name": {"type": "string", "description": "Unique in its namespace."}},
+            },
+            "spec": structural_schema(DistillationJobSpec),
+            "status": structural_schema(DistillationJobStatus),
+        },
+        "x-kubernetes-validations": [rule.to_json_dict() for rule in DistillationJob.rules],
+    }
+
+
+_KEPT = (
+    "description", "format", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems",
+    "minProperties", "maxProperties", "enum", "required", "x-kubernetes-validations", "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
+)  # fmt: skip
+
+
+def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
+    """One node of a JSON schema, references resolved; what stands beside a reference wins over what it names."""
+    if "$ref" in schema:
+        target = definitions[schema["$ref"].removeprefix("#/$defs/")]
+        return _structural({**target, **{k: v for k, v in schema.items() if k != "$ref"}}, definitions)
+    if "allOf" in schema and len(schema["allOf"]) == 1:
+        beside = {k: v for k, v in schema.items() if k != "allOf"}
+        return _structural({**schema["allOf"][0], **beside}, definitions)
+    if "anyOf" in schema:
+        members = [member for member in schema["anyOf"] if member.get("type") != "null"]
+        if len(members) != 1:
+            raise ValueError(f"a structural schema has no alternatives: {schema}")
+        beside = {k: v for k, v in schema.items() if k != "anyOf"}
+        return _structural({**members[0], **beside}, definitions)
+    result: Schema = {"type": schema["type"]}
+    result.update((key, schema[key]) for key in _KEPT if key in schema)
+    if "const" in schema:
+        result["enum"] = [schema["const"]]
+    if schema["type"] == "integer":
+        result["format"] = "int64"
+    for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if exclusive in schema:
+            result[bound], result[exclusive] = schema[exclusive], True
+    if schema.get("default") is not None:
+        result["default"] = _without_null(schema["default"])
+    if "properties" in schema:
+        result["properties"] = {name: _structural(member, definitions) for name, member in schema["properties"].items()}
+    if isinstance(schema.get("additionalProperties"), dict):
+        result["additionalProperties"] = _structural(schema["additionalProperties"], definitions)
+    if "items" in schema:
+        result["items"] = _structural(schema["items"], definitions)
+    return result
+
+
+def _without_null(value: Any) -> Any:
+    """A default as the API server takes it: an absent member is the only unset."""
+    if isinstance(value, dict):
+        return {key: _without_null(member) for key, member in value.items() if member is not None}
+    return value
+
+
+def main() -> None:
+    """Print the CRD as YAML."""
+    import yaml
+
+    print("# Generated from operator/distillation_api by `make generate`; don't edit.")
+    print(yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=120), end="")
+
+
+if __name__ == "__main__":
+    main()

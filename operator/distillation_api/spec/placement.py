@@ -1,0 +1,113 @@
+"""The machines that stages run on."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from distillation_api.accelerators import ACCELERATORS
+from distillation_api.cel import Rule
+from distillation_api.model import Model
+from distillation_api.spec.types import Name, Quantity
+
+_TWO_BY_FOUR = "2x4"
+
+
+_AMBIGUOUS = [
+    (kind, shape.topology, shape.chips_per_host)
+    for kind, shapes in ACCELERATORS.items()
+    for shape in shapes
+    if shape.topology == _TWO_BY_FOUR
+]
+
+
+# string(), filter()[0] and map()[0] give strings of a length that the API server can't bound, and then it refuses to
+# concatenate them: messages are made of literals and of fields with a maxLength.
+_CHIPS_PER_HOST = "(self.chipsPerHost == 1 ? '1' : self.chipsPerHost == 4 ? '4' : '8')"
+
+
+class Accelerator(Model):
+    """A TPU slice of GKE."""
+
+    type: Literal[tuple(ACCELERATORS)]  # type: ignore[valid-type]
+    """Value of the node label cloud.google.com/gke-tpu-accelerator."""
+    topology: Annotated[str, StringConstraints(pattern=r"^[0-9]+x[0-9]+(x[0-9]+)?$", max_length=12)]
+    """Value of the node label cloud.google.com/gke-tpu-topology; chips are its product."""
+    chips_per_host: Literal[1, 4, 8] | None = None
+    """Chips of one VM; asked for only where the topology is ambiguous (2x4 on v5e and v6e: 8 on one VM, the default, or
+    4 on each of two)."""
+    slices: Annotated[int, Field(ge=1, le=64)] = 1
+    """Slices of a training stage (multi-slice over the data-centre network)."""
+    provisioning: Literal["OnDemand", "Spot", "Reservation"] = "OnDemand"
+    """Spot nodes are cheaper and can be taken away; a disruption is retried without counting as a failure. Reservation
+    takes the nodes of reservationName. DWS flex-start is asked for by queue: its ClusterQueue provisions the nodes."""
+    reservation_name: Name | None = None
+    """Value of the node label cloud.google.com/reservation-name; with provisioning Reservation, and only with it."""
+
+    rules: ClassVar[list[Rule]] = [
+        Rule(
+            "self.provisioning != 'Reservation' || has(self.reservationName)",
+            "reservationName must be set with provisioning Reservation",
+            field="reservationName",
+        ),
+        Rule(
+            "!has(self.reservationName) || self.provisioning == 'Reservation'",
+            "reservationName goes with provisioning Reservation",
+            field="reservationName",
+            message_expression="'reservationName goes with provisioning Reservation, not ' + self.provisioning",
+        ),
+        *(
+            Rule(
+                f"self.type != '{kind}' || self.topology in {[shape.topology for shape in shapes]}",
+                f"topology of {kind} must be one of {', '.join(shape.topology for shape in shapes)}",
+                field="topology",
+                message_expression=f"'topology of {kind} must be one of "
+                f"{', '.join(shape.topology for shape in shapes)}, not ' + self.topology",
+            )
+            for kind, shapes in ACCELERATORS.items()
+        ),
+        *(
+            Rule(
+                f"!has(self.chipsPerHost) || self.type != '{kind}' || self.topology != '{topology}' || "
+                f"self.chipsPerHost in {list(sizes)}",
+                f"chipsPerHost of {kind} {topology} must be {' or '.join(map(str, sizes))}",
+                field="chipsPerHost",
+                message_expression=f"'chipsPerHost of {kind} {topology} must be {' or '.join(map(str, sizes))}, not ' "
+                f"+ {_CHIPS_PER_HOST}",
+            )
+            for kind, topology, sizes in _AMBIGUOUS
+        ),
+        Rule(
+            f"!has(self.chipsPerHost) || self.topology == '{_TWO_BY_FOUR}' || self.chipsPerHost == "
+            "(self.topology in ['1x1', '1x1x1'] ? 1 : 4)",
+            "chipsPerHost must be 1 for topologies 1x1 and 1x1x1, and 4 for every other one but 2x4",
+            field="chipsPerHost",
+            message_expression="'chipsPerHost of topology ' + self.topology + ' must be ' + "
+            f"(self.topology in ['1x1', '1x1x1'] ? '1' : '4') + ', not ' + {_CHIPS_PER_HOST}",
+        ),
+    ]
+
+
+class Resources(Model):
+    """CPU and memory of a pod; requests equal limits for memory."""
+
+    cpu: Quantity = "2"
+    """CPU request, e.g. 2 or 500m."""
+    memory: Quantity = "8Gi"
+    """Memory request and limit, e.g. 8Gi."""
+
+
+class PodOptions(Model):
+    """What users may set on all pods of the job."""
+
+    service_account_name: Name | None = None
+    """ServiceAccount, bound by Workload Identity to what the storage and sources need."""
+    priority_class_name: Name | None = None
+    """PriorityClass."""
+    image_pull_secrets: (
+        Annotated[
+            list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)]],
+            Field(max_length=8),
+        ]
+        | None
+    ) = None
+    """Names of Secrets with registry credentials."""

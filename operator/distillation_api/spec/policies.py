@@ -1,0 +1,30 @@
+"""Queue, retries and budget."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from distillation_api.model import Model
+
+
+class Queue(Model):
+    """Kueue."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=63)]
+    """Name of the LocalQueue."""
+
+
+class Retries(Model):
+    """How often a stage may be tried again."""
+
+    failures: Annotated[int, Field(ge=0, le=100)] = 2
+    """Crashes of the program. What can't be mended by trying again (bad input) is never retried."""
+    disruptions: Annotated[int, Field(ge=0, le=10_000)] = 100
+    """Preemptions, evictions, lost nodes: nobody's fault."""
+
+
+class Budget(Model):
+    """What the job may cost."""
+
+    max_chip_hours: Annotated[float, Field(gt=0, le=10_000_000)]
+    """TPU chip-hours of all stages. When they are used the job is suspended, with its work kept; raise it to go on."""

@@ -1,0 +1,199 @@
+"""How the student is trained."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from distillation_api.accelerators import ACCELERATORS
+from distillation_api.cel import Rule, cel_map
+from distillation_api.model import ListMap, Model
+from distillation_api.spec.objectives import LogitMatching
+from distillation_api.spec.placement import Accelerator, Resources
+
+AxisSize = Annotated[int, Field(ge=-1, le=65_536)]
+
+
+AXES = ("data", "fsdp", "fsdp_transpose", "sequence", "context", "tensor", "expert")
+
+
+class Parallelism(Model):
+    """Mesh axes of one slice, by MaxText's names; their product is the slice's chips. One may be -1: the rest."""
+
+    model_config = ConfigDict(alias_generator=None)
+
+    data: AxisSize | None = None
+    """Replicas of the whole model."""
+    fsdp: AxisSize | None = None
+    """Shards of weights and optimizer state."""
+    fsdp_transpose: AxisSize | None = None
+    """Second FSDP axis."""
+    sequence: AxisSize | None = None
+    """Shards of the sequence."""
+    context: AxisSize | None = None
+    """Shards of the context (attention over long sequences)."""
+    tensor: AxisSize | None = None
+    """Shards of each matrix."""
+    expert: AxisSize | None = None
+    """Shards of the experts of a mixture of experts."""
+
+    rules: ClassVar[list[Rule]] = [
+        *(
+            Rule(
+                f"!has(self.{axis}) || self.{axis} != 0",
+                f"{axis} must be at least 1, or -1 for the rest of the chips; not 0",
+                field=axis,
+            )
+            for axis in AXES
+        ),
+        Rule(
+            " + ".join(f"(has(self.{axis}) && self.{axis} == -1 ? 1 : 0)" for axis in AXES) + " <= 1",
+            "at most one axis may be -1, for the rest of the chips",
+        ),
+    ]
+
+    def sizes(self) -> dict[str, int]:
+        """The axes that are set."""
+        return {axis: size for axis in AXES if (size := getattr(self, axis)) is not None}
+
+
+MANAGED_SETTINGS = (
+    "run_name", "base_output_directory", "model_name", "load_parameters_path", "load_full_state_path", "tokenizer_path",
+    "tokenizer_type", "dataset_type", "hf_path", "hf_train_files", "train_split", "train_data_columns", "steps",
+    "per_device_batch_size", "max_target_length", "learning_rate", "warmup_steps_fraction", "checkpoint_period",
+    "packing", "dtype", "weight_dtype", "hardware", "num_epoch", "scan_layers", "override_model_config", "use_sft",
+    "enable_checkpointing", "skip_jax_distributed_system", "jax_cache_dir", "metrics_file", "hf_access_token",
+)  # fmt: skip
+"""MaxText settings that follow from our own fields; ``maxText`` refuses them."""
+
+
+_SETTING = "^[a-z][a-z0-9_]*$"
+
+
+class TrainingStage(Model):
+    """One training stage, from the newest checkpoint of the stage before."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=16)]
+    """Name of the stage; the stage is called train-NAME in the status. At most 16 characters."""
+    data: Literal["TeacherCompletions", "OriginalDataset"] = "TeacherCompletions"
+    """Train on the teacher's answers or on the dataset's own."""
+    objective: Literal["SupervisedFineTuning", "LogitMatching"] = "SupervisedFineTuning"
+    """What the student is trained for: the data's tokens (SFT), or the teacher's logits on them."""
+    logit_matching: LogitMatching | None = None
+    """Settings of the objective LogitMatching."""
+    steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    """Optimizer steps; without it they follow from the rows and epochs."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """How often each row may be read. With steps alone it is 1: more steps than the data gives are refused."""
+    per_device_batch_size: Annotated[int, Field(ge=1, le=4096)] = 2
+    """Rows per chip (or per CPU process) and step."""
+    max_target_length: Annotated[int, Field(ge=16, le=1_048_576)] = 2048
+    """Longest row in tokens; what is longer is cut."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.00002
+    """Peak learning rate."""
+    warmup_steps_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of the steps over which the learning rate rises."""
+    checkpoint_period: Annotated[int, Field(ge=1, le=10_000_000)] = 50
+    """Steps between two checkpoints: at most so many are lost when a pod is."""
+    packing: bool = True
+    """Pack several short conversations into one row of maxTargetLength."""
+    weight_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the weights that the optimizer updates."""
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    """Type of the activations."""
+    parallelism: Parallelism | None = None
+    """Mesh axes of one slice; their product must be the slice's chips (on CPU: hosts). Default: fsdp over all."""
+    hosts: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Pods of a stage without accelerator; on an accelerator the topology decides."""
+    max_text: (
+        Annotated[
+            dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=256)]],
+            Field(max_length=64),
+        ]
+        | None
+    ) = None
+    """MaxText settings that have no field here, as strings: {remat_policy: full}. What the operator manages is
+    refused."""
+
+    rules: ClassVar[list[Rule]] = [
+        Rule("has(self.steps) || has(self.epochs)", "steps or epochs must be set", field="steps"),
+        Rule(
+            "!has(self.logitMatching) || self.objective == 'LogitMatching'",
+            "logitMatching goes with objective LogitMatching",
+            field="logitMatching",
+        ),
+        Rule(
+            f"!has(self.maxText) || self.maxText.all(key, !(key in {list(MANAGED_SETTINGS)}))",
+            "maxText must not set what the operator manages: " + ", ".join(MANAGED_SETTINGS),
+            field="maxText",
+            message_expression=f"'maxText must not set ' + self.maxText.filter(key, key in {list(MANAGED_SETTINGS)})[0]"
+            f" + ', which follows from other fields; nor any of {', '.join(MANAGED_SETTINGS)}'",
+        ),
+        Rule(
+            f"!has(self.maxText) || self.maxText.all(key, key.matches('{_SETTING}'))",
+            "a key of maxText must be a MaxText setting: lower case letters, digits and underscores",
+            field="maxText",
+            message_expression=f"'a key of maxText must be a MaxText setting (lower case letters, digits and "
+            f"underscores), not ' + self.maxText.filter(key, !key.matches('{_SETTING}'))[0]",
+        ),
+    ]
+
+
+_CHIPS = {shape.topology: shape.chips for shapes in ACCELERATORS.values() for shape in shapes}
+
+
+_MAX_STAGES = 8
+
+
+def _multiplies_to(devices: str, stage: str) -> str:
+    """CEL: the product of a stage's axes is ``devices``; with one axis of -1 the others must divide it.
+
+    A product of 0 or with two axes of -1 is refused elsewhere, by a clearer message.
+    """
+    product = " * ".join(f"(has({stage}.parallelism.{axis}) ? {stage}.parallelism.{axis} : 1)" for axis in AXES)
+    return (
+        f"(!has({stage}.parallelism) || (({product}) > 0 ? ({product}) == {devices} : "
+        f"({product}) == 0 || {devices} % (0 - ({product})) == 0))"
+    )
+
+
+def _rules_of_stage(index: int) -> list[Rule]:
+    """Rules about one training stage and the accelerator: one for each, since no message can name a stage that a
+    macro has found."""
+    stage = f"self.stages[{index}]"
+    absent = f"self.stages.size() <= {index}"
+    chips = f"{cel_map(_CHIPS)}[self.accelerator.topology]"
+    hosts = f"(has({stage}.hosts) ? {stage}.hosts : 1)"
+    return [
+        Rule(
+            f"{absent} || !has(self.accelerator) || !has({stage}.hosts)",
+            f"stages[{index}].hosts must not be set: on an accelerator the topology decides",
+            field="stages",
+        ),
+        Rule(
+            f"{absent} || !has(self.accelerator) || !(self.accelerator.topology in {cel_map(_CHIPS)}) || "
+            f"{_multiplies_to(chips, stage)}",
+            f"stages[{index}].parallelism must multiply to the chips of one slice, the product of its topology",
+            field="stages",
+            message_expression=f"'stages[{index}].parallelism must multiply to the chips of one slice, the product of "
+            "its topology ' + self.accelerator.topology",
+        ),
+        Rule(
+            f"{absent} || has(self.accelerator) || {_multiplies_to(hosts, stage)}",
+            f"stages[{index}].parallelism must multiply to stages[{index}].hosts (1 when absent), as there is no "
+            "accelerator",
+            field="stages",
+        ),
+    ]
+
+
+class Training(Model):
+    """How the student is trained: MaxText, one JobSet per stage."""
+
+    accelerator: Accelerator | None = None
+    """The slices of each stage; CPU when absent."""
+    resources: Resources | None = None
+    """CPU and memory of each pod."""
+    stages: Annotated[list[TrainingStage], Field(min_length=1, max_length=_MAX_STAGES), ListMap("name")]
+    """Run in this order, each from the newest checkpoint of the one before."""
+
+    rules: ClassVar[list[Rule]] = [rule for index in range(_MAX_STAGES) for rule in _rules_of_stage(index)]

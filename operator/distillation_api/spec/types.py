@@ -1,0 +1,35 @@
+"""Strings of a spec and what they may hold."""
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+NAME_LIMIT = 40
+"""Characters of a DistillationJob's name: what pod names leave (63) after the longest stage and slice suffixes."""
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
+
+
+_PATH = r"^[A-Za-z0-9_][A-Za-z0-9_.=-]*(/[A-Za-z0-9_][A-Za-z0-9_.=-]*)*$"
+
+
+StoragePath = Annotated[str, StringConstraints(pattern=_PATH, max_length=512)]
+
+
+Prefix = Annotated[str, StringConstraints(pattern=_PATH, max_length=128)]
+"""Short enough for every path below it to fit into the status."""
+
+
+GcsUri = Annotated[str, StringConstraints(pattern=r"^gs://[a-z0-9][-_.a-z0-9]{1,220}(/[^\s]*)?$", max_length=1024)]
+
+
+HubRepo = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?$", max_length=128)
+]
+
+
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=20)]

@@ -1,0 +1,154 @@
+"""Validation of a manifest without a cluster: the models' structure first, then the same CEL rules as the API server.
+
+The messages have the API server's form, ``field: Invalid value: value: what would be right``. Rules that compare with
+the object as it was (``oldSelf``) need a cluster and are left out.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import cel
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from distillation_api.resource import DistillationJob
+from distillation_api.schemas.crd import custom_resource_definition
+
+Schema = dict[str, Any]
+_LONGEST_VALUE = 80
+_RANDOM_SUFFIX = "xxxxx"
+"""What the API server appends to a generateName: five characters."""
+
+
+def validate(manifest: object) -> list[str]:
+    """What is wrong with a DistillationJob, one message for each fault; empty when the API server would take it."""
+    if not isinstance(manifest, dict):
+        return [f"Invalid value: {_shown(manifest)}: must be an object"]
+    candidate = _as_decoded({key: value for key, value in manifest.items() if key != "status"})
+    metadata = candidate.get("metadata")
+    if isinstance(metadata, dict) and "name" not in metadata and isinstance(metadata.get("generateName"), str):
+        candidate["metadata"] = {**metadata, "name": metadata["generateName"] + _RANDOM_SUFFIX}
+    try:
+        job = DistillationJob.model_validate(candidate, strict=True, by_alias=True, by_name=False)
+    except ValidationError as error:
+        return [_structural_message(details) for details in error.errors(include_url=False)]
+    return list(_rule_messages(job.to_json_dict(), _schema(), ""))
+
+
+def _as_decoded(value: Any) -> Any:
+    """A value as the API server takes it: a member that is null is absent, a whole number an integer."""
+    if isinstance(value, dict):
+        return {key: _as_decoded(member) for key, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [_as_decoded(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+@cache
+def _schema() -> Schema:
+    version = custom_resource_definition()["spec"]["versions"][0]
+    schema: Schema = version["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def _structural_message(error: ErrorDetails) -> str:
+    location = tuple(part for part in error["loc"] if part != "[key]")
+    path = _path(location)
+    if error["type"] == "missing":
+        return f"{path}: Required value: {_described(location)}"
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(_node(location[:-1]).get("properties", {}))
+        return f"{path}: Unknown field: the fields here are {known}"
+    told = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("List ").removeprefix("Value ")
+    hint = f" ({_described(location)})" if error["type"] == "string_pattern_mismatch" else ""
+    return f"{path}: Invalid value: {_shown(error['input'])}: {told}{hint}"
+
+
+def _rule_messages(value: Any, schema: Schema, path: str) -> Iterator[str]:
+    """Rules of a value and of all that it contains."""
+    for rule in schema.get("x-kubernetes-validations", ()):
+        if "oldSelf" not in rule["rule"]:
+            yield from _broken(rule, value, path)
+    if isinstance(value, dict):
+        for name, member in schema.get("properties", {}).items():
+            if name in value:
+                yield from _rule_messages(value[name], member, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        yield from _duplicates(value, schema.get("x-kubernetes-list-map-keys", ()), path)
+        for index, item in enumerate(value):
+            yield from _rule_messages(item, schema.get("items", {}), f"{path}[{index}]")
+
+
+def _broken(rule: dict[str, str], value: Any, path: str) -> Iterator[str]:
+    context = {"self": value}
+    try:
+        if _compiled(rule["rule"]).execute(context) is True:
+            return
+        message = rule["message"]
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        # A number beyond 64 bits, say: the API server refuses what it can't evaluate, too.
+        message = f"{rule['message']} ({error})"
+    else:
+        if "messageExpression" in rule:
+            message = str(_compiled(rule["messageExpression"]).execute(context)).strip()
+    field = rule.get("fieldPath", "").removeprefix(".")
+    subject = message.split(" ", 1)[0]
+    if field and subject.startswith(f"{field}["):
+        # A rule can point at a list only; the message names the item.
+        field, message = subject, message.removeprefix(subject).lstrip()
+    where = ".".join(part for part in (path, field) if part)
+    about = _shown(_member(value, field))
+    shown = f"{about}: " if len(about) < _LONGEST_VALUE else ""
+    yield f"{where}: Invalid value: {shown}{message}"
+
+
+def _member(value: Any, path: str) -> Any:
+    """What lies at a path like ``stages[0].parallelism`` inside a value."""
+    for name, index in re.findall(r"(\w+)|\[(\d+)\]", path):
+        value = value[int(index)] if index else value.get(name)
+    return value
+
+
+@cache
+def _compiled(expression: str) -> cel.Program:
+    return cel.compile(expression)
+
+
+def _duplicates(items: list[Any], keys: tuple[str, ...], path: str) -> Iterator[str]:
+    seen = []
+    for index, item in enumerate(items):
+        key = {name: item.get(name) for name in keys}
+        if keys and key in seen:
+            yield f"{path}[{index}]: Duplicate value: {_shown(key)}: {', '.join(keys)} must be unique in the list"
+        seen.append(key)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _node(location: tuple[int | str, ...]) -> Schema:
+    """The schema at a location; empty where it has none."""
+    node = _schema()
+    for part in location:
+        if isinstance(part, int):
+            node = node.get("items", {})
+        else:
+            node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
+    return node
+
+
+def _described(location: tuple[int | str, ...]) -> str:
+    text: str = _node(location).get("description", "must be set")
+    return " ".join(text.split())
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."

@@ -1,0 +1,268 @@
+"""The operator's process: kopf watches, our queue, our workers.
+
+kopf supplies watching, login and shutdown through ``on.event`` alone: no other handler, so that nothing of kopf's
+(annotations, finalizers) is written on users' objects.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import kopf
+
+from distillation_api.resource import GROUP, PLURAL, VERSION
+from distillation_operator.controller.cache import Cache
+from distillation_operator.controller.crd_age import OPENAPI_PATH, missing_fields
+from distillation_operator.controller.event_recorder import Recorder
+from distillation_operator.controller.kube import Kube, Refused
+from distillation_operator.controller.leader import Leadership
+from distillation_operator.controller.logging_setup import configure_logs
+from distillation_operator.controller.metrics import Metrics
+from distillation_operator.controller.probes import Probes
+from distillation_operator.controller.progress import ProgressReader
+from distillation_operator.controller.queue import Key, WorkQueue
+from distillation_operator.controller.reconcile import CreationRefused, Reconciler
+from distillation_operator.controller.settings import ControllerSettings
+from distillation_operator.manifests.labels import SELECTOR
+
+STUCK_SECONDS = 300.0
+"""A queue from which nothing was taken for so long is dead."""
+SCHEMA_SECONDS = 5.0
+log = logging.getLogger(__name__)
+
+Resource = tuple[str, str] | tuple[str, str, str]
+
+_WATCHED_CHILDREN: tuple[tuple[str, Resource], ...] = (
+    ("Job", ("batch", "v1", "jobs")),
+    ("JobSet", ("jobset.x-k8s.io", "v1alpha2", "jobsets")),
+    ("Pod", ("v1", "pods")),
+)
+
+
+def run(settings: ControllerSettings) -> None:
+    """Run until SIGTERM or SIGINT. Raises LeaseLost when another replica may act now."""
+    configure_logs(settings.log_format)
+    if settings.kubeconfig is not None:
+        # kopf's own login reads it from there only.
+        os.environ["KUBECONFIG"] = settings.kubeconfig
+    asyncio.run(_Operator(settings).run())
+
+
+class LeaseLost(Exception):
+    """Another replica may act now: this process is of no more use."""
+
+
+class _Operator:
+    def __init__(self, settings: ControllerSettings) -> None:
+        self._settings = settings
+        self._cache = Cache()
+        self._queue = WorkQueue()
+        self._metrics = Metrics()
+        self._metrics.watch_queue(self._queue.__len__)
+        self._metrics.watch_jobs(self._cache.all_jobs)
+        self._workers: list[asyncio.Task[None]] = []
+        self._schema_problem: str | None = "the CRD has not been read yet"
+
+    async def run(self) -> None:
+        # The API server's audit log tells the replicas apart by it.
+        kube = self._kube = await Kube.connect(self._settings.kubeconfig, f"distillation-operator/{_replica()}")
+        kube.count = lambda verb, resource, code: self._metrics.api_calls.labels(verb, resource, str(code)).inc()
+        self._reconciler = Reconciler(
+            kube, self._cache, ProgressReader(kube), Recorder(kube), self._metrics, self._settings.installation
+        )
+        probes = Probes(self._metrics, self._alive, self._ready)
+        if self._settings.port is not None:
+            await probes.start(self._settings.port)
+        stop = asyncio.Event()
+        watching = asyncio.create_task(self._watch(stop))
+        beside = [asyncio.create_task(self._lead(kube)), asyncio.create_task(self._read_schema())]
+        try:
+            # The watches end by SIGTERM; leadership ends when it is lost.
+            done, _ = await asyncio.wait([watching, beside[0]], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                # When kopf stops it cancels all tasks of the loop, ours too.
+                if not task.cancelled():
+                    task.result()
+        finally:
+            await _cancel([*self._workers, *beside])
+            stop.set()
+            await asyncio.gather(watching, return_exceptions=True)
+            await probes.close()
+            await kube.close()
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        settings = _kopf_settings()
+        # kopf would ask again and again for nearly a minute before it starts without.
+        settings.scanning.disabled = not await self._may_scan()
+        await kopf.operator(
+            registry=self._registry(),
+            settings=settings,
+            standalone=True,
+            clusterwide=not self._settings.namespaces,
+            namespaces=self._settings.namespaces,
+            stop_flag=stop,
+        )
+
+    async def _may_scan(self) -> bool:
+        """Whether kopf may look for CRDs that come later and, where it is given namespaces, for those."""
+        wanted = [("apiextensions.k8s.io", "customresourcedefinitions")]
+        if self._settings.namespaces:
+            wanted.append(("", "namespaces"))
+        try:
+            allowed = [await self._kube.may("list", group, resource) for group, resource in wanted]
+        except Refused as refused:
+            log.warning("permissions can't be asked for: %s", refused)
+            return True
+        return all(allowed)
+
+    async def _lead(self, kube: Kube) -> None:
+        """Act, as soon as this replica may, until it may no more. Raises LeaseLost."""
+        if self._settings.lease is None:
+            await self._act()
+            return
+        identity = f"{_replica()}-{uuid.uuid4().hex[:8]}"
+        leadership = Leadership(kube.api, *self._settings.lease, identity)
+        kube.write_seconds = leadership.seconds_left
+        await leadership.run(self._act)
+        raise LeaseLost(f"{identity} has lost the lease {'/'.join(self._settings.lease)}")
+
+    async def _act(self) -> None:
+        self._metrics.leads.set(1)
+        self._workers = [asyncio.create_task(self._work()) for _ in range(self._settings.workers)]
+        self._workers.append(asyncio.create_task(self._resync()))
+        try:
+            await asyncio.gather(*self._workers)
+        finally:
+            self._metrics.leads.set(0)
+            await _cancel(self._workers)
+
+    async def _alive(self) -> str | None:
+        """What only a new process can mend."""
+        if any(worker.done() for worker in self._workers):
+            return "a worker has ended"
+        stuck = self._queue.seconds_stuck()
+        if self._workers and stuck > STUCK_SECONDS:
+            return f"no job was taken from the queue for {stuck:.0f} s"
+        return None
+
+    async def _ready(self) -> str | None:
+        return self._schema_problem
+
+    async def _read_schema(self) -> None:
+        """See whether the CRD is as new as this code, until it is."""
+        while self._schema_problem is not None:
+            try:
+                missing = missing_fields(await self._kube.read_document(OPENAPI_PATH))
+                problem = f"the CRD is older than this operator: it lacks {', '.join(missing[:5])}" if missing else None
+            except (Refused, ValueError) as error:
+                problem = f"the CRD can't be read: {error}"
+            if problem is not None and problem != self._schema_problem:
+                log.warning("not ready: %s", problem)
+            self._schema_problem = problem
+            await asyncio.sleep(SCHEMA_SECONDS)
+
+    def _registry(self) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+        async def job_changed(event: Mapping[str, Any], **_: Any) -> None:
+            await self._job_changed(event)
+
+        for kind, resource in _WATCHED_CHILDREN:
+            self._watch_children(registry, kind, resource)
+        kopf.on.login(registry=registry)(kopf.login_with_kubeconfig)
+        kopf.on.login(registry=registry)(kopf.login_with_service_account)
+        return registry
+
+    def _watch_children(self, registry: kopf.OperatorRegistry, kind: str, resource: Resource) -> None:
+        @kopf.on.event(*resource, registry=registry, id=f"{kind}_changed")
+        async def child_changed(event: Mapping[str, Any], **_: Any) -> None:
+            child = event["object"]
+            if event["type"] == "DELETED":
+                key = self._cache.drop_child(kind, child)
+                if kind == "Pod":
+                    self._reconciler.forget_pod(child)
+            else:
+                key = self._cache.put_child(kind, {"kind": kind, **child})
+            if key is not None:
+                await self._queue.add(key)
+
+    async def _job_changed(self, event: Mapping[str, Any]) -> None:
+        job = event["object"]
+        if event["type"] == "DELETED":
+            key = (job["metadata"]["namespace"], job["metadata"]["name"])
+            known = self._cache.job(key)
+            if known is not None and known["metadata"]["uid"] == job["metadata"]["uid"]:
+                self._cache.drop_job(key)
+        else:
+            key = self._cache.put_job(job)
+        await self._queue.add(key)
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.take()
+            try:
+                with self._metrics.reconcile_seconds.time():
+                    await self._reconcile(key)
+            finally:
+                await self._queue.done(key)
+
+    async def _reconcile(self, key: Key) -> None:
+        try:
+            look_again = await self._reconciler.reconcile(key)
+        except CreationRefused as problem:
+            seconds = await self._failed(key, "CreationRefused")
+            log.warning("%s; tried again in %.0f s", problem, seconds, extra={"job": key})
+            return
+        except Refused as refused:
+            seconds = await self._failed(key, refused.reason or str(refused.status))
+            level = logging.INFO if refused.status == 409 else logging.WARNING
+            log.log(level, "%s; tried again in %.1f s", refused, seconds, extra={"job": key})
+            return
+        except Exception:
+            seconds = await self._failed(key, "Exception")
+            log.exception("reconcile failed; tried again in %.0f s", seconds, extra={"job": key})
+            return
+        self._queue.succeeded(key)
+        if look_again is not None:
+            await self._queue.add_after(key, look_again.total_seconds())
+
+    async def _failed(self, key: Key, reason: str) -> float:
+        self._metrics.reconcile_errors.labels(reason).inc()
+        return await self._queue.add_after_failure(key)
+
+    async def _resync(self) -> None:
+        """Look at everything again: a watch that was broken for long may have missed a deletion."""
+        while True:
+            await asyncio.sleep(self._settings.resync_seconds)
+            for key in self._cache.jobs():
+                self._reconciler.list_again(key)
+                await self._queue.add(key)
+
+
+def _replica() -> str:
+    """The name of this replica: its pod's."""
+    return os.environ.get("POD_NAME") or socket.gethostname()
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _kopf_settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    # A worker of kopf's per object is kept only as long as it has something to hand over.
+    settings.queueing.idle_timeout = 0.1
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330
+    for _, resource in _WATCHED_CHILDREN:
+        settings.watching.label_selectors[resource] = SELECTOR
+    return settings

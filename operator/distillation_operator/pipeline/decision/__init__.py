@@ -1,0 +1,1 @@
+"""One decision, pure: of the job, of each stage, and what a failure costs."""

@@ -1,0 +1,68 @@
+"""Whether a training stage has rows enough, told as soon as they are counted: before an accelerator is asked for."""
+
+from collections.abc import Mapping
+
+from distillation_api import reasons
+from distillation_api.contract import TrainProgram
+from distillation_api.status import StageStatus
+from distillation_operator.pipeline.observed import Problem
+from distillation_operator.pipeline.stage import Stage
+
+
+def too_few_rows(stage: Stage, pipeline: Mapping[str, Stage], statuses: Mapping[str, StageStatus]) -> Problem | None:
+    """What is wrong with a training stage's steps for the rows that its data can have; None while that isn't known.
+
+    ``statuses``: of the stages before it. Packed rows hold several of the data's, so this finds only what is certain;
+    the stage's program looks again with the tokens counted.
+    """
+    program = stage.program
+    if not isinstance(program, TrainProgram):
+        return None
+    rows = _rows(program, pipeline, statuses)
+    if rows is None:
+        return None
+    batch = _rows_per_step(stage, program)
+    epochs = program.epochs or 1
+    if rows < batch:
+        return Problem(
+            reasons.TOO_FEW_ROWS.name,
+            f"{program.data.kind} has {rows} training rows, one step reads {batch} (perDeviceBatchSize "
+            f"{program.per_device_batch_size:g} on all devices); lower it or give more rows.",
+        )
+    if program.steps is not None and program.steps * batch > rows * epochs:
+        return Problem(
+            reasons.TOO_FEW_ROWS.name,
+            f"{program.steps} steps of {batch} rows read {program.steps * batch}, but {program.data.kind} has {rows} "
+            f"training rows, read at most {_times(epochs)}; lower steps to {rows * epochs // batch} or set epochs to "
+            f"{-(-program.steps * batch // rows)}.",
+        )
+    return None
+
+
+def _times(epochs: int) -> str:
+    return "once" if epochs == 1 else f"{epochs} times"
+
+
+def _rows(program: TrainProgram, pipeline: Mapping[str, Stage], statuses: Mapping[str, StageStatus]) -> int | None:
+    """At most so many rows; exact once the teacher has answered."""
+    prepared = _count(statuses, "prepare-dataset")
+    if program.data.kind == "OriginalDataset":
+        return prepared
+    answered = _count(statuses, "generate")
+    if answered is not None or prepared is None:
+        return answered
+    generate = pipeline["generate"].program
+    assert generate.kind == "generate"
+    return prepared * generate.sampling.samples_per_prompt
+
+
+def _count(statuses: Mapping[str, StageStatus], name: str) -> int | None:
+    status = statuses.get(name)
+    return status.counts.get("train") if status and status.state == "Complete" and status.counts else None
+
+
+def _rows_per_step(stage: Stage, program: TrainProgram) -> int:
+    """As MaxText loads them: a batch below one row per device is one row per device."""
+    devices = stage.placement.pods * max(stage.placement.chips_per_host, 1)
+    accumulation = str(program.max_text.get("gradient_accumulation_steps", 1))
+    return max(devices, int(devices * program.per_device_batch_size)) * int(accumulation)

@@ -1,0 +1,1 @@
+"""What a decision tells: the status of stages and job, chip-hours, estimates, Events."""

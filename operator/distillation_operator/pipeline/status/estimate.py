@@ -1,0 +1,55 @@
+"""When a stage, and the job, will end, from the rates that its programs measure; to whole minutes."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from distillation_api.contract import TrainProgram
+from distillation_api.status import StageStatus
+from distillation_operator.pipeline.stage import Stage
+from distillation_operator.pipeline.status.times import format_time
+
+
+def time_left(stage: StageStatus) -> timedelta | None:
+    """Of a running stage; None while no rate is known."""
+    progress = stage.progress
+    if stage.state != "Running" or progress is None or progress.rate is None or not progress.total:
+        return None
+    rate = float(progress.rate)
+    return timedelta(seconds=(progress.total - progress.done) / rate) if rate > 0 else None
+
+
+def job_time_left(pipeline: Mapping[str, Stage], stages: Mapping[str, StageStatus]) -> timedelta | None:
+    """Of generation and all training, which take nearly all of the time; None while one of them can't be known.
+
+    A training stage that is still to come is taken to be as quick as the one that runs.
+    """
+    lengthy = [stage for stage in pipeline.values() if stage.is_indexed or stage.is_training]
+    pace = _seconds_per_step(pipeline, stages)
+    total = timedelta(0)
+    begun = False
+    for stage in lengthy:
+        status = stages[stage.name]
+        if status.state == "Complete":
+            continue
+        left = time_left(status)
+        if left is None and isinstance(stage.program, TrainProgram) and stage.program.steps and pace is not None:
+            left = timedelta(seconds=stage.program.steps * pace)
+        if left is None:
+            return None
+        total, begun = total + left, True
+    return total if begun else None
+
+
+def _seconds_per_step(pipeline: Mapping[str, Stage], stages: Mapping[str, StageStatus]) -> float | None:
+    for stage in pipeline.values():
+        progress = stages[stage.name].progress
+        if stage.is_training and progress is not None and progress.rate is not None and float(progress.rate) > 0:
+            return 1 / float(progress.rate)
+    return None
+
+
+def end_of(now: datetime, left: timedelta | None) -> str | None:
+    """The end, at the next whole minute; None for what lies beyond a hundred years."""
+    if left is None or left > timedelta(days=36_500):
+        return None
+    return format_time((now + left).replace(second=0, microsecond=0) + timedelta(minutes=1))

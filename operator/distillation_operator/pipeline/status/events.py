@@ -1,0 +1,67 @@
+"""What is worth an Event: the difference between two statuses. A handful per transition, none for mere progress."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from distillation_api import reasons
+from distillation_api.status import DistillationJobStatus, StageStatus
+
+
+@dataclass(frozen=True)
+class Event:
+    """One Event about the DistillationJob."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+def transitions(before: DistillationJobStatus | None, after: DistillationJobStatus) -> list[Event]:
+    """The Events that tell how ``before`` became ``after``."""
+    known = {stage.name: stage for stage in (before.stages if before else [])}
+    events = [event for stage in after.stages for event in _of_stage(known.get(stage.name), stage)]
+    phase = before.phase if before else None
+    if after.phase != phase:
+        events += _of_phase(after, phase)
+    return events
+
+
+def _of_stage(before: StageStatus | None, after: StageStatus) -> list[Event]:
+    was = before.state if before else "Waiting"
+    message = after.message or ""
+    if after.state == "Complete" and was != "Complete":
+        metrics = ", ".join(f"{name} {value}" for name, value in (after.metrics or {}).items())
+        found = " (found done in the storage)" if after.reused else ""
+        end = f": {metrics}" if metrics else "."
+        return [Event("Normal", reasons.STAGE_COMPLETE.name, f"{after.name} is complete{found}{end}")]
+    if after.state == "Failed" and was != "Failed":
+        return [Event("Warning", after.reason or reasons.STAGE_FAILED.name, f"{after.name} failed: {message}")]
+    if before is not None and after.attempts != before.attempts:
+        return [Event("Warning", reasons.STAGE_RETRIED.name, f"{after.name}, attempt {after.attempt}: {message}")]
+    if after.state == "Running" and was != "Running" and after.reason is None:
+        return [Event("Normal", reasons.STAGE_RUNNING.name, f"{after.name} runs.")]
+    told = before.reason if before else None
+    if after.state == "Pending" and after.message and after.reason != told:
+        return [Event("Warning", after.reason or reasons.STAGE_PENDING.name, f"{after.name}: {after.message}")]
+    return []
+
+
+def _of_phase(after: DistillationJobStatus, was: str | None) -> list[Event]:
+    match after.phase:
+        case "Complete":
+            results = after.results
+            scores = ""
+            if results is not None and results.cross_entropy_after is not None:
+                scores = f" Held-out cross-entropy {results.cross_entropy_before} -> {results.cross_entropy_after}."
+            return [Event("Normal", reasons.COMPLETE.name, f"All stages are complete.{scores}")]
+        case "Failed":
+            condition = next((c for c in after.conditions if c.type == "Failed"), None)
+            return [Event("Warning", reasons.FAILED.name, condition.message if condition else "The job failed.")]
+        case "Suspended":
+            condition = next((c for c in after.conditions if c.type == "Suspended"), None)
+            if condition is not None and condition.reason == reasons.BUDGET_REACHED.name:
+                return [Event("Warning", condition.reason, condition.message)]
+            return [Event("Normal", reasons.SUSPENDED.name, "The job is suspended; finished work is kept.")]
+        case _ if was == "Suspended":
+            return [Event("Normal", reasons.RESUMED.name, "The job goes on.")]
+    return []

@@ -1,0 +1,185 @@
+"""The status around the stages: phase, conditions, results, and the columns that ``kubectl get`` prints."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from distillation_api import reasons
+from distillation_api.reasons.reason import Reason
+from distillation_api.resource import DistillationJob
+from distillation_api.status import (
+    Condition,
+    ConditionType,
+    DistillationJobStatus,
+    JobPhase,
+    Results,
+    StageStatus,
+)
+from distillation_operator.pipeline.status.chip_hours import chip_hours, chip_seconds
+from distillation_operator.pipeline.status.times import format_time
+
+
+@dataclass(frozen=True)
+class Suspension:
+    """Why no pod of a job may run."""
+
+    reason: Reason
+    message: str
+
+
+def summarize(
+    job: DistillationJob,
+    stages: list[StageStatus],
+    suspension: Suspension | None,
+    useless_retry: str | None,
+    now: datetime,
+) -> DistillationJobStatus:
+    """The whole status of an accepted job. ``useless_retry``: why a retry that was asked for can't be."""
+    before = job.status or DistillationJobStatus()
+    phase = _phase(stages, suspension is not None)
+    failed = next((stage for stage in stages if stage.state == "Failed"), None)
+    ended = phase in ("Complete", "Failed")
+    active = [stage for stage in stages if stage.state in ("Running", "Pending", "Queued")]
+    running = [stage for stage in active if stage.state == "Running"]
+    return DistillationJobStatus(
+        observed_generation=job.metadata.generation,
+        phase=phase,
+        method=_method(job),
+        current_stage=",".join(stage.name for stage in active)[:256] or None,
+        progress=_percent(running),
+        loss=_loss(stages),
+        chip_hours=chip_hours(used) if (used := chip_seconds(stages)) else None,
+        accounted_time=before.accounted_time,
+        start_time=before.start_time or format_time(now),
+        completion_time=(before.completion_time or format_time(now)) if ended else None,
+        conditions=_conditions(job, phase, failed, stages, suspension, useless_retry, now),
+        stages=stages,
+        last_failures=before.last_failures,
+        heeded_retry=before.heeded_retry,
+        results=_results(stages),
+    )
+
+
+def refused(
+    job_status: DistillationJobStatus | None,
+    generation: int,
+    message: str,
+    now: datetime,
+    reason: Reason = reasons.INVALID_SPEC,
+) -> DistillationJobStatus:
+    """The status of an object whose spec this operator can't read, or won't follow."""
+    before = job_status or DistillationJobStatus()
+    told = [
+        _condition(before, "Accepted", False, reason.name, message[:1000], generation, now),
+        _condition(before, "Complete", False, reason.name, "", generation, now),
+        _condition(before, "Failed", False, reason.name, "", generation, now),
+        _condition(before, "Stalled", True, reason.name, message[:1000], generation, now),
+        _condition(before, "Reconciling", False, reason.name, "", generation, now),
+    ]
+    return before.model_copy(update={"observed_generation": generation, "phase": "Pending", "conditions": told})
+
+
+def _method(job: DistillationJob) -> Literal["Offline", "Online", "Mixed"]:
+    objectives = {stage.objective for stage in job.spec.training.stages}
+    if len(objectives) > 1:
+        return "Mixed"
+    return "Online" if objectives == {"LogitMatching"} else "Offline"
+
+
+def _phase(stages: list[StageStatus], suspend: bool) -> JobPhase:
+    states = {stage.state for stage in stages}
+    if "Failed" in states:
+        return "Failed"
+    if states == {"Complete"}:
+        return "Complete"
+    if suspend:
+        return "Suspended"
+    if "Running" in states:
+        return "Running"
+    if "Queued" in states and "Pending" not in states:
+        return "Queued"
+    return "Running" if "Complete" in states else "Pending"
+
+
+def _conditions(
+    job: DistillationJob,
+    phase: JobPhase,
+    failed: StageStatus | None,
+    stages: list[StageStatus],
+    suspension: Suspension | None,
+    useless_retry: str | None,
+    now: datetime,
+) -> list[Condition]:
+    before = job.status or DistillationJobStatus()
+    generation = job.metadata.generation
+    done = sum(stage.state == "Complete" for stage in stages)
+    text = f"{done} of {len(stages)} stages are complete."
+    why_failed = (failed.reason or reasons.STAGE_FAILED.name) if failed else phase
+    failure = f"Stage {failed.name}: {failed.message or failed.reason}" if failed else ""
+    waiting = phase in ("Pending", "Queued", "Running")
+    blocked = next((stage for stage in stages if stage.state == "Pending" and stage.message), None)
+    reconciling = f"{blocked.name}: {blocked.message}" if blocked else text
+
+    stopped = suspension if suspension is not None and phase == "Suspended" else Suspension(reasons.NOT_SUSPENDED, "")
+
+    def told(kind: ConditionType, holds: bool, reason: str, message: str) -> Condition:
+        return _condition(before, kind, holds, reason, message, generation, now)
+
+    return [
+        told("Accepted", True, reasons.SPEC_VALID.name, useless_retry or "The spec is understood."),
+        told("Suspended", phase == "Suspended", stopped.reason.name, stopped.message),
+        told("Complete", phase == "Complete", reasons.STAGES_FINISHED.name if phase == "Complete" else phase, text),
+        told("Failed", phase == "Failed", why_failed, failure),
+        told("Reconciling", waiting, phase, reconciling if waiting else text),
+        told("Stalled", phase == "Failed", why_failed, failure),
+    ]
+
+
+def _condition(
+    before: DistillationJobStatus,
+    kind: ConditionType,
+    holds: bool,
+    reason: str,
+    message: str,
+    generation: int,
+    now: datetime,
+) -> Condition:
+    status = "True" if holds else "False"
+    last = next((condition for condition in before.conditions if condition.type == kind), None)
+    same = last is not None and last.status == status
+    return Condition(
+        type=kind,
+        status="True" if holds else "False",
+        reason=reason[:128],
+        message=message[:1024],
+        observed_generation=generation,
+        last_transition_time=last.last_transition_time if last is not None and same else format_time(now),
+    )
+
+
+def _percent(running: list[StageStatus]) -> str | None:
+    known = [stage.progress for stage in running if stage.progress is not None and stage.progress.total]
+    if not known:
+        return None
+    return f"{100 * known[-1].done // known[-1].total}%"
+
+
+def _loss(stages: list[StageStatus]) -> str | None:
+    losses = [stage.metrics["loss"] for stage in stages if stage.metrics and "loss" in stage.metrics]
+    return losses[-1] if losses else None
+
+
+def _results(stages: list[StageStatus]) -> Results | None:
+    by_name = {stage.name: stage for stage in stages}
+    evaluate, export, publish = by_name.get("evaluate"), by_name.get("export"), by_name.get("publish")
+    metrics = (evaluate.metrics if evaluate else None) or {}
+    results = Results(
+        cross_entropy_before=metrics.get("crossEntropyBefore"),
+        cross_entropy_after=metrics.get("crossEntropyAfter"),
+        kl_before=metrics.get("klBefore"),
+        kl_after=metrics.get("klAfter"),
+        report=((evaluate.outputs if evaluate else None) or {}).get("report"),
+        exported_model=((export.outputs if export else None) or {}).get("model"),
+        published_model=((publish.outputs if publish else None) or {}).get("model"),
+    )
+    return results if results != Results() else None

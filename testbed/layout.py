@@ -1,0 +1,93 @@
+"""Where everything lives: the checkout, the cache that outlives testbeds, and one folder per testbed."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SOURCES = Path(__file__).resolve().parent
+
+
+def cache() -> Path:
+    """Binaries, manifests and virtual environments; named by the hash of what they were made from, so never stale."""
+    chosen = os.environ.get("DISTILLATION_CACHE")
+    return Path(chosen).resolve() if chosen else Path.home() / ".cache" / "distillation-operator"
+
+
+def build_log(kind: str) -> Path:
+    """The log of what is built or installed of a kind (go, debian, python); its folder exists."""
+    log = cache() / "logs" / f"{kind}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return log
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one testbed. `down` removes it."""
+
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """The folder itself."""
+        return CHECKOUT / "build" / "testbed" / self.name
+
+    @property
+    def state(self) -> Path:
+        """Depth, address and namespace of the testbed that is up."""
+        return self.path / "testbed.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held while the testbed goes up or down; beside the folder, because the folder comes and goes."""
+        return self.path.with_name(f".{self.name}.lock")
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig; its certificates are inside it."""
+        return self.path / "kubeconfig"
+
+    @property
+    def kubectl(self) -> Path:
+        """A kubectl of the cluster's own version."""
+        return self.path / "bin" / "kubectl"
+
+    @property
+    def pki(self) -> Path:
+        """Certificates, keys and the components' kubeconfigs."""
+        return self.path / "pki"
+
+    @property
+    def config(self) -> Path:
+        """Configuration files of the components."""
+        return self.path / "config"
+
+    @property
+    def storage(self) -> Path:
+        """The folder behind the PersistentVolumes."""
+        return self.path / "storage"
+
+    @property
+    def audit_log(self) -> Path:
+        """The API server's audit log, one JSON object a line."""
+        return self.path / "audit.log"
+
+    def log(self, component: str) -> Path:
+        """A component's standard output and error."""
+        return self.path / "log" / f"{component}.log"
+
+    def pid(self, component: str) -> Path:
+        """A component's process id, as the host sees it."""
+        return self.path / "pid" / component
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `file`, which the kernel releases even after kill -9."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

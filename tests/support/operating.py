@@ -1,0 +1,154 @@
+"""What the controller's tests do: run the operator, finish pods through the status subresource, wait for conditions."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client
+
+from distillation_api.contract import StageFailure, StageResult, StageSpec
+from distillation_operator.manifests.labels import STAGE_LABEL
+from support.eventually import eventually
+
+Pod = Any
+"""A pod as the client returns it."""
+
+
+class Operator:
+    """The operator as a process, in one namespace, or in all."""
+
+    def __init__(
+        self,
+        kubeconfig: Path,
+        namespace: str | None,
+        log: Path,
+        *arguments: str,
+        replica: str = "replica",
+        source: Path | None = None,
+    ) -> None:
+        """``source``: the folder of another version's package, in place of this checkout's."""
+        where = [] if namespace is None else ["--namespace", namespace]
+        self._command = [
+            sys.executable, "-m", "distillation_operator", "run", "--kubeconfig", str(kubeconfig), *where, *arguments,
+        ]  # fmt: skip
+        self._log = log
+        self.replica = replica
+        self._source = source
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        path = [*([str(self._source)] if self._source else []), *sys.path]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "POD_NAME": self.replica}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=environment)
+
+    def end(self, number: int = signal.SIGKILL) -> int:
+        """End it; its exit code."""
+        self.signal(number)
+        assert self._process is not None
+        return self._process.wait(timeout=20)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
+    def log(self) -> list[dict[str, Any]]:
+        """Its log, a JSON object a line."""
+        return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+
+    def text(self) -> str:
+        """All that it has printed."""
+        return self._log.read_text()
+
+
+class Pods:
+    """The pods of one namespace, which no kubelet runs: the test does."""
+
+    def __init__(self, api_client: client.ApiClient, namespace: str) -> None:
+        self._core: Any = client.CoreV1Api(api_client)
+        self._namespace = namespace
+
+    def of_stage(self, stage: str) -> list[Pod]:
+        """The living pods of a stage."""
+        pods = self._core.list_namespaced_pod(self._namespace, label_selector=f"{STAGE_LABEL}={stage}").items
+        return [
+            pod for pod in pods if pod.status.phase in ("Pending", "Running") and not pod.metadata.deletion_timestamp
+        ]
+
+    def wait(self, stage: str, count: int = 1) -> list[Pod]:
+        """The living pods of a stage, once there are ``count``."""
+
+        def enough() -> list[Pod] | None:
+            pods = self.of_stage(stage)
+            return pods if len(pods) == count else None
+
+        return eventually(f"{count} pods of {stage}", enough)
+
+    def succeed(self, stage: str, count: int = 1, **result: Any) -> None:
+        """End the pods of a stage as its program would after good work."""
+        for pod in self.wait(stage, count):
+            self.end(pod, **result)
+
+    def end(self, pod: Pod, **result: Any) -> None:
+        """End one pod as its program would after good work."""
+        spec = stage_spec(pod)
+        done = StageResult(stage=spec.stage, fingerprint=spec.fingerprint, **result)
+        self._end(pod, 0, done.model_dump_json(by_alias=True))
+
+    def fail(self, stage: str, code: int, reason: str, message: str, count: int = 1) -> None:
+        """End the first of a stage's pods as its program would when it gives up."""
+        told = StageFailure(stage=stage, reason=reason, message=message, permanent=code in (65, 78))
+        self._end(self.wait(stage, count)[0], code, told.model_dump_json(by_alias=True))
+
+    def wait_for_image(self, stage: str, reason: str, message: str) -> None:
+        """Let a stage's pod wait as the kubelet does when it can't start the container."""
+        (pod,) = self.wait(stage)
+        self._patch(pod, _status("Pending", {"waiting": {"reason": reason, "message": message}}))
+
+    def run(self, stage: str, count: int = 1) -> None:
+        """Let the pods of a stage run."""
+        for pod in self.wait(stage, count):
+            self._patch(pod, _status("Running", {"running": {"startedAt": _now()}}))
+
+    def _end(self, pod: Pod, code: int, message: str) -> None:
+        self._patch(pod, ended_status(code, message))
+
+    def _patch(self, pod: Pod, status: dict[str, Any]) -> None:
+        self._core.patch_namespaced_pod_status(pod.metadata.name, self._namespace, {"status": status})
+
+
+def ended_status(code: int, message: str, disrupted: bool = False) -> dict[str, Any]:
+    """The status of a pod whose program has ended with this code and termination message, or was evicted."""
+    state = {"exitCode": code, "message": message, "startedAt": _now(), "finishedAt": _now()}
+    status = _status("Failed" if code else "Succeeded", {"terminated": state})
+    if disrupted:
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": ""}
+        status["conditions"] = [{**condition, "lastTransitionTime": _now()}]
+    return status
+
+
+def _status(phase: str, state: dict[str, Any]) -> dict[str, Any]:
+    container = {"name": "stage", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+    return {"phase": phase, "startTime": _now(), "containerStatuses": [container]}
+
+
+def stage_spec(pod: Pod) -> StageSpec:
+    """What a pod's program is asked to do."""
+    environment = {variable.name: variable.value for variable in pod.spec.containers[0].env}
+    return StageSpec.model_validate_json(environment["STAGE_SPEC"])
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
