@@ -61,9 +61,8 @@ def _watch(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from kubernetes.aio.config import ConfigException
-
-    from distillation_operator.controller import process as app
+    from distillation_operator.controller import process
+    from distillation_operator.controller.kube import NoCluster
     from distillation_operator.controller.settings import ControllerSettings
 
     settings = ControllerSettings(
@@ -75,10 +74,10 @@ def _run(arguments: argparse.Namespace) -> int:
         lease=arguments.lease,
     )
     try:
-        app.run(settings)
-    except app.LeaseLost as error:
+        process.run(settings)
+    except process.LeaseLost as error:
         raise CommandError(str(error)) from error
-    except ConfigException as error:
+    except NoCluster as error:
         raise CommandError(f"no cluster: {error}") from error
     return 0
 

@@ -38,12 +38,12 @@ from distillation_stages.maxtext.start import lighten_imports
 lighten_imports()
 from maxtext.checkpoint_conversion.utils import hf_model_configs
 from distillation_stages.runtime.failure import StageError
-from distillation_stages.maxtext.families import fill_tables, require_way_back
+from distillation_stages.maxtext.families import fill_tables, require_export_support
 name = "olmo3-7b"
 config = hf_model_configs.HF_MODEL_CONFIGS[name].to_dict()
 print(fill_tables(name, config, Path(sys.argv[1]))["model_name"])
 try:
-    require_way_back(name, Path(sys.argv[1]))
+    require_export_support(name, Path(sys.argv[1]))
 except StageError as error:
     print(error.reason.name, error.message)
 """

@@ -6,19 +6,18 @@ complaint to a model that talks nonsense. So the settings come from the checkpoi
 command is given the same ones.
 """
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distillation_api import reasons
+from distillation_stages.models.model_config import HuggingFaceConfig
+from distillation_stages.models.weights import tensors_of
 from distillation_stages.runtime.failure import StageError
 
 Setting = str | int | float | bool
 Settings = dict[str, Setting]
-HuggingFaceConfig = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -61,17 +60,6 @@ _SIZES = (
     "rms_norm_eps",
     "tie_word_embeddings",
 )
-
-
-def read_config(model: Path) -> HuggingFaceConfig:
-    """The model directory's config.json."""
-    try:
-        config = json.loads((model / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise StageError(reasons.BAD_MODEL_CONFIG, f"{model}/config.json can't be read: {error}") from error
-    if not isinstance(config, dict):
-        raise StageError(reasons.BAD_MODEL_CONFIG, f"{model}/config.json holds {type(config).__name__}, not an object")
-    return config
 
 
 def maxtext_name(model: str) -> str:
@@ -223,7 +211,7 @@ def fill_tables(model: str, config: HuggingFaceConfig, directory: Path) -> Setti
     return settings
 
 
-def require_way_back(model: str, directory: Path) -> None:
+def require_export_support(model: str, directory: Path) -> None:
     """Raise StageError when MaxText would fail to convert the trained model back, which it tells when it does."""
     from maxtext.checkpoint_conversion.utils import hf_model_configs, hf_shape
 
@@ -248,23 +236,3 @@ def _names_of(decoder: str, models: Path) -> list[str]:
     return sorted(
         path.stem for path in models.glob("*.yml") if yaml.safe_load(path.read_text()).get("decoder_block") == decoder
     )
-
-
-def parameters_of(model: Path) -> int:
-    """The number of parameters in the directory's safetensors files, from their headers."""
-    return sum(math.prod(shape) for shape in tensors_of(model).values())
-
-
-def tensors_of(model: Path) -> dict[str, list[int]]:
-    """The shape of each tensor in the directory's safetensors files, from their headers."""
-    files = sorted(model.glob("*.safetensors"))
-    if not files:
-        raise StageError(
-            reasons.NO_SAFETENSORS, f"{model} holds no *.safetensors file; MaxText converts no other format"
-        )
-    shapes: dict[str, list[int]] = {}
-    for path in files:
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        shapes |= {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
-    return shapes

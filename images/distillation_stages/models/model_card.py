@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distillation_api.contract import Lineage, Source, StageResult
-from distillation_stages.programs.evaluate.report import StageTold, number
+from distillation_stages.data.stage_facts import StageFacts, number
 from distillation_stages.runtime.storage import Storage
 
 CARD_NAME = "README.md"
@@ -19,7 +19,7 @@ _METRICS = {
 
 def model_card(lineage: Lineage, storage: Storage, evaluated: StageResult | None = None) -> str:
     """The card, with the held-out scores once there are some. Says the same as long as the markers do."""
-    stages = [StageTold.read(stage, storage) for stage in lineage.stages]
+    stages = [StageFacts.read(stage, storage) for stage in lineage.stages]
     sections = [
         f"---\n{front_matter(lineage, evaluated)}\n---",
         f"# {named(lineage.student)}, taught by {named(lineage.teacher)}",

@@ -1,19 +1,21 @@
 """Convert the student from Hugging Face format to a MaxText checkpoint, and verify that both say the same."""
 
-import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 from distillation_api import reasons
 from distillation_api.contract import SCRATCH_MOUNT, ConvertProgram, StageResult, StageSpec
-from distillation_stages.maxtext.command import arguments, config_file, jax_cache, versions
-from distillation_stages.maxtext.families import Settings, fill_tables, parameters_of, read_config, require_way_back
-from distillation_stages.maxtext.logits import compare, maxtext_in_process, maxtext_logits, samples, transformers_logits
-from distillation_stages.maxtext.start import lighten_imports
-from distillation_stages.runtime.environment import available_memory, set_environment
+from distillation_stages.maxtext.command import jax_cache, versions
+from distillation_stages.maxtext.cpu import prepare_cpu
+from distillation_stages.maxtext.families import fill_tables, require_export_support
+from distillation_stages.maxtext.logits import compare, maxtext_logits, samples, transformers_logits
+from distillation_stages.maxtext.to_maxtext import convert_to_maxtext
+from distillation_stages.models.model_config import read_config
+from distillation_stages.models.weights import parameters_of
+from distillation_stages.runtime.environment import available_memory
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.limits import require_disk
 from distillation_stages.runtime.reporting import say
 from distillation_stages.runtime.storage import Storage
 
@@ -50,12 +52,12 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     reference = transformers_logits(model, sample)
     settings = fill_tables(program.max_text_model, config, model)
     if program.trained:
-        require_way_back(program.max_text_model, model)
+        require_export_support(program.max_text_model, model)
     say(f"reference logits after {time.monotonic() - started:.1f} s")
     cache = jax_cache(storage.mount, Path(SCRATCH_MOUNT) / "jax", "cpu")
     workspace = storage.workspace(spec.output)
     try:
-        _convert(model, settings, workspace, devices, cache)
+        convert_to_maxtext(model, settings, workspace, devices, cache)
         checkpoint = workspace / "0" / "items"
         say(f"checkpoint written after {time.monotonic() - started:.1f} s")
         comparison = compare(reference, maxtext_logits(checkpoint, settings, sample, cache, devices), sample.lengths)
@@ -81,48 +83,6 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         raise
 
 
-def _convert(model: Path, settings: Settings, output: Path, devices: int, cache: Path) -> None:
-    from maxtext.checkpoint_conversion import to_maxtext
-
-    conversion: Settings = {
-        **settings,
-        "run_name": "convert",
-        "base_output_directory": str(output),
-        "hardware": "cpu",
-        "skip_jax_distributed_system": True,
-        "weight_dtype": "float32",
-        "jax_cache_dir": str(cache),
-    }
-    to_maxtext.LazyHFLoader = _in_float32(to_maxtext.LazyHFLoader)
-    with maxtext_in_process():
-        to_maxtext.main(
-            ["to_maxtext", str(config_file("base.yml")), *arguments(conversion)],
-            lazy_load_tensors=True,
-            hf_model_path=str(model),
-            save_dtype="float32",
-            simulated_cpu_devices_count=devices,
-        )
-
-
-def _in_float32(loader: Any) -> Any:
-    """A loader whose tensors are float32: MaxText would fold 1/sqrt(head_dim) into bfloat16 queries, and round them."""
-
-    class Float32Loader(loader):  # type: ignore[misc]
-        def get_tensor(self, key: str) -> Any:
-            return super().get_tensor(key).astype("float32")
-
-    return Float32Loader
-
-
-def prepare_cpu(devices: int) -> None:
-    """Make ready for MaxText, before anything imports JAX: it runs on the CPU, as that many devices."""
-    set_environment()
-    lighten_imports()
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-
 def require_memory(parameters: int, free: int | None) -> None:
     """Raise StageError when so many parameters don't fit into the bytes that the pod may still take."""
     need = MEMORY_OF_LIBRARIES + parameters * MEMORY_PER_PARAMETER
@@ -131,15 +91,4 @@ def require_memory(parameters: int, free: int | None) -> None:
             reasons.MEMORY_TOO_SMALL,
             f"converting {parameters / 1e9:.2f} billion parameters needs {need / 2**30:.0f} GiB of memory, free are "
             f"{free / 2**30:.0f} GiB; raise conversion.resources.memory",
-        )
-
-
-def require_disk(mount: Path, need: int, what: str) -> None:
-    """Raise StageError when the storage has not the bytes for ``what``, with a tenth to spare."""
-    need += need // 10
-    free = shutil.disk_usage(mount).free
-    if free < need:
-        raise StageError(
-            reasons.STORAGE_FULL,
-            f"{what} needs {need / 1e9:.2f} GB on the storage, free are {free / 1e9:.2f} GB; make room",
         )

@@ -7,13 +7,16 @@ from pathlib import Path
 
 from distillation_api import reasons
 from distillation_api.contract import SCRATCH_MOUNT, ExportProgram, StageResult, StageSpec
-from distillation_stages.maxtext.command import arguments, config_file, jax_cache, versions
-from distillation_stages.maxtext.families import HuggingFaceConfig, Settings, fill_tables, parameters_of, read_config
-from distillation_stages.maxtext.logits import compare, maxtext_in_process, maxtext_logits, samples, transformers_logits
+from distillation_stages.maxtext.command import jax_cache, versions
+from distillation_stages.maxtext.cpu import prepare_cpu
+from distillation_stages.maxtext.logits import compare, maxtext_logits, samples, transformers_logits
+from distillation_stages.maxtext.to_hugging_face import convert_to_hugging_face, load_torch
 from distillation_stages.models.model_card import CARD_NAME, model_card
+from distillation_stages.models.model_config import HuggingFaceConfig, read_config
 from distillation_stages.models.rendering import Renderer
-from distillation_stages.programs.convert import prepare_cpu, require_disk
+from distillation_stages.models.weights import parameters_of
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.limits import require_disk
 from distillation_stages.runtime.reporting import say
 from distillation_stages.runtime.storage import Storage, sha256_of
 
@@ -48,9 +51,8 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     try:
         model = workspace / MODEL_DIRECTORY
         sample = samples(student)
-        # torch before MaxText, see convert: its compiler library crashes when TensorFlow is loaded already.
-        _load_torch()
-        _convert(checkpoint, student, config, settings, model, program.dtype, cache)
+        load_torch()
+        convert_to_hugging_face(checkpoint, student, config, settings, model, program.dtype, cache)
         complete_directory(student, model, program.dtype)
         write_generation_config(model, config, Renderer.load(model).end_of_turn())
         if program.lineage is not None:
@@ -81,50 +83,6 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     except BaseException:
         shutil.rmtree(workspace, ignore_errors=True)
         raise
-
-
-def _load_torch() -> None:
-    import importlib
-
-    importlib.import_module("torch._dynamo")
-
-
-def _convert(
-    checkpoint: Path,
-    student: Path,
-    config: HuggingFaceConfig,
-    settings: Settings,
-    output: Path,
-    dtype: str,
-    cache: Path,
-) -> None:
-    from absl import flags  # type: ignore[import-not-found]  # Comes with MaxText.
-    from maxtext.checkpoint_conversion import to_huggingface
-
-    expected = fill_tables(str(settings["model_name"]), config, student)
-    if expected != settings:
-        differing = sorted(
-            name for name in expected.keys() | settings.keys() if expected.get(name) != settings.get(name)
-        )
-        raise StageError(
-            reasons.SETTINGS_DISAGREE,
-            f"the checkpoint was trained with other MaxText settings than {student}/config.json asks for: "
-            f"{', '.join(differing)}; the student's model was replaced in between, train again",
-        )
-    conversion: Settings = {
-        **settings,
-        "run_name": "export",
-        "base_output_directory": str(output),
-        "load_parameters_path": str(checkpoint),
-        "hardware": "cpu",
-        "skip_jax_distributed_system": True,
-        "weight_dtype": dtype,
-        "tokenizer_path": str(student),
-        "jax_cache_dir": str(cache),
-    }
-    flags.FLAGS(["to_huggingface"])
-    with maxtext_in_process():
-        to_huggingface.main(["to_huggingface", str(config_file("base.yml")), *arguments(conversion)])
 
 
 def write_generation_config(model: Path, config: HuggingFaceConfig, end: int) -> None:

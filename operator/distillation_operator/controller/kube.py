@@ -34,6 +34,10 @@ class Refused(Exception):
         self.message = message
 
 
+class NoCluster(Exception):
+    """Nothing says where the API server is, or how to log in to it."""
+
+
 class Listed(NamedTuple):
     """Objects, and the version at which they were listed; None where the cluster lacks the kind."""
 
@@ -62,13 +66,16 @@ class Kube:
 
     @staticmethod
     async def connect(kubeconfig: str | None, user_agent: str) -> "Kube":
-        """Log in as kubectl would, or as the pod's ServiceAccount."""
+        """Log in as kubectl would, or as the pod's ServiceAccount. Raises NoCluster."""
         try:
             await config.load_kube_config(config_file=kubeconfig)  # type: ignore[no-untyped-call]
-        except config.ConfigException:
+        except config.ConfigException as error:
             if kubeconfig is not None:
-                raise
-            config.load_incluster_config()  # type: ignore[no-untyped-call]
+                raise NoCluster(str(error)) from error
+            try:
+                config.load_incluster_config()  # type: ignore[no-untyped-call]
+            except config.ConfigException as missing:
+                raise NoCluster(str(missing)) from missing
         api = client.ApiClient()
         api.user_agent = user_agent
         return Kube(api)

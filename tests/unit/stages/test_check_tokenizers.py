@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from distillation_api.contract import CheckTokenizersProgram, StageResult, StageSpec
+from distillation_stages.models.vocabularies import check_tokens, vocabulary_size
 from distillation_stages.programs import check_tokenizers
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage
@@ -23,11 +24,11 @@ def tokenizer(vocabulary: dict[str, int] = VOCABULARY, **special: int | None) ->
 
 
 def test_the_same_tokens_are_counted() -> None:
-    assert check_tokenizers.check_tokens(tokenizer(), tokenizer()) == 5
+    assert check_tokens(tokenizer(), tokenizer()) == 5
 
 
 def test_a_padding_token_of_its_own_is_no_difference() -> None:
-    check_tokenizers.check_tokens(tokenizer(pad_token_id=1), tokenizer(pad_token_id=2))
+    check_tokens(tokenizer(pad_token_id=1), tokenizer(pad_token_id=2))
 
 
 @pytest.mark.parametrize(
@@ -41,14 +42,14 @@ def test_a_padding_token_of_its_own_is_no_difference() -> None:
 )
 def test_tokens_that_differ_are_named(student: dict[str, int], named: str) -> None:
     with pytest.raises(StageError, match=named) as caught:
-        check_tokenizers.check_tokens(tokenizer(), tokenizer(student))
+        check_tokens(tokenizer(), tokenizer(student))
     assert caught.value.reason.name == "VocabulariesDiffer"
     assert len(caught.value.message) < 700
 
 
 def test_another_end_of_sequence_is_a_difference() -> None:
     with pytest.raises(StageError, match=r"eos_token is '</s>' \(1\) for the teacher and none for the student"):
-        check_tokenizers.check_tokens(tokenizer(), tokenizer(eos_token_id=None))
+        check_tokens(tokenizer(), tokenizer(eos_token_id=None))
 
 
 @pytest.mark.parametrize(
@@ -56,13 +57,13 @@ def test_another_end_of_sequence_is_a_difference() -> None:
 )
 def test_the_size_is_that_of_the_logits(tmp_path: Path, config: dict[str, Any], size: int) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert check_tokenizers.vocabulary_size(tmp_path) == size
+    assert vocabulary_size(tmp_path) == size
 
 
 def test_a_config_without_a_size_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(StageError, match="no vocab_size"):
-        check_tokenizers.vocabulary_size(tmp_path)
+        vocabulary_size(tmp_path)
 
 
 # The program
@@ -80,7 +81,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
     for name in ("teacher", "student"):
         write_config(storage, name, 384)
         finish(storage, name, model=f"{name}/model")
-    monkeypatch.setattr(check_tokenizers, "load", lambda model: tokenizer())
+    monkeypatch.setattr(check_tokenizers, "load_tokenizer", lambda model: tokenizer())
     return storage
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from distillation_stages.programs.convert import require_disk, require_memory
+from distillation_stages.programs.convert import require_memory
 from distillation_stages.programs.export import complete_directory, write_generation_config
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.limits import require_disk
 
 
 @pytest.fixture

@@ -5,15 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from distillation_stages.maxtext.families import (
-    differences,
-    maxtext_name,
-    parameters_of,
-    read_config,
-    rope_scaling,
-    rope_theta,
-    sized_settings,
-)
+from distillation_stages.maxtext.families import differences, maxtext_name, rope_scaling, rope_theta, sized_settings
+from distillation_stages.models.model_config import read_config
+from distillation_stages.models.weights import parameters_of
 from distillation_stages.runtime.failure import StageError
 from unit.stages.stage_inputs import write_safetensors
 from unit.stages.training_inputs import LLAMA2_7B, LLAMA3_SCALING

@@ -8,16 +8,8 @@ from typing import Any
 import pytest
 
 from distillation_api.contract import ReportedStage, StageResult
-from distillation_stages.programs.evaluate.report import (
-    POINTS,
-    Report,
-    Sample,
-    StageTold,
-    curve,
-    duration,
-    read_history,
-    render_report,
-)
+from distillation_stages.data.stage_facts import StageFacts, read_history
+from distillation_stages.programs.evaluate.report import POINTS, Report, Sample, curve, duration, render_report
 from distillation_stages.runtime.storage import Storage
 from unit.stages.stage_inputs import prompt_of
 
@@ -32,7 +24,7 @@ HISTORY = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.5}]
 def report(**changes: Any) -> Report:
     members: dict[str, Any] = {
         "spec": json.dumps({"teacher": {"source": {"path": "big"}}, "student": {"source": {"path": "small"}}}),
-        "stages": [StageTold("train-a", 90.0, 1.5, {"steps": 2}, {"loss": 2.5}, {"jax": "1"}, HISTORY)],
+        "stages": [StageFacts("train-a", 90.0, 1.5, {"steps": 2}, {"loss": 2.5}, {"jax": "1"}, HISTORY)],
         "scores": SCORES,
         "no_kl_because": None,
         "samples": [Sample(7, prompt_of("Why?"), "Because.", "Hm.", "Because")],
@@ -52,7 +44,7 @@ def test_texts_of_models_and_datasets_are_only_texts() -> None:
     attack = "<script>alert(1)</script>"
     sample = Sample(1, prompt_of(attack), attack, attack, attack)
     history = [{"step": 1, "loss": 1.0}]
-    told = StageTold(attack, 1.0, 0.0, {attack: 1}, {attack: 1.0}, {attack: attack}, history)
+    told = StageFacts(attack, 1.0, 0.0, {attack: 1}, {attack: 1.0}, {attack: attack}, history)
     scores = [{**score, "model": attack} for score in SCORES]
     page = render_report(report(samples=[sample], stages=[told], spec=json.dumps({"a": attack}), scores=scores))
     assert "<script" not in page
@@ -71,7 +63,7 @@ def test_without_a_common_vocabulary_it_says_so() -> None:
 
 
 def test_the_plots_of_one_page_have_different_ids() -> None:
-    stages = [StageTold(f"train-{name}", history=[{"step": 1, "loss": 3}, {"step": 2, "loss": 2}]) for name in "ab"]
+    stages = [StageFacts(f"train-{name}", history=[{"step": 1, "loss": 3}, {"step": 2, "loss": 2}]) for name in "ab"]
     ids = re.findall(r'<clipPath id="([^"]+)"', render_report(report(stages=stages)))
     assert len(ids) == len(set(ids)) >= 5
 
@@ -92,13 +84,13 @@ def test_a_stage_with_shards_is_told_as_one(tmp_path: Path) -> None:
         told = StageResult(stage="generate", fingerprint="f", counts={"kept": 5 + shard}, seconds=seconds)
         storage.write_marker(f"generate/shard-{shard}", told)
     outputs = ["generate/shard-0", "generate/shard-1"]
-    stage = StageTold.read(ReportedStage(name="generate", outputs=outputs, chips=16), storage)
+    stage = StageFacts.read(ReportedStage(name="generate", outputs=outputs, chips=16), storage)
     assert (stage.counts, stage.seconds, stage.chip_hours) == ({"kept": 11}, 3600.0, 8 * 1.5)
 
 
 def test_a_stage_without_a_marker_is_told_with_nothing(tmp_path: Path) -> None:
-    stage = StageTold.read(ReportedStage(name="export", outputs=["export"], chips=0), Storage(tmp_path))
-    assert stage == StageTold("export")
+    stage = StageFacts.read(ReportedStage(name="export", outputs=["export"], chips=0), Storage(tmp_path))
+    assert stage == StageFacts("export")
 
 
 def test_history_is_read_around_broken_lines(tmp_path: Path) -> None:

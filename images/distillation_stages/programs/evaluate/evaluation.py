@@ -9,10 +9,11 @@ from pathlib import Path
 from distillation_api import reasons
 from distillation_api.contract import EvaluateProgram, StageResult, StageSpec
 from distillation_stages.data.conversations import Turn
+from distillation_stages.data.stage_facts import StageFacts
 from distillation_stages.data.tables import Row, parts_of, read_rows
 from distillation_stages.models.rendering import Renderer
-from distillation_stages.programs.check_tokenizers import check_sizes, check_tokens, load, vocabulary_size
-from distillation_stages.programs.evaluate.report import Report, Sample, StageTold, render_report
+from distillation_stages.models.vocabularies import check_sizes, check_tokens, load_tokenizer, vocabulary_size
+from distillation_stages.programs.evaluate.report import Report, Sample, render_report
 from distillation_stages.programs.evaluate.scoring import LanguageModel, Reference, Score, Scored, weight_bytes
 from distillation_stages.runtime.environment import available_memory, set_environment
 from distillation_stages.runtime.failure import StageError
@@ -61,7 +62,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     reference, apart = _reference(program, storage, models[BEFORE], work)
     measured = {name: work.measure(name, directory, reference) for name, directory in models.items()}
     workspace = storage.workspace(spec.output)
-    scores = [score_told(name, one.score) for name, one in measured.items()]
+    scores = [score_as_json(name, one.score) for name, one in measured.items()]
     outputs = {"samples": workspace / "samples.json", "scores": workspace / "scores.json"}
     samples = _samples(holdout, measured[BEFORE], measured[AFTER])
     publish_bytes(outputs["samples"], _json([vars(sample) for sample in samples]))
@@ -70,7 +71,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     outputs["report"] = workspace / "report.html"
     report = Report(
         spec=program.spec,
-        stages=[StageTold.read(stage, storage) for stage in program.reported],
+        stages=[StageFacts.read(stage, storage) for stage in program.reported],
         scores=scores,
         no_kl_because=apart,
         samples=samples,
@@ -133,7 +134,7 @@ def _reference(
     if program.teacher is None:
         return None, "no teacher is named"
     teacher = storage.at(storage.require_marker(program.teacher).outputs["model"])
-    apart = why_apart(teacher, student)
+    apart = not_comparable_reason(teacher, student)
     if apart is None:
         rows = reference_rows(work.holdout.scored)
         reference: Reference | None = LanguageModel(teacher).refer(rows, work.progress)
@@ -144,7 +145,7 @@ def _reference(
     return reference, apart
 
 
-def why_apart(teacher: Path, student: Path) -> str | None:
+def not_comparable_reason(teacher: Path, student: Path) -> str | None:
     """Why the student's distributions can't be compared with the teacher's; None when they can."""
     need, free = weight_bytes(teacher), available_memory()
     if free is not None and need > free:
@@ -154,7 +155,7 @@ def why_apart(teacher: Path, student: Path) -> str | None:
         )
     try:
         check_sizes(vocabulary_size(teacher), vocabulary_size(student))
-        check_tokens(load(teacher), load(student))
+        check_tokens(load_tokenizer(teacher), load_tokenizer(student))
     except StageError as error:
         if not error.reason.is_final:
             raise
@@ -208,7 +209,7 @@ def gate(before: Score, after: Score, required: float | None) -> str | None:
     )
 
 
-def score_told(name: str, score: Score) -> dict[str, str | float]:
+def score_as_json(name: str, score: Score) -> dict[str, str | float]:
     """A model's score as ``scores.json`` has it."""
     told: dict[str, str | float] = {
         "model": name,
@@ -229,7 +230,7 @@ def metrics_of(before: Score, after: Score) -> dict[str, float]:
     """What the stage's result says."""
     metrics = {"crossEntropyDrop": drop(before, after)}
     for when, score in (("Before", before), ("After", after)):
-        told = score_told(when, score)
+        told = score_as_json(when, score)
         metrics |= {f"{name}{when}": float(value) for name, value in told.items() if name != "model"}
     return metrics
 

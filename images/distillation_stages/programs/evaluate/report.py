@@ -3,16 +3,14 @@
 import html
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distillation_api.contract import ReportedStage
 from distillation_stages.data.conversations import Turn
+from distillation_stages.data.stage_facts import StageFacts, number
 from distillation_stages.programs.evaluate.plots import Line, bars, lines
-from distillation_stages.runtime.storage import Storage
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -32,69 +30,18 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class StageTold:
-    """A stage by its markers: several when it has shards."""
-
-    name: str
-    seconds: float = 0.0
-    """Of the run that finished it; of the slowest shard."""
-    chip_hours: float = 0.0
-    counts: Mapping[str, int] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    history: Sequence[Mapping[str, float]] = ()
-    """One mapping per training step."""
-
-    @staticmethod
-    def read(stage: ReportedStage, storage: Storage) -> "StageTold":
-        """From the storage; what isn't there is left out."""
-        markers = [marker for output in stage.outputs if (marker := storage.read_marker(output)) is not None]
-        counts: Counter[str] = Counter()
-        for marker in markers:
-            counts.update(marker.counts)
-        chips = stage.chips / len(stage.outputs)
-        history = markers[0].outputs.get("history") if markers else None
-        return StageTold(
-            name=stage.name,
-            seconds=max((marker.seconds for marker in markers), default=0.0),
-            chip_hours=chips * sum(marker.seconds for marker in markers) / 3600,
-            counts=dict(counts),
-            metrics=markers[0].metrics if len(markers) == 1 else {},
-            versions=markers[0].versions if markers else {},
-            history=read_history(storage.at(history)) if history else (),
-        )
-
-
-@dataclass(frozen=True)
 class Report:
     """What the page shows."""
 
     spec: str
     """JSON."""
-    stages: Sequence[StageTold]
+    stages: Sequence[StageFacts]
     scores: Sequence[Mapping[str, str | float]]
     """As scores.json has them: the first is the student before, the last the one after."""
     no_kl_because: str | None
     samples: Sequence[Sample]
     verdict: str | None
     """Why the gate let nothing through; None when it did."""
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    """The steps of a history file; broken lines are left out."""
-    steps = []
-    try:
-        written = path.read_text().splitlines()
-    except OSError:
-        return []
-    for line in written:
-        try:
-            step = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(step, dict) and "step" in step:
-            steps.append(step)
-    return steps
 
 
 def render_report(report: Report) -> str:
@@ -141,11 +88,6 @@ def curve(history: Sequence[Mapping[str, float]], name: str) -> Line:
     stride = max(1, math.ceil(len(told) / POINTS))
     kept = told[::-1][::stride][::-1]
     return [step for step, _ in kept], [value for _, value in kept]
-
-
-def number(value: Any) -> str:
-    """Digits enough to read."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:

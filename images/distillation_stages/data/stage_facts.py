@@ -1,0 +1,67 @@
+"""A stage as reports and model cards tell of it, read from its markers."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from distillation_api.contract import ReportedStage
+from distillation_stages.runtime.storage import Storage
+
+
+@dataclass(frozen=True)
+class StageFacts:
+    """A stage by its markers: several when it has shards."""
+
+    name: str
+    seconds: float = 0.0
+    """Of the run that finished it; of the slowest shard."""
+    chip_hours: float = 0.0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    history: Sequence[Mapping[str, float]] = ()
+    """One mapping per training step."""
+
+    @staticmethod
+    def read(stage: ReportedStage, storage: Storage) -> "StageFacts":
+        """From the storage; what isn't there is left out."""
+        markers = [marker for output in stage.outputs if (marker := storage.read_marker(output)) is not None]
+        counts: Counter[str] = Counter()
+        for marker in markers:
+            counts.update(marker.counts)
+        chips = stage.chips / len(stage.outputs)
+        history = markers[0].outputs.get("history") if markers else None
+        return StageFacts(
+            name=stage.name,
+            seconds=max((marker.seconds for marker in markers), default=0.0),
+            chip_hours=chips * sum(marker.seconds for marker in markers) / 3600,
+            counts=dict(counts),
+            metrics=markers[0].metrics if len(markers) == 1 else {},
+            versions=markers[0].versions if markers else {},
+            history=read_history(storage.at(history)) if history else (),
+        )
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """The steps of a history file; broken lines are left out."""
+    steps = []
+    try:
+        written = path.read_text().splitlines()
+    except OSError:
+        return []
+    for line in written:
+        try:
+            step = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(step, dict) and "step" in step:
+            steps.append(step)
+    return steps
+
+
+def number(value: Any) -> str:
+    """Digits enough to read."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
