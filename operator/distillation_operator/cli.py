@@ -93,6 +93,7 @@ def _installation(arguments: argparse.Namespace) -> Installation:
     return Installation(
         converter_image=arguments.converter_image,
         teacher_image=arguments.teacher_image,
+        teacher_tpu_image=arguments.teacher_tpu_image,
         trainer_image=arguments.trainer_image,
     )
 
@@ -200,3 +201,6 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
             default=getattr(defaults, f"{image}_image"),
             help=f"image of the {image}'s stages (default: %(default)s)",
         )
+    parser.add_argument(
+        "--teacher-tpu-image", metavar="IMAGE", help="image of generation on TPUs (default: the teacher's image)"
+    )

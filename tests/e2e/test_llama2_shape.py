@@ -19,6 +19,7 @@ from distillation_api.contract import (
     Source,
     StageResult,
     StageSpec,
+    SupervisedFineTuning,
     TrainData,
     TrainProgram,
 )
@@ -91,7 +92,8 @@ def trained(folder: Path, storage: Storage, converted: StageResult) -> StageResu
         dtype="float32",
         weight_dtype="float32",
         parallelism={"fsdp": 1},
-        cpu_hosts=1,
+        objective=SupervisedFineTuning(),
+        hardware="cpu",
     )
     spec = StageSpec(stage="train", fingerprint="t", output="train", program=program)
     return run_stage(interpreter("trainer"), spec, storage.mount, folder / "train")

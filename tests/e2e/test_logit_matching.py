@@ -39,7 +39,7 @@ def history(training: Training) -> list[dict[str, float]]:
 @pytest.fixture(scope="module")
 def matched(storage: Storage, folder: Path) -> Training:
     """A training that got a SIGTERM after its fifth step, and went on to its end."""
-    training = Training(storage, folder, train_program(steps=STEPS, logit_matching=MATCHING), "train-logits")
+    training = Training(storage, folder, train_program(steps=STEPS, objective=MATCHING), "train-logits")
     code = training.run_until(lambda line: "completed step: 5," in line, signal.SIGTERM)
     assert code == EXIT_TERMINATED, training.output()
     training.run()
@@ -71,7 +71,7 @@ def test_logit_matching_follows_sft_from_its_checkpoint(matched: Training, stora
     """With the feature loss on, which MaxText computes only by its newer model code."""
     trained = Training(storage, folder, train_program(steps=3), "train-sft").run()
     matching = MATCHING.model_copy(update={"alpha": 0.5, "beta": 0.1, "alpha_end": 0.2, "alpha_schedule": "Linear"})
-    program = train_program(steps=3, start="train-sft", logit_matching=matching)
+    program = train_program(steps=3, start="train-sft", objective=matching)
     mixed = Training(storage, folder, program, "train-mixed")
     result = mixed.run()
     assert result.counts["steps"] == 3

@@ -78,9 +78,9 @@ def validate(program: TrainProgram, folder: Path, devices: int) -> subprocess.Co
 @pytest.mark.parametrize(
     ("program", "devices", "batch"),
     [
-        (train_program(cpu_hosts=1), 1, 4),
-        (train_program(cpu_hosts=2, parallelism={"fsdp": 2}, per_device_batch_size=2.0), 2, 4),
-        (train_program(cpu_hosts=None, parallelism={"fsdp": 2, "tensor": 2}, dtype="bfloat16", packing=True), 4, 16),
+        (train_program(hosts=1), 1, 4),
+        (train_program(hosts=2, parallelism={"fsdp": 2}, per_device_batch_size=2.0), 2, 4),
+        (train_program(hardware="tpu", parallelism={"fsdp": 2, "tensor": 2}, dtype="bfloat16", packing=True), 4, 16),
     ],
     ids=["one host", "two hosts", "a slice"],
 )
@@ -115,7 +115,7 @@ print("PATHS", student.load_parameters_path, teacher.load_parameters_path, stude
 @pytest.mark.timeout(300)
 def test_maxtext_accepts_the_configuration_of_logit_matching(tmp_path: Path) -> None:
     matching = logit_matching(alpha=0.9, beta=0.5, beta_end=0.1, beta_schedule="Linear", layer_indices=[0, 31])
-    program = train_program(logit_matching=matching, max_text={"gradient_accumulation_steps": 2})
+    program = train_program(objective=matching, max_text={"gradient_accumulation_steps": 2})
     settings = sized_settings("llama2-7b", LLAMA2_7B)
     student, teacher = (Checkpoint(tmp_path / name / "items", settings) for name in ("student", "teacher"))
     paths = TrainingPaths(*(tmp_path / name for name in ("checkpoint", "tokenizer", "data", "output", "cache")))

@@ -113,7 +113,7 @@ def token_ids(model: Path, texts: list[str]) -> list[list[int]]:
 
 def hosts_of(storage: Storage, folder: Path) -> list[Training]:
     """Two hosts of one training, as their pods are told."""
-    program = train_program(steps=12, cpu_hosts=2, parallelism={"fsdp": 2})
+    program = train_program(steps=12, hosts=2, parallelism={"fsdp": 2})
     hosts = []
     for index in range(2):
         (folder / f"host-{index}").mkdir(exist_ok=True)

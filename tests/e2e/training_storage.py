@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distillation_api.contract import ConvertProgram, StageResult, StageSpec, TrainData, TrainProgram
+from distillation_api.contract import (
+    ConvertProgram,
+    StageResult,
+    StageSpec,
+    SupervisedFineTuning,
+    TrainData,
+    TrainProgram,
+)
 from distillation_stages.data.tables import PREPARED, Row, write_table
 from distillation_stages.runtime.storage import Storage
 from e2e.stage_programs import environment, interpreter, run_stage
@@ -74,7 +81,8 @@ def train_program(**changes: Any) -> TrainProgram:
         dtype="float32",
         weight_dtype="float32",
         parallelism={"fsdp": 1},
-        cpu_hosts=1,
+        objective=SupervisedFineTuning(),
+        hardware="cpu",
     )
     return program.model_copy(update=changes)
 

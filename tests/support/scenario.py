@@ -153,7 +153,7 @@ class Given:
     ) -> Self:
         """The child is complete, and so are its pods, with readable results. ``asked``: by an operator of before."""
         ended = self.now - timedelta(seconds=ago)
-        was = {"fingerprint": asked.fingerprint, "output": asked.output} if asked else {}
+        was = {"fingerprint": asked.fingerprint, "directory": asked.directory} if asked else {}
         self.child(stage, ChildState.COMPLETE, attempt, ended_at=ended, **was)
         shards = self.stage(stage).program
         for index in range(shards.shards if shards.kind == "generate" else 1):
@@ -251,7 +251,7 @@ class Given:
         seen = self.decide()
         for creation in seen.decision.create:
             stage = creation.stage
-            asked: dict[str, Any] = {"fingerprint": stage.fingerprint, "output": stage.output}
+            asked: dict[str, Any] = {"fingerprint": stage.fingerprint, "directory": stage.output}
             self.child(stage.name, attempt=creation.attempt, created_at=self.now, **asked)
         for name in seen.decision.delete:
             self.children[name] = replace(self.children[name], terminating=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distillation_api import reasons
+from distillation_api.accelerators import PLATFORMS
 from distillation_api.contract import TrainProgram
 from distillation_stages.maxtext.families import Setting, Settings
 from distillation_stages.runtime.failure import StageError
@@ -66,8 +67,8 @@ class TrainingPaths:
 
 def devices_of(program: TrainProgram) -> int:
     """The number of devices over all slices."""
-    if program.cpu_hosts is not None:
-        return program.cpu_hosts
+    if program.hardware == "cpu":
+        return program.hosts
     devices = program.slices
     for axis, size in program.parallelism.items():
         if size < 1:
@@ -126,14 +127,12 @@ def training_settings(program: TrainProgram, steps: int, paths: TrainingPaths) -
         "jax_cache_dir": str(paths.jax_cache),
         **{f"ici_{axis}_parallelism": size for axis, size in program.parallelism.items()},
     }
-    if program.cpu_hosts is None:
-        settings["hardware"] = "tpu"
-        if program.slices > 1:
-            settings["dcn_data_parallelism"] = program.slices
-    else:
+    settings["hardware"] = PLATFORMS[program.hardware].maxtext
+    if program.slices > 1:
+        settings["dcn_data_parallelism"] = program.slices
+    if program.hardware == "cpu":
         settings |= {
-            "hardware": "cpu",
-            "skip_jax_distributed_system": program.cpu_hosts == 1,
+            "skip_jax_distributed_system": program.hosts == 1,
             "attention": "dot_product",
             # Neither a worker process that outlives the trainer nor a thread that copies checkpoints.
             "grain_worker_count": 0,

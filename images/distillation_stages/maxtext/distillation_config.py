@@ -26,11 +26,14 @@ class Checkpoint:
 
 
 def configuration(
-    program: TrainProgram, steps: int, student: Checkpoint, teacher: Checkpoint, paths: TrainingPaths
+    program: TrainProgram,
+    matching: LogitMatching,
+    steps: int,
+    student: Checkpoint,
+    teacher: Checkpoint,
+    paths: TrainingPaths,
 ) -> dict[str, Any]:
     """The trainer's configuration. Raises StageError for models that can't be matched."""
-    matching = program.logit_matching
-    assert matching is not None
     check_models(matching, student.settings, teacher.settings)
     common = {name: _parsed(value) for name, value in training_settings(program, steps, paths).items()}
     return {

@@ -6,7 +6,15 @@ Out: progress lines on standard output, a ``StageResult`` in the termination log
 """
 
 from distillation_api.contract.check_tokenizers import CheckTokenizersProgram
-from distillation_api.contract.common import HuggingFaceRepo, Lineage, ProgramModel, ReportedStage, Source
+from distillation_api.contract.common import (
+    HuggingFaceRepo,
+    Lineage,
+    ProgramModel,
+    ReadsOutput,
+    ReportedStage,
+    Source,
+    StageOutput,
+)
 from distillation_api.contract.convert import ConvertProgram
 from distillation_api.contract.environment import (
     EXIT_BAD_CONFIGURATION,
@@ -27,10 +35,11 @@ from distillation_api.contract.export import ExportProgram
 from distillation_api.contract.fetch import FetchProgram
 from distillation_api.contract.generate import GenerateProgram, Sampling
 from distillation_api.contract.messages import Progress, StageFailure, StageResult
+from distillation_api.contract.objectives import LogitMatching, Objective, SupervisedFineTuning
 from distillation_api.contract.prepare import PrepareProgram
 from distillation_api.contract.publish import PublishProgram
 from distillation_api.contract.stage_spec import Program, StageSpec
-from distillation_api.contract.train import LogitMatching, TrainData, TrainProgram
+from distillation_api.contract.train import TrainData, TrainProgram
 
 __all__ = [
     "EXIT_BAD_CONFIGURATION",
@@ -54,17 +63,21 @@ __all__ = [
     "HuggingFaceRepo",
     "Lineage",
     "LogitMatching",
+    "Objective",
     "PrepareProgram",
     "Program",
     "ProgramModel",
     "Progress",
     "PublishProgram",
+    "ReadsOutput",
     "ReportedStage",
     "Sampling",
     "Source",
     "StageFailure",
+    "StageOutput",
     "StageResult",
     "StageSpec",
+    "SupervisedFineTuning",
     "TrainData",
     "TrainProgram",
 ]

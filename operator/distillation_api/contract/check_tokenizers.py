@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from distillation_api.contract.common import ProgramModel
+from distillation_api.contract.common import ProgramModel, StageOutput
 
 
 class CheckTokenizersProgram(ProgramModel):
@@ -13,7 +13,7 @@ class CheckTokenizersProgram(ProgramModel):
     """
 
     kind: Literal["check_tokenizers"] = "check_tokenizers"
-    teacher: str
+    teacher: StageOutput
     """Output directory of the fetch stage of the teacher."""
-    student: str
+    student: StageOutput
     """Output directory of the fetch stage of the student."""

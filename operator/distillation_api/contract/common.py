@@ -1,6 +1,7 @@
 """What the programs' configurations are made of."""
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 from distillation_api.model import Model
 
@@ -22,10 +23,19 @@ class Source(Model):
     path: str | None = None
 
 
-class ProgramModel(Model):
-    """The configuration of a stage program."""
+@dataclass(frozen=True)
+class ReadsOutput:
+    """Marks a member that names the output directory of another stage: an edge of the graph."""
 
-    only_told: ClassVar[set[str]] = set()
+
+StageOutput = Annotated[str, ReadsOutput()]
+"""Output directory of the stage that is read."""
+
+
+class ProgramModel(Model):
+    """The configuration of a stage program. Members of type ``StageOutput`` say which stages it reads."""
+
+    report_only: ClassVar[set[str]] = set()
     """Members that a program only repeats in its report: they determine nothing, so no fingerprint holds them."""
 
     outputs_version: ClassVar[int] = 1

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from distillation_api.contract.common import ProgramModel
+from distillation_api.contract.common import ProgramModel, StageOutput
 
 
 class ConvertProgram(ProgramModel):
@@ -14,7 +14,7 @@ class ConvertProgram(ProgramModel):
     """
 
     kind: Literal["convert"] = "convert"
-    model: str
+    model: StageOutput
     """Output directory of the fetch stage."""
     max_text_model: str
     trained: bool = True

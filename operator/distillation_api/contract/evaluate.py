@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from distillation_api.contract.common import ProgramModel, ReportedStage
+from distillation_api.contract.common import ProgramModel, ReportedStage, StageOutput
 
 
 class EvaluateProgram(ProgramModel):
@@ -17,21 +17,21 @@ class EvaluateProgram(ProgramModel):
     gate; the report is written all the same.
     """
 
-    only_told: ClassVar[set[str]] = {"reported", "spec"}
+    report_only: ClassVar[set[str]] = {"reported", "spec"}
 
     kind: Literal["evaluate"] = "evaluate"
-    before: str
+    before: StageOutput
     """Output directory of the fetch stage of the student."""
-    after: str
+    after: StageOutput
     """Output directory of the export stage."""
-    between: dict[str, str] = Field(default_factory=dict)
+    between: dict[str, StageOutput] = Field(default_factory=dict)
     """Output directories of the exports after each training stage but the last, by training stage, in order."""
-    teacher: str | None = None
+    teacher: StageOutput | None = None
     """Output directory of the fetch stage of the teacher."""
     reported: list[ReportedStage] = Field(default_factory=list)
     spec: str = ""
     """The part of the DistillationJob's spec that determines results, as JSON, for the report."""
-    completions: str
+    completions: StageOutput
     shards: int
     min_cross_entropy_drop: float | None = None
     """Relative: 0.05 asks for a cross-entropy 5 % lower than before."""

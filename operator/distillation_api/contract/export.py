@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from distillation_api.contract.common import Lineage, ProgramModel
+from distillation_api.contract.common import Lineage, ProgramModel, StageOutput
 
 
 class ExportProgram(ProgramModel):
@@ -13,12 +13,12 @@ class ExportProgram(ProgramModel):
     ``top1Agreement``.
     """
 
-    only_told: ClassVar[set[str]] = {"lineage"}
+    report_only: ClassVar[set[str]] = {"lineage"}
 
     kind: Literal["export"] = "export"
-    checkpoint: str
+    checkpoint: StageOutput
     """Output directory of the last training stage."""
-    student: str
+    student: StageOutput
     """Output directory of the fetch stage of the student: config and tokenizer."""
     max_kl: float = 0.01
     min_top1_agreement: float = 0.97

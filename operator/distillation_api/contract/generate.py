@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from distillation_api.contract.common import ProgramModel
+from distillation_api.contract.common import ProgramModel, StageOutput
 from distillation_api.model import Model
 
 
@@ -36,8 +36,8 @@ class GenerateProgram(ProgramModel):
     """
 
     kind: Literal["generate"] = "generate"
-    model: str
-    dataset: str
+    model: StageOutput
+    dataset: StageOutput
     """Output directory of the prepare stage."""
     shards: int
     chunk_rows: int

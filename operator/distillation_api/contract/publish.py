@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from distillation_api.contract.common import Lineage, ProgramModel
+from distillation_api.contract.common import Lineage, ProgramModel, StageOutput
 
 
 class PublishProgram(ProgramModel):
@@ -11,12 +11,12 @@ class PublishProgram(ProgramModel):
     Result outputs: ``model``.
     """
 
-    only_told: ClassVar[set[str]] = {"lineage"}
+    report_only: ClassVar[set[str]] = {"lineage"}
 
     kind: Literal["publish"] = "publish"
-    model: str
+    model: StageOutput
     """Output directory of the export stage."""
-    evaluated: str | None = None
+    evaluated: StageOutput | None = None
     """Output directory of the evaluation."""
     lineage: Lineage | None = None
     to_gcs_uri: str | None = None

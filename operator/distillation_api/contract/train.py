@@ -4,7 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from distillation_api.contract.common import ProgramModel
+from distillation_api.accelerators import Hardware
+from distillation_api.contract.common import ProgramModel, StageOutput
+from distillation_api.contract.objectives import Objective
 from distillation_api.model import Model
 
 
@@ -12,35 +14,17 @@ class TrainData(Model):
     """Which rows a training stage reads."""
 
     kind: Literal["TeacherCompletions", "OriginalDataset"]
-    completions: str | None = None
+    completions: StageOutput | None = None
     """Output directory of the generate stage (TeacherCompletions)."""
     shards: int | None = None
     """Number of shards of the generate stage (TeacherCompletions)."""
-    dataset: str
-    """Output directory of the prepare stage."""
-
-
-class LogitMatching(Model):
-    """The loss of online logit matching; see the API's model of that name."""
-
-    teacher: str
-    """Output directory of the convert stage of the teacher."""
-    alpha: float
-    alpha_end: float | None = None
-    alpha_schedule: Literal["Constant", "Linear", "Cosine"] = "Constant"
-    temperature: float
-    temperature_end: float | None = None
-    temperature_schedule: Literal["Constant", "Linear", "Cosine"] = "Constant"
-    beta: float
-    beta_end: float | None = None
-    beta_schedule: Literal["Constant", "Linear", "Cosine"] = "Constant"
-    feature_loss: Literal["Cosine", "L2"] = "Cosine"
-    layer_indices: list[int] | None = None
+    dataset: StageOutput | None = None
+    """Output directory of the prepare stage (OriginalDataset)."""
 
 
 class TrainProgram(ProgramModel):
-    """Train the student with MaxText, from a converted or an earlier trained checkpoint: by its SFT trainer, or with
-    ``logit_matching`` by its distillation trainer.
+    """Train the student with MaxText, from a converted or an earlier trained checkpoint: by its SFT trainer or, for
+    the objective LogitMatching, by its distillation trainer.
 
     Runs on every host of every slice; host 0 verifies and writes the result. Result outputs: ``checkpoint``
     (``.../checkpoints/N/model_params``), ``history`` (JSONL: step, loss, learningRate, tokensPerSecondPerDevice, and
@@ -49,12 +33,12 @@ class TrainProgram(ProgramModel):
     """
 
     kind: Literal["train"] = "train"
-    start: str
+    start: StageOutput
     """Output directory of the convert stage or of the training stage before."""
-    tokenizer: str
+    tokenizer: StageOutput
     """Output directory of the fetch stage of the student."""
     data: TrainData
-    logit_matching: LogitMatching | None = None
+    objective: Objective
     steps: int | None = None
     """When absent, they follow from the rows and epochs."""
     epochs: int | None = None
@@ -70,6 +54,7 @@ class TrainProgram(ProgramModel):
     parallelism: dict[str, int]
     """MaxText's ICI axes without prefix and suffix, e.g. {"fsdp": 4}."""
     slices: int = 1
-    cpu_hosts: int | None = None
-    """Number of CPU processes; null on an accelerator."""
+    hardware: Hardware
+    hosts: int = 1
+    """Processes of one slice; on CPU each is one device."""
     max_text: dict[str, str | int | float | bool] = Field(default_factory=dict)

@@ -7,7 +7,7 @@ model (``Rule``); the API server enforces both at apply time, and ``validate`` o
 from distillation_api.spec.generation import Generation, Sampling
 from distillation_api.spec.job import DETERMINING, DistillationJobSpec
 from distillation_api.spec.models import Student, Teacher
-from distillation_api.spec.objectives import LogitMatching, Schedule
+from distillation_api.spec.objectives import LogitMatching, Objective, Schedule, SupervisedFineTuning
 from distillation_api.spec.placement import Accelerator, PodOptions, Resources
 from distillation_api.spec.policies import Budget, Queue, Retries
 from distillation_api.spec.results import Conversion, Evaluation, Export, ExportTarget, Requirement
@@ -42,6 +42,7 @@ __all__ = [
     "LogitMatching",
     "ModelSource",
     "Name",
+    "Objective",
     "Parallelism",
     "PersistentVolumeClaim",
     "PodOptions",
@@ -57,6 +58,7 @@ __all__ = [
     "Storage",
     "StoragePath",
     "Student",
+    "SupervisedFineTuning",
     "Teacher",
     "Training",
     "TrainingStage",

@@ -7,6 +7,11 @@ from pydantic import Field
 from distillation_api.cel import Rule
 from distillation_api.model import Model
 
+
+class SupervisedFineTuning(Model):
+    """The data's own tokens are learnt; it has no settings."""
+
+
 Schedule = Literal["Constant", "Linear", "Cosine"]
 
 
@@ -55,3 +60,7 @@ class LogitMatching(Model):
             field="beta",
         ),
     ]
+
+
+Objective = SupervisedFineTuning | LogitMatching
+"""The settings of a training stage's objective. Not a union in the CRD: a structural schema has none."""

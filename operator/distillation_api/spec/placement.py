@@ -14,8 +14,8 @@ _TWO_BY_FOUR = "2x4"
 
 _AMBIGUOUS = [
     (kind, shape.topology, shape.chips_per_host)
-    for kind, shapes in ACCELERATORS.items()
-    for shape in shapes
+    for kind, family in ACCELERATORS.items()
+    for shape in family.shapes
     if shape.topology == _TWO_BY_FOUR
 ]
 
@@ -57,13 +57,13 @@ class Accelerator(Model):
         ),
         *(
             Rule(
-                f"self.type != '{kind}' || self.topology in {[shape.topology for shape in shapes]}",
-                f"topology of {kind} must be one of {', '.join(shape.topology for shape in shapes)}",
+                f"self.type != '{kind}' || self.topology in {family.topologies}",
+                f"topology of {kind} must be one of {', '.join(family.topologies)}",
                 field="topology",
                 message_expression=f"'topology of {kind} must be one of "
-                f"{', '.join(shape.topology for shape in shapes)}, not ' + self.topology",
+                f"{', '.join(family.topologies)}, not ' + self.topology",
             )
-            for kind, shapes in ACCELERATORS.items()
+            for kind, family in ACCELERATORS.items()
         ),
         *(
             Rule(

@@ -1,13 +1,13 @@
 """How the student is trained."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, assert_never
 
 from pydantic import ConfigDict, Field, StringConstraints
 
 from distillation_api.accelerators import ACCELERATORS
 from distillation_api.cel import Rule, cel_map
 from distillation_api.model import ListMap, Model
-from distillation_api.spec.objectives import LogitMatching
+from distillation_api.spec.objectives import LogitMatching, Objective, SupervisedFineTuning
 from distillation_api.spec.placement import Accelerator, Resources
 
 AxisSize = Annotated[int, Field(ge=-1, le=65_536)]
@@ -137,8 +137,18 @@ class TrainingStage(Model):
         ),
     ]
 
+    def objective_settings(self) -> Objective:
+        """The objective with its settings, those that were left out with their defaults."""
+        match self.objective:
+            case "SupervisedFineTuning":
+                return SupervisedFineTuning()
+            case "LogitMatching":
+                return self.logit_matching or LogitMatching()
+            case unknown:
+                assert_never(unknown)
 
-_CHIPS = {shape.topology: shape.chips for shapes in ACCELERATORS.values() for shape in shapes}
+
+_CHIPS = {shape.topology: shape.chips for family in ACCELERATORS.values() for shape in family.shapes}
 
 
 _MAX_STAGES = 8
@@ -197,3 +207,8 @@ class Training(Model):
     """Run in this order, each from the newest checkpoint of the one before."""
 
     rules: ClassVar[list[Rule]] = [rule for index in range(_MAX_STAGES) for rule in _rules_of_stage(index)]
+
+    @property
+    def needs_teacher_logits(self) -> bool:
+        """Whether a stage runs the teacher beside the student, on the same batch."""
+        return any(stage.objective == "LogitMatching" for stage in self.stages)

@@ -16,7 +16,8 @@ from distillation_operator.commands.validation import validate
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.workload import child_manifest
 from distillation_operator.pipeline.graph import build_pipeline
-from distillation_operator.pipeline.stage import Placement, Stage
+from distillation_operator.pipeline.placement import Placement
+from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.status.chip_hours import SECONDS_PER_HOUR
 
 _WIDE = 1000
@@ -164,7 +165,7 @@ def _stage_table(pipeline: Mapping[str, Stage], installation: Installation, term
             str(pods(stage)),
             str(chips(stage)),
             _machines(stage.placement),
-            installation.image(stage.image),
+            installation.image(stage.image, stage.placement.hardware),
             stage.fingerprint,
         )
     return table

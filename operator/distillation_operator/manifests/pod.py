@@ -50,7 +50,7 @@ def pod_template(
         "volumes": [{"name": "storage", **storage_volume}, {"name": "scratch", "emptyDir": {}}],
     }
     if stage.placement.accelerator is not None:
-        pod.update(_tpu_scheduling(stage))
+        pod.update(_node_scheduling(stage))
     options = spec.pod
     if options.service_account_name is not None:
         pod["serviceAccountName"] = options.service_account_name
@@ -64,7 +64,7 @@ def pod_template(
 def _container(job: DistillationJob, stage: Stage, installation: Installation, env: list[Object]) -> Object:
     return {
         "name": CONTAINER,
-        "image": installation.image(stage.image),
+        "image": installation.image(stage.image, stage.placement.hardware),
         "imagePullPolicy": "IfNotPresent",
         "env": [
             {"name": STAGE_SPEC_ENV, "value": _compact(stage.spec().to_json_dict())},
@@ -97,21 +97,21 @@ def _environment(spec: DistillationJobSpec, stage: Stage) -> list[Object]:
     else:
         # What a stage needs lies in the storage; a library that would ask the Hub is a mistake, and told at once.
         env.append({"name": "HF_HUB_OFFLINE", "value": "1"})
-    if stage.placement.chips == 0:
-        env.append({"name": "JAX_PLATFORMS", "value": "cpu"})
+    if stage.placement.hardware == "cpu":
+        env.append({"name": "JAX_PLATFORMS", "value": stage.placement.platform.jax})
     return env
 
 
 def _resources(stage: Stage) -> Object:
-    wanted = stage.placement.resources
-    chips = stage.placement.chips_per_host
+    placement = stage.placement
+    wanted, resource = placement.resources, placement.platform.resource
+    chips = {resource: str(placement.chips_per_host)} if resource else {}
     if chips and wanted is None:
-        return {"requests": {"google.com/tpu": str(chips)}, "limits": {"google.com/tpu": str(chips)}}
+        return {"requests": dict(chips), "limits": dict(chips)}
     wanted = wanted or _DEFAULT_RESOURCES
-    tpu = {"google.com/tpu": str(chips)} if chips else {}
     return {
-        "requests": {"cpu": wanted.cpu, "memory": wanted.memory, **tpu},
-        "limits": {"memory": wanted.memory, **tpu},
+        "requests": {"cpu": wanted.cpu, "memory": wanted.memory, **chips},
+        "limits": {"memory": wanted.memory, **chips},
     }
 
 
@@ -132,16 +132,13 @@ def _storage(spec: DistillationJobSpec) -> tuple[Object, dict[str, str]]:
     }
 
 
-def _tpu_scheduling(stage: Stage) -> Object:
-    accelerator = stage.placement.accelerator
+def _node_scheduling(stage: Stage) -> Object:
+    accelerator, platform = stage.placement.accelerator, stage.placement.platform
     assert accelerator is not None
-    selector = {
-        "cloud.google.com/gke-tpu-accelerator": accelerator.type,
-        "cloud.google.com/gke-tpu-topology": accelerator.topology,
-    }
+    selector = {platform.type_label: accelerator.type, platform.topology_label: accelerator.topology}
     if accelerator.chips_per_host is not None:
-        selector["cloud.google.com/gke-accelerator-count"] = str(accelerator.chips_per_host)
-    tolerations: list[Object] = [{"key": "google.com/tpu", "operator": "Exists", "effect": "NoSchedule"}]
+        selector[platform.chips_per_host_label] = str(accelerator.chips_per_host)
+    tolerations: list[Object] = [{"key": platform.resource, "operator": "Exists", "effect": "NoSchedule"}]
     if accelerator.provisioning == "Spot":
         selector["cloud.google.com/gke-spot"] = "true"
         tolerations.append(

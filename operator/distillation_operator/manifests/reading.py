@@ -89,7 +89,7 @@ def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
         terminating="deletionTimestamp" in child["metadata"],
         failure_class=_failure_class(child, jobs) if state is ChildState.FAILED else None,
         fingerprint=_matching(_FINGERPRINT, annotations.get(FINGERPRINT_ANNOTATION)),
-        output=_matching(_OUTPUT, annotations.get(OUTPUT_ANNOTATION)),
+        directory=_matching(_OUTPUT, annotations.get(OUTPUT_ANNOTATION)),
         message=message,
         created_at=_time(child["metadata"].get("creationTimestamp")),
         ended_at=ended,

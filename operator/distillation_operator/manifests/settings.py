@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from distillation_api.accelerators import Hardware
 from distillation_api.resource import DistillationJob
 from distillation_operator.pipeline.stage import Image
 
@@ -13,6 +14,8 @@ class Installation:
     converter_image: str = "distillation-operator/converter:dev"
     teacher_image: str = "distillation-operator/teacher:dev"
     trainer_image: str = "distillation-operator/trainer:dev"
+    teacher_tpu_image: str | None = None
+    """Of generation on TPUs, where CPU pods generate too; ``teacher_image`` when None."""
     own_account: tuple[str, str] | None = None
     """Namespace and name of the operator's ServiceAccount, which no pod of a user may run as."""
 
@@ -26,6 +29,8 @@ class Installation:
             f"namespace {account[0]}; use another one, best in a namespace of its own"
         )
 
-    def image(self, image: Image) -> str:
-        """The reference of a stage's image."""
-        return {"converter": self.converter_image, "teacher": self.teacher_image, "trainer": self.trainer_image}[image]
+    def image(self, role: Image, hardware: Hardware) -> str:
+        """The reference of a stage's image. CPU and TPU builds of vLLM exclude each other; the others serve both."""
+        if role == "teacher" and hardware == "tpu" and self.teacher_tpu_image is not None:
+            return self.teacher_tpu_image
+        return {"converter": self.converter_image, "teacher": self.teacher_image, "trainer": self.trainer_image}[role]

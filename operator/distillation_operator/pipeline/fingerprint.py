@@ -16,7 +16,7 @@ from distillation_api.contract import ProgramModel
 
 def fingerprint(program: ProgramModel, inputs: Mapping[str, str]) -> str:
     """The hash of a program's configuration and of the fingerprints of what it reads, 16 hex digits."""
-    configuration = _determining(program, leaving_out=program.only_told)
+    configuration = _determining(program, leaving_out=program.report_only)
     content = {"version": program.outputs_version, "program": configuration, "inputs": dict(inputs)}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

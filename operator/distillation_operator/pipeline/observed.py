@@ -81,8 +81,8 @@ class Child:
     failure_class: FailureClass | None = None
     fingerprint: str | None = None
     """What its pods were asked to write."""
-    output: str | None = None
-    """Where they were asked to write it: a folder inside the storage."""
+    directory: str | None = None
+    """Where they were asked to write it, inside the storage."""
     message: str = ""
     """What Kubernetes, or Kueue, says of its state."""
     created_at: datetime | None = None

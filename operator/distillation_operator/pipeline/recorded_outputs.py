@@ -1,4 +1,4 @@
-"""What a job's stages have been asked, read from the status and the children: facts that outlast an upgrade.
+"""What a job's stages were asked to write, read from the status and the children: facts that outlast an upgrade.
 
 The outputs of a complete stage lie where its pods were told to put them. What the operator of today would ask may hash
 to something else (a program has another member, its ``outputs_version`` was raised): that holds for stages and attempts
@@ -6,25 +6,34 @@ that are still to be started.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from distillation_api.status import StageStatus
 from distillation_operator.pipeline.observed import Observed
-from distillation_operator.pipeline.stage import Asked
 
 
-def asked_before(stages: Iterable[StageStatus], observed: Observed) -> dict[str, Asked]:
+@dataclass(frozen=True)
+class RecordedOutput:
+    """What the pods of a stage were asked to write, and where."""
+
+    fingerprint: str
+    directory: str | None = None
+    """Inside the storage; where today's operator would put it, when nothing says."""
+
+
+def recorded_outputs(stages: Iterable[StageStatus], observed: Observed) -> dict[str, RecordedOutput]:
     """By stage: of a complete one from the status; of any other what the child of its newest attempt was asked."""
     known = {stage.name: stage for stage in stages}
-    facts: dict[str, Asked] = {}
+    recorded: dict[str, RecordedOutput] = {}
     for name in {*known, *(child.stage for child in observed.children.values())}:
-        fact = _of_stage(known.get(name), name, observed)
-        if fact is not None:
-            facts[name] = fact
-    return facts
+        output = _of_stage(known.get(name), name, observed)
+        if output is not None:
+            recorded[name] = output
+    return recorded
 
 
-def _of_stage(known: StageStatus | None, name: str, observed: Observed) -> Asked | None:
-    recorded = Asked(known.fingerprint, known.directory) if known and known.fingerprint else None
+def _of_stage(known: StageStatus | None, name: str, observed: Observed) -> RecordedOutput | None:
+    recorded = RecordedOutput(known.fingerprint, known.directory) if known and known.fingerprint else None
     if known is not None and known.state in ("Complete", "Failed"):
         return recorded
     owned = [child for child in observed.of_stage(name) if child.ours]
@@ -32,4 +41,4 @@ def _of_stage(known: StageStatus | None, name: str, observed: Observed) -> Asked
         return None
     child = owned[-1]
     # A child of a version that didn't write it down: the status has what was asked then.
-    return Asked(child.fingerprint, child.output) if child.fingerprint else recorded
+    return RecordedOutput(child.fingerprint, child.directory) if child.fingerprint else recorded

@@ -18,7 +18,7 @@ V4 = "tpu-v4-podslice 2x2x1, 4 chips per host"
 CONVERTER, TEACHER, TRAINER = (f"distillation-operator/{name}:dev" for name in ("converter", "teacher", "trainer"))
 
 # Stage, what it needs, workload, pods, chips, machines, image.
-EVALUATED = "fetch-teacher, fetch-student, generate, export-teacher-data, export"
+EVALUATED = "fetch-student, export, export-teacher-data, fetch-teacher, generate"
 GOLDEN = [
     ("fetch-teacher", "-", "Job", "1", "0", "CPU", CONVERTER),
     ("fetch-student", "-", "Job", "1", "0", "CPU", CONVERTER),

@@ -99,13 +99,13 @@ def test_a_child_tells_what_its_pods_were_asked() -> None:
         "distillation.dev/output": "p/generate/0123456789abcdef",
     }
     seen = read(child("Job", annotations=asked))
-    assert (seen.fingerprint, seen.output) == ("0123456789abcdef", "p/generate/0123456789abcdef")
+    assert (seen.fingerprint, seen.directory) == ("0123456789abcdef", "p/generate/0123456789abcdef")
 
 
 @pytest.mark.parametrize("text", ["", "F" * 16, "0" * 5000, "../../etc/passwd\n", 7, None])
 def test_what_somebody_else_wrote_there_is_no_fact(text: object) -> None:
     seen = read(child("Job", annotations={"distillation.dev/fingerprint": text, "distillation.dev/output": text}))
-    assert (seen.fingerprint, seen.output) == (None, None)
+    assert (seen.fingerprint, seen.directory) == (None, None)
 
 
 def test_a_new_child_without_status_is_active() -> None:

@@ -344,8 +344,8 @@ def training_on(accelerator: Object, **stage: Any) -> Object:
 def shapes() -> list[Any]:
     return [
         pytest.param(kind, shape.topology, size, id=f"{kind}-{shape.topology}-{size}")
-        for kind, table in ACCELERATORS.items()
-        for shape in table
+        for kind, family in ACCELERATORS.items()
+        for shape in family.shapes
         for size in shape.chips_per_host
     ]
 

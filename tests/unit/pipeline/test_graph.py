@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from distillation_api.accelerators import ACCELERATORS
-from distillation_api.contract import EvaluateProgram, GenerateProgram, PublishProgram, TrainProgram
+from distillation_api.contract import EvaluateProgram, GenerateProgram, LogitMatching, PublishProgram, TrainProgram
 from distillation_api.spec import DistillationJobSpec
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.stage import Stage
@@ -118,18 +118,18 @@ def test_an_axis_left_out_is_fsdp_over_the_whole_slice() -> None:
 
 def test_cpu_training_is_told_its_hosts_and_an_accelerator_is_not() -> None:
     two = pipeline(training={"stages": [{"name": "one", "steps": 10, "hosts": 2}]})["train-one"]
-    assert program(two, TrainProgram).cpu_hosts == 2
+    assert program(two, TrainProgram).hosts == 2
     assert two.placement.pods == 2
     v4 = {"type": "tpu-v4-podslice", "topology": "2x2x1"}
-    assert program(pipeline(training=training(accelerator=v4))["train-one"], TrainProgram).cpu_hosts is None
+    assert program(pipeline(training=training(accelerator=v4))["train-one"], TrainProgram).hardware == "tpu"
 
 
 @pytest.mark.parametrize(
     ("kind", "topology", "chips_per_host"),
     [
         (kind, shape.topology, size)
-        for kind, shapes in ACCELERATORS.items()
-        for shape in shapes
+        for kind, family in ACCELERATORS.items()
+        for shape in family.shapes
         for size in shape.chips_per_host
     ],
 )
@@ -201,8 +201,8 @@ def online(**stage: Any) -> dict[str, Stage]:
 def test_logit_matching_needs_the_teacher_converted() -> None:
     stages = online(logitMatching={"alpha": 0.9, "alphaEnd": 0.5, "alphaSchedule": "Cosine"})
     assert "convert-teacher" in stages["train-one"].needs
-    matching = program(stages["train-one"], TrainProgram).logit_matching
-    assert matching is not None
+    matching = program(stages["train-one"], TrainProgram).objective
+    assert isinstance(matching, LogitMatching)
     assert matching.teacher == stages["convert-teacher"].output
     assert (matching.alpha, matching.alpha_end, matching.alpha_schedule) == (0.9, 0.5, "Cosine")
 

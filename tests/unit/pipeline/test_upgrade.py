@@ -75,7 +75,7 @@ def test_a_stage_that_runs_is_judged_by_what_it_was_asked(upgrade: Any) -> None:
     seen = given.decide()
     assert seen.stage("train-one").state == "Complete"
     assert seen.stage("train-one").fingerprint == asked.fingerprint
-    assert seen.stage("train-one").directory == asked.output
+    assert seen.stage("train-one").directory == asked.directory
 
 
 def test_another_attempt_after_the_upgrade_does_the_work_in_its_own_folder(upgrade: Any) -> None:

@@ -47,19 +47,19 @@ def test_the_run_name_is_fixed_so_that_a_restart_resumes() -> None:
 
 
 def test_one_cpu_process_needs_no_coordinator() -> None:
-    arguments = rendered(train_program(cpu_hosts=1))
+    arguments = rendered(train_program(hosts=1))
     assert (arguments["hardware"], arguments["skip_jax_distributed_system"]) == ("cpu", "True")
     assert arguments["attention"] == "dot_product"
 
 
 def test_several_cpu_processes_find_each_other() -> None:
-    arguments = rendered(train_program(cpu_hosts=2, parallelism={"fsdp": 2}))
+    arguments = rendered(train_program(hosts=2, parallelism={"fsdp": 2}))
     assert (arguments["hardware"], arguments["skip_jax_distributed_system"]) == ("cpu", "False")
     assert arguments["ici_fsdp_parallelism"] == "2"
 
 
 def test_on_tpu_slices_are_data_parallel_over_the_network() -> None:
-    arguments = rendered(train_program(cpu_hosts=None, slices=4, parallelism={"fsdp": 8, "tensor": 2}))
+    arguments = rendered(train_program(hardware="tpu", slices=4, parallelism={"fsdp": 8, "tensor": 2}))
     assert arguments["hardware"] == "tpu"
     assert arguments["dcn_data_parallelism"] == "4"
     assert (arguments["ici_fsdp_parallelism"], arguments["ici_tensor_parallelism"]) == ("8", "2")
@@ -68,7 +68,7 @@ def test_on_tpu_slices_are_data_parallel_over_the_network() -> None:
 
 
 def test_a_single_slice_sets_nothing_between_slices() -> None:
-    assert "dcn_data_parallelism" not in rendered(train_program(cpu_hosts=None))
+    assert "dcn_data_parallelism" not in rendered(train_program(hardware="tpu"))
 
 
 def test_maxtext_settings_of_the_user_win() -> None:
@@ -83,9 +83,9 @@ def test_maxtext_settings_that_the_stage_lives_by_are_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "rows"),
     [
-        ({"cpu_hosts": 2, "per_device_batch_size": 2.0}, 4),
-        ({"cpu_hosts": None, "parallelism": {"fsdp": 4}, "slices": 2, "per_device_batch_size": 2.0}, 16),
-        ({"cpu_hosts": None, "parallelism": {"fsdp": 4}, "per_device_batch_size": 0.5}, 4),
+        ({"hosts": 2, "per_device_batch_size": 2.0}, 4),
+        ({"hardware": "tpu", "parallelism": {"fsdp": 4}, "slices": 2, "per_device_batch_size": 2.0}, 16),
+        ({"hardware": "tpu", "parallelism": {"fsdp": 4}, "per_device_batch_size": 0.5}, 4),
         ({"max_text": {"gradient_accumulation_steps": 8}, "per_device_batch_size": 1.0}, 8),
     ],
 )
@@ -95,7 +95,7 @@ def test_rows_of_one_step(changes: dict[str, object], rows: int) -> None:
 
 def test_a_size_left_to_maxtext_is_refused() -> None:
     with pytest.raises(StageError, match="fsdp=-1"):
-        devices_of(train_program(cpu_hosts=None, parallelism={"fsdp": -1}))
+        devices_of(train_program(hardware="tpu", parallelism={"fsdp": -1}))
 
 
 def test_compiled_programs_are_kept_on_the_storage(tmp_path: Path) -> None:

@@ -11,8 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from distillation_api.contract import EXIT_TERMINATED, LogitMatching, StageResult, StageSpec, TrainProgram
-from distillation_stages.maxtext import distillation_config as logit_matching_config
+from distillation_api.contract import (
+    EXIT_TERMINATED,
+    Objective,
+    StageResult,
+    StageSpec,
+    SupervisedFineTuning,
+    TrainProgram,
+)
+from distillation_stages.maxtext import distillation_config
 from distillation_stages.maxtext.checkpoints import steps_in
 from distillation_stages.programs.train import training as train
 from distillation_stages.programs.train.data import Rendered, order
@@ -48,7 +55,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
 
 def replace_maxtext(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "TRAINER_MODULE", "unit.stages.fake_trainer")
-    for module in (train, logit_matching_config):
+    for module in (train, distillation_config):
         monkeypatch.setattr(module, "config_file", lambda name: Path(name))
     monkeypatch.setattr(train, "_inputs", inputs)
 
@@ -129,7 +136,7 @@ def test_the_history_has_every_step_once(storage: Storage, monkeypatch: pytest.M
 
 # Logit matching
 
-MATCHING = train_program(steps=STEPS, logit_matching=logit_matching())
+MATCHING = train_program(steps=STEPS, objective=logit_matching())
 
 
 def test_logit_matching_ends_after_its_steps_and_tells_the_distance_to_the_teacher(
@@ -164,7 +171,7 @@ def test_logit_matching_goes_on_from_its_checkpoint(storage: Storage, monkeypatc
 
 
 def test_the_teacher_must_be_converted_first(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = train_program(logit_matching=logit_matching(teacher="not-yet"))
+    program = train_program(objective=logit_matching(teacher="not-yet"))
     with pytest.raises(StageError, match="not-yet"):
         run(storage, monkeypatch, program)
 
@@ -183,18 +190,18 @@ def test_the_teacher_must_be_converted_first(storage: Storage, monkeypatch: pyte
         ({"stop_at": 3, "say": "ValueError: boom", "exit": 1}, "MaxTextFailed", "boom"),
     ],
 )
-@pytest.mark.parametrize("matching", [None, logit_matching()], ids=["sft", "logits"])
+@pytest.mark.parametrize("matching", [SupervisedFineTuning(), logit_matching()], ids=["sft", "logits"])
 def test_a_training_that_did_not_happen_fails(
     storage: Storage,
     monkeypatch: pytest.MonkeyPatch,
-    matching: LogitMatching | None,
+    matching: Objective,
     plan: dict[str, object],
     reason: str,
     named: str,
 ) -> None:
     """M1, M2, M3, M13, M18: the trainer ends with exit code 0 all the same."""
     with pytest.raises(StageError, match=named) as caught:
-        run(storage, monkeypatch, train_program(steps=STEPS, logit_matching=matching), **plan)
+        run(storage, monkeypatch, train_program(steps=STEPS, objective=matching), **plan)
     assert caught.value.reason.name == reason
     assert storage.read_marker(OUTPUT) is None
 
@@ -224,9 +231,9 @@ def test_a_restart_goes_on_from_the_newest_whole_checkpoint(storage: Storage, mo
     assert [line["step"] for line in history(storage)] == list(range(1, STEPS + 1)), "the repeated ones once"
 
 
-@pytest.mark.parametrize(("matching", "spare"), [(None, 1), (logit_matching(), 0)])
+@pytest.mark.parametrize(("matching", "spare"), [(SupervisedFineTuning(), 1), (logit_matching(), 0)])
 def test_data_goes_on_where_the_training_does(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch, matching: LogitMatching | None, spare: int
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, matching: Objective, spare: int
 ) -> None:
     """M4, M21: MaxText would read from the first row again; M5: distillation trains on all that there is."""
     save_checkpoint(saved(storage), 10)
@@ -236,7 +243,7 @@ def test_data_goes_on_where_the_training_does(
         written.append(list(positions))
 
     monkeypatch.setattr(train, "write_parts", write)
-    run(storage, monkeypatch, train_program(steps=STEPS, logit_matching=matching))
+    run(storage, monkeypatch, train_program(steps=STEPS, objective=matching))
     assert written == [list(order(80, 0, 4 * (STEPS + spare)))[4 * 10 :]]
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from distillation_api.contract import LogitMatching, TrainData, TrainProgram
+from distillation_api.contract import LogitMatching, SupervisedFineTuning, TrainData, TrainProgram
 
 LLAMA2_7B = {
     "architectures": ["LlamaForCausalLM"],
@@ -44,7 +44,8 @@ def train_program(**changes: object) -> TrainProgram:
         dtype="float32",
         weight_dtype="float32",
         parallelism={"fsdp": 1},
-        cpu_hosts=1,
+        objective=SupervisedFineTuning(),
+        hardware="cpu",
     )
     return program.model_copy(update=changes)
 

@@ -54,6 +54,8 @@ def read_conversations(data: TrainData, storage: Storage) -> Iterator[tuple[int,
     import pyarrow.parquet as pq
 
     if data.kind == "OriginalDataset":
+        if not data.dataset:
+            raise StageError(reasons.BAD_TRAIN_DATA, "OriginalDataset needs 'dataset'")
         directories = [storage.at(storage.require_marker(data.dataset).outputs["train"])]
         answer, split = "reference", None
     else:

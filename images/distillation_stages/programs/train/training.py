@@ -18,11 +18,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import assert_never
 
 from distillation_api import reasons
-from distillation_api.contract import EXIT_TERMINATED, SCRATCH_MOUNT, StageResult, StageSpec, TrainProgram
-from distillation_stages.maxtext import checkpoints
-from distillation_stages.maxtext import distillation_config as logit_matching
+from distillation_api.accelerators import PLATFORMS
+from distillation_api.contract import (
+    EXIT_TERMINATED,
+    SCRATCH_MOUNT,
+    LogitMatching,
+    StageResult,
+    StageSpec,
+    SupervisedFineTuning,
+    TrainProgram,
+)
+from distillation_stages.maxtext import checkpoints, distillation_config
 from distillation_stages.maxtext.command import (
     RUN_NAME,
     TRAINER_MODULE,
@@ -205,7 +214,7 @@ def _write_data(program: TrainProgram, inputs: Inputs, host: Host, done: int, sc
     """Write the rows that the steps after ``done`` read, one file per host."""
     batch = rows_per_step(program)
     # The SFT trainer fetches a batch before it looks whether it has ended; the other one trains on all that there is.
-    spare = 1 if program.logit_matching is None else 0
+    spare = 1 if isinstance(program.objective, SupervisedFineTuning) else 0
     count = rows_needed(inputs.steps - done + spare, batch, program.packing, inputs.rows_per_step)
     positions = order(len(inputs.rows), int(done * inputs.rows_per_step), count)
     write_parts(inputs.rows, positions, host.count, batch // host.count, scratch / "data")
@@ -220,17 +229,22 @@ def _command(
         tokenizer=scratch / "tokenizer",
         data=scratch / "data",
         output=output,
-        jax_cache=jax_cache(storage.mount, scratch / "jax", "tpu" if program.cpu_hosts is None else "cpu"),
+        jax_cache=jax_cache(storage.mount, scratch / "jax", program.hardware),
     )
     python = [sys.executable, "-m", TRAINER_MODULE]
-    if program.logit_matching is None:
-        settings = training_arguments(program, steps, start.settings, paths)
-        return [*python, "sft", str(config_file("post_train/sft.yml")), *settings]
-    converted = storage.require_marker(program.logit_matching.teacher)
-    teacher = logit_matching.Checkpoint(storage.at(converted.outputs["checkpoint"]), converted.settings)
-    student = logit_matching.Checkpoint(paths.checkpoint, start.settings)
-    config = logit_matching.configuration(program, steps, student, teacher, paths)
-    return [*python, "distill", str(logit_matching.write(config, scratch / logit_matching.CONFIG_NAME))]
+    match program.objective:
+        case SupervisedFineTuning():
+            settings = training_arguments(program, steps, start.settings, paths)
+            return [*python, "sft", str(config_file("post_train/sft.yml")), *settings]
+        case LogitMatching() as matching:
+            converted = storage.require_marker(matching.teacher)
+            teacher = distillation_config.Checkpoint(storage.at(converted.outputs["checkpoint"]), converted.settings)
+            student = distillation_config.Checkpoint(paths.checkpoint, start.settings)
+            config = distillation_config.configuration(program, matching, steps, student, teacher, paths)
+            path = distillation_config.write(config, scratch / distillation_config.CONFIG_NAME)
+            return [*python, "distill", str(path)]
+        case unknown:
+            assert_never(unknown)
 
 
 class _Training:
@@ -355,8 +369,8 @@ class _Training:
             "PYTHONUNBUFFERED": "1",
             BATCHES_ENV: str((self._steps - self._done) * accumulation),
         }
-        if self._program.cpu_hosts is not None:
-            environment["JAX_PLATFORMS"] = "cpu"
+        if self._program.hardware == "cpu":
+            environment["JAX_PLATFORMS"] = PLATFORMS["cpu"].jax
         return environment
 
 

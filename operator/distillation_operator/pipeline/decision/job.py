@@ -18,7 +18,7 @@ from distillation_operator.pipeline.decision.stage import StageView, refuse_stag
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.observed import Observed
-from distillation_operator.pipeline.recorded_outputs import asked_before
+from distillation_operator.pipeline.recorded_outputs import recorded_outputs
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.status.chip_hours import account, chip_hours, chip_seconds, is_reached, time_left
 from distillation_operator.pipeline.status.estimate import end_of, job_time_left
@@ -66,7 +66,7 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     if _is_terminal(job.status):
         return _after_the_end(job, observed, useless, now)
     status = job.status or DistillationJobStatus()
-    pipeline = build_pipeline(job.spec, asked_before(status.stages, observed))
+    pipeline = build_pipeline(job.spec, recorded_outputs(status.stages, observed))
     accounted = parse_time(status.accounted_time) if status.accounted_time else None
     before, accounted = account(pipeline, {stage.name: stage for stage in status.stages}, observed, accounted, now)
     used = chip_seconds(before.values())

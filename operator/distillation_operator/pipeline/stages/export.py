@@ -1,0 +1,21 @@
+"""The export stages: the student after a training stage, back in Hugging Face format."""
+
+from distillation_api.contract import ExportProgram
+from distillation_api.spec import TrainingStage
+from distillation_operator.pipeline.builder import Builder
+from distillation_operator.pipeline.stage import Stage
+from distillation_operator.pipeline.stages.lineage import lineage
+
+
+def add_export(graph: Builder, trained: TrainingStage, checkpoint: Stage, student: Stage) -> Stage:
+    """The export after one training stage; that after the last is the result."""
+    spec = graph.spec
+    is_last = trained is spec.training.stages[-1]
+    program = ExportProgram(
+        checkpoint=checkpoint.output,
+        student=student.output,
+        max_kl=spec.conversion.max_kl,
+        dtype=spec.export.dtype,
+        lineage=lineage(graph, checkpoint),
+    )
+    return graph.add("export" if is_last else f"export-{trained.name}", program, "converter", graph.cpu)

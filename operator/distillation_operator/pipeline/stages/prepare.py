@@ -1,0 +1,32 @@
+"""The stage prepare-dataset: conversations, split into those for training and the holdout."""
+
+from distillation_api.contract import HuggingFaceRepo, PrepareProgram, Source
+from distillation_api.spec import DatasetSource
+from distillation_operator.pipeline.builder import Builder
+from distillation_operator.pipeline.stage import Stage
+
+
+def add_prepare_dataset(graph: Builder) -> Stage:
+    """The dataset as every other stage reads it."""
+    dataset = graph.spec.dataset
+    program = PrepareProgram(
+        source=dataset_source(dataset.source),
+        messages_column=dataset.messages_column,
+        prompt_column=dataset.prompt_column,
+        response_column=dataset.response_column,
+        group_column=dataset.group_column,
+        limit=dataset.limit,
+        holdout=dataset.holdout,
+    )
+    on_hub = dataset.source.hugging_face is not None
+    return graph.add("prepare-dataset", program, "converter", graph.cpu, needs_token=on_hub)
+
+
+def dataset_source(source: DatasetSource) -> Source:
+    """Where the dataset lies, as programs are told."""
+    hub = source.hugging_face
+    return Source(
+        hugging_face=HuggingFaceRepo(repo=hub.repo, revision=hub.revision, split=hub.split) if hub else None,
+        gcs_uri=source.gcs.uri if source.gcs else None,
+        path=source.path,
+    )

@@ -1,0 +1,73 @@
+"""The training stages: each a JobSet that trains the student from the checkpoint before it."""
+
+from math import prod
+from typing import assert_never
+
+from distillation_api import contract
+from distillation_api.contract import TrainData, TrainProgram
+from distillation_api.spec import LogitMatching, SupervisedFineTuning, TrainingStage
+from distillation_operator.pipeline.builder import Builder
+from distillation_operator.pipeline.placement import on_cpu, on_slice
+from distillation_operator.pipeline.stage import Stage
+
+
+def add_training(
+    graph: Builder,
+    stage: TrainingStage,
+    start: Stage,
+    student: Stage,
+    dataset: Stage,
+    generated: Stage,
+    teacher: Stage | None,
+) -> Stage:
+    """One training stage from the checkpoint of ``start``. ``teacher``: its checkpoint, where logits are matched."""
+    training = graph.spec.training
+    accelerator = training.accelerator
+    hosts = stage.hosts or 1
+    placement = on_slice(accelerator, training.resources) if accelerator else on_cpu(training.resources, hosts)
+    devices = placement.devices_per_slice
+    program = TrainProgram(
+        start=start.output,
+        tokenizer=student.output,
+        data=_data(graph, stage, dataset, generated),
+        objective=_objective(stage, teacher),
+        steps=stage.steps,
+        epochs=stage.epochs,
+        per_device_batch_size=stage.per_device_batch_size,
+        max_target_length=stage.max_target_length,
+        learning_rate=stage.learning_rate,
+        warmup_steps_fraction=stage.warmup_steps_fraction,
+        checkpoint_period=stage.checkpoint_period,
+        packing=stage.packing,
+        dtype=stage.dtype,
+        weight_dtype=stage.weight_dtype,
+        parallelism=_mesh(stage.parallelism.sizes(), devices) if stage.parallelism else {"fsdp": devices},
+        slices=placement.slices,
+        hardware=placement.hardware,
+        hosts=placement.hosts,
+        max_text=dict(stage.max_text or {}),
+    )
+    return graph.add(f"train-{stage.name}", program, "trainer", placement)
+
+
+def _data(graph: Builder, stage: TrainingStage, dataset: Stage, generated: Stage) -> TrainData:
+    if stage.data == "OriginalDataset":
+        return TrainData(kind=stage.data, dataset=dataset.output)
+    return TrainData(kind=stage.data, completions=generated.output, shards=graph.spec.generation.shards)
+
+
+def _objective(stage: TrainingStage, teacher: Stage | None) -> contract.Objective:
+    match stage.objective_settings():
+        case SupervisedFineTuning():
+            return contract.SupervisedFineTuning()
+        case LogitMatching() as asked:
+            assert teacher is not None, "the graph converts it for such a stage"
+            return contract.LogitMatching(teacher=teacher.output, **asked.model_dump())
+        case unknown:
+            assert_never(unknown)
+
+
+def _mesh(sizes: dict[str, int], devices: int) -> dict[str, int]:
+    """The axes with the one of -1 as what is left of the devices of a slice."""
+    known = prod(size for size in sizes.values() if size > 0)
+    return {axis: size if size > 0 else devices // known for axis, size in sizes.items()}
