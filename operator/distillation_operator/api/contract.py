@@ -212,6 +212,8 @@ class TrainProgram(ProgramModel):
     epochs: int | None = None
     """How often each row may be read; 1 when absent."""
     per_device_batch_size: float
+    gradient_accumulation_steps: int = 1
+    """Batches of one optimizer step."""
     max_target_length: int
     learning_rate: float
     warmup_steps_fraction: float
@@ -224,7 +226,10 @@ class TrainProgram(ProgramModel):
     slices: int = 1
     cpu_hosts: int | None = None
     """Number of CPU processes; null on an accelerator."""
-    max_text: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    max_text: dict[str, str] = Field(default_factory=dict)
+    """MaxText's tuning settings, as users write them; the program gives them their types."""
+    max_text_unlisted: dict[str, str] = Field(default_factory=dict)
+    """Other settings of MaxText's, where the installation allows them."""
 
 
 class ReportedStage(Model):

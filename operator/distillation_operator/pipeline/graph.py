@@ -239,6 +239,7 @@ def _add_training(graph: _Builder, spec: DistillationJobSpec, stage: TrainingSta
         steps=stage.steps,
         epochs=stage.epochs,
         per_device_batch_size=stage.per_device_batch_size,
+        gradient_accumulation_steps=stage.gradient_accumulation_steps,
         max_target_length=stage.max_target_length,
         learning_rate=stage.learning_rate,
         warmup_steps_fraction=stage.warmup_steps_fraction,
@@ -249,7 +250,8 @@ def _add_training(graph: _Builder, spec: DistillationJobSpec, stage: TrainingSta
         parallelism=_mesh(stage.parallelism.sizes(), devices) if stage.parallelism else {"fsdp": devices},
         slices=placement.slices,
         cpu_hosts=None if accelerator else hosts,
-        max_text=dict(stage.max_text or {}),
+        max_text=stage.max_text or {},
+        max_text_unlisted=stage.max_text_unlisted or {},
     )
     needs: tuple[str, ...] = (start.name, student.name, generated.name if on_teacher else dataset.name)
     if program.logit_matching is not None:
