@@ -65,7 +65,7 @@ def refused(
     generation: int,
     message: str,
     now: datetime,
-    reason: Literal["InvalidSpec", "ServiceAccountRefused"] = "InvalidSpec",
+    reason: Literal["InvalidSpec", "ServiceAccountRefused", "UnlistedSettingsRefused"] = "InvalidSpec",
 ) -> DistillationJobStatus:
     """The status of an object whose spec this operator can't read, or won't follow."""
     before = job_status or DistillationJobStatus()
