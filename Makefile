@@ -32,11 +32,12 @@ $(DEV)/.complete: requirements/dev.txt pyproject.toml
 toolchain: setup ## Kubernetes, the runtime packages and the stages' environments (about ten minutes from nothing)
 	$(PYTHON) -m testbed build
 
-generate: setup ## the CRD, the API reference, the page of reasons and Argo CD's ConfigMap from their sources
+generate: setup ## the CRD, the reference pages and Argo CD's ConfigMap from their sources
 	$(PYTHON) -m distillation_api.schemas.crd > crds/distillationjobs.yaml
 	cp crds/distillationjobs.yaml charts/distillation-operator/files/
 	$(PYTHON) -m distillation_api.schemas.reference > docs/api.md
 	$(PYTHON) -m distillation_api.schemas.reasons_page > docs/reasons.md
+	$(PYTHON) -m distillation_api.schemas.maxtext_page > docs/maxtext-settings.md
 	$(PYTHON) argocd/config_map.py > argocd/argocd-cm.yaml
 
 lint: setup

@@ -67,7 +67,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
     settings = ControllerSettings(
         namespaces=tuple(arguments.namespace),
-        installation=replace(_installation(arguments), own_account=_own_account()),
+        installation=replace(
+            _installation(arguments),
+            own_account=_own_account(),
+            allow_unlisted_max_text=arguments.allow_unlisted_maxtext_settings,
+        ),
         kubeconfig=arguments.kubeconfig,
         log_format=arguments.log_format,
         port=arguments.port,
@@ -182,6 +186,11 @@ def _parser() -> argparse.ArgumentParser:
         type=_lease,
         metavar="NAMESPACE/NAME",
         help="of several replicas the one that holds this Lease acts (default: a single replica)",
+    )
+    run.add_argument(
+        "--allow-unlisted-maxtext-settings",
+        action="store_true",
+        help="let jobs set numbers, booleans and enumerations of MaxText's that maxText does not list",
     )
     run.add_argument("--log-format", choices=("json", "text"), default="json", help="default: json")
 

@@ -74,6 +74,7 @@ def test_a_set_of_values_renders_exactly_this(helm: Helm, values: str) -> None:
         ("stageImages.trainer=", "trainer"),
         ("namespaces[0]=Not_A_Name", "namespaces"),
         ("logFormat=xml", "logFormat"),
+        ("maxText.allowUnlisted=some", "allowUnlisted"),
         ("metrics.prometheusRule.on=true", "on"),
     ],
 )
@@ -117,6 +118,13 @@ def test_the_operator_understands_its_arguments(helm: Helm) -> None:
         parsed = _parser().parse_args(container["args"])
         assert parsed.port == 8080
         assert parsed.lease[0] == "distillation-system"
+
+
+def test_unlisted_maxtext_settings_are_allowed_by_a_value_alone(helm: Helm) -> None:
+    for arguments, allowed in (((), False), (("--set", "maxText.allowUnlisted=true"), True)):
+        [deployment] = of_kind(render(helm, *arguments), "Deployment")
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        assert _parser().parse_args(container["args"]).allow_unlisted_maxtext_settings is allowed
 
 
 def test_pods_pass_pod_security_restricted(helm: Helm) -> None:

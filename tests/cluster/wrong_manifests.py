@@ -31,7 +31,12 @@ GOOD: Manifest = {
         "training": {
             "accelerator": {"type": "tpu-v4-podslice", "topology": "2x2x2", "slices": 2},
             "stages": [
-                {"name": "first", "steps": 10, "parallelism": {"data": 2, "fsdp": -1}, "maxText": {"remat": "full"}},
+                {
+                    "name": "first",
+                    "steps": 10,
+                    "parallelism": {"data": 2, "fsdp": -1},
+                    "maxText": {"remat_policy": "full"},
+                },
                 {"name": "second", "steps": 10, "data": "OriginalDataset", "parallelism": {"fsdp": 8}},
             ],
         },
@@ -118,7 +123,7 @@ WRONG = [
         "LoRA through maxText",
         put(f"{FIRST}.maxText", {"lora.enable_lora": "true"}),
         f"{FIRST}.maxText",
-        "a key of maxText must be a MaxText setting (lower case letters, digits and underscores), not lora.enable_lora",
+        "maxText must not set lora.enable_lora; it may set remat_policy",
     ),
     Wrong("unknown axis", put(f"{FIRST}.parallelism.pipeline", 1), f"{FIRST}.parallelism.pipeline", "unknown field"),
     Wrong("field in snake case", put("spec.dataset.prompt_column", "p"), "spec.dataset.prompt_column", "unknown field"),
@@ -183,7 +188,12 @@ WRONG = [
     Wrong("number for text", put("spec.queue.name", 5), "spec.queue.name", "must be of type string"),
     Wrong("number for a list", put("spec.training.stages", 5), "spec.training.stages", "must be of type array"),
     Wrong("text for true", put("spec.suspend", "yes"), "spec.suspend", "must be of type boolean"),
-    Wrong("number in maxText", put(f"{FIRST}.maxText.remat", 1), f"{FIRST}.maxText.remat", "must be of type string"),
+    Wrong(
+        "number in maxText",
+        put(f"{FIRST}.maxText.remat_policy", 1),
+        f"{FIRST}.maxText.remat_policy",
+        "must be of type string",
+    ),
     # Names
     Wrong("41 characters", put("metadata.name", "a" * 41), "metadata.name", "at most 40 characters"),
     Wrong(
@@ -317,13 +327,50 @@ WRONG = [
     Wrong(
         "axis of -2", put(f"{FIRST}.parallelism.data", -2), f"{FIRST}.parallelism.data", "greater than or equal to -1"
     ),
-    Wrong(
-        "managed MaxText setting",
-        put(f"{FIRST}.maxText", {"remat": "full", "steps": "7"}),
-        f"{FIRST}.maxText",
-        "maxText must not set steps",
+    # MaxText's own settings
+    *(
+        Wrong(f"MaxText setting {name}={value}", put(f"{FIRST}.maxText", {name: value}), f"{FIRST}.maxText", message)
+        for name, value, message in [
+            ("steps", "7", "maxText must not set steps: it follows from steps; use that"),
+            ("gradient_accumulation_steps", "two", "follows from gradientAccumulationSteps; use that"),
+            ("ici_fsdp_parallelism", "2", "must not set ici_fsdp_parallelism: it follows from parallelism; use that"),
+            ("dcn_data_parallelism", "2", "follows from spec.training.accelerator.slices; use that"),
+            ("base_config", "/x", "maxText must not set base_config: the operator sets it; remove it"),
+            ("distill_alpha", "0.5", "it follows from logitMatching; use that"),
+            ("formatting_func_path", "x", "maxText must not set formatting_func_path; it may set remat_policy, "),
+            ("a b", "1", "maxText must not set a b; it may set remat_policy, "),
+            ("megablox", "yes", "maxText.megablox must be true or false, not yes"),
+            ("sa_block_q", "512.5", "maxText.sa_block_q must be a whole number from 128 to 65536, not 512.5"),
+            ("sa_block_q", "64", "maxText.sa_block_q must be a whole number from 128 to 65536, not 64"),
+            ("adam_b2", "much", "maxText.adam_b2 must be a number from 0 to 1, not much"),
+            ("adam_b2", "1.5", "maxText.adam_b2 must be a number from 0 to 1, not 1.5"),
+            ("adam_b2", "1e-999", "maxText.adam_b2 must be a number from 0 to 1, not 1e-999"),
+            ("opt_type", "adam", "maxText.opt_type must be one of adamw, adam_pax, sgd, muon, not adam"),
+            ("quantization", "intmp", "maxText.quantization must be int8, not intmp"),
+        ]
     ),
-    Wrong("no MaxText setting", put(f"{FIRST}.maxText", {"a b": "1"}), f"{FIRST}.maxText", "and underscores), not a b"),
+    *(
+        Wrong(
+            f"unlisted MaxText setting {name}={value}",
+            put(f"{FIRST}.maxTextUnlisted", {name: value}),
+            f"{FIRST}.maxTextUnlisted",
+            message,
+        )
+        for name, value, message in [
+            ("steps", "7", "must not set steps: it belongs into maxText, or follows from another field"),
+            ("adam_b2", "0.9", "must not set adam_b2: it belongs into maxText, or follows from another field"),
+            ("Mla", "1", "must not set Mla: MaxText has only names of lower case letters"),
+            ("formatting_func_path", "x", "must not set formatting_func_path: where things lie, what is run and"),
+            ("prometheus_port", "9090", "must not set prometheus_port: where things lie, what is run and"),
+            ("mtp_num_layers", "${oc.env:HF_TOKEN}", "${oc.env:HF_TOKEN}"),
+        ]
+    ),
+    Wrong(
+        "no gradient accumulation",
+        put(f"{FIRST}.gradientAccumulationSteps", 0),
+        f"{FIRST}.gradientAccumulationSteps",
+        "greater than or equal to 1",
+    ),
     # The rest
     Wrong("gate of 1", put("spec.evaluation.require.minCrossEntropyDrop", 1), "minCrossEntropyDrop", "less than 1"),
     Wrong("bad CPU", put("spec.conversion.resources.cpu", "two"), "spec.conversion.resources.cpu", "two"),

@@ -1,5 +1,6 @@
 """The rendered training command against MaxText's own validation: a key that this version lacks would show here."""
 
+import json
 import pickle
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ import pytest
 
 from distillation_api.contract import TrainProgram
 from distillation_api.maxtext import MaxTextModel
+from distillation_api.maxtext.managed import MANAGED
+from distillation_api.maxtext.settings import ALLOWED, Boolean, Enumeration, Integer, Kind, Number
 from distillation_stages.maxtext.command import TrainingPaths, training_arguments
 from distillation_stages.maxtext.distillation_config import Checkpoint
 from distillation_stages.maxtext.families import sized_settings
@@ -28,6 +31,7 @@ lighten_imports()
 from maxtext.configs import pyconfig
 config = pyconfig.initialize_pydantic(["validate", str(config_file("post_train/sft.yml")), *sys.argv[1:]])
 print("VALID", config.steps, config.base_emb_dim, config.rope_type.value, config.global_batch_size_to_load)
+print("TUNED", config.enable_dropout, config.dropout_rate, config.adam_eps, config.tensors_to_offload)
 """
 
 
@@ -90,11 +94,125 @@ def test_maxtext_accepts_the_command(tmp_path: Path, program: TrainProgram, devi
 
 
 @pytest.mark.timeout(300)
-def test_maxtext_refuses_a_setting_that_it_does_not_know(tmp_path: Path) -> None:
-    done = validate(train_program(max_text={"no_such_setting": 1}), tmp_path, 1)
-    assert done.returncode != 0
-    assert "no_such_setting" in done.stdout + done.stderr
+def test_maxtext_accepts_tuning_settings_over_the_file_of_the_model(tmp_path: Path) -> None:
+    tuning = {"enable_dropout": "true", "dropout_rate": "0.1", "remat_policy": "custom", "mlpwo": "offload"}
+    tuning |= {"adam_eps": "1e-9", "quantization": "int8", "sa_block_q": "1024", "lr_schedule_type": "wsd"}
+    done = validate(train_program(max_text=tuning), tmp_path, 1)
+    assert "VALID 20 4096 llama3.1 4" in done.stdout, done.stderr[-2000:]
+    assert "TUNED True 0.1 1e-09 ['mlpwo']" in done.stdout
 
+
+WALK = """
+import enum, json, sys, types, typing
+from pydantic import TypeAdapter, ValidationError
+from distillation_api.maxtext.settings import ALLOWED, Enumeration, Integer, Number
+from distillation_stages.maxtext.user_settings import installed_fields
+
+def kinds(annotation):
+    origin, members = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return kinds(members[0])
+    if origin in (typing.Union, types.UnionType):
+        return {kind for member in members if member is not type(None) for kind in kinds(member)}
+    if origin is typing.Literal or isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return {"words"}
+    return {annotation.__name__ if annotation in (int, float, bool, str) else "other"}
+
+def refused(annotation, kind):
+    values = getattr(kind, "values", None) or [getattr(kind, "low", False), getattr(kind, "high", True)]
+    for value in values:
+        try:
+            TypeAdapter(annotation).validate_python(value)
+        except ValidationError:
+            yield value
+
+fields = installed_fields()
+from maxtext.configs.types import DType, RematPolicy
+own = {"remat_policy": RematPolicy, "mu_dtype": DType}
+print("WALK", json.dumps({
+    "kinds": {name: sorted(kinds(annotation)) for name, annotation in fields.items()},
+    "refused": {name: list(refused(fields[name], setting.kind)) for name, setting in ALLOWED.items() if name in fields},
+    "words": {name: [word.value for word in words] for name, words in own.items()},
+}))
+"""
+
+KINDS: dict[type[Kind], list[list[str]]] = {
+    Integer: [["int"]],
+    Number: [["float"], ["float", "int"]],
+    Boolean: [["bool"]],
+    Enumeration: [["words"]],
+}
+"""What MaxText may declare a setting of each kind to be."""
+WORDS_THAT_MAXTEXT_DECLARES_AS_TEXT = {
+    "attention", "remat_policy", "mu_dtype", "sa_q_layout", "sa_k_layout", "sa_v_layout",
+}  # fmt: skip
+"""Its code knows a few words only, and so does our table."""
+
+
+def in_trainer(script: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(interpreter("trainer")), "-c", script, *arguments], env=environment(HOME=str(folder)),
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(300)
+def test_the_tables_of_settings_are_those_of_the_installed_maxtext(tmp_path: Path) -> None:
+    done = in_trainer(WALK, tmp_path)
+    (told,) = [line.removeprefix("WALK ") for line in done.stdout.splitlines() if line.startswith("WALK ")] or [""]
+    assert told, done.stderr
+    walk = json.loads(told)
+    kinds = walk["kinds"]
+    assert sorted({*ALLOWED, *MANAGED} - kinds.keys()) == []
+    text = {name for name in ALLOWED if kinds[name] == ["str"]}
+    assert text == WORDS_THAT_MAXTEXT_DECLARES_AS_TEXT
+    assert all(isinstance(ALLOWED[name].kind, Enumeration) for name in text)
+    others = {name: kinds[name] for name, setting in ALLOWED.items() if kinds[name] not in KINDS[type(setting.kind)]}
+    assert others.keys() == text
+    assert {name: values for name, values in walk["refused"].items() if values} == {}
+    for name, words in walk["words"].items():
+        kind = ALLOWED[name].kind
+        assert isinstance(kind, Enumeration)
+        assert set(kind.values) <= set(words)
+    # Every axis of a mesh, also those that a newer MaxText may bring.
+    assert {name for name in kinds if name.startswith(("ici_", "dcn_"))} <= MANAGED.keys()
+
+
+USERS = """
+import json, pickle, sys
+from distillation_stages.runtime.failure import BadConfiguration
+from distillation_stages.maxtext.user_settings import user_settings
+for program in pickle.loads(bytes.fromhex(sys.argv[1])):
+    try:
+        print("USERS", json.dumps(user_settings(program)))
+    except BadConfiguration as error:
+        print("REFUSED", error)
+"""
+
+
+@pytest.mark.timeout(300)
+def test_unlisted_settings_are_compared_with_the_installed_maxtext(tmp_path: Path) -> None:
+    asked = [
+        {"mtp_num_layers": "1", "use_qk_clip": "true", "kv_quant_dtype": "int4"},
+        {"mtp_num_layers": "-1"},
+        {"mtp_num_layers": "one"},
+        {"no_such_setting": "1"},
+        {"prompt": "hello"},
+        {"logical_axis_rules": "x"},
+    ]
+    programs = [train_program(max_text_unlisted=settings) for settings in asked]
+    done = in_trainer(USERS, tmp_path, pickle.dumps(programs).hex())
+    told = [line for line in done.stdout.splitlines() if line.startswith(("USERS ", "REFUSED "))]
+    assert len(told) == len(asked), done.stderr
+    assert told[0] == 'USERS {"mtp_num_layers": 1, "use_qk_clip": true, "kv_quant_dtype": "int4"}'
+    assert all(
+        line.startswith("REFUSED ") and next(iter(settings)) in line
+        for line, settings in zip(told[1:], asked[1:], strict=True)
+    ), told
+
+
+DROPOUT = {"enable_dropout": "true", "dropout_rate": "0.1"}
+"""Most of MaxText's model files turn it off."""
 
 VALIDATE_MATCHING = """
 import sys
@@ -107,6 +225,7 @@ student, teacher = (
     for overrides in (read.student_overrides, read.teacher_overrides)
 )
 print("VALID", student.steps, student.base_emb_dim, teacher.base_emb_dim)
+print("DROPOUT", student.enable_dropout, teacher.enable_dropout)
 print("LOSS", student.distill_alpha, student.distill_beta_end)
 print("PATHS", student.load_parameters_path, teacher.load_parameters_path, student.global_batch_size_to_load)
 """
@@ -115,7 +234,7 @@ print("PATHS", student.load_parameters_path, teacher.load_parameters_path, stude
 @pytest.mark.timeout(300)
 def test_maxtext_accepts_the_configuration_of_logit_matching(tmp_path: Path) -> None:
     matching = logit_matching(alpha=0.9, beta=0.5, beta_end=0.1, beta_schedule="Linear", layer_indices=[0, 31])
-    program = train_program(objective=matching, max_text={"gradient_accumulation_steps": 2})
+    program = train_program(objective=matching, gradient_accumulation_steps=2, max_text=DROPOUT)
     settings = sized_settings("llama2-7b", LLAMA2_7B)
     student, teacher = (Checkpoint(tmp_path / name / "items", settings) for name in ("student", "teacher"))
     paths = TrainingPaths(*(tmp_path / name for name in ("checkpoint", "tokenizer", "data", "output", "cache")))
@@ -133,16 +252,14 @@ write(configuration(program, 20, student, teacher, paths), path)
     assert written.returncode == 0, written.stderr[-2000:]
     done = run([str(interpreter("trainer")), "-c", VALIDATE_MATCHING, str(path)])
     assert "VALID 20 4096 4096" in done.stdout, done.stderr[-2000:]
+    assert "DROPOUT True" in done.stdout
     assert "LOSS 0.9 0.1" in done.stdout
     assert f"PATHS {student.path} {teacher.path} 8" in done.stdout
 
 
 @pytest.mark.timeout(300)
 def test_the_names_that_the_api_allows_are_those_that_maxtext_trains_and_converts(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [str(interpreter("trainer")), "-c", NAMES], env=environment(HOME=str(tmp_path)),
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    done = in_trainer(NAMES, tmp_path)
     told = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("NAMES ")]
     assert told, done.stderr
     assert told[0] == sorted(get_args(MaxTextModel))

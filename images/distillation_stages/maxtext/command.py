@@ -9,6 +9,7 @@ from distillation_api import reasons
 from distillation_api.accelerators import PLATFORMS
 from distillation_api.contract import TrainProgram
 from distillation_stages.maxtext.families import Setting, Settings
+from distillation_stages.maxtext.user_settings import user_settings
 from distillation_stages.runtime.failure import StageError
 
 TRAINER_MODULE = "distillation_stages.maxtext.start"
@@ -16,37 +17,6 @@ RUN_NAME = "run"
 """Fixed, so that a restart finds the checkpoints of the run before."""
 LOG_PERIOD = 100
 """Steps between two writes of TensorBoard's file."""
-
-OURS = frozenset(
-    {
-        "run_name",
-        "base_output_directory",
-        "load_parameters_path",
-        "tokenizer_path",
-        "tokenizer_type",
-        "dataset_type",
-        "hf_path",
-        "hf_train_files",
-        "train_split",
-        "train_data_columns",
-        "num_epoch",
-        "enable_data_shuffling",
-        "steps",
-        "use_sft",
-        "enable_checkpointing",
-        "enable_lora",
-        "use_tunix_gradient_accumulation",
-        "save_checkpoint_on_completion",
-        "max_num_checkpoints_to_keep",
-        "student_overrides",
-        "teacher_overrides",
-        "offline_data_dir",
-        "learn_to_init_mode",
-        "skip_jax_distributed_system",
-        "hardware",
-    }
-)
-"""What ``maxText`` may not set: the stage's own bookkeeping depends on it."""
 
 
 def arguments(settings: Mapping[str, Setting]) -> list[str]:
@@ -79,24 +49,49 @@ def devices_of(program: TrainProgram) -> int:
 
 def rows_per_step(program: TrainProgram) -> int:
     """The global batch of one step. A batch below one row per device is one row per device (MaxText loads that)."""
-    accumulation = int(program.max_text.get("gradient_accumulation_steps", 1))
     devices = devices_of(program)
-    return max(devices, int(devices * program.per_device_batch_size)) * accumulation
+    return max(devices, int(devices * program.per_device_batch_size)) * program.gradient_accumulation_steps
 
 
 def training_arguments(program: TrainProgram, steps: int, start: Settings, paths: TrainingPaths) -> list[str]:
     """The arguments of MaxText's SFT trainer, after the configuration file."""
-    settings = {**start, "load_parameters_path": str(paths.checkpoint), **training_settings(program, steps, paths)}
+    users = user_settings(program)
+    settings = {
+        **training_settings(program, steps, users, paths),
+        **start,
+        **precedence(users),
+        "load_parameters_path": str(paths.checkpoint),
+    }
     return arguments(settings)
 
 
-def training_settings(program: TrainProgram, steps: int, paths: TrainingPaths) -> Settings:
-    """What both trainers are told, with the user's own settings."""
-    reserved = sorted(OURS & program.max_text.keys())
-    if reserved:
-        raise StageError(
-            reasons.RESERVED_SETTING, f"maxText may not set {', '.join(reserved)}: the stage sets it; remove it"
-        )
+def precedence(users: Settings) -> Settings:
+    """Where users set something it wins over the file of the model, which MaxText would refuse otherwise."""
+    return {"override_model_config": True} if users else {}
+
+
+def training_settings(program: TrainProgram, steps: int, users: Settings, paths: TrainingPaths) -> Settings:
+    """What both trainers are told: our defaults, the user's own settings, and then what the stage lives by."""
+    return {**_defaults(program), **users, **_managed(program, steps, paths)}
+
+
+def _defaults(program: TrainProgram) -> Settings:
+    """What users may set otherwise."""
+    settings: Settings = {"log_period": LOG_PERIOD}
+    if program.hardware == "cpu":
+        settings |= {
+            "attention": "dot_product",
+            # Neither a worker process that outlives the trainer nor a thread that copies checkpoints.
+            "grain_worker_count": 0,
+            "async_checkpointing": False,
+            # Recomputing activations costs time, and a CPU has memory enough.
+            "remat_policy": "minimal",
+        }
+    return settings
+
+
+def _managed(program: TrainProgram, steps: int, paths: TrainingPaths) -> Settings:
+    """What follows from the fields of the stage: the stage's own bookkeeping depends on it."""
     settings: Settings = {
         "run_name": RUN_NAME,
         "base_output_directory": str(paths.output),
@@ -115,13 +110,13 @@ def training_settings(program: TrainProgram, steps: int, paths: TrainingPaths) -
         "learning_rate": program.learning_rate,
         "warmup_steps_fraction": program.warmup_steps_fraction,
         "per_device_batch_size": program.per_device_batch_size,
+        "gradient_accumulation_steps": program.gradient_accumulation_steps,
         "max_target_length": program.max_target_length,
         "packing": program.packing,
         "dtype": program.dtype,
         "weight_dtype": program.weight_dtype,
         "checkpoint_period": program.checkpoint_period,
         "eval_interval": -1,
-        "log_period": LOG_PERIOD,
         "enable_goodput_recording": False,
         "monitor_goodput": False,
         "jax_cache_dir": str(paths.jax_cache),
@@ -131,16 +126,8 @@ def training_settings(program: TrainProgram, steps: int, paths: TrainingPaths) -
     if program.slices > 1:
         settings["dcn_data_parallelism"] = program.slices
     if program.hardware == "cpu":
-        settings |= {
-            "skip_jax_distributed_system": program.hosts == 1,
-            "attention": "dot_product",
-            # Neither a worker process that outlives the trainer nor a thread that copies checkpoints.
-            "grain_worker_count": 0,
-            "async_checkpointing": False,
-            # Recomputing activations costs time, and a CPU has memory enough.
-            "remat_policy": "minimal",
-        }
-    return settings | program.max_text
+        settings["skip_jax_distributed_system"] = program.hosts == 1
+    return settings
 
 
 def config_file(name: str) -> Path:

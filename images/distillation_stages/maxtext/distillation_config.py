@@ -10,8 +10,9 @@ from typing import Any
 
 from distillation_api import reasons
 from distillation_api.contract import LogitMatching, TrainProgram
-from distillation_stages.maxtext.command import TrainingPaths, config_file, training_settings
+from distillation_stages.maxtext.command import TrainingPaths, config_file, precedence, training_settings
 from distillation_stages.maxtext.families import Settings
+from distillation_stages.maxtext.user_settings import user_settings
 from distillation_stages.runtime.failure import StageError
 
 CONFIG_NAME = "distillation.yml"
@@ -35,20 +36,26 @@ def configuration(
 ) -> dict[str, Any]:
     """The trainer's configuration. Raises StageError for models that can't be matched."""
     check_models(matching, student.settings, teacher.settings)
-    common = {name: _parsed(value) for name, value in training_settings(program, steps, paths).items()}
+    users = user_settings(program)
+    common = {name: _parsed(value) for name, value in training_settings(program, steps, users, paths).items()}
     return {
-        "base_config": str(config_file("post_train/distillation.yml")),
         **common,
+        "base_config": str(config_file("post_train/distillation.yml")),
         # As in MaxText's sft.yml. Without the third, every batch of gradient accumulation would be as large as all.
         "use_sft": True,
         "sft_train_on_completion_only": True,
         "use_tunix_gradient_accumulation": True,
-        "gradient_accumulation_steps": int(program.max_text.get("gradient_accumulation_steps", 1)),
         "save_checkpoint_on_completion": True,
         # Left to itself MaxText needs it for the feature loss, and refuses to go without.
         "enable_nnx": matching.beta > 0,
         **_loss(matching),
-        "student_overrides": {**student.settings, "load_parameters_path": str(student.path)},
+        # The file of the model would win over the top level.
+        "student_overrides": {
+            **users,
+            **student.settings,
+            **precedence(users),
+            "load_parameters_path": str(student.path),
+        },
         "teacher_overrides": {
             **teacher.settings,
             "load_parameters_path": str(teacher.path),
@@ -72,7 +79,7 @@ def _loss(matching: LogitMatching) -> dict[str, Any]:
 
 
 def _parsed(value: Any) -> Any:
-    """A setting as MaxText's command line would read it: users give all theirs as text."""
+    """A setting as MaxText's command line would read it."""
     import yaml
 
     return yaml.safe_load(value) if isinstance(value, str) and not value.startswith("/") else value

@@ -44,6 +44,8 @@ class TrainProgram(ProgramModel):
     epochs: int | None = None
     """How often each row may be read; 1 when absent."""
     per_device_batch_size: float
+    gradient_accumulation_steps: int = 1
+    """Batches of one optimizer step."""
     max_target_length: int
     learning_rate: float
     warmup_steps_fraction: float
@@ -57,4 +59,7 @@ class TrainProgram(ProgramModel):
     hardware: Hardware
     hosts: int = 1
     """Processes of one slice; on CPU each is one device."""
-    max_text: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    max_text: dict[str, str] = Field(default_factory=dict)
+    """MaxText's tuning settings, as users write them; the program gives them their types."""
+    max_text_unlisted: dict[str, str] = Field(default_factory=dict)
+    """Other settings of MaxText's, where the installation allows them."""

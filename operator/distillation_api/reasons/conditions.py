@@ -22,6 +22,11 @@ SERVICE_ACCOUNT_REFUSED = _reason(
     "Not Accepted: `pod.serviceAccountName` is the operator's own account.",
     "Use another one.",
 )
+UNLISTED_SETTINGS_REFUSED = _reason(
+    "UnlistedSettingsRefused",
+    "Not Accepted: `maxTextUnlisted` is set, which this installation does not allow.",
+    "Use `maxText`, or have the operator installed with the chart's value `maxText.allowUnlisted`.",
+)
 SUSPENDED_BY_USER = _reason(
     "SuspendedByUser",
     "Suspended: `suspend` is true.",

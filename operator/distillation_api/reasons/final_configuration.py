@@ -87,10 +87,10 @@ OUT_OF_MEMORY = _reason(
     "The accelerator's memory is too small.",
     "Take a larger topology, or smaller batches and lengths.",
 )
-RESERVED_SETTING = _reason(
-    "ReservedSetting",
-    "`maxText` sets what the stage manages.",
-    "Remove the settings that the message names.",
+SETTING_REFUSED = _reason(
+    "SettingRefused",
+    "`maxText` or `maxTextUnlisted` sets what may not be set, or what the image's MaxText does not take.",
+    "Remove or mend the settings that the message names (docs/maxtext-settings.md).",
 )
 SETTINGS_DISAGREE = _reason(
     "SettingsDisagree",

@@ -13,13 +13,12 @@ from distillation_api.spec.policies import Budget, Queue, Retries
 from distillation_api.spec.results import Conversion, Evaluation, Export, ExportTarget, Requirement
 from distillation_api.spec.sources import Dataset, DatasetSource, Gcs, HuggingFaceDataset, HuggingFaceModel, ModelSource
 from distillation_api.spec.storage import GcsBucket, PersistentVolumeClaim, SecretKey, Storage
-from distillation_api.spec.training import AXES, MANAGED_SETTINGS, AxisSize, Parallelism, Training, TrainingStage
+from distillation_api.spec.training import AXES, AxisSize, Parallelism, Training, TrainingStage
 from distillation_api.spec.types import NAME_LIMIT, ColumnName, GcsUri, HubRepo, Name, Prefix, Quantity, StoragePath
 
 __all__ = [
     "AXES",
     "DETERMINING",
-    "MANAGED_SETTINGS",
     "NAME_LIMIT",
     "Accelerator",
     "AxisSize",

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from distillation_api.accelerators import ACCELERATORS
 from distillation_api.cel import Rule, cel_map
+from distillation_api.maxtext import rules as maxtext_rules
 from distillation_api.model import ListMap, Model
 from distillation_api.spec.objectives import LogitMatching, Objective, SupervisedFineTuning
 from distillation_api.spec.placement import Accelerator, Resources
@@ -56,17 +57,13 @@ class Parallelism(Model):
         return {axis: size for axis in AXES if (size := getattr(self, axis)) is not None}
 
 
-MANAGED_SETTINGS = (
-    "run_name", "base_output_directory", "model_name", "load_parameters_path", "load_full_state_path", "tokenizer_path",
-    "tokenizer_type", "dataset_type", "hf_path", "hf_train_files", "train_split", "train_data_columns", "steps",
-    "per_device_batch_size", "max_target_length", "learning_rate", "warmup_steps_fraction", "checkpoint_period",
-    "packing", "dtype", "weight_dtype", "hardware", "num_epoch", "scan_layers", "override_model_config", "use_sft",
-    "enable_checkpointing", "skip_jax_distributed_system", "jax_cache_dir", "metrics_file", "hf_access_token",
-)  # fmt: skip
-"""MaxText settings that follow from our own fields; ``maxText`` refuses them."""
-
-
-_SETTING = "^[a-z][a-z0-9_]*$"
+_SettingName = Annotated[str, StringConstraints(max_length=64)]
+MaxTextSettings = Annotated[dict[_SettingName, Annotated[str, StringConstraints(max_length=64)]], Field(max_length=64)]
+UnlistedSettings = Annotated[
+    # No braces, dollars, slashes or colons: MaxText's reader of command lines would look into them.
+    dict[_SettingName, Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]+$", max_length=64)]],
+    Field(max_length=64),
+]
 
 
 class TrainingStage(Model):
@@ -86,6 +83,8 @@ class TrainingStage(Model):
     """How often each row may be read. With steps alone it is 1: more steps than the data gives are refused."""
     per_device_batch_size: Annotated[int, Field(ge=1, le=4096)] = 2
     """Rows per chip (or per CPU process) and step."""
+    gradient_accumulation_steps: Annotated[int, Field(ge=1, le=65_536)] = 1
+    """Batches whose gradients are added up to one optimizer step, which then reads this many times the rows."""
     max_target_length: Annotated[int, Field(ge=16, le=1_048_576)] = 2048
     """Longest row in tokens; what is longer is cut."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.00002
@@ -104,15 +103,12 @@ class TrainingStage(Model):
     """Mesh axes of one slice; their product must be the slice's chips (on CPU: hosts). Default: fsdp over all."""
     hosts: Annotated[int, Field(ge=1, le=64)] | None = None
     """Pods of a stage without accelerator; on an accelerator the topology decides."""
-    max_text: (
-        Annotated[
-            dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=256)]],
-            Field(max_length=64),
-        ]
-        | None
-    ) = None
-    """MaxText settings that have no field here, as strings: {remat_policy: full}. What the operator manages is
-    refused."""
+    max_text: MaxTextSettings | None = None
+    """MaxText's own tuning settings, as strings: {remat_policy: minimal, adam_b2: "0.99"}. Which there are, with their
+    values, is in docs/maxtext-settings.md; what follows from another field is refused."""
+    max_text_unlisted: UnlistedSettings | None = None
+    """Numbers, booleans and enumerations of MaxText's that maxText does not list, as strings. Only where the
+    installation allows it (chart value maxText.allowUnlisted); MaxText alone says whether they fit together."""
 
     rules: ClassVar[list[Rule]] = [
         Rule("has(self.steps) || has(self.epochs)", "steps or epochs must be set", field="steps"),
@@ -121,20 +117,7 @@ class TrainingStage(Model):
             "logitMatching goes with objective LogitMatching",
             field="logitMatching",
         ),
-        Rule(
-            f"!has(self.maxText) || self.maxText.all(key, !(key in {list(MANAGED_SETTINGS)}))",
-            "maxText must not set what the operator manages: " + ", ".join(MANAGED_SETTINGS),
-            field="maxText",
-            message_expression=f"'maxText must not set ' + self.maxText.filter(key, key in {list(MANAGED_SETTINGS)})[0]"
-            f" + ', which follows from other fields; nor any of {', '.join(MANAGED_SETTINGS)}'",
-        ),
-        Rule(
-            f"!has(self.maxText) || self.maxText.all(key, key.matches('{_SETTING}'))",
-            "a key of maxText must be a MaxText setting: lower case letters, digits and underscores",
-            field="maxText",
-            message_expression=f"'a key of maxText must be a MaxText setting (lower case letters, digits and "
-            f"underscores), not ' + self.maxText.filter(key, !key.matches('{_SETTING}'))[0]",
-        ),
+        *maxtext_rules.rules(),
     ]
 
     def objective_settings(self) -> Objective:

@@ -84,6 +84,13 @@ class Reconciler:
             generation = job.metadata.generation
             await self._write(raw, None, refused(job.status, generation, refusal, now, reasons.SERVICE_ACCOUNT_REFUSED))
             return None
+        refusal = self._installation.unlisted_refusal(job)
+        if refusal is not None:
+            generation = job.metadata.generation
+            await self._write(
+                raw, None, refused(job.status, generation, refusal, now, reasons.UNLISTED_SETTINGS_REFUSED)
+            )
+            return None
         decision = await self._decide(job, key, now)
         if decision.create or decision.delete:
             await self._act(job, key, decision)

@@ -1,4 +1,4 @@
-"""What the installation decides, not the user: the images of the stages."""
+"""What the installation decides, not the user: the images of the stages, and what jobs may ask for."""
 
 from dataclasses import dataclass
 
@@ -18,6 +18,22 @@ class Installation:
     """Of generation on TPUs, where CPU pods generate too; ``teacher_image`` when None."""
     own_account: tuple[str, str] | None = None
     """Namespace and name of the operator's ServiceAccount, which no pod of a user may run as."""
+
+    allow_unlisted_max_text: bool = False
+    """Whether jobs may set what ``maxText`` does not list."""
+
+    def unlisted_refusal(self, job: DistillationJob) -> str | None:
+        """Why the job's MaxText settings can't be used, if so."""
+        if self.allow_unlisted_max_text:
+            return None
+        for index, stage in enumerate(job.spec.training.stages):
+            if stage.max_text_unlisted:
+                return (
+                    f"spec.training.stages[{index}].maxTextUnlisted: Forbidden: this installation allows only what "
+                    "maxText lists; ask for the chart's value maxText.allowUnlisted, or remove "
+                    f"{', '.join(stage.max_text_unlisted)}"
+                )
+        return None
 
     def account_refusal(self, job: DistillationJob) -> str | None:
         """Why the job's ServiceAccount can't be used, if so."""

@@ -44,6 +44,11 @@ def test_run_with_everything(started: list[ControllerSettings]) -> None:
     ]
 
 
+def test_run_lets_jobs_set_what_is_not_listed(started: list[ControllerSettings]) -> None:
+    assert main(["run", "--allow-unlisted-maxtext-settings"]) == 0
+    assert started == [ControllerSettings(installation=Installation(allow_unlisted_max_text=True))]
+
+
 @pytest.mark.parametrize("argv", [[], ["dance"], ["validate"], ["run", "--log-format", "xml"]])
 def test_wrong_usage_exits_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_code:

@@ -59,7 +59,7 @@ def test_fewer_rows_than_one_batch_fail() -> None:
 
 
 def test_hosts_and_gradient_accumulation_read_more() -> None:
-    stage = {"steps": 5, "hosts": 2, "parallelism": {"fsdp": 2}, "maxText": {"gradient_accumulation_steps": "4"}}
+    stage = {"steps": 5, "hosts": 2, "parallelism": {"fsdp": 2}, "gradientAccumulationSteps": 4}
     assert "5 steps of 16 rows read 80" in message(prepared(79, stage).decide())
     assert "generate/0" in prepared(80, stage).decide().created
 

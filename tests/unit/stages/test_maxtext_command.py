@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from distillation_api.contract import TrainProgram
+from distillation_api.maxtext.managed import MANAGED
+from distillation_api.maxtext.settings import ALLOWED
 from distillation_stages.maxtext.command import (
     TrainingPaths,
     devices_of,
@@ -71,13 +73,33 @@ def test_a_single_slice_sets_nothing_between_slices() -> None:
     assert "dcn_data_parallelism" not in rendered(train_program(hardware="tpu"))
 
 
-def test_maxtext_settings_of_the_user_win() -> None:
-    assert rendered(train_program(max_text={"remat_policy": "full", "new_key": 3}))["remat_policy"] == "full"
+def test_tuning_settings_of_the_user_win_over_our_defaults_and_the_models_file() -> None:
+    arguments = rendered(train_program(max_text={"remat_policy": "full", "adam_eps": "1e-9", "log_period": "10"}))
+    assert (arguments["remat_policy"], arguments["log_period"]) == ("full", "10")
+    assert float(arguments["adam_eps"]) == 1e-9
+    assert arguments["override_model_config"] == "True"
+    assert "override_model_config" not in rendered(train_program())
 
 
-def test_maxtext_settings_that_the_stage_lives_by_are_refused() -> None:
-    with pytest.raises(StageError, match="run_name, steps"):
-        rendered(train_program(max_text={"steps": 3, "run_name": "mine", "remat_policy": "full"}))
+@pytest.mark.parametrize("field", ["max_text", "max_text_unlisted"])
+@pytest.mark.parametrize("name", ["steps", "run_name", "base_config", "ici_fsdp_parallelism", "base_emb_dim"])
+def test_what_the_stage_lives_by_is_refused(field: str, name: str) -> None:
+    with pytest.raises(StageError, match=f"must not set {name}"):
+        rendered(train_program(**{field: {name: "3"}}))
+
+
+def test_a_value_that_no_api_server_would_have_taken_is_refused() -> None:
+    with pytest.raises(StageError, match=r"adam_b1 must be a number from 0 to 1, not 7; .*megablox must be true"):
+        rendered(train_program(max_text={"adam_b1": "7", "megablox": "maybe"}))
+
+
+@pytest.mark.parametrize("program", [train_program(), train_program(hardware="tpu", slices=2)], ids=["CPU", "TPU"])
+def test_all_that_the_stage_writes_is_managed_or_a_default_that_users_may_change(program: TrainProgram) -> None:
+    assert {*rendered(program)} <= {*MANAGED, *ALLOWED}
+
+
+def test_gradient_accumulation_is_a_field() -> None:
+    assert rendered(train_program(gradient_accumulation_steps=8))["gradient_accumulation_steps"] == "8"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +108,7 @@ def test_maxtext_settings_that_the_stage_lives_by_are_refused() -> None:
         ({"hosts": 2, "per_device_batch_size": 2.0}, 4),
         ({"hardware": "tpu", "parallelism": {"fsdp": 4}, "slices": 2, "per_device_batch_size": 2.0}, 16),
         ({"hardware": "tpu", "parallelism": {"fsdp": 4}, "per_device_batch_size": 0.5}, 4),
-        ({"max_text": {"gradient_accumulation_steps": 8}, "per_device_batch_size": 1.0}, 8),
+        ({"gradient_accumulation_steps": 8, "per_device_batch_size": 1.0}, 8),
     ],
 )
 def test_rows_of_one_step(changes: dict[str, object], rows: int) -> None:

@@ -152,11 +152,11 @@ def test_logit_matching_ends_after_its_steps_and_tells_the_distance_to_the_teach
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["metrics"] == told
 
 
-@pytest.mark.parametrize(("accumulation", "batches"), [("1", 20), ("3", 60)])
+@pytest.mark.parametrize(("accumulation", "batches"), [(1, 20), (3, 60)])
 def test_every_step_of_gradient_accumulation_has_several_batches(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch, accumulation: str, batches: int
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, accumulation: int, batches: int
 ) -> None:
-    program = MATCHING.model_copy(update={"max_text": {"gradient_accumulation_steps": accumulation}})
+    program = MATCHING.model_copy(update={"gradient_accumulation_steps": accumulation})
     training = train._Training("train-x", program, STEPS, 0, None)
     assert training._environment(Path("/tmp"))["TRAINING_BATCHES"] == str(batches)
 

@@ -360,14 +360,13 @@ class _Training:
 
     def _environment(self, scratch: Path) -> dict[str, str]:
         """The trainer's environment: everything it writes on the side goes to the scratch folder."""
-        accumulation = int(self._program.max_text.get("gradient_accumulation_steps", 1))
         environment = os.environ | {
             "HF_HUB_OFFLINE": "1",
             "HF_HOME": str(scratch / "huggingface"),
             "HF_DATASETS_CACHE": str(scratch / "huggingface" / "datasets"),
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "PYTHONUNBUFFERED": "1",
-            BATCHES_ENV: str((self._steps - self._done) * accumulation),
+            BATCHES_ENV: str((self._steps - self._done) * self._program.gradient_accumulation_steps),
         }
         if self._program.hardware == "cpu":
             environment["JAX_PLATFORMS"] = PLATFORMS["cpu"].jax

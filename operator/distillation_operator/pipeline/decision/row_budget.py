@@ -64,5 +64,4 @@ def _count(statuses: Mapping[str, StageStatus], name: str) -> int | None:
 def _rows_per_step(stage: Stage, program: TrainProgram) -> int:
     """As MaxText loads them: a batch below one row per device is one row per device."""
     devices = stage.placement.pods * max(stage.placement.chips_per_host, 1)
-    accumulation = str(program.max_text.get("gradient_accumulation_steps", 1))
-    return max(devices, int(devices * program.per_device_batch_size)) * int(accumulation)
+    return max(devices, int(devices * program.per_device_batch_size)) * program.gradient_accumulation_steps

@@ -34,6 +34,7 @@ def add_training(
         steps=stage.steps,
         epochs=stage.epochs,
         per_device_batch_size=stage.per_device_batch_size,
+        gradient_accumulation_steps=stage.gradient_accumulation_steps,
         max_target_length=stage.max_target_length,
         learning_rate=stage.learning_rate,
         warmup_steps_fraction=stage.warmup_steps_fraction,
@@ -45,7 +46,8 @@ def add_training(
         slices=placement.slices,
         hardware=placement.hardware,
         hosts=placement.hosts,
-        max_text=dict(stage.max_text or {}),
+        max_text=stage.max_text or {},
+        max_text_unlisted=stage.max_text_unlisted or {},
     )
     return graph.add(f"train-{stage.name}", program, "trainer", placement)
 

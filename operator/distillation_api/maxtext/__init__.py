@@ -1,0 +1,5 @@
+"""MaxText as users may name and tune it: its models, and the settings that a training stage may set."""
+
+from distillation_api.maxtext.models import MaxTextModel
+
+__all__ = ["MaxTextModel"]

@@ -1,0 +1,23 @@
+"""What one installation allows, and what it refuses."""
+
+from cluster.wrong_manifests import changed, put
+from distillation_api.resource import DistillationJob
+from distillation_operator.manifests.settings import Installation
+
+
+def job(**stage: object) -> DistillationJob:
+    changes = [put(f"spec.training.stages[1].{name}", value) for name, value in stage.items()]
+    return DistillationJob.parse(changed(put("metadata.namespace", "ml"), put("metadata.uid", "1"), *changes))
+
+
+def test_unlisted_settings_are_refused_unless_the_installation_allows_them() -> None:
+    asked = job(maxTextUnlisted={"mtp_num_layers": "1"})
+    assert Installation().unlisted_refusal(asked) == (
+        "spec.training.stages[1].maxTextUnlisted: Forbidden: this installation allows only what maxText lists; ask for "
+        "the chart's value maxText.allowUnlisted, or remove mtp_num_layers"
+    )
+    assert Installation(allow_unlisted_max_text=True).unlisted_refusal(asked) is None
+
+
+def test_listed_settings_are_never_refused() -> None:
+    assert Installation().unlisted_refusal(job(maxText={"remat_policy": "full"})) is None
