@@ -14,7 +14,7 @@ from distillation_operator.controller.metrics import Metrics
 from distillation_operator.validation import validate
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PAGES = sorted([CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md"), *(CHECKOUT / "images").glob("*.md")])
+PAGES = sorted(page for folder in (".", "docs", "images") for page in (CHECKOUT / folder).glob("*.md"))
 COMMAND = re.compile(r"^build/dev/bin/distillation-operator (.+)$", re.MULTILINE)
 
 
