@@ -3,3 +3,5 @@
 Imports go one way: ``controller -> manifests -> pipeline -> api``. ``api``, ``pipeline`` and ``manifests`` do no I/O
 and read neither clock nor environment.
 """
+
+__version__ = "0.1.0"

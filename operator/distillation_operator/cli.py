@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
+from distillation_operator import __version__
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.manifests.settings import Installation
 
@@ -143,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="distillation-operator", description="Distils language models on Kubernetes: one manifest, one student."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:

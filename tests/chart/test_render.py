@@ -5,6 +5,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,20 @@ def render(helm: Helm, *arguments: str) -> list[Object]:
 
 def of_kind(objects: list[Object], kind: str) -> list[Object]:
     return [made for made in objects if made["kind"] == kind]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/gke.md"])
+def test_the_documents_install_the_chart_with_values_that_it_has(helm: Helm, page: str) -> None:
+    text = (CHECKOUT / page).read_text().replace("\\\n", " ")
+    [command] = re.findall(r"^helm install (.+)$", text, re.MULTILINE)
+    release, chart, *flags = shlex.split(command)
+    done = helm("template", release, str(CHECKOUT / chart), "--kube-version", "1.34.4", *flags)
+    assert done.returncode == 0, done.stderr
+    [deployment] = of_kind([document for document in yaml.safe_load_all(done.stdout) if document], "Deployment")
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    named = [container["image"], *(value for value in container["args"] if "-image=" in value)]
+    assert len(named) == 4
+    assert all("REGISTRY/" in value for value in named), "each image is one that the reader has built"
 
 
 def test_helm_finds_nothing_to_complain_of(helm: Helm) -> None:

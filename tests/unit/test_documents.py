@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from distillation_api.schemas.reasons_page import reasons_page
 from distillation_api.schemas.reference import reference
+from distillation_api.spec import DistillationJobSpec
 from distillation_operator.cli import main
 from distillation_operator.commands.validation import validate
 from distillation_operator.controller.metrics import Metrics
+from distillation_operator.pipeline.graph import build_pipeline
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PAGES = sorted([CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md"), *(CHECKOUT / "images").glob("*.md")])
+PAGES = sorted(page for folder in (".", "docs", "images") for page in (CHECKOUT / folder).glob("*.md"))
 COMMAND = re.compile(r"^build/dev/bin/distillation-operator (.+)$", re.MULTILINE)
 
 
@@ -56,6 +57,43 @@ def test_the_make_targets_that_are_named_exist() -> None:
         assert {one or other for one, other in named} <= targets, name(page)
 
 
+def test_each_target_that_make_lists_is_explained_to_contributors() -> None:
+    listed = set(re.findall(r"^([a-z][a-z0-9-]*):.*## ", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+    rows = re.findall(r"^\| `make ([a-z0-9-]+)` \|", (CHECKOUT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert listed <= set(rows)
+
+
+def test_the_first_hour_types_what_the_readme_asks_of_a_cluster() -> None:
+    typed = re.findall(r"^\$ (.+)$", (CHECKOUT / "docs" / "first-hour.md").read_text(), re.MULTILINE)
+    readme = (CHECKOUT / "README.md").read_text()
+    asked = [line.removeprefix("$ ") for line in re.findall(r"^(?:\$ )?kubectl .+$", readme, re.MULTILINE)]
+    assert len(asked) == 3
+    assert not set(asked) - set(typed)
+
+
+def test_the_picture_in_the_readme_is_the_graph_of_the_guides_recipe() -> None:
+    """Each arrow is a need, and together they order the stages as the needs do."""
+    [picture] = [text for page, text in blocks("mermaid") if page == "README.md"]
+    labels = dict(re.findall(r'(\w+)\["([a-z-]+)', picture))
+    arrows = re.findall(r"(\w+)(?:\[[^]]*\])? --> (\w+)", picture)
+    drawn = {stage: {labels[start] for start, end in arrows if labels[end] == stage} for stage in labels.values()}
+
+    manifest = yaml.safe_load((CHECKOUT / "examples" / "deepseek2-16b-to-llama2-7b.yaml").read_text())
+    pipeline = build_pipeline(DistillationJobSpec.model_validate(manifest["spec"]))
+    needs = {stage.name: set(stage.needs) for stage in pipeline.values()}
+    assert drawn.keys() == needs.keys()
+    assert not {stage: drawn[stage] - needs[stage] for stage in needs if drawn[stage] - needs[stage]}
+    assert {stage: all_before(drawn, stage) for stage in needs} == {stage: all_before(needs, stage) for stage in needs}
+
+    [thick] = re.findall(r"^ *class (\S+) chips$", picture, re.MULTILINE)
+    assert {labels[node] for node in thick.split(",")} == {s.name for s in pipeline.values() if s.placement.chips}
+
+
+def all_before(needs: dict[str, set[str]], stage: str) -> set[str]:
+    """The stages that have ended when one starts."""
+    return needs[stage].union(*(all_before(needs, need) for need in needs[stage]))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
@@ -80,10 +118,6 @@ def test_the_hook_that_is_named_exists() -> None:
 
 def test_the_reference_is_current() -> None:
     assert (CHECKOUT / "docs" / "api.md").read_text() == reference(), "run `make generate`"
-
-
-def test_the_page_of_reasons_is_current() -> None:
-    assert (CHECKOUT / "docs" / "reasons.md").read_text() == reasons_page(), "run `make generate`"
 
 
 def test_the_metrics_that_are_documented_are_those_that_there_are() -> None:
