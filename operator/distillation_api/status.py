@@ -33,12 +33,23 @@ class Condition(Model):
 
 
 class Attempts(Model):
-    """How often a stage was tried again, and why."""
+    """How often a stage, or a shard of it, came to an end that isn't the end of its work, and why."""
 
     failures: Annotated[int, Field(ge=0)] = 0
-    """Attempts that ended by a crash."""
+    """Attempts, or pods of a shard, that ended by a crash."""
     disruptions: Annotated[int, Field(ge=0)] = 0
-    """Attempts that ended by preemption, eviction or the loss of a node."""
+    """Attempts, or pods of a shard, that ended by preemption, eviction or the loss of a node."""
+
+
+class ShardRetries(Model):
+    """What Kubernetes has counted of the shards of one Job; part of the stage's attempts."""
+
+    job: Annotated[str, StringConstraints(max_length=64)]
+    """UID of the Job."""
+    failures: Annotated[int, Field(ge=0)] = 0
+    """Pods that ended by a crash."""
+    disruptions: Annotated[int, Field(ge=0)] = 0
+    """Pods that ended by preemption, eviction or the loss of a node."""
 
 
 class Failure(Model):
@@ -89,7 +100,9 @@ class StageStatus(Model):
     attempt: Annotated[int, Field(ge=0)] = 0
     """Number of the attempt that runs or ran last; 0 is the first."""
     attempts: Attempts = Attempts()
-    """How often it was tried again."""
+    """How often it failed or was disrupted, each shard of a generation by itself."""
+    shard_retries: ShardRetries | None = None
+    """What of attempts was counted on the shards of its last Job, which tries them again by itself."""
     start_time: Time | None = None
     """When its first pods were asked for."""
     completion_time: Time | None = None

@@ -38,8 +38,7 @@ class Script:
         if stage == "generate":
             # Its Job tries a shard again by itself.
             return 1
-        # So does every Job that isn't of a slice, after a disruption.
-        return 1 + len(self.outcomes.get(stage, ())) + (disruptions if stage in TRAINING_HOSTS else 0)
+        return 1 + len(self.outcomes.get(stage, ())) + disruptions
 
 
 def write_script(chance: random.Random) -> Script:

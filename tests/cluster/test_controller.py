@@ -181,6 +181,43 @@ def test_a_crash_is_tried_again_in_a_new_attempt(jobs: Jobs, pods: Pods, operato
     wait_state(jobs, "fetch-teacher", "Failed", "ProgramCrashed")
 
 
+def test_an_evicted_pod_ends_its_attempt_and_counts_as_a_disruption(jobs: Jobs, pods: Pods, operator: Operator) -> None:
+    jobs.create(manifest(retries={"failures": 0, "disruptions": 1}))
+    pods.evict("fetch-teacher")
+    eventually("attempt 1", lambda: stage(jobs, "fetch-teacher").get("attempt") == 1)
+    assert pods.wait("fetch-teacher")[0].metadata.name.startswith(f"{NAME}-fetch-teacher-1-")
+    assert stage(jobs, "fetch-teacher")["attempts"] == {"failures": 0, "disruptions": 1}
+    pods.evict("fetch-teacher")
+    told = wait_state(jobs, "fetch-teacher", "Failed", "PodDisrupted")
+    assert told["attempts"] == {"failures": 0, "disruptions": 2}
+
+
+def test_what_shards_cost_is_shown_while_their_job_tries_them_again(
+    jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
+) -> None:
+    jobs.create(manifest(retries={"failures": 2, "disruptions": 1}))
+    finish_first(pods)
+    pods.fail("generate", 1, "ProgramCrashed", "ValueError: boom", count=2)
+
+    def counted(failures: int, disruptions: int) -> bool:
+        return stage(jobs, "generate").get("attempts") == {"failures": failures, "disruptions": disruptions}
+
+    eventually("the crash is counted", lambda: counted(1, 0))
+    pods.evict("generate", 2)
+    eventually("the eviction is counted", lambda: counted(1, 1))
+    assert stage(jobs, "generate")["attempt"] == 0
+
+    # Kubernetes has counted the same: what is shown is still there without the pods that have failed.
+    core: Any = client.CoreV1Api(api_client)
+    pods.wait("generate", 2)
+    for pod in core.list_namespaced_pod(namespace, field_selector="status.phase=Failed").items:
+        core.delete_namespaced_pod(pod.metadata.name, namespace)
+    pods.evict("generate", 2)
+    told = wait_state(jobs, "generate", "Failed", "PodDisrupted")
+    assert told["attempts"] == {"failures": 1, "disruptions": 2}
+    eventually("its shards are stopped", lambda: not pods.of_stage("generate"))
+
+
 def test_a_training_pod_that_dies_ends_its_attempt_and_the_next_one_starts(
     jobs: Jobs, pods: Pods, operator: Operator
 ) -> None:

@@ -112,6 +112,10 @@ class Pods:
         told = StageFailure(stage=stage, reason=reason, message=message, permanent=code in (65, 78))
         self._end(self.wait(stage, count)[0], code, told.model_dump_json(by_alias=True))
 
+    def evict(self, stage: str, count: int = 1) -> None:
+        """Take the first of a stage's pods away, as the loss of its node does."""
+        self._patch(self.wait(stage, count)[0], ended_status(137, "", disrupted=True))
+
     def wait_for_image(self, stage: str, reason: str, message: str) -> None:
         """Let a stage's pod wait as the kubelet does when it can't start the container."""
         (pod,) = self.wait(stage)

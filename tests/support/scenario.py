@@ -91,6 +91,7 @@ class Given:
         self.pods: dict[str, Pod] = {}
         self.lines: dict[str, Progress] = {}
         self.problems: dict[str, Problem] = {}
+        self.made = 0
 
     @property
     def job(self) -> DistillationJob:
@@ -142,7 +143,11 @@ class Given:
 
     def child(self, stage: str, state: ChildState = ChildState.ACTIVE, attempt: int = 0, **facts: Any) -> Self:
         name = self.name_of(stage, attempt)
-        self.children[name] = Child(name=name, stage=stage, attempt=attempt, state=state, **facts)
+        known = self.children.get(name)
+        if known is None:
+            self.made += 1
+        uid = known.uid if known is not None else f"uid-{self.made}"
+        self.children[name] = Child(name=name, stage=stage, attempt=attempt, state=state, uid=uid, **facts)
         return self
 
     def held(self, stage: str, message: str = "", attempt: int = 0) -> Self:
@@ -180,6 +185,12 @@ class Given:
         self.failed(stage, attempt=attempt, ago=ago)
         return self.ended_pod(stage, attempt, exit_text=text)
 
+    def evicted(self, stage: str, attempt: int = 0, ago: float = 60) -> Self:
+        """The pod was taken away, and its Job's condition tells so."""
+        message = f"Pod ml/{self.name_of(stage, attempt)}-abcde has condition DisruptionTarget matching FailJob rule"
+        self.failed(stage, FailureClass.DISRUPTION, attempt, ago, message)
+        return self.ended_pod(stage, attempt, disrupted=True, exit_text="EvictionByEvictionAPI; exit code 143")
+
     def gave_up(self, stage: str, reason: str, message: str = "Told why.", attempt: int = 0, ago: float = 60) -> Self:
         """The program said that trying again can't help."""
         self.failed(stage, FailureClass.PERMANENT, attempt, ago)
@@ -210,7 +221,8 @@ class Given:
     def pod(self, stage: str, attempt: int = 0, index: int = 0, name: str = "", **facts: Any) -> Self:
         child = self.name_of(stage, attempt)
         name = name or f"{child}-{index}-abcde"
-        self.pods[name] = Pod(name=name, child=child, index=index, **facts)
+        owner = self.children[child].uid if child in self.children else ""
+        self.pods[name] = Pod(name=name, child=child, index=index, owner=owner, **facts)
         return self
 
     def running_pod(self, stage: str, attempt: int = 0, index: int = 0, **facts: Any) -> Self:
@@ -218,6 +230,11 @@ class Given:
 
     def ended_pod(self, stage: str, attempt: int = 0, index: int = 0, **facts: Any) -> Self:
         return self.pod(stage, attempt, index, ended=True, **facts)
+
+    def shard(self, index: int = 0, failures: int = 0, disruptions: int = 0, attempt: int = 0, **facts: Any) -> Self:
+        """A running shard of the generation, and what Kubernetes has counted of its index."""
+        counts = {"index_failures": failures, "index_disruptions": disruptions}
+        return self.running_pod("generate", attempt, index, **counts, **facts)
 
     def no_pods(self) -> Self:
         self.pods.clear()

@@ -18,9 +18,10 @@ class Retries(Model):
     """How often a stage may be tried again."""
 
     failures: Annotated[int, Field(ge=0, le=100)] = 2
-    """Crashes of the program. What can't be mended by trying again (bad input) is never retried."""
+    """Crashes of the program, of each shard of a generation by itself. What can't be mended by trying again (bad
+    input) is never retried."""
     disruptions: Annotated[int, Field(ge=0, le=10_000)] = 100
-    """Preemptions, evictions, lost nodes: nobody's fault."""
+    """Preemptions, evictions, lost nodes: nobody's fault. Those of a generation's shards are added up."""
 
 
 class Budget(Model):

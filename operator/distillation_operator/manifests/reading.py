@@ -19,10 +19,10 @@ from distillation_operator.manifests.labels import (
     STAGE_LABEL,
 )
 from distillation_operator.manifests.pod import CONTAINER
+from distillation_operator.manifests.pod_failure_policy import disruption, failure_class, index_retries, read_count
 from distillation_operator.pipeline.observed import (
     Child,
     ChildState,
-    FailureClass,
     Observed,
     Pod,
     Problem,
@@ -32,8 +32,6 @@ from distillation_operator.pipeline.status.times import parse_time
 Object = Mapping[str, Any]
 
 JOBSET_NAME_LABEL = "jobset.sigs.k8s.io/jobset-name"
-DISRUPTION_RULE = "FailJob rule at index 0"
-"""How a Job's condition names the rule of its pod failure policy; rule 0 of a training Job is the disruption's."""
 _WAITING_PROBLEMS = {
     "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError",
     "CreateContainerError", "RunContainerError",
@@ -83,11 +81,12 @@ def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
     return Child(
         name=_name(child),
         stage=labels.get(STAGE_LABEL, ""),
-        attempt=_attempt(labels),
+        attempt=read_count(labels.get(ATTEMPT_LABEL)),
         state=state,
+        uid=child["metadata"].get("uid", ""),
         ours=any(owner.get("uid") == uid for owner in owners),
         terminating="deletionTimestamp" in child["metadata"],
-        failure_class=_failure_class(child, jobs) if state is ChildState.FAILED else None,
+        failure_class=failure_class(_conditions(child, *jobs)) if state is ChildState.FAILED else None,
         fingerprint=_matching(_FINGERPRINT, annotations.get(FINGERPRINT_ANNOTATION)),
         directory=_matching(_OUTPUT, annotations.get(OUTPUT_ANNOTATION)),
         message=message,
@@ -99,12 +98,6 @@ def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
 def _matching(pattern: re.Pattern[str], text: object) -> str | None:
     """An annotation that is as we write it; whoever may edit our children may have written anything."""
     return text if isinstance(text, str) and len(text) <= _OUTPUT_LIMIT and pattern.fullmatch(text) else None
-
-
-def _attempt(labels: Object) -> int:
-    """The attempt that a label names; labels of objects that aren't ours may be anything."""
-    text = labels.get(ATTEMPT_LABEL, "")
-    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def _state(child: Object) -> tuple[ChildState, str, datetime | None]:
@@ -122,13 +115,8 @@ def _state(child: Object) -> tuple[ChildState, str, datetime | None]:
     return ChildState.ACTIVE, "", None
 
 
-def _failure_class(child: Object, jobs: list[Object]) -> FailureClass:
-    """Read from the conditions, since the pods may be gone with their node."""
-    failures = [c for job in [child, *jobs] for c in (job.get("status") or {}).get("conditions") or []]
-    by_policy = [c for c in failures if c["type"] == "Failed" and c.get("reason") == "PodFailurePolicy"]
-    if child["kind"] == "JobSet" and any(DISRUPTION_RULE in c.get("message", "") for c in by_policy):
-        return FailureClass.DISRUPTION
-    return FailureClass.PERMANENT if by_policy else FailureClass.CRASH
+def _conditions(*objects: Object) -> list[Object]:
+    return [condition for thing in objects for condition in (thing.get("status") or {}).get("conditions") or []]
 
 
 def is_held(child: Object) -> bool:
@@ -173,24 +161,29 @@ def read_pod(pod: Object) -> Pod:
     succeeded = phase == "Succeeded" or (bool(ended) and ended.get("exitCode") == 0)
     running = "running" in container.get("state", {})
     outcome = parse_outcome(ended.get("message"))
+    taken = disruption(pod)
+    failures, disruptions = index_retries(pod)
     return Pod(
         name=metadata["name"],
         child=labels.get(CHILD_LABEL, ""),
-        index=int(labels.get("batch.kubernetes.io/job-completion-index", "0")),
-        slice=int(labels.get("jobset.sigs.k8s.io/job-index", "0")),
+        index=read_count(labels.get("batch.kubernetes.io/job-completion-index")),
+        slice=read_count(labels.get("jobset.sigs.k8s.io/job-index")),
         running=running,
         ended=over,
         succeeded=succeeded,
         terminating="deletionTimestamp" in metadata,
-        disrupted=_is_disrupted(status),
+        disrupted=taken is not None,
         problem=None if over or running else _problem(status, container),
         result=outcome if isinstance(outcome, StageResult) else None,
         failure=_verdict(outcome, ended),
         exit_code=ended.get("exitCode"),
         node=(pod.get("spec") or {}).get("nodeName"),
-        exit_text=_exit_text(status, ended) if over and not succeeded else None,
+        exit_text=_exit_text(status, ended, taken) if over and not succeeded else None,
         started=_time(status.get("startTime")),
         finished=_time(ended.get("finishedAt")),
+        owner=_controller(metadata),
+        index_failures=failures,
+        index_disruptions=disruptions,
     )
 
 
@@ -233,9 +226,9 @@ def _verdict(outcome: StageResult | StageFailure | None, ended: Object) -> Stage
     return outcome.model_copy(update={"permanent": ended.get("exitCode") in PERMANENT_EXIT_CODES})
 
 
-def _is_disrupted(status: Object) -> bool:
-    conditions = status.get("conditions") or []
-    return any(c["type"] == "DisruptionTarget" and c["status"] == "True" for c in conditions)
+def _controller(metadata: Object) -> str:
+    owners = [owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")]
+    return str(owners[0].get("uid", "")) if owners else ""
 
 
 def _problem(status: Object, container: Object) -> Problem | None:
@@ -248,7 +241,12 @@ def _problem(status: Object, container: Object) -> Problem | None:
     return None
 
 
-def _exit_text(status: Object, ended: Object) -> str:
+def _exit_text(status: Object, ended: Object, taken: str | None) -> str:
+    text = _exit_of_container(status, ended)
+    return text if taken is None else f"{taken}; {text}"
+
+
+def _exit_of_container(status: Object, ended: Object) -> str:
     if not ended:
         return status.get("message") or status.get("reason") or "ended without a container status"
     tail = (ended.get("message") or "").strip()[-_LOG_TAIL:]

@@ -2,15 +2,15 @@
 
 A stage whose pods work as one (training) is a JobSet with one replicated job per slice; when one pod goes, the whole
 attempt ends and the next one starts from the newest checkpoint. A stage of independent shards (generation) is an
-Indexed Job: a shard is tried again by itself. Every other stage is a Job of one pod.
+Indexed Job: a shard is tried again by itself. Every other stage is a Job of one pod, which is one attempt too.
 """
 
 from typing import Any
 
-from distillation_api.contract import PERMANENT_EXIT_CODES
 from distillation_api.resource import API_VERSION, KIND, DistillationJob
 from distillation_operator.manifests.labels import FINGERPRINT_ANNOTATION, KUEUE_LABEL, OUTPUT_ANNOTATION, child_labels
-from distillation_operator.manifests.pod import CONTAINER, pod_template
+from distillation_operator.manifests.pod import pod_template
+from distillation_operator.manifests.pod_failure_policy import attempt_policy, shard_policy
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.stage import Stage
@@ -69,21 +69,22 @@ def _owner(job: DistillationJob) -> Object:
 
 def _job_spec(job: DistillationJob, stage: Stage, installation: Installation, labels: dict[str, str]) -> Object:
     template = pod_template(job, stage, installation, labels)
-    permanent = {
-        "action": "FailJob",
-        "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": list(PERMANENT_EXIT_CODES)},
-    }
-    disrupted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
-    policy = {"podFailurePolicy": {"rules": [permanent, disrupted]}, "template": template}
     if stage.program.kind == "generate":
         return {
             "completionMode": "Indexed",
             "completions": stage.program.shards,
             "parallelism": stage.program.shards,
             "backoffLimitPerIndex": job.spec.retries.failures,
-            **policy,
+            "podFailurePolicy": shard_policy(),
+            "template": template,
         }
-    return {"completions": 1, "parallelism": 1, "backoffLimit": 0, **policy}
+    return {
+        "completions": 1,
+        "parallelism": 1,
+        "backoffLimit": 0,
+        "podFailurePolicy": attempt_policy(),
+        "template": template,
+    }
 
 
 def _jobset_spec(
@@ -91,12 +92,6 @@ def _jobset_spec(
 ) -> Object:
     placement = stage.placement
     template = pod_template(job, stage, installation, labels, _distributed(stage, name))
-    # Rule 0 tells a disruption from a crash in the Job's condition, also when the pod is gone with its node.
-    disrupted = {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget"}]}
-    permanent = {
-        "action": "FailJob",
-        "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": list(PERMANENT_EXIT_CODES)},
-    }
     return {
         "failurePolicy": {"maxRestarts": 0},
         "successPolicy": {"operator": "All"},
@@ -112,7 +107,7 @@ def _jobset_spec(
                         "completions": placement.hosts,
                         "parallelism": placement.hosts,
                         "backoffLimit": 0,
-                        "podFailurePolicy": {"rules": [disrupted, permanent]},
+                        "podFailurePolicy": attempt_policy(),
                         "template": template,
                     },
                 },

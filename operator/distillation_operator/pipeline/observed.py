@@ -60,6 +60,12 @@ class Pod:
     """What is known of a failed container: exit code, reason and the tail of its log."""
     started: datetime | None = None
     finished: datetime | None = None
+    owner: str = ""
+    """UID of its Job."""
+    index_failures: int = 0
+    """Crashes of its index, its own among them, as Kubernetes counts them where it tries each index by itself."""
+    index_disruptions: int = 0
+    """Disruptions, likewise."""
 
     @property
     def alive(self) -> bool:
@@ -75,6 +81,7 @@ class Child:
     stage: str
     attempt: int
     state: ChildState
+    uid: str = ""
     ours: bool = True
     """False when another owner has an object of that name."""
     terminating: bool = False

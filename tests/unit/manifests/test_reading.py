@@ -180,6 +180,12 @@ def test_a_job_that_failed_by_an_exit_code_of_the_policy_is_permanent() -> None:
     assert read(child("Job", condition("Failed", "PodFailurePolicy", message))).failure_class is FailureClass.PERMANENT
 
 
+def test_a_job_whose_pod_was_taken_away_is_a_disruption() -> None:
+    message = "Pod ml/job-fetch-teacher-2-abcde has condition DisruptionTarget matching FailJob rule at index 0"
+    seen = read(child("Job", condition("Failed", "PodFailurePolicy", message)))
+    assert seen.failure_class is FailureClass.DISRUPTION
+
+
 def test_a_jobset_tells_a_disruption_by_the_job_it_made() -> None:
     message = "Pod ml/job-generate-2-slice-0-0-abcde has condition DisruptionTarget matching FailJob rule at index 0"
     made = job_of_jobset(condition("Failed", "PodFailurePolicy", message))
@@ -489,6 +495,71 @@ def test_a_pod_that_is_taken_away_is_disrupted(status: str, disrupted: bool) -> 
 
 def workload(kind: str, status: str, message: str) -> Object:
     return {"status": {"conditions": [{"type": kind, "status": status, "reason": "R", "message": message}]}}
+
+
+def shard(phase: str, annotations: Object, **status: Any) -> Pod:
+    """A pod of a Job that tries each index again by itself."""
+    raw = pod(phase, **status)
+    raw["metadata"]["annotations"] = annotations
+    return read_pod(raw)
+
+
+FAILURES = "batch.kubernetes.io/job-index-failure-count"
+IGNORED = "batch.kubernetes.io/job-index-ignored-failure-count"
+TAKEN = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "for another"}
+
+
+@pytest.mark.parametrize(
+    ("seen", "counts"),
+    [
+        (shard("Running", {FAILURES: "0"}), (0, 0)),
+        (shard("Running", {FAILURES: "2", IGNORED: "1"}), (2, 1)),
+        (shard("Failed", {FAILURES: "2", IGNORED: "1"}), (3, 1)),
+        (shard("Failed", {FAILURES: "2"}, conditions=[TAKEN]), (2, 1)),
+        # It runs on for its grace period: Kubernetes counts its end.
+        (shard("Running", {FAILURES: "2"}, conditions=[TAKEN]), (2, 0)),
+        (shard("Succeeded", {FAILURES: "2", IGNORED: "1"}), (2, 1)),
+    ],
+)
+def test_failures_of_an_index_are_those_before_the_pod_and_its_own(seen: Pod, counts: tuple[int, int]) -> None:
+    assert (seen.index_failures, seen.index_disruptions) == counts
+
+
+def test_a_verdict_is_no_failure_of_an_index() -> None:
+    raw = pod("Failed", terminated(65))
+    raw["metadata"]["annotations"] = {FAILURES: "1"}
+    assert read_pod(raw).index_failures == 1
+
+
+def test_a_pod_that_its_suspended_job_has_deleted_is_no_failure_of_its_index() -> None:
+    raw = pod("Failed", terminated(143))
+    raw["metadata"].update(annotations={FAILURES: "1"}, deletionTimestamp=ENDED_AT)
+    assert read_pod(raw).index_failures == 1
+
+
+def test_pods_of_other_jobs_have_no_count_of_an_index() -> None:
+    assert read_pod(pod("Failed", terminated(1))).index_failures == 0
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "many", "٣", "²", "9" * 5000, "2147483648", "99999999999"])
+def test_a_count_that_kubernetes_would_not_write_is_none(text: str) -> None:
+    seen = shard("Running", {FAILURES: text, IGNORED: text})
+    assert (seen.index_failures, seen.index_disruptions) == (0, 0)
+    raw = pod()
+    raw["metadata"]["labels"] |= {"batch.kubernetes.io/job-completion-index": text}
+    assert read_pod(raw).index == 0
+
+
+def test_a_pod_that_was_taken_away_tells_by_what() -> None:
+    seen = read_pod(pod("Failed", terminated(143), conditions=[TAKEN]))
+    assert seen.exit_text == "PreemptionByScheduler: for another; exit code 143"
+
+
+def test_a_pod_belongs_to_the_job_that_controls_it() -> None:
+    raw = pod()
+    assert read_pod(raw).owner == ""
+    raw["metadata"]["ownerReferences"] = [{"kind": "Job", "uid": "job-uid", "controller": True}]
+    assert read_pod(raw).owner == "job-uid"
 
 
 def test_why_a_child_is_held_is_told_in_kueues_words() -> None:

@@ -184,8 +184,8 @@ def test_one_attempt_of_any_other_stage_is_one_run() -> None:
             assert child["spec"]["backoffLimit"] == 0
 
 
-def test_wrong_input_is_never_retried_and_a_disruption_is_no_failure() -> None:
-    for child in children(on_tpu()).values():
+def test_wrong_input_is_never_retried_and_a_disruption_ends_all_that_is_one_attempt() -> None:
+    for name, child in children(on_tpu()).items():
         is_jobset = child["kind"] == "JobSet"
         spec = child["spec"]["replicatedJobs"][0]["template"]["spec"] if is_jobset else child["spec"]
         rules = spec["podFailurePolicy"]["rules"]
@@ -194,7 +194,7 @@ def test_wrong_input_is_never_retried_and_a_disruption_is_no_failure() -> None:
         assert permanent["onExitCodes"] == {"containerName": "stage", "operator": "In", "values": [65, 78]}
         disrupted = next(rule for rule in rules if "onPodConditions" in rule)
         assert disrupted["onPodConditions"] == [{"type": "DisruptionTarget"}]
-        assert disrupted["action"] == ("FailJob" if is_jobset else "Ignore")
+        assert disrupted["action"] == ("Ignore" if name == "generate" else "FailJob")
 
 
 # Queues.

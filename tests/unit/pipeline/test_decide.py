@@ -374,7 +374,7 @@ def test_a_verdict_and_a_disruption_are_kept_as_such() -> None:
     given.no_pods().gave_up("train-one", "NoTrainingSteps", attempt=1, ago=0)
     kept = given.later(60).decide().status.last_failures
     assert [(failure.failure_class, failure.reason) for failure in kept] == [
-        ("Disruption", "ChildFailed"),
+        ("Disruption", "PodDisrupted"),
         ("Permanent", "NoTrainingSteps"),
     ]
 

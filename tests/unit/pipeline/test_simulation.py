@@ -21,11 +21,15 @@ from distillation_operator.pipeline.decision.job import Decision, decide
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod
+from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
+from distillation_operator.pipeline.status.times import parse_time
 from support.scenario import ALL, START, job_of, small_spec
 
-Outcome = Literal["complete", "crash", "disruption", "permanent", "result lost"]
+Outcome = Literal["complete", "crash", "shard crash", "disruption", "permanent", "result lost"]
+"""Of a generation, a disruption or a shard's crash ends one pod, which its Job replaces; a crash is a shard's last."""
 Script = Mapping[str, list[Outcome]]
 """How the runs of each stage end, in order; all further ones are complete."""
+REPLACED: tuple[Outcome, ...] = ("shard crash", "disruption")
 Lost = Literal["", "status", "all"]
 PODS = 2
 BUDGET = {"failures": 1, "disruptions": 2}
@@ -61,6 +65,12 @@ class World:
     seen_children: dict[str, Child] = field(default_factory=dict)
     seen_pods: dict[str, Pod] = field(default_factory=dict)
     serial: int = 0
+    replaced: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Crashes and disruptions of shards that were replaced, by the UID of their Job."""
+
+    def __post_init__(self) -> None:
+        self.written = self.script
+        """What the script was at first: nothing is counted that isn't in it."""
 
     # The operator.
 
@@ -120,8 +130,8 @@ class World:
         if decision.create or decision.delete:
             decision = self.decided()
         if not lost:
-            self.stored = decision.status.to_json_dict()
             self.check_status(decision.status)
+            self.stored = decision.status.to_json_dict()
         return decision
 
     def create(self, name: str, stage: str, attempt: int) -> None:
@@ -136,7 +146,9 @@ class World:
         alive = [pod.name for pod in self.pods.values() if self.stage_of(pod) == stage and pod.alive]
         assert not alive, f"{name} is made beside {alive}"
         if name not in self.children:
-            self.children[name] = Child(name, stage, attempt, ChildState.ACTIVE, created_at=self.now)
+            self.serial += 1
+            uid = f"uid-{self.serial}"
+            self.children[name] = Child(name, stage, attempt, ChildState.ACTIVE, uid=uid, created_at=self.now)
         self.seen_children[name] = self.children[name]
         for kind in PIPELINE:
             live = [c.name for c in self.children.values() if c.stage == kind and is_live(c)]
@@ -151,8 +163,17 @@ class World:
         for stage in status.stages:
             # The one above the budget is the one that has failed it.
             spent = stage.state == "Failed"
-            assert stage.attempts.failures <= BUDGET["failures"] + spent
+            if stage.name != "generate":  # each of its shards has a budget of its own
+                assert stage.attempts.failures <= BUDGET["failures"] + spent
             assert stage.attempts.disruptions <= BUDGET["disruptions"] + spent
+            before = self.stage_status(stage.name)
+            if before is not None and before.state != "Failed":
+                assert stage.attempts.failures >= before.attempts.failures
+                assert stage.attempts.disruptions >= before.attempts.disruptions
+            written = self.written.get(stage.name, [])
+            assert stage.attempts.disruptions <= written.count("disruption")
+            if stage.shard_retries is not None:
+                assert stage.shard_retries.failures <= written.count("shard crash") + written.count("crash")
 
     def see_children(self) -> None:
         self.seen_children = dict(self.children)
@@ -186,24 +207,59 @@ class World:
         for index in range(PODS):
             self.serial += 1
             name = f"{child.name}-{index}-{self.serial}"
-            self.pods[name] = Pod(name, child.name, index, running=True)
+            self.pods[name] = Pod(name, child.name, index, running=True, owner=child.uid)
 
     def pods_of(self, child: Child) -> list[Pod]:
         return [pod for pod in self.pods.values() if pod.child == child.name and not pod.ended]
 
-    def next_outcome(self, stage: str) -> Outcome:
+    def next_outcome(self, child: Child) -> Outcome:
         """How a run ends. An end that was never counted, since its child was deleted before, happens again."""
-        status = self.stage_status(stage)
+        status = self.stage_status(child.stage)
         counted = status.attempts.failures + status.attempts.disruptions if status else 0
-        outcomes = self.script.get(stage, [])
+        known = status.shard_retries if status else None
+        if known is not None and known.job == child.uid:
+            counted -= known.failures + known.disruptions
+        counted += sum(self.replaced.get(child.uid, (0, 0)))
+        outcomes = self.script.get(child.stage, [])
         return outcomes[counted] if counted < len(outcomes) else "complete"
+
+    def replace_shard(self, child: Child, outcome: Outcome) -> None:
+        """One shard's pod ends, and the Job makes another one that tells what its index has cost."""
+        self.start_pods(child)
+        pod = self.pods_of(child)[self.serial % PODS]
+        crashes, disruptions = self.replaced.get(child.uid, (0, 0))
+        crash = outcome == "shard crash"
+        self.replaced[child.uid] = (crashes + crash, disruptions + (not crash))
+        failures, taken = pod.index_failures + crash, pod.index_disruptions + (not crash)
+        self.serial += 1
+        name = f"{child.name}-{pod.index}-{self.serial}"
+        self.pods[name] = replace(pod, name=name, index_failures=failures, index_disruptions=taken)
+        self.pods[pod.name] = replace(
+            pod, running=False, ended=True, finished=self.now, disrupted=not crash, exit_text="exit code 1",
+            index_failures=failures, index_disruptions=taken,
+        )  # fmt: skip
+
+    def is_spent(self, child: Child) -> bool:
+        """Whether its shards were taken away more often than is allowed; an operator sees that before it ends."""
+        status = self.stage_status(child.stage)
+        known = status.shard_retries if status else None
+        before = status.attempts.disruptions if status else 0
+        if known is not None and known.job == child.uid:
+            before -= known.disruptions
+        return before + self.replaced.get(child.uid, (0, 0))[1] > BUDGET["disruptions"]
 
     def finish(self, child: Child) -> None:
         """The child's run ends, and its pods."""
         if not is_live(child) or child.state is not ChildState.ACTIVE:
             return
+        outcome = self.next_outcome(child)
+        if child.stage == "generate":
+            if self.is_spent(child):
+                return
+            if outcome in REPLACED:
+                self.replace_shard(child, outcome)
+                return
         self.runs[child.stage] = self.runs.get(child.stage, 0) + 1
-        outcome = self.next_outcome(child.stage)
         good = outcome in ("complete", "result lost")
         kinds = {
             "crash": FailureClass.CRASH,
@@ -227,7 +283,7 @@ class World:
                     verdict = StageFailure(stage=child.stage, reason="MissingColumn", message="", permanent=True)
                     ended = replace(ended, failure=verdict, exit_text="exit code 65")
                 case "crash":
-                    ended = replace(ended, exit_text="exit code 1")
+                    ended = replace(ended, exit_text="exit code 1", index_failures=pod.index_failures + 1)
                 case "disruption":
                     del self.pods[pod.name]  # gone with its node
                     continue
@@ -240,6 +296,11 @@ class World:
         self.pods = {
             name: pod for name, pod in self.pods.items() if pod.child in live and (pod.ended or pod.child not in over)
         }
+
+    def remove_ended_pods(self) -> None:
+        """Somebody tidies up: what has failed is removed, and what it counted with it."""
+        over = {name for name, child in self.children.items() if child.ended_at is not None}
+        self.pods = {name: pod for name, pod in self.pods.items() if not pod.ended or pod.child in over}
 
     def hold(self, child: Child) -> None:
         """The queue takes a child's quota away: its pods go."""
@@ -289,15 +350,17 @@ def fails(script: Script) -> bool:
         if not complete.issuperset(stage.needs):
             continue
         for outcome in [*script.get(name, []), "complete"]:
-            failures += outcome in ("crash", "result lost")
+            failures += outcome in ("crash", "shard crash", "result lost")
             disruptions += outcome == "disruption"
             if outcome == "complete":
                 complete.add(name)
                 break
-            if name == "generate" and outcome == "crash":
-                # Its Job has tried the shard again as often as the budget allows.
+            if outcome == "permanent" or (name == "generate" and outcome == "crash"):
+                # Of a crash of a shard: its Job has tried it again as often as the budget allows.
                 return True
-            if outcome == "permanent" or failures > BUDGET["failures"] or disruptions > BUDGET["disruptions"]:
+            if outcome in ("crash", "result lost") and failures > BUDGET["failures"]:
+                return True
+            if outcome == "disruption" and disruptions > BUDGET["disruptions"]:
                 return True
     return False
 
@@ -305,14 +368,20 @@ def fails(script: Script) -> bool:
 outcomes = st.lists(
     st.sampled_from(["complete", "crash", "disruption", "result lost", "crash", "disruption", "permanent"]), max_size=4
 )
+shards = st.lists(st.sampled_from(["shard crash", "disruption", "shard crash", "result lost", "crash"]), max_size=4)
 # Most stages go well, or few jobs would come far.
-scripts = st.dictionaries(st.sampled_from(ALL), outcomes, max_size=3)
+scripts = st.builds(
+    lambda stages, generation: {**stages, **({"generate": generation} if generation else {})},
+    st.dictionaries(st.sampled_from(ALL), outcomes, max_size=3),
+    shards,
+)
 steps = st.lists(
     st.tuples(
         st.sampled_from(
             [
                 *["reconcile"] * 6,
                 *["see children", "see pods", "start", "finish", "finish", "collect", "pods end", "tick"] * 2,
+                "ended pods go",
                 "status is lost",
                 "operator dies",
                 "restart",
@@ -365,6 +434,8 @@ def take(world: World, step: str, number: int) -> None:
             world.collect()
         case "pods end":
             world.end_orphans()
+        case "ended pods go":
+            world.remove_ended_pods()
         case "tick":
             world.now += timedelta(seconds=number)
         case "jump":
@@ -391,7 +462,9 @@ def test_any_history_ends_as_the_script_says(script: Script, history: list[tuple
         world.reconcile()
         world.collect()
         world.end_orphans()
-    world.now += timedelta(seconds=world.job.spec.ttl_seconds_after_finished)
+    # The clock may have gone back since it ended.
+    ended = parse_time(decision.status.completion_time or "")
+    world.now = max(world.now, ended) + timedelta(seconds=world.job.spec.ttl_seconds_after_finished)
     world.reconcile()
     world.collect()
     assert not world.children

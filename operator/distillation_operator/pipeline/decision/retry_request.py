@@ -44,6 +44,7 @@ def _again(stage: StageStatus) -> StageStatus:
             "message": None,
             "attempt": stage.attempt + 1,
             "attempts": Attempts(),
+            "shard_retries": None,
             "completion_time": None,
             "progress": None,
         }

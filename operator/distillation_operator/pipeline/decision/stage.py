@@ -5,20 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from distillation_api.contract import Progress, StageResult
-from distillation_api.resource import DistillationJob
-from distillation_api.spec import Retries
-from distillation_api.status import Attempts, Failure, StageProgress, StageStatus
+from distillation_operator.api.contract import Progress, StageResult
+from distillation_operator.api.resource import DistillationJob
+from distillation_operator.api.status import Failure, StageProgress, StageStatus
+from distillation_operator.pipeline.failure_policy import (
+    Ruling,
+    count_shards,
+    rule_on_failed_child,
+    rule_on_lost_result,
+    rule_on_shards,
+)
 from distillation_operator.pipeline.names import child_name
-from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod, Problem
-from distillation_operator.pipeline.stage import Stage
-from distillation_operator.pipeline.status.times import format_time
+from distillation_operator.pipeline.observed import Child, ChildState, Observed, Pod, Problem
+from distillation_operator.pipeline.stages import Stage
+from distillation_operator.pipeline.times import format_time
 
-FIRST_BACK_OFF = timedelta(seconds=5)
-LONGEST_BACK_OFF = timedelta(minutes=5)
-BUSY = "AcceleratorBusy"
-"""A TPU that a killed process still holds: the node's fault, and over in a minute."""
-BUSY_BACK_OFF = timedelta(seconds=60)
 NO_PODS_PERIOD = timedelta(seconds=5)
 MESSAGE_LIMIT = 800
 """Bytes of a message, for a status that stays small whatever programs and Kubernetes say."""
@@ -121,6 +122,8 @@ def _of_child(
     pods = observed.pods_of(child.name)
     if status.start_time is None:
         status = status.model_copy(update={"start_time": format_time(child.created_at or now)})
+    if stage.is_indexed:
+        status = count_shards(status, child, pods)
     match child.state:
         case ChildState.COMPLETE:
             return _completed(job, stage, status, child, pods, observed.listed, now)
@@ -128,9 +131,12 @@ def _of_child(
             # Why it failed, and so what that costs, stands in its pods and, of a JobSet, in its Jobs.
             return StageView(status, list_first=True)
         case ChildState.FAILED:
-            return _failed(job.spec.retries, stage, status, child, pods, now)
+            return _ruled(status, rule_on_failed_child(stage, job.spec.retries, status, child, pods), child, now)
         case ChildState.HELD:
             return StageView(_told(status, "Queued", "WaitsForQuota", child.message or "Held by its queue."))
+    spent = rule_on_shards(job.spec.retries, status.attempts, child, pods) if stage.is_indexed else None
+    if spent is not None:
+        return _ruled(status, spent, child, now)
     if child.terminating:
         return StageView(_told(status, "Pending", "ChildDeleted", f"{child.name} is being deleted."))
     if not pods:
@@ -167,10 +173,7 @@ def _completed(
     if len(results) < needed:
         if not listed:
             return StageView(status, list_first=True)
-        # Evidence, not exit codes. The program's marker stands in the storage: started again it returns it at once.
-        lost = f"{child.name} is complete, but its result can't be read any more"
-        failure = _failure(status, FailureClass.CRASH, "ResultLost", lost, child, [], now)
-        return _retry(job.spec.retries, status, failure, child, now)
+        return _ruled(status, rule_on_lost_result(job.spec.retries, status.attempts, child), child, now)
     merged = merge_results(results)
     ended = child.ended_at or now
     done = status.model_copy(
@@ -191,103 +194,34 @@ def _shards(stage: Stage) -> int:
     return stage.program.shards
 
 
-def _failed(
-    retries: Retries, stage: Stage, status: StageStatus, child: Child, pods: list[Pod], now: datetime
-) -> StageView:
-    permanent = next((pod for pod in pods if pod.failure is not None and pod.failure.permanent), None)
-    kind = child.failure_class or FailureClass.CRASH
-    if permanent is not None:
-        kind = FailureClass.PERMANENT
-    elif kind is FailureClass.CRASH and (any(map(_found_busy, pods)) or (stage.is_training and _lost_a_host(pods))):
-        kind = FailureClass.DISRUPTION
-    causes = [permanent] if permanent is not None else _causes(pods)
-    reason, message = _cause(child, causes)
-    failure = _failure(status, kind, reason, message, child, causes, now)
-    if kind is FailureClass.PERMANENT:
-        return StageView(_ended(status, reason, message, child, now), failure=failure)
-    if stage.is_indexed and kind is FailureClass.CRASH:
-        # Its Job has tried each shard again as often as the user allows: trying all again would square that number.
-        spent = Attempts(failures=retries.failures + 1, disruptions=status.attempts.disruptions)
-        ended = _ended(status.model_copy(update={"attempts": spent}), reason, message, child, now)
-        return StageView(ended, failure=failure)
-    return _retry(retries, status, failure, child, now)
+def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> StageView:
+    """The end of the attempt, and the next one once its time has come."""
+    failure = _failure(status, ruling, child, now)
+    counted = status.model_copy(update={"attempts": ruling.attempts})
+    if ruling.back_off is None:
+        return StageView(_ended(counted, ruling.reason, ruling.message, child, now), failure=failure)
+    left = (child.ended_at or now) + ruling.back_off - now
+    if left > timedelta(0):
+        # Counted only when the next attempt starts, so that looking twice counts once.
+        return StageView(
+            _told(status, "Pending", ruling.reason, f"Tried again soon: {ruling.message}"), look_again=left
+        )
+    following = counted.model_copy(update={"attempt": status.attempt + 1, "progress": None})
+    again = _told(following, "Pending", ruling.reason, f"Tried again: {ruling.message}")
+    return StageView(again, look_again=timedelta(0), failure=failure)
 
 
-def _lost_a_host(pods: list[Pod]) -> bool:
-    """The other hosts crash at once when one is taken away, long before its own grace period is over.
-
-    Only for pods that work as one: where each works for itself its Job has replaced the one that was taken away.
-    """
-    return any(pod.disrupted for pod in pods)
-
-
-def _found_busy(pod: Pod) -> bool:
-    return pod.failure is not None and pod.failure.reason == BUSY
-
-
-def _causes(pods: list[Pod]) -> list[Pod]:
-    """The pods that failed, the likeliest cause first."""
-    told = [pod for pod in pods if pod.failure is not None]
-    # Of several pods the first that ended is the cause: the others die of its absence.
-    crashed = sorted(
-        (pod for pod in pods if pod.exit_text and not pod.succeeded),
-        key=lambda pod: (pod.finished is None, pod.finished or datetime.max),
-    )
-    return told or crashed
-
-
-def _cause(child: Child, causes: list[Pod]) -> tuple[str, str]:
-    if not causes:
-        return "ChildFailed", child.message or f"{child.name} failed."
-    first = causes[0]
-    if first.failure is not None:
-        return first.failure.reason, first.failure.message
-    return "PodFailed", f"{first.name}: {first.exit_text}"
-
-
-def _failure(
-    status: StageStatus,
-    kind: FailureClass,
-    reason: str,
-    message: str,
-    child: Child,
-    causes: list[Pod],
-    now: datetime,
-) -> Failure:
+def _failure(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> Failure:
     return Failure(
         stage=status.name,
         attempt=status.attempt,
-        failure_class=kind.value,
-        reason=reason[:REASON_LIMIT],
-        message=_cut(message, FAILURE_LIMIT),
-        exit_code=causes[0].exit_code if causes else None,
-        node=causes[0].node if causes else None,
+        failure_class=ruling.kind.value,
+        reason=ruling.reason[:REASON_LIMIT],
+        message=_cut(ruling.message, FAILURE_LIMIT),
+        exit_code=ruling.cause.exit_code if ruling.cause else None,
+        node=ruling.cause.node if ruling.cause else None,
         time=format_time(child.ended_at or now),
     )
-
-
-def _retry(retries: Retries, status: StageStatus, failure: Failure, child: Child, now: datetime) -> StageView:
-    attempts, reason, message = status.attempts, failure.reason, failure.message or ""
-    if failure.failure_class == "Disruption":
-        attempts = Attempts(failures=attempts.failures, disruptions=attempts.disruptions + 1)
-        spent = attempts.disruptions > retries.disruptions
-    else:
-        attempts = Attempts(failures=attempts.failures + 1, disruptions=attempts.disruptions)
-        spent = attempts.failures > retries.failures
-    if spent:
-        ended = _ended(status.model_copy(update={"attempts": attempts}), reason, message, child, now)
-        return StageView(ended, failure=failure)
-    count = attempts.failures + attempts.disruptions
-    wait = min(FIRST_BACK_OFF * 2 ** min(count - 1, 10), LONGEST_BACK_OFF)
-    if reason == BUSY:
-        wait = max(wait, BUSY_BACK_OFF)
-    left = (child.ended_at or now) + wait - now
-    if left > timedelta(0):
-        # Counted only when the next attempt starts, so that looking twice counts once.
-        return StageView(_told(status, "Pending", reason, f"Tried again soon: {message}"), look_again=left)
-    following = status.model_copy(update={"attempts": attempts, "attempt": status.attempt + 1, "progress": None})
-    again = _told(following, "Pending", reason, f"Tried again: {message}")
-    return StageView(again, look_again=timedelta(0), failure=failure)
 
 
 def _ended(status: StageStatus, reason: str, message: str, child: Child, now: datetime) -> StageStatus:

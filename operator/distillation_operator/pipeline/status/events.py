@@ -37,13 +37,22 @@ def _of_stage(before: StageStatus | None, after: StageStatus) -> list[Event]:
     if after.state == "Failed" and was != "Failed":
         return [Event("Warning", after.reason or reasons.STAGE_FAILED.name, f"{after.name} failed: {message}")]
     if before is not None and after.attempts != before.attempts:
-        return [Event("Warning", reasons.STAGE_RETRIED.name, f"{after.name}, attempt {after.attempt}: {message}")]
+        why = _of_shards(before, after) or after.message or ""
+        return [Event("Warning", reasons.STAGE_RETRIED.name, f"{after.name}, attempt {after.attempt}: {why}")]
     if after.state == "Running" and was != "Running" and after.reason is None:
         return [Event("Normal", reasons.STAGE_RUNNING.name, f"{after.name} runs.")]
     told = before.reason if before else None
     if after.state == "Pending" and after.message and after.reason != told:
         return [Event("Warning", after.reason or reasons.STAGE_PENDING.name, f"{after.name}: {after.message}")]
     return []
+
+
+def _of_shards(before: StageStatus, after: StageStatus) -> str | None:
+    """What shards that their Job tries again have come to, when that is new."""
+    shards = after.shard_retries
+    if shards is None or shards == before.shard_retries:
+        return None
+    return f"shards failed {shards.failures} times and were disrupted {shards.disruptions} times"
 
 
 def _of_phase(after: DistillationJobStatus, was: str | None) -> list[Event]:

@@ -1,0 +1,202 @@
+"""One failure policy: what an ended pod or attempt is, what it counts, and whether and when it is tried again.
+
+Who counts what:
+
+- A single-pod Job (every stage but generation and training) and the JobSet of a training stage are one attempt each.
+  The first pod that is lost ends the attempt. The operator counts it, and starts the next attempt after a back-off.
+- The Indexed Job of generation tries a shard again by itself. Kubernetes counts, per shard; the operator reads the
+  counts from the pods, adds them up in the stage's attempts while it runs, and starts no shard itself.
+
+What ends a pod, and what it costs:
+
+- A failure (a crash) counts in ``attempts.failures``. ``retries.failures`` bounds the attempts of a stage; of
+  generation it bounds each shard by itself (``backoffLimitPerIndex``), and when a shard has used it up the stage fails.
+- A disruption (preemption, eviction, the loss of a node) counts in ``attempts.disruptions``. ``retries.disruptions``
+  bounds them. Kubernetes knows no such bound for shards, so the operator ends a Job whose shards exceed it.
+- A permanent verdict (the program's exit code) counts nothing, and nothing is tried again.
+- A busy accelerator is the node's fault: the attempt counts as a disruption, and the next one waits a minute. A shard
+  that finds it busy is tried again by its Job, which counts a failure, until the Job has used up its retries.
+- A lost host takes its peers of a training stage with it: they crash at once, and the attempt counts as one disruption.
+  Shards don't depend on each other, so there a crash stays one.
+- A lost result (a complete child whose pods' messages can't be read any more) counts as a failure of the attempt. Of
+  generation, the crashes of its shards are failures of the stage too: only within ``retries.failures`` in all is
+  everything started once more.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from distillation_operator.api.spec import Retries
+from distillation_operator.api.status import Attempts, ShardRetries, StageStatus
+from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Pod
+from distillation_operator.pipeline.stages import Stage
+
+FIRST_BACK_OFF = timedelta(seconds=5)
+LONGEST_BACK_OFF = timedelta(minutes=5)
+BUSY = "AcceleratorBusy"
+"""A TPU that a killed process still holds: the node's fault, and over in a minute."""
+BUSY_BACK_OFF = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What an attempt that has ended, or has to end, is and costs."""
+
+    kind: FailureClass
+    reason: str
+    message: str
+    attempts: Attempts
+    """What the stage has counted with it."""
+    back_off: timedelta | None
+    """Time from the attempt's end to the next attempt; None when there is none."""
+    cause: Pod | None = None
+
+
+def rule_on_failed_child(stage: Stage, retries: Retries, status: StageStatus, child: Child, pods: list[Pod]) -> Ruling:
+    """The end of a child that has failed; what its shards have cost stands in the status already."""
+    attempts = status.attempts
+    kind = _classify(stage, child, pods)
+    causes = _causes(kind, pods)
+    reason, message = _cause(kind, child, causes)
+    cause = causes[0] if causes else None
+    if kind is FailureClass.PERMANENT:
+        return Ruling(kind, reason, message, attempts, None, cause)
+    if stage.is_indexed and kind is FailureClass.CRASH:
+        # Its Job has tried the shard again as often as the user allows: trying all again would square that number.
+        return Ruling(kind, reason, message, _exhausted(status, child), None, cause)
+    return _counted(kind, reason, message, retries, attempts, cause)
+
+
+def rule_on_lost_result(retries: Retries, attempts: Attempts, child: Child) -> Ruling:
+    """The end of a complete child that nobody can tell the result of: evidence counts, not exit codes.
+
+    The program's marker stands in the storage: started again it returns it at once.
+    """
+    message = f"{child.name} is complete, but its result can't be read any more"
+    return _counted(FailureClass.CRASH, "ResultLost", message, retries, attempts, None)
+
+
+def rule_on_shards(retries: Retries, attempts: Attempts, child: Child, pods: list[Pod]) -> Ruling | None:
+    """The end of an Indexed Job whose shards were taken away more often than is allowed; None while it may go on."""
+    if attempts.disruptions <= retries.disruptions:
+        return None
+    kind = FailureClass.DISRUPTION
+    causes = _causes(kind, pods)
+    where = f"{causes[0].name}: {_end_of(causes[0])}" if causes else f"Pods of {child.name} were taken away"
+    message = f"{where} (disruption {attempts.disruptions}; retries.disruptions is {retries.disruptions})"
+    return Ruling(kind, "PodDisrupted", message, attempts, None, causes[0] if causes else None)
+
+
+def count_shards(status: StageStatus, child: Child, pods: Iterable[Pod]) -> StageStatus:
+    """The stage's attempts with what Kubernetes has counted of an Indexed Job's shards.
+
+    Each index has its own count, on its newest pod. What was counted stays counted when pods are gone; and it is of one
+    Job: another one, also of the same name, begins at zero.
+    """
+    if child.terminating or child.state is ChildState.HELD:
+        return status
+    known = status.shard_retries
+    if known is None or known.job != child.uid:
+        known = ShardRetries(job=child.uid)
+    owned = [pod for pod in pods if pod.owner == child.uid]
+    failures = max(known.failures, _sum_of_greatest((pod.index, pod.index_failures) for pod in owned))
+    disruptions = max(known.disruptions, _sum_of_greatest((pod.index, pod.index_disruptions) for pod in owned))
+    if (failures, disruptions) == (known.failures, known.disruptions):
+        return status
+    counted = ShardRetries(job=child.uid, failures=failures, disruptions=disruptions)
+    attempts = Attempts(
+        failures=status.attempts.failures + failures - known.failures,
+        disruptions=status.attempts.disruptions + disruptions - known.disruptions,
+    )
+    return status.model_copy(update={"attempts": attempts, "shard_retries": counted})
+
+
+def _sum_of_greatest(counts: Iterable[tuple[int, int]]) -> int:
+    greatest: dict[int, int] = {}
+    for index, count in counts:
+        greatest[index] = max(count, greatest.get(index, 0))
+    return sum(greatest.values())
+
+
+def _counted(
+    kind: FailureClass, reason: str, message: str, retries: Retries, attempts: Attempts, cause: Pod | None
+) -> Ruling:
+    """One more failure or disruption of the stage, and the next attempt if that is allowed."""
+    if kind is FailureClass.DISRUPTION:
+        attempts = Attempts(failures=attempts.failures, disruptions=attempts.disruptions + 1)
+        spent = attempts.disruptions > retries.disruptions
+    else:
+        attempts = Attempts(failures=attempts.failures + 1, disruptions=attempts.disruptions)
+        spent = attempts.failures > retries.failures
+    return Ruling(kind, reason, message, attempts, None if spent else _back_off(reason, attempts), cause)
+
+
+def _back_off(reason: str, attempts: Attempts) -> timedelta:
+    count = attempts.failures + attempts.disruptions
+    wait: timedelta = min(FIRST_BACK_OFF * 2 ** min(count - 1, 10), LONGEST_BACK_OFF)
+    return max(wait, BUSY_BACK_OFF) if reason == BUSY else wait
+
+
+def _exhausted(status: StageStatus, child: Child) -> Attempts:
+    """Of a Job that a shard has failed: at least that shard's failure, also when the pods that count it are gone."""
+    known, attempts = status.shard_retries, status.attempts
+    if known is not None and known.job == child.uid and known.failures:
+        return attempts
+    return Attempts(failures=attempts.failures + 1, disruptions=attempts.disruptions)
+
+
+def _classify(stage: Stage, child: Child, pods: list[Pod]) -> FailureClass:
+    if any(map(_is_permanent, pods)):
+        return FailureClass.PERMANENT
+    kind = child.failure_class or FailureClass.CRASH
+    if kind is FailureClass.CRASH and (any(map(_found_busy, pods)) or (stage.is_training and _lost_a_host(pods))):
+        return FailureClass.DISRUPTION
+    return kind
+
+
+def _is_permanent(pod: Pod) -> bool:
+    return pod.failure is not None and pod.failure.permanent
+
+
+def _found_busy(pod: Pod) -> bool:
+    return pod.failure is not None and pod.failure.reason == BUSY
+
+
+def _lost_a_host(pods: list[Pod]) -> bool:
+    """The other hosts crash at once when one is taken away, long before its own grace period is over.
+
+    Only for pods that work as one: where each works for itself its Job has replaced the one that was taken away.
+    """
+    return any(pod.disrupted for pod in pods)
+
+
+def _causes(kind: FailureClass, pods: list[Pod]) -> list[Pod]:
+    """The pods that explain a failure, the likeliest cause first."""
+    permanent = [pod for pod in pods if _is_permanent(pod)]
+    taken = [pod for pod in pods if pod.disrupted] if kind is FailureClass.DISRUPTION else []
+    # A shard that was taken away was replaced: it explains no crash.
+    told = sorted((pod for pod in pods if pod.failure is not None), key=lambda pod: pod.disrupted)
+    # Of several pods the first that ended is the cause: the others die of its absence.
+    crashed = sorted(
+        (pod for pod in pods if pod.exit_text and not pod.succeeded),
+        key=lambda pod: (pod.disrupted, pod.finished is None, pod.finished or datetime.max),
+    )
+    return permanent or taken or told or crashed
+
+
+def _cause(kind: FailureClass, child: Child, causes: list[Pod]) -> tuple[str, str]:
+    if kind is FailureClass.DISRUPTION and causes and causes[0].disrupted:
+        return "PodDisrupted", f"{causes[0].name}: {_end_of(causes[0])}"
+    if child.failure_class is FailureClass.DISRUPTION:
+        return "PodDisrupted", child.message or f"A pod of {child.name} was taken away."
+    if not causes:
+        return "ChildFailed", child.message or f"{child.name} failed."
+    first = causes[0]
+    if first.failure is not None:
+        return first.failure.reason, first.failure.message
+    return "PodFailed", f"{first.name}: {first.exit_text}"
+
+
+def _end_of(pod: Pod) -> str:
+    return pod.exit_text or "is being taken away"

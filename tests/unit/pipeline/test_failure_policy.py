@@ -1,0 +1,188 @@
+"""What failures and disruptions count, whoever tries again, and what ends a stage."""
+
+from typing import Any
+
+import pytest
+
+from distillation_operator.pipeline.events import transitions
+from distillation_operator.pipeline.observed import ChildState, FailureClass
+from distillation_operator.pipeline.retry import RETRY_ANNOTATION
+from unit.pipeline.scenario import SOURCES, Given, Seen
+
+LONGEST_BACK_OFF = 300
+
+
+def generating(**members: Any) -> Given:
+    """A job whose generation runs."""
+    members = {"generation": {"shards": 2}, **members}
+    return Given(**members).done(*SOURCES, "convert-student").child("generate")
+
+
+def counts(seen: Seen, stage: str = "generate") -> tuple[int, int]:
+    """Failures and disruptions, as the status shows them."""
+    attempts = seen.stage(stage).attempts
+    return attempts.failures, attempts.disruptions
+
+
+# Attempts of one pod.
+
+
+def test_an_evicted_pod_is_one_disruption_and_the_stage_is_tried_again() -> None:
+    given = Given(retries={"failures": 0}).evicted("fetch-teacher", ago=0)
+    seen = given.decide()
+    assert seen.stage("fetch-teacher").reason == "PodDisrupted"
+    seen = given.later(5).decide()
+    assert counts(seen, "fetch-teacher") == (0, 1)
+    assert given.decide().created[0] == "fetch-teacher/1"
+    [failure] = seen.status.last_failures
+    assert (failure.failure_class, failure.reason) == ("Disruption", "PodDisrupted")
+    assert failure.message is not None and "EvictionByEvictionAPI" in failure.message
+
+
+def test_an_evicted_pod_that_is_gone_with_its_node_counts_too() -> None:
+    given = Given(retries={"failures": 0}).evicted("fetch-teacher").no_pods()
+    seen = given.decide()
+    assert counts(seen, "fetch-teacher") == (0, 1)
+    assert "DisruptionTarget" in (seen.stage("fetch-teacher").message or "")
+
+
+def test_more_disruptions_than_allowed_end_the_stage() -> None:
+    given = Given(retries={"disruptions": 1}).evicted("fetch-teacher")
+    given.decide()
+    seen = given.evicted("fetch-teacher", attempt=1).later(LONGEST_BACK_OFF).decide()
+    stage = seen.stage("fetch-teacher")
+    assert (stage.state, stage.reason, seen.status.phase) == ("Failed", "PodDisrupted", "Failed")
+    assert counts(seen, "fetch-teacher") == (0, 2)
+
+
+# Shards, which their Job tries again.
+
+
+def test_a_shard_that_crashed_shows_while_its_stage_runs() -> None:
+    given = generating().shard(0).shard(1)
+    before = given.decide()
+    seen = given.shard(1, failures=1).decide()
+    assert (seen.stage("generate").state, seen.stage("generate").attempt) == ("Running", 0)
+    assert counts(seen) == (1, 0)
+    told = [event for event in transitions(before.status, seen.status) if event.reason == "StageRetried"]
+    assert [event.message for event in told] == [
+        "generate, attempt 0: shards failed 1 times and were disrupted 0 times"
+    ]
+
+
+def test_of_each_index_the_pod_that_counts_most_counts() -> None:
+    given = generating().shard(0, failures=2, disruptions=1).shard(1, failures=1)
+    given.ended_pod("generate", index=0, name="before", exit_text="exit code 1", index_failures=2)
+    given.ended_pod("generate", index=0, name="evicted", disrupted=True, index_failures=1, index_disruptions=1)
+    assert counts(given.decide()) == (3, 1)
+
+
+def test_what_was_counted_does_not_fall_when_pods_are_removed() -> None:
+    given = generating().shard(0, failures=1).shard(1, disruptions=2)
+    assert counts(given.decide()) == (1, 2)
+    assert counts(given.no_pods().decide()) == (1, 2)
+    assert counts(given.shard(0).shard(1).decide()) == (1, 2)
+    seen = given.shard(0, failures=2).decide()
+    assert counts(seen) == (2, 2)
+    assert given.glance().status == seen.status, "counted once, however often it is looked at"
+
+
+def test_what_is_counted_at_the_end_of_a_stage_stays() -> None:
+    given = generating().shard(0).shard(1)
+    given.decide()
+    given.ended_pod("generate", index=0, name="crashed", exit_text="exit code 1", index_failures=1)
+    seen = given.completed("generate").decide()
+    assert seen.stage("generate").state == "Complete"
+    assert counts(seen) == (1, 0)
+
+
+def test_the_next_attempt_adds_to_what_was_counted() -> None:
+    given = generating().shard(0, failures=1, disruptions=1)
+    given.decide()
+    given.spec(suspend=True).act()
+    given.gone("generate").no_pods().spec(suspend=False).act()
+    seen = given.shard(0, disruptions=1, attempt=1).decide()
+    assert (seen.stage("generate").attempt, *counts(seen)) == (1, 1, 2)
+
+
+def test_a_job_made_anew_under_the_same_name_begins_at_zero() -> None:
+    given = generating().shard(0, failures=1)
+    given.decide()
+    # Deleted by hand: the pod that had failed is still there when the new Job's first pod comes.
+    given.ended_pod("generate", index=0, exit_text="exit code 1", index_failures=1)
+    given.gone("generate").act()
+    assert counts(given.decide()) == (1, 0)
+    assert counts(given.shard(1, failures=1).decide()) == (2, 0)
+
+
+def test_pods_of_a_job_that_is_deleted_or_held_are_not_counted_as_failures() -> None:
+    given = generating().shard(0).terminating("generate")
+    assert counts(given.ended_pod("generate", exit_text="exit code 143", index_failures=1).decide()) == (0, 0)
+    given = generating().child("generate", ChildState.HELD)
+    assert counts(given.ended_pod("generate", exit_text="exit code 143", index_failures=1).decide()) == (0, 0)
+
+
+def test_shards_taken_away_more_often_than_allowed_end_the_stage_and_its_job_is_deleted() -> None:
+    given = generating(retries={"disruptions": 2}).shard(0, disruptions=1).shard(1, disruptions=1)
+    assert given.decide().stage("generate").state == "Running"
+    given.ended_pod(
+        "generate", index=0, disrupted=True, exit_text="PreemptionByScheduler: for a pod of higher priority",
+        index_disruptions=2,
+    )  # fmt: skip
+    seen = given.decide()
+    stage = seen.stage("generate")
+    assert (stage.state, stage.reason, seen.status.phase) == ("Failed", "PodDisrupted", "Failed")
+    assert stage.message is not None
+    assert "PreemptionByScheduler" in stage.message and "retries.disruptions is 2" in stage.message
+    assert counts(seen) == (0, 3)
+    assert seen.deleted == ["job-generate-0"]
+    assert [failure.failure_class for failure in seen.status.last_failures] == ["Disruption"]
+
+
+def test_a_generation_that_is_complete_is_complete_however_often_it_was_disrupted() -> None:
+    given = generating(retries={"disruptions": 0}).completed("generate")
+    given.ended_pod("generate", name="evicted", disrupted=True, exit_text="exit code 143", index_disruptions=1)
+    seen = given.decide()
+    assert (seen.stage("generate").state, *counts(seen)) == ("Complete", 0, 1)
+
+
+def test_a_shard_that_has_used_up_its_retries_ends_the_stage_with_what_was_counted() -> None:
+    given = generating(retries={"failures": 1}).shard(0, failures=1)
+    given.decide()
+    given.failed("generate").ended_pod("generate", exit_text="exit code 139", index_failures=2)
+    given.ended_pod("generate", index=1, name="evicted", disrupted=True, exit_text="exit code 143", index_disruptions=1)
+    seen = given.decide()
+    stage = seen.stage("generate")
+    assert (stage.state, *counts(seen)) == ("Failed", 2, 1)
+    assert stage.message is not None and "exit code 139" in stage.message, "the eviction explains no crash"
+
+
+def test_a_shard_that_has_used_up_its_retries_is_at_least_one_failure() -> None:
+    assert counts(generating().failed("generate").decide()) == (1, 0)
+
+
+@pytest.mark.parametrize("shards", [0, 1, 2])
+def test_a_lost_result_is_tried_again_while_the_stage_has_failures_left(shards: int) -> None:
+    given = generating(retries={"failures": 1}).shard(0, failures=shards)
+    given.decide()
+    stage = given.no_pods().completed_unread("generate").decide().stage("generate")
+    assert stage.reason == "ResultLost"
+    assert (stage.state, stage.attempts.failures) == ("Pending" if shards == 0 else "Failed", shards + 1)
+
+
+def test_a_users_retry_counts_shards_anew() -> None:
+    given = generating(retries={"disruptions": 0}).shard(0, failures=1, disruptions=1)
+    assert given.act().status.phase == "Failed"
+    given.gone("generate").no_pods()
+    seen = given.annotated({RETRY_ANNOTATION: "generate/1"}).act()
+    assert (seen.created, counts(seen)) == (["generate/1"], (0, 0))
+    assert counts(given.shard(0, failures=1, attempt=1).decide()) == (1, 0)
+
+
+def test_a_verdict_of_one_shard_is_final_whatever_the_others_counted() -> None:
+    given = generating().shard(1, failures=1)
+    given.decide()
+    seen = given.gave_up("generate", "PromptTooLong").decide()
+    assert (seen.stage("generate").state, seen.stage("generate").reason) == ("Failed", "PromptTooLong")
+    assert counts(seen) == (1, 0)
+    assert [failure.failure_class for failure in seen.status.last_failures] == [FailureClass.PERMANENT.value]
