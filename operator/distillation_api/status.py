@@ -177,7 +177,9 @@ class DistillationJobStatus(Model):
     """The stages of the pipeline, in dataflow order."""
     last_failures: Annotated[list[Failure], Field(max_length=5)] = []
     """The last five attempts that failed, the newest last."""
-    heeded_retry: ShortText | None = None
-    """The annotation distillation.dev/retry that was heeded last."""
+    # The name that it has always had outside: under another one it would be gone after an upgrade, and a retry that
+    # was honoured long ago would be honoured again.
+    last_retry_request: Annotated[ShortText | None, Field(alias="heededRetry")] = None
+    """The annotation distillation.dev/retry that was honoured last."""
     results: Results | None = None
     """What came out."""

@@ -8,10 +8,11 @@ from typing import Any, Self
 from distillation_api.contract import Progress, StageFailure, StageResult
 from distillation_api.resource import DistillationJob
 from distillation_api.status import Condition, DistillationJobStatus, StageStatus
+from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.job import Decision, decide
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.names import child_name
-from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod, Problem
+from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod
 from distillation_operator.pipeline.stage import Stage
 
 START = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
@@ -90,7 +91,7 @@ class Given:
         self.children: dict[str, Child] = {}
         self.pods: dict[str, Pod] = {}
         self.lines: dict[str, Progress] = {}
-        self.problems: dict[str, Problem] = {}
+        self.problems: dict[str, Cause] = {}
         self.made = 0
 
     @property
@@ -209,7 +210,7 @@ class Given:
 
     def refused(self, stage: str, reason: str, message: str, attempt: int = 0) -> Self:
         """The API server refused to create the child."""
-        self.problems[self.name_of(stage, attempt)] = Problem(reason, message)
+        self.problems[self.name_of(stage, attempt)] = Cause(reason, message)
         return self
 
     # Their pods.
@@ -258,8 +259,8 @@ class Given:
 
     def decide(self) -> Seen:
         """Decide on these facts as what was listed, and keep the status."""
-        decision = decide(self.job, replace(self.observed, listed=True), self.now)
-        assert not decision.list_first
+        decision = decide(self.job, replace(self.observed, fresh=True), self.now)
+        assert not decision.needs_fresh_lists
         self.status = decision.status
         return Seen(decision)
 

@@ -97,6 +97,12 @@ POD_FAILED = Reason(
     "Read the last words; exit code 137 asks for more memory.",
     Cost.RETRIED,
 )
+POD_DISRUPTED = Reason(
+    "PodDisrupted",
+    "Preemption, eviction or the loss of its node took a pod away.",
+    "Nothing, until `retries.disruptions` is used up: then raise it, or take other nodes.",
+    Cost.DISRUPTION,
+)
 RESULT_LOST = Reason(
     "ResultLost",
     "Its Job is complete, but the result can't be read any more.",

@@ -13,8 +13,8 @@ from distillation_api.spec import DistillationJobSpec
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.files import documents
 from distillation_operator.commands.validation import validate
+from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.settings import Installation
-from distillation_operator.manifests.workload import child_manifest
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.placement import Placement
 from distillation_operator.pipeline.stage import Stage

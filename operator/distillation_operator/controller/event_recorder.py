@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from distillation_api.resource import API_VERSION, KIND
-from distillation_operator.controller.kube import Kube, Refused
+from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.pipeline.status.events import Event
 
 COMPONENT = "distillation-operator"
@@ -45,5 +45,5 @@ class Recorder:
         }
         try:
             await self._kube.create_event(metadata["namespace"], body)
-        except Refused as refused:
-            log.warning("event not written: %s", refused, extra={"job": (metadata["namespace"], metadata["name"])})
+        except ApiError as error:
+            log.warning("event not written: %s", error, extra={"job": (metadata["namespace"], metadata["name"])})

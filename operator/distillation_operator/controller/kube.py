@@ -1,4 +1,4 @@
-"""The calls to the API server, as plain objects. Its errors come as ``Refused`` with the server's own words."""
+"""The calls to the API server, as plain objects. Its errors come as ``ApiError`` with the server's own words."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ _SECONDS = 15.0
 NOT_LEADING = "NotLeading"
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """The API server said no, or wasn't reached (status 0)."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
@@ -115,8 +115,8 @@ class Kube:
         )
         try:
             await self._answer("delete", plural, call)
-        except Refused as refused:
-            if refused.status != 404:
+        except ApiError as error:
+            if error.status != 404:
                 raise
 
     async def list_workloads(self, namespace: str, uid: str) -> list[Object]:
@@ -131,8 +131,8 @@ class Kube:
         )
         try:
             return list((await self._answer("list", "workloads", call))["items"])
-        except Refused as refused:
-            if refused.status == 404:
+        except ApiError as error:
+            if error.status == 404:
                 return []
             raise
 
@@ -158,8 +158,8 @@ class Kube:
                 group, version, namespace, plural, label_selector=selector, _request_timeout=_SECONDS
             )
             return _listed(await self._answer("list", plural, call), kind)
-        except Refused as refused:
-            if refused.status == 404:
+        except ApiError as error:
+            if error.status == 404:
                 return Listed([], None)
             raise
 
@@ -216,22 +216,22 @@ class Kube:
     def _write_timeout(self) -> float:
         seconds = min(_SECONDS, self.write_seconds())
         if seconds <= 0:
-            raise Refused(0, NOT_LEADING, "another replica may act now")
+            raise ApiError(0, NOT_LEADING, "another replica may act now")
         return seconds
 
     async def _answer(self, verb: str, resource: str, call: Any) -> Any:
         code = 200
         try:
             return await call
-        except Refused as refused:
-            code = refused.status
+        except ApiError as error:
+            code = error.status
             raise
         except ApiException as error:
             code = error.status or 0
-            raise _refused(error.status, error.reason, error.body) from error
+            raise _api_error(error.status, error.reason, error.body) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             code = 0
-            raise Refused(0, "Unreachable", str(error) or type(error).__name__) from error
+            raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from error
         finally:
             self.count(verb, resource, code)
 
@@ -243,17 +243,17 @@ def _listed(answer: Object, kind: str) -> Listed:
 
 
 async def _decoded(response: Any) -> Any:
-    """The JSON of a response that the client has not read. Raises Refused."""
+    """The JSON of a response that the client has not read. Raises ApiError."""
     body = await response.read()
     if response.status >= 400:
-        raise _refused(response.status, response.reason, body)
+        raise _api_error(response.status, response.reason, body)
     return json.loads(body)
 
 
-def _refused(status: int, reason: str | None, body: str | bytes | None) -> Refused:
+def _api_error(status: int, reason: str | None, body: str | bytes | None) -> ApiError:
     """The server's words are in the body, a ``Status`` object; a proxy's page has none."""
     try:
         told = json.loads(body or "")
-        return Refused(status, told.get("reason") or reason or "", told.get("message") or "")
+        return ApiError(status, told.get("reason") or reason or "", told.get("message") or "")
     except (ValueError, AttributeError):
-        return Refused(status, reason or "", str(body or "")[:500])
+        return ApiError(status, reason or "", str(body or "")[:500])

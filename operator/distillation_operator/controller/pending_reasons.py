@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from distillation_operator.controller.kube import Kube, Refused
+from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.manifests.reading import is_held, jobset_of, lacks_pods, queue_message, refusal_message
 
 SECONDS_BETWEEN_READS = 10.0
@@ -18,7 +18,7 @@ SECONDS_FOR_PODS = 3.0
 Object = Mapping[str, Any]
 
 
-class Holdups:
+class PendingReasons:
     """The last that was said of each child without pods; asked for again only after ``SECONDS_BETWEEN_READS``."""
 
     def __init__(self, kube: Kube) -> None:
@@ -56,7 +56,7 @@ class Holdups:
             else:
                 events = [await self._kube.list_failed_creations(namespace, job) for job in (uid, *made)]
                 message = refusal_message(event for of_one in events for event in of_one)
-        except Refused:
+        except ApiError:
             # A message is worth no failed reconcile: what was known stands.
             return
         if message is not None:

@@ -18,7 +18,7 @@ from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.controller.cache import Cache
 from distillation_operator.controller.crd_age import OPENAPI_PATH, missing_fields
 from distillation_operator.controller.event_recorder import Recorder
-from distillation_operator.controller.kube import Kube, Refused
+from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.controller.leader import Leadership
 from distillation_operator.controller.logging_setup import configure_logs
 from distillation_operator.controller.metrics import Metrics
@@ -114,8 +114,8 @@ class _Operator:
             wanted.append(("", "namespaces"))
         try:
             allowed = [await self._kube.may("list", group, resource) for group, resource in wanted]
-        except Refused as refused:
-            log.warning("permissions can't be asked for: %s", refused)
+        except ApiError as error:
+            log.warning("permissions can't be asked for: %s", error)
             return True
         return all(allowed)
 
@@ -158,7 +158,7 @@ class _Operator:
             try:
                 missing = missing_fields(await self._kube.read_document(OPENAPI_PATH))
                 problem = f"the CRD is older than this operator: it lacks {', '.join(missing[:5])}" if missing else None
-            except (Refused, ValueError) as error:
+            except (ApiError, ValueError) as error:
                 problem = f"the CRD can't be read: {error}"
             if problem is not None and problem != self._schema_problem:
                 log.warning("not ready: %s", problem)
@@ -213,23 +213,23 @@ class _Operator:
 
     async def _reconcile(self, key: Key) -> None:
         try:
-            look_again = await self._reconciler.reconcile(key)
+            requeue_after = await self._reconciler.reconcile(key)
         except CreationRefused as problem:
             seconds = await self._failed(key, "CreationRefused")
             log.warning("%s; tried again in %.0f s", problem, seconds, extra={"job": key})
             return
-        except Refused as refused:
-            seconds = await self._failed(key, refused.reason or str(refused.status))
-            level = logging.INFO if refused.status == 409 else logging.WARNING
-            log.log(level, "%s; tried again in %.1f s", refused, seconds, extra={"job": key})
+        except ApiError as error:
+            seconds = await self._failed(key, error.reason or str(error.status))
+            level = logging.INFO if error.status == 409 else logging.WARNING
+            log.log(level, "%s; tried again in %.1f s", error, seconds, extra={"job": key})
             return
         except Exception:
             seconds = await self._failed(key, "Exception")
             log.exception("reconcile failed; tried again in %.0f s", seconds, extra={"job": key})
             return
         self._queue.succeeded(key)
-        if look_again is not None:
-            await self._queue.add_after(key, look_again.total_seconds())
+        if requeue_after is not None:
+            await self._queue.add_after(key, requeue_after.total_seconds())
 
     async def _failed(self, key: Key, reason: str) -> float:
         self._metrics.reconcile_errors.labels(reason).inc()
@@ -240,7 +240,7 @@ class _Operator:
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
             for key in self._cache.jobs():
-                self._reconciler.list_again(key)
+                self._reconciler.request_fresh_lists(key)
                 await self._queue.add(key)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from distillation_api.contract import Progress
-from distillation_operator.controller.kube import Kube, Refused
+from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.manifests.reading import parse_progress
 
 SECONDS_BETWEEN_READS = 4.0
@@ -39,7 +39,7 @@ class ProgressReader:
         async with self._slots:
             try:
                 log = await self._kube.read_log_tail(*pod, LINES)
-            except Refused:
+            except ApiError:
                 # Gone, or its node can't be reached: what was known stands.
                 return
         line = parse_progress(log)

@@ -14,21 +14,22 @@ from distillation_api import reasons
 from distillation_api.resource import DistillationJob
 from distillation_api.status import DistillationJobStatus
 from distillation_operator.controller.cache import Cache, is_made_by_jobset
-from distillation_operator.controller.creation_failures import problem_of
+from distillation_operator.controller.creation_failures import creation_failure
 from distillation_operator.controller.event_recorder import Recorder
-from distillation_operator.controller.kube import Kube, Refused
+from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.controller.metrics import Metrics
-from distillation_operator.controller.pending_reasons import Holdups
+from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
+from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.labels import CHILD_LABEL
 from distillation_operator.manifests.reading import observe, read_pod
 from distillation_operator.manifests.settings import Installation
-from distillation_operator.manifests.workload import child_manifest
+from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.job import Creation, Decision, decide
-from distillation_operator.pipeline.observed import Observed, Problem
+from distillation_operator.pipeline.observed import Observed
 from distillation_operator.pipeline.status.events import transitions
-from distillation_operator.pipeline.status.job_status import refused
+from distillation_operator.pipeline.status.job_status import rejected_status
 
 Object = Mapping[str, Any]
 KINDS = ("JobSet", "Job", "Pod")
@@ -58,16 +59,16 @@ class Reconciler:
         self._recorder = recorder
         self._metrics = metrics
         self._installation = installation
-        self._holdups = Holdups(kube)
-        self._problems: dict[Key, dict[str, Problem]] = {}
+        self._pending_reasons = PendingReasons(kube)
+        self._problems: dict[Key, dict[str, Cause]] = {}
         self._listed: set[Key] = set()
 
-    def list_again(self, key: Key) -> None:
+    def request_fresh_lists(self, key: Key) -> None:
         """Take a fresh list of the job's children next time: a watch may have missed that one went."""
         self._listed.discard(key)
 
     async def reconcile(self, key: Key) -> timedelta | None:
-        """One step. Returns the time after which to look again. Raises Refused and CreationRefused."""
+        """One step. Returns the time after which to look again. Raises ApiError and CreationRefused."""
         raw = self._cache.job(key)
         if raw is None:
             self._problems.pop(key, None)
@@ -77,40 +78,32 @@ class Reconciler:
         try:
             job = DistillationJob.parse(dict(raw))
         except ValidationError as error:
-            await self._write(raw, None, refused(_read_status(raw), raw["metadata"]["generation"], str(error), now))
+            await self._reject(raw, _read_status(raw), Cause.of(reasons.INVALID_SPEC, str(error)), now)
             return None
-        refusal = self._installation.account_refusal(job)
+        refusal = self._installation.refusal(job)
         if refusal is not None:
-            generation = job.metadata.generation
-            await self._write(raw, None, refused(job.status, generation, refusal, now, reasons.SERVICE_ACCOUNT_REFUSED))
-            return None
-        refusal = self._installation.unlisted_refusal(job)
-        if refusal is not None:
-            generation = job.metadata.generation
-            await self._write(
-                raw, None, refused(job.status, generation, refusal, now, reasons.UNLISTED_SETTINGS_REFUSED)
-            )
+            await self._reject(raw, job.status, refusal, now)
             return None
         decision = await self._decide(job, key, now)
         if decision.create or decision.delete:
             await self._act(job, key, decision)
             again = await self._decide(job, key, now)
-            decision = Decision(status=again.status, look_again=again.look_again)
+            decision = Decision(status=again.status, requeue_after=again.requeue_after)
         else:
             self._problems.pop(key, None)
         await self._write(raw, job.status, decision.status)
         if self._problems.get(key):
             raise CreationRefused("; ".join(problem.message for problem in self._problems[key].values()))
-        return decision.look_again
+        return decision.requeue_after
 
     async def _decide(self, job: DistillationJob, key: Key, now: datetime) -> Decision:
         """On what the watches have told, or, where that isn't enough, on fresh lists."""
         if key in self._listed:
             known = {kind: self._cache.children(key, kind) for kind in KINDS}
-            decision = decide(job, await self._observe(job, key, known, listed=False), now)
-            if not decision.list_first:
+            decision = decide(job, await self._observe(job, key, known, fresh=False), now)
+            if not decision.needs_fresh_lists:
                 return decision
-        return decide(job, await self._observe(job, key, await self._list(key), listed=True), now)
+        return decide(job, await self._observe(job, key, await self._list(key), fresh=True), now)
 
     async def _list(self, key: Key) -> dict[str, list[Object]]:
         lists: dict[str, list[Object]] = {}
@@ -122,20 +115,20 @@ class Reconciler:
         return lists
 
     async def _observe(
-        self, job: DistillationJob, key: Key, things: Mapping[str, list[Object]], listed: bool
+        self, job: DistillationJob, key: Key, objects_by_kind: Mapping[str, list[Object]], fresh: bool
     ) -> Observed:
-        pods, jobs = things["Pod"], things["Job"]
+        pods, jobs = objects_by_kind["Pod"], objects_by_kind["Job"]
         running = [pod.name for pod in map(read_pod, pods) if pod.running and not pod.ended]
-        children = [child for child in (*jobs, *things["JobSet"]) if not is_made_by_jobset(child)]
+        children = [child for child in (*jobs, *objects_by_kind["JobSet"]) if not is_made_by_jobset(child)]
         return observe(
             uid=job.metadata.uid,
             children=children,
             jobs_of_jobsets=jobs,
             pods=pods,
             progress=await self._progress.read(key[0], running),
-            create_problems=self._problems.get(key, {}),
-            holdups=await self._holdups.read(key[0], children, jobs, pods),
-            listed=listed,
+            creation_failures=self._problems.get(key, {}),
+            pending_reasons=await self._pending_reasons.read(key[0], children, jobs, pods),
+            fresh=fresh,
         )
 
     async def _act(self, job: DistillationJob, key: Key, decision: Decision) -> None:
@@ -144,29 +137,32 @@ class Reconciler:
                 if any(child["metadata"]["name"] == name for child in self._cache.children(key, kind)):
                     log.info("deleting %s %s", kind, name, extra={"job": key})
                     await self._kube.delete_child(kind, key[0], name)
-        problems: dict[str, Problem] = {}
+        problems: dict[str, Cause] = {}
         for creation in decision.create:
             problem = await self._create(job, key, creation)
             if problem is not None:
                 problems[creation.name] = problem
         self._problems[key] = problems
 
-    async def _create(self, job: DistillationJob, key: Key, creation: Creation) -> Problem | None:
+    async def _create(self, job: DistillationJob, key: Key, creation: Creation) -> Cause | None:
         manifest = child_manifest(job, creation.stage, creation.attempt, self._installation)
         kind = str(manifest["kind"])
         try:
             created = await self._kube.create_child(manifest)
             log.info("created %s %s", kind, creation.name, extra={"job": key})
-        except Refused as answer:
+        except ApiError as answer:
             if answer.status != 409:
-                return problem_of(answer, kind, creation.name)
+                return creation_failure(answer, kind, creation.name)
             # The cache was behind: the child is there. Ours is success, another owner's is told.
             created = await self._kube.read_child(kind, key[0], creation.name)
             owners = created["metadata"].get("ownerReferences") or []
             if not any(owner.get("uid") == job.metadata.uid for owner in owners):
-                return problem_of(answer, kind, creation.name)
+                return creation_failure(answer, kind, creation.name)
         self._cache.put_child(kind, created)
         return None
+
+    async def _reject(self, raw: Object, status: DistillationJobStatus | None, cause: Cause, now: datetime) -> None:
+        await self._write(raw, None, rejected_status(status, raw["metadata"]["generation"], cause, now))
 
     async def _write(self, raw: Object, before: DistillationJobStatus | None, after: DistillationJobStatus) -> None:
         status = after.to_json_dict()

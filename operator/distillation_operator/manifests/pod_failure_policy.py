@@ -6,7 +6,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from distillation_operator.api.contract import PERMANENT_EXIT_CODES
+from distillation_api.contract import PERMANENT_EXIT_CODES
 from distillation_operator.manifests.pod import CONTAINER
 from distillation_operator.pipeline.observed import FailureClass
 

@@ -20,19 +20,19 @@ from distillation_operator.manifests.labels import (
 )
 from distillation_operator.manifests.pod import CONTAINER
 from distillation_operator.manifests.pod_failure_policy import disruption, failure_class, index_retries, read_count
+from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.observed import (
     Child,
     ChildState,
     Observed,
     Pod,
-    Problem,
 )
 from distillation_operator.pipeline.status.times import parse_time
 
 Object = Mapping[str, Any]
 
 JOBSET_NAME_LABEL = "jobset.sigs.k8s.io/jobset-name"
-_WAITING_PROBLEMS = {
+_WAITING_REASONS = {
     "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError",
     "CreateContainerError", "RunContainerError",
 }  # fmt: skip
@@ -48,27 +48,27 @@ def observe(
     jobs_of_jobsets: Iterable[Object],
     pods: Iterable[Object],
     progress: Mapping[str, Progress],
-    create_problems: Mapping[str, Problem],
-    holdups: Mapping[str, str],
-    listed: bool = False,
+    creation_failures: Mapping[str, Cause],
+    pending_reasons: Mapping[str, str],
+    fresh: bool = False,
 ) -> Observed:
     """All that is known of the job with this uid.
 
     ``children``: its Jobs and JobSets by name and label; ``jobs_of_jobsets``: the Jobs that JobSets have made;
-    ``holdups``: what is known of why one has no pods, by name; ``listed``: all this was listed for this decision.
+    ``pending_reasons``: what is known of why one has no pods, by name; ``fresh``: all was listed for this decision.
     """
     made = list(jobs_of_jobsets)
     read = [read_child(child, uid, [job for job in made if jobset_of(job) == _name(child)]) for child in children]
     read = [
-        replace(child, message=holdups[child.name]) if child.ended_at is None and child.name in holdups else child
+        replace(child, message=pending_reasons.get(child.name, child.message)) if child.ended_at is None else child
         for child in read
     ]
     return Observed(
         children={child.name: child for child in read},
         pods=tuple(read_pod(pod) for pod in pods),
         progress=progress,
-        create_problems=create_problems,
-        listed=listed,
+        creation_failures=creation_failures,
+        fresh=fresh,
     )
 
 
@@ -173,7 +173,7 @@ def read_pod(pod: Object) -> Pod:
         succeeded=succeeded,
         terminating="deletionTimestamp" in metadata,
         disrupted=taken is not None,
-        problem=None if over or running else _problem(status, container),
+        pending_cause=None if over or running else _pending_cause(status, container),
         result=outcome if isinstance(outcome, StageResult) else None,
         failure=_verdict(outcome, ended),
         exit_code=ended.get("exitCode"),
@@ -231,13 +231,13 @@ def _controller(metadata: Object) -> str:
     return str(owners[0].get("uid", "")) if owners else ""
 
 
-def _problem(status: Object, container: Object) -> Problem | None:
+def _pending_cause(status: Object, container: Object) -> Cause | None:
     waiting = container.get("state", {}).get("waiting") or {}
-    if waiting.get("reason") in _WAITING_PROBLEMS:
-        return Problem(waiting["reason"], waiting.get("message") or waiting["reason"])
+    if waiting.get("reason") in _WAITING_REASONS:
+        return Cause(waiting["reason"], waiting.get("message") or waiting["reason"])
     for condition in status.get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return Problem(condition.get("reason") or "Unschedulable", condition.get("message") or "")
+            return Cause(condition.get("reason") or "Unschedulable", condition.get("message") or "")
     return None
 
 

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from distillation_api import reasons
 from distillation_api.accelerators import Hardware
 from distillation_api.resource import DistillationJob
+from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.stage import Image
 
 
@@ -22,27 +24,31 @@ class Installation:
     allow_unlisted_max_text: bool = False
     """Whether jobs may set what ``maxText`` does not list."""
 
-    def unlisted_refusal(self, job: DistillationJob) -> str | None:
-        """Why the job's MaxText settings can't be used, if so."""
+    def refusal(self, job: DistillationJob) -> Cause | None:
+        """Why this installation doesn't run the job, if so."""
+        return self._refused_account(job) or self._refused_settings(job)
+
+    def _refused_settings(self, job: DistillationJob) -> Cause | None:
         if self.allow_unlisted_max_text:
             return None
         for index, stage in enumerate(job.spec.training.stages):
             if stage.max_text_unlisted:
-                return (
+                return Cause.of(
+                    reasons.UNLISTED_SETTINGS_REFUSED,
                     f"spec.training.stages[{index}].maxTextUnlisted: Forbidden: this installation allows only what "
                     "maxText lists; ask for the chart's value maxText.allowUnlisted, or remove "
-                    f"{', '.join(stage.max_text_unlisted)}"
+                    f"{', '.join(stage.max_text_unlisted)}",
                 )
         return None
 
-    def account_refusal(self, job: DistillationJob) -> str | None:
-        """Why the job's ServiceAccount can't be used, if so."""
+    def _refused_account(self, job: DistillationJob) -> Cause | None:
         account = (job.metadata.namespace, job.spec.pod.service_account_name or "default")
         if account != self.own_account:
             return None
-        return (
+        return Cause.of(
+            reasons.SERVICE_ACCOUNT_REFUSED,
             f"spec.pod.serviceAccountName: Invalid value: {account[1]}: it is the operator's own ServiceAccount in "
-            f"namespace {account[0]}; use another one, best in a namespace of its own"
+            f"namespace {account[0]}; use another one, best in a namespace of its own",
         )
 
     def image(self, role: Image, hardware: Hardware) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from distillation_api.contract import Progress, StageFailure, StageResult
+from distillation_operator.pipeline.cause import Cause
 
 
 class ChildState(StrEnum):
@@ -29,14 +30,6 @@ class FailureClass(StrEnum):
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Something that keeps a pod or a child from running."""
-
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True)
 class Pod:
     """One pod of an attempt."""
 
@@ -51,7 +44,8 @@ class Pod:
     terminating: bool = False
     disrupted: bool = False
     """Taken away by preemption, eviction or the loss of its node."""
-    problem: Problem | None = None
+    pending_cause: Cause | None = None
+    """What keeps it from running."""
     result: StageResult | None = None
     failure: StageFailure | None = None
     exit_code: int | None = None
@@ -105,9 +99,9 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     progress: Mapping[str, Progress] = field(default_factory=dict)
     """The last progress line, by pod."""
-    create_problems: Mapping[str, Problem] = field(default_factory=dict)
+    creation_failures: Mapping[str, Cause] = field(default_factory=dict)
     """Why the API server refused a child when it was last tried, by child name."""
-    listed: bool = False
+    fresh: bool = False
     """Read from the API server for this decision. What watches have told may be older in one kind than in another."""
 
     def of_stage(self, stage: str) -> list[Child]:

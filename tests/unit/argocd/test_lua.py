@@ -9,8 +9,9 @@ import yaml
 from lupa.lua51 import LuaRuntime, lua_type
 
 from distillation_api.resource import DistillationJob
+from distillation_api.status import DistillationJobStatus
 from distillation_operator.commands.validation import validate
-from distillation_operator.pipeline.decision.retry_request import request_of
+from distillation_operator.pipeline.decision.retry_request import pending_retry_request
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 ROOT = CHECKOUT / "argocd" / "resource_customizations" / "distillation.dev" / "DistillationJob"
@@ -68,10 +69,10 @@ def test_an_action(case: Object) -> None:
     assert validate(made) == []
 
 
-def test_a_retry_is_what_the_operator_heeds() -> None:
+def test_a_retry_is_what_the_operator_honours() -> None:
     made = run(ACTIONS / "retry" / "action.lua", read(ACTIONS / "testdata" / "failed.yaml"))
     job = DistillationJob.parse({**made, "metadata": {**made["metadata"], "uid": "u"}, "status": None})
-    request = request_of(job)
+    request = pending_retry_request(job.metadata.annotations, DistillationJobStatus())
     assert request is not None
     stage, nonce = request.split("/", 1)
     assert stage == "prepare-dataset" and nonce.startswith("20")

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from distillation_api.resource import DistillationJob
+from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.settings import Installation
-from distillation_operator.manifests.workload import child_manifest
 from distillation_operator.pipeline.graph import build_pipeline
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

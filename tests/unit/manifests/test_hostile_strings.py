@@ -12,8 +12,8 @@ from cluster.wrong_manifests import GOOD
 from distillation_api.contract import STAGE_SPEC_ENV, StageSpec
 from distillation_api.resource import DistillationJob
 from distillation_operator.commands.validation import validate
+from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.settings import Installation
-from distillation_operator.manifests.workload import child_manifest
 from distillation_operator.pipeline.graph import build_pipeline
 
 Path = tuple[str | int, ...]

@@ -12,12 +12,15 @@ def job(**stage: object) -> DistillationJob:
 
 def test_unlisted_settings_are_refused_unless_the_installation_allows_them() -> None:
     asked = job(maxTextUnlisted={"mtp_num_layers": "1"})
-    assert Installation().unlisted_refusal(asked) == (
+    refusal = Installation().refusal(asked)
+    assert refusal is not None
+    assert refusal.reason == "UnlistedSettingsRefused"
+    assert refusal.message == (
         "spec.training.stages[1].maxTextUnlisted: Forbidden: this installation allows only what maxText lists; ask for "
         "the chart's value maxText.allowUnlisted, or remove mtp_num_layers"
     )
-    assert Installation(allow_unlisted_max_text=True).unlisted_refusal(asked) is None
+    assert Installation(allow_unlisted_max_text=True).refusal(asked) is None
 
 
 def test_listed_settings_are_never_refused() -> None:
-    assert Installation().unlisted_refusal(job(maxText={"remat_policy": "full"})) is None
+    assert Installation().refusal(job(maxText={"remat_policy": "full"})) is None

@@ -275,7 +275,7 @@ def test_a_pod_that_has_no_status_yet_may_still_start() -> None:
     raw = pod()
     raw["status"] = {}
     seen = read_pod(raw)
-    assert (seen.alive, seen.running, seen.problem) == (True, False, None)
+    assert (seen.alive, seen.running, seen.pending_cause) == (True, False, None)
 
 
 def test_a_running_pod() -> None:
@@ -302,32 +302,32 @@ def test_a_pod_that_ended_well() -> None:
 )
 def test_a_problem_that_keeps_a_pod_from_starting(reason: str, message: str) -> None:
     seen = waiting(reason, message)
-    assert seen.problem is not None
-    assert (seen.problem.reason, seen.problem.message) == (reason, message)
+    assert seen.pending_cause is not None
+    assert (seen.pending_cause.reason, seen.pending_cause.message) == (reason, message)
     assert seen.alive
 
 
 def test_a_problem_without_words_has_its_reason_for_words() -> None:
     seen = waiting("ErrImagePull")
-    assert seen.problem is not None and seen.problem.message == "ErrImagePull"
+    assert seen.pending_cause is not None and seen.pending_cause.message == "ErrImagePull"
 
 
 def test_a_container_that_is_being_made_is_no_problem() -> None:
-    assert waiting("ContainerCreating").problem is None
-    assert waiting("PodInitializing").problem is None
+    assert waiting("ContainerCreating").pending_cause is None
+    assert waiting("PodInitializing").pending_cause is None
 
 
 def test_a_pod_without_a_node() -> None:
     message = "0/3 nodes are available: 3 Insufficient google.com/tpu."
     conditions = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]
-    problem = read_pod(pod("Pending", conditions=conditions)).problem
+    problem = read_pod(pod("Pending", conditions=conditions)).pending_cause
     assert problem is not None
     assert (problem.reason, problem.message) == ("Unschedulable", message)
 
 
 def test_a_pod_that_ended_has_no_problem_any_more() -> None:
     conditions = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3"}]
-    assert read_pod(pod("Failed", conditions=conditions)).problem is None
+    assert read_pod(pod("Failed", conditions=conditions)).pending_cause is None
 
 
 def test_a_program_that_ended_while_its_sidecar_runs_has_ended() -> None:

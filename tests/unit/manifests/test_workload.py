@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from distillation_api.accelerators import ACCELERATORS
 from distillation_api.contract import STAGE_SPEC_ENV, StageSpec
 from distillation_api.resource import DistillationJob
+from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.settings import Installation
-from distillation_operator.manifests.workload import child_manifest
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.stage import Stage
 from support.scenario import small_spec

@@ -121,7 +121,7 @@ def test_a_budget_that_is_used_suspends_the_job_and_says_so() -> None:
 
 def test_it_is_looked_at_again_when_the_budget_will_be_used() -> None:
     given = running(on_tpu(budget={"maxChipHours": 0.01}))
-    wait = given.decide().decision.look_again
+    wait = given.decide().decision.requeue_after
     assert wait == timedelta(seconds=36 / CHIPS)
 
 

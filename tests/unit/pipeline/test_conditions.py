@@ -3,7 +3,8 @@
 import pytest
 
 from distillation_api.status import DistillationJobStatus
-from distillation_operator.pipeline.observed import ChildState, FailureClass, Problem
+from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.observed import ChildState, FailureClass
 from support.scenario import ALL, Given
 
 Row = tuple[str, str, str, str, str]
@@ -18,7 +19,7 @@ def pending() -> Given:
 
 
 def waiting_for_a_node() -> Given:
-    return Given().child("fetch-student").pod("fetch-student", problem=Problem("Unschedulable", "0/3 nodes"))
+    return Given().child("fetch-student").pod("fetch-student", pending_cause=Cause("Unschedulable", "0/3 nodes"))
 
 
 def running() -> Given:

@@ -8,7 +8,8 @@ import pytest
 
 from distillation_api.contract import StageFailure
 from distillation_api.status import DistillationJobStatus
-from distillation_operator.pipeline.observed import FailureClass, Problem
+from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.observed import FailureClass
 from distillation_operator.pipeline.status.times import parse_time
 from support.scenario import ALL, BEFORE_TRAINING, SOURCES, START, Given
 
@@ -108,12 +109,12 @@ def test_what_the_pods_do_is_told() -> None:
     assert given.decide().stage("fetch-teacher").state == "Pending"
     assert given.pod("fetch-teacher").decide().stage("fetch-teacher").reason == "PodsStarting"
     assert given.running_pod("fetch-teacher").decide().stage("fetch-teacher").state == "Running"
-    assert given.decide().decision.look_again is not None  # for the next progress line
+    assert given.decide().decision.requeue_after is not None  # for the next progress line
 
 
 def test_a_problem_of_a_pod_is_told_and_goes_away_again() -> None:
     given = Given().child("fetch-teacher")
-    given.pod("fetch-teacher", problem=Problem("ImagePullBackOff", 'Back-off pulling image "x"'))
+    given.pod("fetch-teacher", pending_cause=Cause("ImagePullBackOff", 'Back-off pulling image "x"'))
     stage = given.decide().stage("fetch-teacher")
     assert (stage.state, stage.reason, stage.message) == (
         "Pending",
@@ -126,13 +127,13 @@ def test_a_problem_of_a_pod_is_told_and_goes_away_again() -> None:
 
 def test_a_problem_of_one_shard_is_told_while_the_others_run() -> None:
     given = generating(generation={"shards": 2}).child("generate").running_pod("generate", index=0)
-    stage = given.pod("generate", index=1, problem=Problem("Unschedulable", "0/3 nodes")).decide().stage("generate")
+    stage = given.pod("generate", index=1, pending_cause=Cause("Unschedulable", "0/3 nodes")).decide().stage("generate")
     assert (stage.state, stage.reason) == ("Running", "Unschedulable")
 
 
 def test_a_problem_stands_in_the_condition_that_tools_wait_on() -> None:
     given = Given().child("fetch-teacher")
-    given.pod("fetch-teacher", problem=Problem("Unschedulable", "0/3 nodes are available"))
+    given.pod("fetch-teacher", pending_cause=Cause("Unschedulable", "0/3 nodes are available"))
     assert given.decide().condition("Reconciling").message == "fetch-teacher: 0/3 nodes are available"
 
 
@@ -247,7 +248,7 @@ def test_a_job_created_suspended_makes_nothing() -> None:
     """Case 38: nor is it looked at again before somebody changes it."""
     seen = Given(suspend=True).decide()
     assert (seen.created, seen.deleted, seen.status.phase) == ([], [], "Suspended")
-    assert seen.decision.look_again is None
+    assert seen.decision.requeue_after is None
 
 
 def test_resuming_starts_a_new_attempt_for_free() -> None:
@@ -329,7 +330,7 @@ def test_a_crash_is_tried_again_after_a_pause() -> None:
     stage = seen.stage("train-one")
     assert (seen.created, stage.state, stage.reason, stage.attempt) == ([], "Pending", "PodFailed", 0)
     assert stage.message is not None and "OOMKilled" in stage.message
-    wait = seen.decision.look_again
+    wait = seen.decision.requeue_after
     assert wait is not None and wait.total_seconds() == 5
     stage = given.later(5).decide().stage("train-one")
     assert (stage.attempt, stage.attempts.failures) == (1, 1)
@@ -394,7 +395,7 @@ def test_pauses_grow_up_to_five_minutes() -> None:
     waits: list[float] = []
     for attempt in range(9):
         given.crashed("train-one", attempt, ago=0)
-        wait = given.decide().decision.look_again
+        wait = given.decide().decision.requeue_after
         assert wait is not None
         waits.append(wait.total_seconds())
         given.later(LONGEST_BACK_OFF).decide()
@@ -463,7 +464,7 @@ def test_a_crash_after_an_eviction_that_its_job_has_mended_by_itself_is_a_crash(
 
 def test_a_failed_child_is_judged_on_what_was_listed() -> None:
     given = Given().crashed("fetch-teacher")
-    assert given.glance().decision.list_first
+    assert given.glance().decision.needs_fresh_lists
     assert given.glance().status == DistillationJobStatus()
     assert given.decide().stage("fetch-teacher").attempts.failures == 1
 
@@ -472,7 +473,7 @@ def test_an_attempt_starts_beside_no_pod_that_was_not_heard_of() -> None:
     given = Given().crashed("fetch-teacher")
     given.decide()
     glance = given.glance()
-    assert glance.decision.list_first and not glance.created
+    assert glance.decision.needs_fresh_lists and not glance.created
     assert given.decide().created[0] == "fetch-teacher/1"
 
 
@@ -481,7 +482,7 @@ def test_an_attempt_starts_beside_no_pod_that_was_not_heard_of() -> None:
 
 def test_a_complete_child_without_a_result_is_listed_first() -> None:
     given = generating().completed_unread("generate", ago=1)
-    assert given.glance().decision.list_first
+    assert given.glance().decision.needs_fresh_lists
     given.completed("generate", ago=2)
     assert given.decide().stage("generate").state == "Complete"
 
@@ -639,10 +640,10 @@ def test_children_are_removed_only_when_their_time_after_the_end_is_over() -> No
     assert given.later(1000).decide().deleted == []
     seen = given.later(99).decide()
     assert seen.deleted == []
-    assert seen.decision.look_again is not None and seen.decision.look_again.total_seconds() == 1
+    assert seen.decision.requeue_after is not None and seen.decision.requeue_after.total_seconds() == 1
     assert given.later(1).act().deleted == ["job-evaluate-0", "job-export-0"]
     seen = given.decide()
-    assert (seen.deleted, seen.decision.look_again) == ([], None)
+    assert (seen.deleted, seen.decision.requeue_after) == ([], None)
 
 
 def test_children_of_a_running_job_are_kept_however_old() -> None:
@@ -681,7 +682,7 @@ def test_long_messages_of_the_largest_job_stay_below_the_limit() -> None:
     stages = [{"name": f"{letter}{'x' * 15}", "steps": 1} for letter in "abcdefgh"]
     given = Given(training={"stages": stages}, export={"to": {"path": "models/new"}})
     told = [stage.model_copy(update={"message": None}) for stage in given.decide().status.stages]
-    given.pod("fetch-teacher", problem=Problem("Unschedulable", "💥" * 100_000)).child("fetch-teacher")
+    given.pod("fetch-teacher", pending_cause=Cause("Unschedulable", "💥" * 100_000)).child("fetch-teacher")
     longest = given.decide().stage("fetch-teacher")
     everywhere = [longest.model_copy(update={"name": stage.name, "fingerprint": stage.fingerprint}) for stage in told]
     assert given.status is not None
@@ -691,7 +692,7 @@ def test_long_messages_of_the_largest_job_stay_below_the_limit() -> None:
 def test_64_pods_with_long_messages_stay_below_the_limit() -> None:
     given = generating(generation={"shards": 64}).child("generate")
     for index in range(64):
-        given.pod("generate", index=index, problem=Problem("Unschedulable", "💥" * 100_000))
+        given.pod("generate", index=index, pending_cause=Cause("Unschedulable", "💥" * 100_000))
     assert size(given.decide().status) < 8192
     given.failed("generate")
     for index in range(64):
@@ -707,7 +708,7 @@ def test_whatever_a_program_tells_fits_the_schema_of_the_status() -> None:
         counts={f"rejected.{n}": n for n in range(500)},
         metrics={"loss": float("nan"), "kl": 1e300},
     )
-    given.child("fetch-student").pod("fetch-student", problem=Problem("X" * 500, "y" * 5000))
+    given.child("fetch-student").pod("fetch-student", pending_cause=Cause("X" * 500, "y" * 5000))
     status = given.decide().status
     assert DistillationJobStatus.model_validate(status.to_json_dict()) == status
     assert size(status) < 16_384

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from distillation_operator.pipeline.events import transitions
+from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.observed import ChildState, FailureClass
-from distillation_operator.pipeline.retry import RETRY_ANNOTATION
-from unit.pipeline.scenario import SOURCES, Given, Seen
+from distillation_operator.pipeline.status.events import transitions
+from support.scenario import SOURCES, Given, Seen
 
 LONGEST_BACK_OFF = 300
 

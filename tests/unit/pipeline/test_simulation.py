@@ -21,7 +21,6 @@ from distillation_operator.pipeline.decision.job import Decision, decide
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod
-from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.status.times import parse_time
 from support.scenario import ALL, START, job_of, small_spec
 
@@ -88,27 +87,27 @@ class World:
     def stage_status(self, name: str) -> StageStatus | None:
         return next((stage for stage in (self.status.stages if self.status else []) if stage.name == name), None)
 
-    def observed(self, listed: bool = False) -> Observed:
+    def observed(self, fresh: bool = False) -> Observed:
         lines = {
             pod.name: Progress(stage="x", done=len(pod.name), total=100, unit="steps")
             for pod in self.seen_pods.values()
             if pod.running
         }
         children = dict(self.seen_children)
-        if not listed:
+        if not fresh:
             # A JobSet's end is heard of before that of its Job, which tells whose fault it was.
             for name, child in children.items():
                 if child.failure_class is FailureClass.DISRUPTION:
                     children[name] = replace(child, failure_class=FailureClass.CRASH)
-        return Observed(children, tuple(self.seen_pods.values()), lines, listed=listed)
+        return Observed(children, tuple(self.seen_pods.values()), lines, fresh=fresh)
 
     def decided(self) -> Decision:
         """On what was seen, or, if that isn't enough, on all that there is."""
         decision = self.decided_on(self.observed())
-        if not decision.list_first:
+        if not decision.needs_fresh_lists:
             return decision
         self.restart()
-        return self.decided_on(self.observed(listed=True))
+        return self.decided_on(self.observed(fresh=True))
 
     def decided_on(self, observed: Observed) -> Decision:
         job = self.job
@@ -471,7 +470,7 @@ def test_any_history_ends_as_the_script_says(script: Script, history: list[tuple
     world.restart()
     at_rest = world.decided()
     assert at_rest.status.to_json_dict() == world.stored
-    assert (at_rest.create, at_rest.delete, at_rest.look_again) == ((), (), None)
+    assert (at_rest.create, at_rest.delete, at_rest.requeue_after) == ((), (), None)
 
 
 @settings(max_examples=15, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])

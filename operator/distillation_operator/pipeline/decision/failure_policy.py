@@ -27,16 +27,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from distillation_operator.api.spec import Retries
-from distillation_operator.api.status import Attempts, ShardRetries, StageStatus
+from distillation_api import reasons
+from distillation_api.spec import Retries
+from distillation_api.status import Attempts, ShardRetries, StageStatus
+from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Pod
-from distillation_operator.pipeline.stages import Stage
+from distillation_operator.pipeline.stage import Stage
+from distillation_operator.pipeline.status.pen import rewrite_stage
 
 FIRST_BACK_OFF = timedelta(seconds=5)
 LONGEST_BACK_OFF = timedelta(minutes=5)
-BUSY = "AcceleratorBusy"
-"""A TPU that a killed process still holds: the node's fault, and over in a minute."""
 BUSY_BACK_OFF = timedelta(seconds=60)
+"""For a TPU that a killed process still holds: the node's fault, and over in a minute."""
 
 
 @dataclass(frozen=True)
@@ -44,28 +46,27 @@ class Ruling:
     """What an attempt that has ended, or has to end, is and costs."""
 
     kind: FailureClass
-    reason: str
-    message: str
+    cause: Cause
     attempts: Attempts
     """What the stage has counted with it."""
     back_off: timedelta | None
     """Time from the attempt's end to the next attempt; None when there is none."""
-    cause: Pod | None = None
+    pod: Pod | None = None
+    """The pod that explains it."""
 
 
 def rule_on_failed_child(stage: Stage, retries: Retries, status: StageStatus, child: Child, pods: list[Pod]) -> Ruling:
     """The end of a child that has failed; what its shards have cost stands in the status already."""
     attempts = status.attempts
     kind = _classify(stage, child, pods)
-    causes = _causes(kind, pods)
-    reason, message = _cause(kind, child, causes)
-    cause = causes[0] if causes else None
+    pod = _explaining(kind, pods)
+    cause = _cause(kind, child, pod)
     if kind is FailureClass.PERMANENT:
-        return Ruling(kind, reason, message, attempts, None, cause)
+        return Ruling(kind, cause, attempts, None, pod)
     if stage.is_indexed and kind is FailureClass.CRASH:
         # Its Job has tried the shard again as often as the user allows: trying all again would square that number.
-        return Ruling(kind, reason, message, _exhausted(status, child), None, cause)
-    return _counted(kind, reason, message, retries, attempts, cause)
+        return Ruling(kind, cause, _exhausted(status, child), None, pod)
+    return _counted(kind, cause, retries, attempts, pod)
 
 
 def rule_on_lost_result(retries: Retries, attempts: Attempts, child: Child) -> Ruling:
@@ -73,8 +74,8 @@ def rule_on_lost_result(retries: Retries, attempts: Attempts, child: Child) -> R
 
     The program's marker stands in the storage: started again it returns it at once.
     """
-    message = f"{child.name} is complete, but its result can't be read any more"
-    return _counted(FailureClass.CRASH, "ResultLost", message, retries, attempts, None)
+    lost = Cause.of(reasons.RESULT_LOST, f"{child.name} is complete, but its result can't be read any more")
+    return _counted(FailureClass.CRASH, lost, retries, attempts, None)
 
 
 def rule_on_shards(retries: Retries, attempts: Attempts, child: Child, pods: list[Pod]) -> Ruling | None:
@@ -82,10 +83,10 @@ def rule_on_shards(retries: Retries, attempts: Attempts, child: Child, pods: lis
     if attempts.disruptions <= retries.disruptions:
         return None
     kind = FailureClass.DISRUPTION
-    causes = _causes(kind, pods)
-    where = f"{causes[0].name}: {_end_of(causes[0])}" if causes else f"Pods of {child.name} were taken away"
+    pod = _explaining(kind, pods)
+    where = f"{pod.name}: {_end_of(pod)}" if pod else f"Pods of {child.name} were taken away"
     message = f"{where} (disruption {attempts.disruptions}; retries.disruptions is {retries.disruptions})"
-    return Ruling(kind, "PodDisrupted", message, attempts, None, causes[0] if causes else None)
+    return Ruling(kind, Cause.of(reasons.POD_DISRUPTED, message), attempts, None, pod)
 
 
 def count_shards(status: StageStatus, child: Child, pods: Iterable[Pod]) -> StageStatus:
@@ -109,7 +110,7 @@ def count_shards(status: StageStatus, child: Child, pods: Iterable[Pod]) -> Stag
         failures=status.attempts.failures + failures - known.failures,
         disruptions=status.attempts.disruptions + disruptions - known.disruptions,
     )
-    return status.model_copy(update={"attempts": attempts, "shard_retries": counted})
+    return rewrite_stage(status, attempts=attempts, shard_retries=counted)
 
 
 def _sum_of_greatest(counts: Iterable[tuple[int, int]]) -> int:
@@ -119,9 +120,7 @@ def _sum_of_greatest(counts: Iterable[tuple[int, int]]) -> int:
     return sum(greatest.values())
 
 
-def _counted(
-    kind: FailureClass, reason: str, message: str, retries: Retries, attempts: Attempts, cause: Pod | None
-) -> Ruling:
+def _counted(kind: FailureClass, cause: Cause, retries: Retries, attempts: Attempts, pod: Pod | None) -> Ruling:
     """One more failure or disruption of the stage, and the next attempt if that is allowed."""
     if kind is FailureClass.DISRUPTION:
         attempts = Attempts(failures=attempts.failures, disruptions=attempts.disruptions + 1)
@@ -129,13 +128,13 @@ def _counted(
     else:
         attempts = Attempts(failures=attempts.failures + 1, disruptions=attempts.disruptions)
         spent = attempts.failures > retries.failures
-    return Ruling(kind, reason, message, attempts, None if spent else _back_off(reason, attempts), cause)
+    return Ruling(kind, cause, attempts, None if spent else _back_off(cause, attempts), pod)
 
 
-def _back_off(reason: str, attempts: Attempts) -> timedelta:
+def _back_off(cause: Cause, attempts: Attempts) -> timedelta:
     count = attempts.failures + attempts.disruptions
     wait: timedelta = min(FIRST_BACK_OFF * 2 ** min(count - 1, 10), LONGEST_BACK_OFF)
-    return max(wait, BUSY_BACK_OFF) if reason == BUSY else wait
+    return max(wait, BUSY_BACK_OFF) if cause.reason == reasons.ACCELERATOR_BUSY.name else wait
 
 
 def _exhausted(status: StageStatus, child: Child) -> Attempts:
@@ -160,7 +159,7 @@ def _is_permanent(pod: Pod) -> bool:
 
 
 def _found_busy(pod: Pod) -> bool:
-    return pod.failure is not None and pod.failure.reason == BUSY
+    return pod.failure is not None and pod.failure.reason == reasons.ACCELERATOR_BUSY.name
 
 
 def _lost_a_host(pods: list[Pod]) -> bool:
@@ -171,31 +170,30 @@ def _lost_a_host(pods: list[Pod]) -> bool:
     return any(pod.disrupted for pod in pods)
 
 
-def _causes(kind: FailureClass, pods: list[Pod]) -> list[Pod]:
-    """The pods that explain a failure, the likeliest cause first."""
+def _explaining(kind: FailureClass, pods: list[Pod]) -> Pod | None:
+    """The pod that explains a failure best; None when none does."""
     permanent = [pod for pod in pods if _is_permanent(pod)]
     taken = [pod for pod in pods if pod.disrupted] if kind is FailureClass.DISRUPTION else []
     # A shard that was taken away was replaced: it explains no crash.
-    told = sorted((pod for pod in pods if pod.failure is not None), key=lambda pod: pod.disrupted)
+    explained = sorted((pod for pod in pods if pod.failure is not None), key=lambda pod: pod.disrupted)
     # Of several pods the first that ended is the cause: the others die of its absence.
     crashed = sorted(
         (pod for pod in pods if pod.exit_text and not pod.succeeded),
         key=lambda pod: (pod.disrupted, pod.finished is None, pod.finished or datetime.max),
     )
-    return permanent or taken or told or crashed
+    return next(iter((*permanent, *taken, *explained, *crashed)), None)
 
 
-def _cause(kind: FailureClass, child: Child, causes: list[Pod]) -> tuple[str, str]:
-    if kind is FailureClass.DISRUPTION and causes and causes[0].disrupted:
-        return "PodDisrupted", f"{causes[0].name}: {_end_of(causes[0])}"
+def _cause(kind: FailureClass, child: Child, pod: Pod | None) -> Cause:
+    if kind is FailureClass.DISRUPTION and pod is not None and pod.disrupted:
+        return Cause.of(reasons.POD_DISRUPTED, f"{pod.name}: {_end_of(pod)}")
     if child.failure_class is FailureClass.DISRUPTION:
-        return "PodDisrupted", child.message or f"A pod of {child.name} was taken away."
-    if not causes:
-        return "ChildFailed", child.message or f"{child.name} failed."
-    first = causes[0]
-    if first.failure is not None:
-        return first.failure.reason, first.failure.message
-    return "PodFailed", f"{first.name}: {first.exit_text}"
+        return Cause.of(reasons.POD_DISRUPTED, child.message or f"A pod of {child.name} was taken away.")
+    if pod is None:
+        return Cause.of(reasons.CHILD_FAILED, child.message or f"{child.name} failed.")
+    if pod.failure is not None:
+        return Cause(pod.failure.reason, pod.failure.message)
+    return Cause.of(reasons.POD_FAILED, f"{pod.name}: {pod.exit_text}")
 
 
 def _end_of(pod: Pod) -> str:

@@ -2,28 +2,31 @@
 status, and when to look again.
 
 The decision is level-triggered: it depends on no event and remembers nothing but the status. A stage that the status
-calls Complete is never looked at again, so a child removed by its TTL or by hand is not made anew.
+calls Complete is never looked at again, so a child removed by its TTL or by hand is not made again.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from distillation_api import reasons
 from distillation_api.resource import DistillationJob
 from distillation_api.spec import DistillationJobSpec
-from distillation_api.status import DistillationJobStatus, StageStatus
-from distillation_operator.pipeline.decision.retry_request import reopened, request_of
-from distillation_operator.pipeline.decision.row_budget import too_few_rows
-from distillation_operator.pipeline.decision.stage import StageView, refuse_stage, view_stage
-from distillation_operator.pipeline.graph import build_pipeline
+from distillation_api.status import DistillationJobStatus, Failure, StageStatus
+from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.decision.retry_request import apply_retry
+from distillation_operator.pipeline.decision.row_budget import check_row_budget
+from distillation_operator.pipeline.decision.stage import StageDecision, decide_stage, fail_without_pod
+from distillation_operator.pipeline.graph import Pipeline, build_pipeline
 from distillation_operator.pipeline.names import child_name
-from distillation_operator.pipeline.observed import Observed
+from distillation_operator.pipeline.observed import Child, Observed
 from distillation_operator.pipeline.recorded_outputs import recorded_outputs
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.status.chip_hours import account, chip_hours, chip_seconds, is_reached, time_left
 from distillation_operator.pipeline.status.estimate import end_of, job_time_left
 from distillation_operator.pipeline.status.estimate import time_left as stage_time_left
-from distillation_operator.pipeline.status.job_status import Suspension, summarize
+from distillation_operator.pipeline.status.job_status import summarize
+from distillation_operator.pipeline.status.pen import rewrite_condition, rewrite_job, rewrite_stage, with_state
 from distillation_operator.pipeline.status.times import format_time, parse_time
 
 PROGRESS_PERIOD = timedelta(seconds=5)
@@ -49,92 +52,69 @@ class Decision:
     create: tuple[Creation, ...] = ()
     delete: tuple[str, ...] = ()
     """Names of children to delete, pods included."""
-    look_again: timedelta | None = None
-    """Time after which to decide anew even if nothing is heard."""
-    list_first: bool = False
+    requeue_after: timedelta | None = None
+    """Time after which to decide again even if nothing is heard."""
+    needs_fresh_lists: bool = False
     """Nothing is decided: first the children and pods are to be listed, since what the watches told may be behind."""
 
 
 def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     """The next step of a job."""
+    before = job.status or DistillationJobStatus()
     if job.metadata.deletion_timestamp is not None:
-        return Decision(status=job.status or DistillationJobStatus())
-    request, useless = request_of(job), None
-    if request is not None:
-        told, useless = reopened(job.status or DistillationJobStatus(), request)
-        job = job.model_copy(update={"status": told})
-    if _is_terminal(job.status):
-        return _after_the_end(job, observed, useless, now)
-    status = job.status or DistillationJobStatus()
-    pipeline = build_pipeline(job.spec, recorded_outputs(status.stages, observed))
-    accounted = parse_time(status.accounted_time) if status.accounted_time else None
-    before, accounted = account(pipeline, {stage.name: stage for stage in status.stages}, observed, accounted, now)
-    used = chip_seconds(before.values())
-    stop = _suspension(job.spec, used)
-    if stop is not None:
-        job = job.model_copy(update={"spec": job.spec.model_copy(update={"suspend": True})})
-    views: dict[str, StageView] = {}
-    for stage in pipeline.values():
-        ready = all(views[need].status.state == "Complete" for need in stage.needs)
-        view = view_stage(job, stage, before.get(stage.name), observed, ready, now)
-        problem = too_few_rows(stage, pipeline, {name: view.status for name, view in views.items()})
-        views[stage.name] = view if problem is None else refuse_stage(view, problem, now)
-    if any(view.list_first for view in views.values()):
-        return Decision(status=job.status or DistillationJobStatus(), list_first=True)
-    failed = any(view.status.state == "Failed" for view in views.values())
-    if failed:
-        views = {name: _stopped(view) for name, view in views.items()}
-    create: list[Creation] = []
-    delete: list[str] = []
-    waits: list[timedelta] = []
-    for name, view in views.items():
-        delete += view.delete
-        if view.create is not None:
-            attempt = view.create
-            create.append(Creation(child_name(job.metadata.name, name, attempt), pipeline[name], attempt))
-        if view.look_again is not None:
-            waits.append(view.look_again)
-    if failed:
-        delete = [child.name for child in observed.children.values() if _is_live(child.name, observed)]
-    if any(view.status.state == "Running" for view in views.values()):
-        waits.append(PROGRESS_PERIOD)
-    if any(view.status.state == "Queued" for view in views.values()):
-        waits.append(QUEUE_PERIOD)
-    left = time_left(job.spec.budget, pipeline, observed, used)
-    if left is not None:
-        waits.append(left)
-    failures = [*status.last_failures, *(view.failure for view in views.values() if view.failure is not None)]
-    job = job.model_copy(
-        update={
-            "status": status.model_copy(
-                update={
-                    "accounted_time": format_time(accounted) if accounted else None,
-                    "last_failures": failures[-KEPT_FAILURES:],
-                }
-            )
-        }
-    )
-    estimated = {name: _estimated(view.status, now) for name, view in views.items()}
-    status = summarize(job, list(estimated.values()), stop, useless, now)
+        return Decision(before)
+    status, rejected_retry = apply_retry(job.metadata.annotations, before)
     if _is_terminal(status):
-        waits.append(timedelta(seconds=job.spec.ttl_seconds_after_finished))
-    else:
-        end = end_of(now, job_time_left(pipeline, estimated))
-        status = status.model_copy(update={"estimated_completion_time": end})
-    return Decision(create=tuple(create), delete=tuple(delete), status=status, look_again=min(waits) if waits else None)
+        return _after_the_end(job, status, observed, rejected_retry, now)
+    pipeline = build_pipeline(job.spec, recorded_outputs(status.stages, observed))
+    known, accounted = _account(pipeline, status, observed, now)
+    used = chip_seconds(known.values())
+    stop = _suspension(job.spec, used)
+    stages = _decide_stages(job, pipeline, known, observed, stop is not None, now)
+    if any(stage.needs_fresh_lists for stage in stages.values()):
+        return Decision(before, needs_fresh_lists=True)
+    failed = any(stage.status.state == "Failed" for stage in stages.values())
+    if failed:
+        stages = {name: _stopped(stage) for name, stage in stages.items()}
+    after = summarize(
+        job,
+        pipeline,
+        rewrite_job(
+            status,
+            accounted_time=format_time(accounted) if accounted else None,
+            last_failures=_last_failures(status, stages.values()),
+        ),
+        [_with_estimate(stage.status, now) for stage in stages.values()],
+        stop,
+        rejected_retry,
+        now,
+    )
+    if not _is_terminal(after):
+        left = job_time_left(pipeline, {stage.name: stage for stage in after.stages})
+        after = rewrite_job(after, estimated_completion_time=end_of(now, left))
+    return Decision(
+        status=after,
+        create=_creations(job, pipeline, stages),
+        delete=_live_children(observed) if failed else tuple(name for s in stages.values() for name in s.delete),
+        requeue_after=_requeue_after(job, pipeline, stages.values(), observed, after, used),
+    )
 
 
-def _estimated(stage: StageStatus, now: datetime) -> StageStatus:
-    return stage.model_copy(update={"estimated_completion_time": end_of(now, stage_time_left(stage))})
+def _account(
+    pipeline: Pipeline, status: DistillationJobStatus, observed: Observed, now: datetime
+) -> tuple[dict[str, StageStatus], datetime | None]:
+    """The stages as the status has them, with the chips that were used since."""
+    accounted = parse_time(status.accounted_time) if status.accounted_time else None
+    return account(pipeline, {stage.name: stage for stage in status.stages}, observed, accounted, now)
 
 
-def _suspension(spec: DistillationJobSpec, used: int) -> Suspension | None:
+def _suspension(spec: DistillationJobSpec, used: int) -> Cause | None:
     """Why no pod may run, if so."""
     if spec.suspend:
-        return Suspension(reasons.SUSPENDED_BY_USER, "")
+        return Cause.of(reasons.SUSPENDED_BY_USER)
     if is_reached(spec.budget, used):
         assert spec.budget is not None
-        return Suspension(
+        return Cause.of(
             reasons.BUDGET_REACHED,
             f"{chip_hours(used)} chip-hours are used, budget.maxChipHours is {spec.budget.max_chip_hours:g}; finished "
             "work is kept, raise it to go on.",
@@ -142,51 +122,107 @@ def _suspension(spec: DistillationJobSpec, used: int) -> Suspension | None:
     return None
 
 
-def _stopped(view: StageView) -> StageView:
+def _decide_stages(
+    job: DistillationJob,
+    pipeline: Pipeline,
+    known: Mapping[str, StageStatus],
+    observed: Observed,
+    suspended: bool,
+    now: datetime,
+) -> dict[str, StageDecision]:
+    """Each stage by itself, after all that it reads."""
+    decided: dict[str, StageDecision] = {}
+    for stage in pipeline.values():
+        ready = all(decided[need].status.state == "Complete" for need in stage.needs)
+        decision = decide_stage(job, stage, known.get(stage.name), observed, ready, suspended, now)
+        cause = check_row_budget(stage, pipeline, {name: other.status for name, other in decided.items()})
+        decided[stage.name] = decision if cause is None else fail_without_pod(decision, cause, now)
+    return decided
+
+
+def _stopped(stage: StageDecision) -> StageDecision:
     """A stage of a job that has failed: nothing new is started, and what runs is ended."""
-    status = view.status
+    status = stage.status
     if status.state not in ("Complete", "Failed", "Waiting"):
-        status = status.model_copy(
-            update={
-                "state": "Waiting",
-                "reason": reasons.JOB_FAILED.name,
-                "message": "Another stage failed.",
-                "progress": None,
-            }
-        )
-    return replace(view, status=status, create=None, delete=(), look_again=None)
+        waiting = with_state(status, "Waiting", Cause.of(reasons.JOB_FAILED, "Another stage failed."))
+        status = rewrite_stage(waiting, progress=None)
+    return replace(stage, status=status, create=None, delete=(), requeue_after=None)
 
 
-def _is_live(name: str, observed: Observed) -> bool:
-    child = observed.children[name]
+def _last_failures(status: DistillationJobStatus, stages: Iterable[StageDecision]) -> list[Failure]:
+    news = [stage.failure for stage in stages if stage.failure is not None]
+    return [*status.last_failures, *news][-KEPT_FAILURES:]
+
+
+def _with_estimate(stage: StageStatus, now: datetime) -> StageStatus:
+    return rewrite_stage(stage, estimated_completion_time=end_of(now, stage_time_left(stage)))
+
+
+def _creations(job: DistillationJob, pipeline: Pipeline, stages: Mapping[str, StageDecision]) -> tuple[Creation, ...]:
+    return tuple(
+        Creation(child_name(job.metadata.name, name, stage.create), pipeline[name], stage.create)
+        for name, stage in stages.items()
+        if stage.create is not None
+    )
+
+
+def _requeue_after(
+    job: DistillationJob,
+    pipeline: Pipeline,
+    stages: Iterable[StageDecision],
+    observed: Observed,
+    after: DistillationJobStatus,
+    used: int,
+) -> timedelta | None:
+    """The nearest time at which something may be due that no event tells."""
+    waits = [stage.requeue_after for stage in stages]
+    states = {stage.state for stage in after.stages}
+    if "Running" in states:
+        waits.append(PROGRESS_PERIOD)
+    if "Queued" in states:
+        waits.append(QUEUE_PERIOD)
+    waits.append(time_left(job.spec.budget, pipeline, observed, used))
+    if _is_terminal(after):
+        waits.append(timedelta(seconds=job.spec.ttl_seconds_after_finished))
+    return min((wait for wait in waits if wait is not None), default=None)
+
+
+def _live_children(observed: Observed) -> tuple[str, ...]:
+    return tuple(child.name for child in observed.children.values() if _is_live(child))
+
+
+def _is_live(child: Child) -> bool:
     return child.ours and child.ended_at is None and not child.terminating
 
 
-def _is_terminal(status: DistillationJobStatus | None) -> bool:
-    return status is not None and status.phase in ("Complete", "Failed")
+def _is_terminal(status: DistillationJobStatus) -> bool:
+    return status.phase in ("Complete", "Failed")
 
 
-def _after_the_end(job: DistillationJob, observed: Observed, useless_retry: str | None, now: datetime) -> Decision:
+def _after_the_end(
+    job: DistillationJob, status: DistillationJobStatus, observed: Observed, rejected_retry: str | None, now: datetime
+) -> Decision:
     """A job that has ended changes no more; its children are removed when their time is over."""
-    status = job.status or DistillationJobStatus()
-    if useless_retry is not None:
-        status = _with_accepted(status, useless_retry)
+    if rejected_retry is not None:
+        status = _with_accepted(status, rejected_retry)
     if status.observed_generation != job.metadata.generation:
         status = _with_generation(status, job.metadata.generation)
     ended = parse_time(status.completion_time) if status.completion_time else now
     left = ended + timedelta(seconds=job.spec.ttl_seconds_after_finished) - now
-    live = [child for child in observed.children.values() if child.ours and not child.terminating]
-    stray = tuple(child.name for child in live if child.ended_at is None)
+    existing = [child for child in observed.children.values() if child.ours and not child.terminating]
     if left > timedelta(0):
-        return Decision(delete=stray, status=status, look_again=left if live else None)
-    return Decision(delete=tuple(child.name for child in live), status=status)
+        return Decision(status, delete=_live_children(observed), requeue_after=left if existing else None)
+    return Decision(status, delete=tuple(child.name for child in existing))
 
 
 def _with_accepted(status: DistillationJobStatus, message: str) -> DistillationJobStatus:
-    conditions = [c.model_copy(update={"message": message}) if c.type == "Accepted" else c for c in status.conditions]
-    return status.model_copy(update={"conditions": conditions})
+    conditions = [
+        rewrite_condition(condition, message=message) if condition.type == "Accepted" else condition
+        for condition in status.conditions
+    ]
+    return rewrite_job(status, conditions=conditions)
 
 
 def _with_generation(status: DistillationJobStatus, generation: int) -> DistillationJobStatus:
-    conditions = [c.model_copy(update={"observed_generation": generation}) for c in status.conditions]
-    return status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+    conditions = [rewrite_condition(condition, observed_generation=generation) for condition in status.conditions]
+    return rewrite_job(status, observed_generation=generation, conditions=conditions)

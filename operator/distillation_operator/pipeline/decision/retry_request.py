@@ -1,51 +1,51 @@
 """A user's retry of a failed job: an annotation that names the stage and a nonce, which works once per nonce.
 
 ``kubectl annotate dj NAME distillation.dev/retry=train-one/$(date +%s) --overwrite``. The annotation is the user's and
-is never written by us; that it has been heeded stands in the status.
+is never written by us; which request was honoured last stands in the status.
 """
 
+from collections.abc import Mapping
+
 from distillation_api import reasons
-from distillation_api.resource import DistillationJob
 from distillation_api.status import Attempts, DistillationJobStatus, StageStatus
+from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.status.pen import rewrite_job, rewrite_stage, with_state
 
 RETRY_ANNOTATION = "distillation.dev/retry"
 LONGEST = 256
 
 
-def request_of(job: DistillationJob) -> str | None:
-    """The retry that is asked for and not yet heeded."""
-    request = job.metadata.annotations.get(RETRY_ANNOTATION, "")[:LONGEST]
-    heeded = job.status.heeded_retry if job.status else None
-    return request if request and request != heeded else None
+def pending_retry_request(annotations: Mapping[str, str], status: DistillationJobStatus) -> str | None:
+    """The retry that is asked for and not yet honoured."""
+    request = annotations.get(RETRY_ANNOTATION, "")[:LONGEST]
+    return request if request and request != status.last_retry_request else None
 
 
-def reopened(status: DistillationJobStatus, request: str) -> tuple[DistillationJobStatus, str | None]:
-    """The status with the failed stage ready for another attempt; or as it was, and why the request is of no use.
+def apply_retry(
+    annotations: Mapping[str, str], status: DistillationJobStatus
+) -> tuple[DistillationJobStatus, str | None]:
+    """The status with the failed stage ready for another attempt, where that is asked for; and why a request that
+    there is can't be honoured.
 
-    Its failures and disruptions are counted anew; its finished work is kept.
+    The stage's failures and disruptions are counted again from zero; finished work is kept.
     """
+    request = pending_retry_request(annotations, status)
+    if request is None:
+        return status, None
     name, slash, nonce = request.partition("/")
-    heeded = status.model_copy(update={"heeded_retry": request})
+    honoured = rewrite_job(status, last_retry_request=request)
     if not slash or not nonce:
-        return heeded, f"{RETRY_ANNOTATION} is {request!r}; give STAGE/NONCE, e.g. train-one/2"
+        return honoured, f"{RETRY_ANNOTATION} is {request!r}; give STAGE/NONCE, e.g. train-one/2"
     failed = [stage.name for stage in status.stages if stage.state == "Failed"]
     if name not in failed:
         which = f"failed has {', '.join(failed)}" if failed else "no stage has failed"
-        return heeded, f"{RETRY_ANNOTATION} names {name!r}; {which}"
-    stages = [_again(stage) if stage.name == name else stage for stage in status.stages]
-    return heeded.model_copy(update={"stages": stages, "phase": "Running", "completion_time": None}), None
+        return honoured, f"{RETRY_ANNOTATION} names {name!r}; {which}"
+    stages = [_reset(stage) if stage.name == name else stage for stage in status.stages]
+    return rewrite_job(honoured, stages=stages, phase="Running", completion_time=None), None
 
 
-def _again(stage: StageStatus) -> StageStatus:
-    return stage.model_copy(
-        update={
-            "state": "Waiting",
-            "reason": reasons.RETRIED_BY_USER.name,
-            "message": None,
-            "attempt": stage.attempt + 1,
-            "attempts": Attempts(),
-            "shard_retries": None,
-            "completion_time": None,
-            "progress": None,
-        }
+def _reset(stage: StageStatus) -> StageStatus:
+    waiting = with_state(stage, "Waiting", Cause.of(reasons.RETRIED_BY_USER))
+    return rewrite_stage(
+        waiting, attempt=stage.attempt + 1, attempts=Attempts(), shard_retries=None, completion_time=None, progress=None
     )

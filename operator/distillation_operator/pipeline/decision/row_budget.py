@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from distillation_api import reasons
-from distillation_api.contract import TrainProgram
+from distillation_api.contract import GenerateProgram, TrainProgram
 from distillation_api.status import StageStatus
-from distillation_operator.pipeline.observed import Problem
+from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.graph import Pipeline
 from distillation_operator.pipeline.stage import Stage
 
 
-def too_few_rows(stage: Stage, pipeline: Mapping[str, Stage], statuses: Mapping[str, StageStatus]) -> Problem | None:
+def check_row_budget(stage: Stage, pipeline: Pipeline, statuses: Mapping[str, StageStatus]) -> Cause | None:
     """What is wrong with a training stage's steps for the rows that its data can have; None while that isn't known.
 
     ``statuses``: of the stages before it. Packed rows hold several of the data's, so this finds only what is certain;
@@ -24,14 +25,14 @@ def too_few_rows(stage: Stage, pipeline: Mapping[str, Stage], statuses: Mapping[
     batch = _rows_per_step(stage, program)
     epochs = program.epochs or 1
     if rows < batch:
-        return Problem(
-            reasons.TOO_FEW_ROWS.name,
+        return Cause.of(
+            reasons.TOO_FEW_ROWS,
             f"{program.data.kind} has {rows} training rows, one step reads {batch} (perDeviceBatchSize "
             f"{program.per_device_batch_size:g} on all devices); lower it or give more rows.",
         )
     if program.steps is not None and program.steps * batch > rows * epochs:
-        return Problem(
-            reasons.TOO_FEW_ROWS.name,
+        return Cause.of(
+            reasons.TOO_FEW_ROWS,
             f"{program.steps} steps of {batch} rows read {program.steps * batch}, but {program.data.kind} has {rows} "
             f"training rows, read at most {_times(epochs)}; lower steps to {rows * epochs // batch} or set epochs to "
             f"{-(-program.steps * batch // rows)}.",
@@ -43,21 +44,21 @@ def _times(epochs: int) -> str:
     return "once" if epochs == 1 else f"{epochs} times"
 
 
-def _rows(program: TrainProgram, pipeline: Mapping[str, Stage], statuses: Mapping[str, StageStatus]) -> int | None:
+def _rows(program: TrainProgram, pipeline: Pipeline, statuses: Mapping[str, StageStatus]) -> int | None:
     """At most so many rows; exact once the teacher has answered."""
-    prepared = _count(statuses, "prepare-dataset")
+    prepared = _count(statuses, pipeline.prepare_dataset)
     if program.data.kind == "OriginalDataset":
         return prepared
-    answered = _count(statuses, "generate")
+    answered = _count(statuses, pipeline.generate)
     if answered is not None or prepared is None:
         return answered
-    generate = pipeline["generate"].program
-    assert generate.kind == "generate"
+    generate = pipeline.generate.program
+    assert isinstance(generate, GenerateProgram)
     return prepared * generate.sampling.samples_per_prompt
 
 
-def _count(statuses: Mapping[str, StageStatus], name: str) -> int | None:
-    status = statuses.get(name)
+def _count(statuses: Mapping[str, StageStatus], stage: Stage) -> int | None:
+    status = statuses.get(stage.name)
     return status.counts.get("train") if status and status.state == "Complete" and status.counts else None
 
 

@@ -1,14 +1,16 @@
 """One stage in one decision: which attempt it is at, what that one's child and pods say, and what follows for it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 
-from distillation_operator.api.contract import Progress, StageResult
-from distillation_operator.api.resource import DistillationJob
-from distillation_operator.api.status import Failure, StageProgress, StageStatus
-from distillation_operator.pipeline.failure_policy import (
+from distillation_api import reasons
+from distillation_api.contract import GenerateProgram
+from distillation_api.resource import DistillationJob
+from distillation_api.spec import Retries
+from distillation_api.status import Failure, StageStatus
+from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.decision.failure_policy import (
     Ruling,
     count_shards,
     rule_on_failed_child,
@@ -16,199 +18,171 @@ from distillation_operator.pipeline.failure_policy import (
     rule_on_shards,
 )
 from distillation_operator.pipeline.names import child_name
-from distillation_operator.pipeline.observed import Child, ChildState, Observed, Pod, Problem
-from distillation_operator.pipeline.stages import Stage
-from distillation_operator.pipeline.times import format_time
+from distillation_operator.pipeline.observed import Child, ChildState, Observed, Pod
+from distillation_operator.pipeline.stage import Stage
+from distillation_operator.pipeline.status.pen import FAILURE_LIMIT, REASON_LIMIT, cut, rewrite_stage, with_state
+from distillation_operator.pipeline.status.stage_status import with_progress, with_results
+from distillation_operator.pipeline.status.times import format_time
 
 NO_PODS_PERIOD = timedelta(seconds=5)
-MESSAGE_LIMIT = 800
-"""Bytes of a message, for a status that stays small whatever programs and Kubernetes say."""
-FAILURE_LIMIT = 512
-"""Bytes of the message of a failure that is kept."""
-REASON_LIMIT = 128
-VALUE_LIMIT = 256
-ENTRIES_LIMIT = 32
-"""Entries of each of a stage's outputs, counts and metrics."""
 
 
 @dataclass(frozen=True)
-class StageView:
+class StageDecision:
     """What one decision says of one stage."""
 
     status: StageStatus
     create: int | None = None
     """Attempt to create a child for."""
     delete: tuple[str, ...] = ()
-    look_again: timedelta | None = None
+    requeue_after: timedelta | None = None
     failure: Failure | None = None
     """The attempt that has failed, told once."""
-    list_first: bool = False
-    """What is known doesn't bear this view: only what is listed for the decision does."""
+    needs_fresh_lists: bool = False
+    """What is known doesn't bear this decision: only what is listed for it does."""
 
 
-def view_stage(
-    job: DistillationJob, stage: Stage, before: StageStatus | None, observed: Observed, ready: bool, now: datetime
-) -> StageView:
-    """The stage's next status, and what to do for it. ``ready``: all that it reads exists."""
+def decide_stage(
+    job: DistillationJob,
+    stage: Stage,
+    before: StageStatus | None,
+    observed: Observed,
+    ready: bool,
+    suspended: bool,
+    now: datetime,
+) -> StageDecision:
+    """The stage's next status, and what to do for it. ``ready``: all that it reads exists. ``suspended``: no pod may
+    run.
+    """
     if before is None:
-        before = StageStatus(name=stage.name, state="Waiting", fingerprint=stage.fingerprint)
+        before = StageStatus(name=stage.name, state="Waiting")
     if before.state in ("Complete", "Failed"):
-        return StageView(before)
-    before = before.model_copy(update={"fingerprint": stage.fingerprint, "directory": stage.output})
+        return StageDecision(before)
     children = observed.of_stage(stage.name)
+    before = rewrite_stage(before, fingerprint=stage.fingerprint, directory=stage.output)
     if not ready:
         # After a status was lost children may run whose inputs are only looked at again.
-        stop = _live(children) if job.spec.suspend else ()
-        waits = "Waits for " + ", ".join(stage.needs) + "."
-        return StageView(_told(before, "Waiting", "InputsMissing", waits), delete=stop)
+        stop = _live(children) if suspended else ()
+        waits = Cause.of(reasons.INPUTS_MISSING, "Waits for " + ", ".join(stage.needs) + ".")
+        return StageDecision(with_state(before, "Waiting", waits), delete=stop)
     attempt = max([before.attempt, *(child.attempt for child in children)])
-    if job.spec.suspend:
-        return _suspended(before.model_copy(update={"attempt": attempt}), children)
-    name = child_name(job.metadata.name, stage.name, attempt)
-    child = observed.children.get(name)
-    current = before.model_copy(update={"attempt": attempt})
+    current = rewrite_stage(before, attempt=attempt)
+    if suspended:
+        return StageDecision(with_state(current, "Suspended", Cause.of(reasons.JOB_SUSPENDED)), delete=_live(children))
+    child = observed.children.get(child_name(job.metadata.name, stage.name, attempt))
     if before.state == "Suspended" and (child is None or child.terminating):
         # A new attempt, not the old name again: the child that the suspension deleted may still be going.
-        current = current.model_copy(update={"attempt": attempt + 1})
-        return _start(job, current, observed, now)
+        return _start(job, rewrite_stage(current, attempt=attempt + 1), observed, now)
     if child is None:
         return _start(job, current, observed, now)
-    return _of_child(job, stage, current, child, observed, now)
+    return _of_child(job.spec.retries, stage, current, child, observed, now)
 
 
-def refuse_stage(view: StageView, problem: Problem, now: datetime) -> StageView:
+def fail_without_pod(decision: StageDecision, cause: Cause, now: datetime) -> StageDecision:
     """A stage that needs no pod to be known to fail; what runs or has ended is left alone."""
-    status = view.status
-    if status.state not in ("Waiting", "Suspended") and view.create is None:
-        return view
-    done = status.model_copy(update={"completion_time": format_time(now), "progress": None})
-    return StageView(_told(done, "Failed", problem.reason, problem.message))
+    status = decision.status
+    if status.state not in ("Waiting", "Suspended") and decision.create is None:
+        return decision
+    return StageDecision(_ended(status, cause, now))
 
 
-def _start(job: DistillationJob, status: StageStatus, observed: Observed, now: datetime) -> StageView:
+def _start(job: DistillationJob, status: StageStatus, observed: Observed, now: datetime) -> StageDecision:
     """Create the attempt's child, once no pod of the stage is left that could write beside it."""
     name = child_name(job.metadata.name, status.name, status.attempt)
     predecessors = {child_name(job.metadata.name, status.name, attempt) for attempt in range(status.attempt + 1)}
     left = [pod.name for pod in observed.pods if pod.child in predecessors and pod.alive]
     if left:
-        return StageView(
-            _told(status, "Pending", "PredecessorRuns", f"Waits for pod {left[0]} of an earlier attempt to end.")
-        )
-    if not observed.listed:
+        waits = Cause.of(reasons.PREDECESSOR_RUNS, f"Waits for pod {left[0]} of an earlier attempt to end.")
+        return StageDecision(with_state(status, "Pending", waits))
+    if not observed.fresh:
         # A pod of an earlier attempt, or of a child that somebody has deleted, may not have been heard of yet.
-        return StageView(status, list_first=True)
-    problem = observed.create_problems.get(name)
-    started = status.start_time or format_time(now)
-    status = status.model_copy(update={"start_time": started, "progress": None})
-    if problem is not None:
-        return StageView(_told(status, "Pending", problem.reason, problem.message), create=status.attempt)
-    return StageView(_told(status, "Pending", "Created", None), create=status.attempt)
+        return StageDecision(status, needs_fresh_lists=True)
+    started = rewrite_stage(status, start_time=status.start_time or format_time(now), progress=None)
+    cause = observed.creation_failures.get(name) or Cause.of(reasons.CREATED)
+    return StageDecision(with_state(started, "Pending", cause), create=status.attempt)
 
 
-def _suspended(status: StageStatus, children: list[Child]) -> StageView:
-    return StageView(_told(status, "Suspended", "JobSuspended", None), delete=_live(children))
-
-
-def _live(children: list[Child]) -> tuple[str, ...]:
+def _live(children: Iterable[Child]) -> tuple[str, ...]:
     return tuple(c.name for c in children if c.ours and c.ended_at is None and not c.terminating)
 
 
 def _of_child(
-    job: DistillationJob, stage: Stage, status: StageStatus, child: Child, observed: Observed, now: datetime
-) -> StageView:
+    retries: Retries, stage: Stage, status: StageStatus, child: Child, observed: Observed, now: datetime
+) -> StageDecision:
     if not child.ours:
         message = f"An object named {child.name} exists and isn't owned by this DistillationJob; delete or rename it."
-        return StageView(_told(status, "Pending", "NameTaken", message))
+        return StageDecision(with_state(status, "Pending", Cause.of(reasons.NAME_TAKEN, message)))
     pods = observed.pods_of(child.name)
     if status.start_time is None:
-        status = status.model_copy(update={"start_time": format_time(child.created_at or now)})
+        status = rewrite_stage(status, start_time=format_time(child.created_at or now))
     if stage.is_indexed:
         status = count_shards(status, child, pods)
     match child.state:
         case ChildState.COMPLETE:
-            return _completed(job, stage, status, child, pods, observed.listed, now)
-        case ChildState.FAILED if not observed.listed:
+            return _completed(retries, stage, status, child, pods, observed.fresh, now)
+        case ChildState.FAILED if not observed.fresh:
             # Why it failed, and so what that costs, stands in its pods and, of a JobSet, in its Jobs.
-            return StageView(status, list_first=True)
+            return StageDecision(status, needs_fresh_lists=True)
         case ChildState.FAILED:
-            return _ruled(status, rule_on_failed_child(stage, job.spec.retries, status, child, pods), child, now)
+            return _ruled(status, rule_on_failed_child(stage, retries, status, child, pods), child, now)
         case ChildState.HELD:
-            return StageView(_told(status, "Queued", "WaitsForQuota", child.message or "Held by its queue."))
-    spent = rule_on_shards(job.spec.retries, status.attempts, child, pods) if stage.is_indexed else None
+            held = Cause.of(reasons.WAITS_FOR_QUOTA, child.message or "Held by its queue.")
+            return StageDecision(with_state(status, "Queued", held))
+    spent = rule_on_shards(retries, status.attempts, child, pods) if stage.is_indexed else None
     if spent is not None:
         return _ruled(status, spent, child, now)
     if child.terminating:
-        return StageView(_told(status, "Pending", "ChildDeleted", f"{child.name} is being deleted."))
+        deleted = Cause.of(reasons.CHILD_DELETED, f"{child.name} is being deleted.")
+        return StageDecision(with_state(status, "Pending", deleted))
     if not pods:
         # What keeps pods from being made is told by an Event alone, which nobody watches.
-        refused = child.message
-        told = ("PodsRefused", refused) if refused else ("PodsStarting", None)
-        return StageView(_told(status, "Pending", *told), look_again=NO_PODS_PERIOD)
-    return StageView(_active(stage, status, pods, observed))
+        cause = Cause.of(reasons.PODS_REFUSED, child.message) if child.message else Cause.of(reasons.PODS_STARTING)
+        return StageDecision(with_state(status, "Pending", cause), requeue_after=NO_PODS_PERIOD)
+    return StageDecision(_active(stage, status, pods, observed))
 
 
 def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observed) -> StageStatus:
     lines = [observed.progress[pod.name] for pod in pods if pod.name in observed.progress]
     if lines:
-        status = status.model_copy(
-            update={"progress": _merged(lines, stage), "metrics": _decimals(_last_metrics(lines)) or status.metrics}
-        )
-    running = sum(pod.running for pod in pods)
-    problems = [pod.problem for pod in pods if pod.problem is not None and pod.alive]
-    if problems:
-        state = "Running" if running else "Pending"
-        return _told(status, state, problems[0].reason, problems[0].message)
+        status = with_progress(status, lines, added_up=stage.is_indexed)
+    running = any(pod.running for pod in pods)
+    causes = [pod.pending_cause for pod in pods if pod.pending_cause is not None and pod.alive]
+    if causes:
+        return with_state(status, "Running" if running else "Pending", causes[0])
     if running or any(pod.succeeded for pod in pods):
-        return _told(status, "Running", None, None)
-    return _told(status, "Pending", "PodsStarting", None)
+        return with_state(status, "Running")
+    return with_state(status, "Pending", Cause.of(reasons.PODS_STARTING))
 
 
 def _completed(
-    job: DistillationJob, stage: Stage, status: StageStatus, child: Child, pods: list[Pod], listed: bool, now: datetime
-) -> StageView:
+    retries: Retries, stage: Stage, status: StageStatus, child: Child, pods: list[Pod], fresh: bool, now: datetime
+) -> StageDecision:
     # By index: a pod that was replaced after it had told its result must not count twice.
     by_index = {pod.index: pod.result for pod in pods if pod.result and pod.result.fingerprint == stage.fingerprint}
-    results = list(by_index.values())
-    needed = _shards(stage) if stage.is_indexed else 1
-    if len(results) < needed:
-        if not listed:
-            return StageView(status, list_first=True)
-        return _ruled(status, rule_on_lost_result(job.spec.retries, status.attempts, child), child, now)
-    merged = merge_results(results)
-    ended = child.ended_at or now
-    done = status.model_copy(
-        update={
-            "completion_time": format_time(ended),
-            "reused": all(result.reused for result in results),
-            "outputs": _first({name: path[:VALUE_LIMIT] for name, path in merged.outputs.items()}) or None,
-            "counts": _first(merged.counts) or None,
-            "metrics": _decimals(merged.metrics) or None,
-            "progress": None,
-        }
-    )
-    return StageView(_told(done, "Complete", None, None))
+    needed = stage.program.shards if isinstance(stage.program, GenerateProgram) else 1
+    if len(by_index) < needed:
+        if not fresh:
+            return StageDecision(status, needs_fresh_lists=True)
+        return _ruled(status, rule_on_lost_result(retries, status.attempts, child), child, now)
+    ended = rewrite_stage(status, completion_time=format_time(child.ended_at or now), progress=None)
+    return StageDecision(with_state(with_results(ended, list(by_index.values())), "Complete"))
 
 
-def _shards(stage: Stage) -> int:
-    assert stage.program.kind == "generate"
-    return stage.program.shards
-
-
-def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> StageView:
+def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> StageDecision:
     """The end of the attempt, and the next one once its time has come."""
     failure = _failure(status, ruling, child, now)
-    counted = status.model_copy(update={"attempts": ruling.attempts})
+    counted = rewrite_stage(status, attempts=ruling.attempts)
+    reason, message = ruling.cause.reason, ruling.cause.message
     if ruling.back_off is None:
-        return StageView(_ended(counted, ruling.reason, ruling.message, child, now), failure=failure)
+        return StageDecision(_ended(counted, ruling.cause, child.ended_at or now), failure=failure)
     left = (child.ended_at or now) + ruling.back_off - now
     if left > timedelta(0):
         # Counted only when the next attempt starts, so that looking twice counts once.
-        return StageView(
-            _told(status, "Pending", ruling.reason, f"Tried again soon: {ruling.message}"), look_again=left
-        )
-    following = counted.model_copy(update={"attempt": status.attempt + 1, "progress": None})
-    again = _told(following, "Pending", ruling.reason, f"Tried again: {ruling.message}")
-    return StageView(again, look_again=timedelta(0), failure=failure)
+        soon = Cause(reason, f"Tried again soon: {message}")
+        return StageDecision(with_state(status, "Pending", soon), requeue_after=left)
+    following = rewrite_stage(counted, attempt=status.attempt + 1, progress=None)
+    again = with_state(following, "Pending", Cause(reason, f"Tried again: {message}"))
+    return StageDecision(again, requeue_after=timedelta(0), failure=failure)
 
 
 def _failure(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> Failure:
@@ -216,65 +190,13 @@ def _failure(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -
         stage=status.name,
         attempt=status.attempt,
         failure_class=ruling.kind.value,
-        reason=ruling.reason[:REASON_LIMIT],
-        message=_cut(ruling.message, FAILURE_LIMIT),
-        exit_code=ruling.cause.exit_code if ruling.cause else None,
-        node=ruling.cause.node if ruling.cause else None,
+        reason=ruling.cause.reason[:REASON_LIMIT],
+        message=cut(ruling.cause.message, FAILURE_LIMIT),
+        exit_code=ruling.pod.exit_code if ruling.pod else None,
+        node=ruling.pod.node if ruling.pod else None,
         time=format_time(child.ended_at or now),
     )
 
 
-def _ended(status: StageStatus, reason: str, message: str, child: Child, now: datetime) -> StageStatus:
-    done = status.model_copy(update={"completion_time": format_time(child.ended_at or now), "progress": None})
-    return _told(done, "Failed", reason, message)
-
-
-def _told(status: StageStatus, state: str, reason: str | None, message: str | None) -> StageStatus:
-    told = {
-        "state": state,
-        "reason": reason[:REASON_LIMIT] if reason else None,
-        "message": message if message is None else _cut(message),
-    }
-    return status.model_copy(update=told)
-
-
-def _cut(message: str, limit: int = MESSAGE_LIMIT) -> str:
-    encoded = message.encode(errors="replace")
-    if len(encoded) <= limit:
-        return encoded.decode()
-    return encoded[: limit - len("…".encode())].decode(errors="ignore") + "…"
-
-
-def _first[V](entries: Mapping[str, V]) -> dict[str, V]:
-    return {name[:VALUE_LIMIT]: value for name, value in islice(entries.items(), ENTRIES_LIMIT)}
-
-
-def _merged(lines: list[Progress], stage: Stage) -> StageProgress:
-    if stage.is_indexed:
-        done, total = sum(line.done for line in lines), sum(line.total for line in lines)
-        rate = sum(line.rate or 0 for line in lines)
-    else:
-        furthest = max(lines, key=lambda line: line.done)
-        done, total, rate = furthest.done, furthest.total, furthest.rate or 0
-    # Printed by a program: it need not make sense.
-    total = max(total, 0)
-    done = min(max(done, 0), total) if total else max(done, 0)
-    return StageProgress(done=done, total=total, unit=lines[0].unit, rate=f"{rate:.3g}" if rate else None)
-
-
-def _last_metrics(lines: list[Progress]) -> dict[str, float]:
-    return dict(max(lines, key=lambda line: line.done).metrics)
-
-
-def _decimals(metrics: dict[str, float]) -> dict[str, str]:
-    return {name: f"{value:.6g}" for name, value in _first(metrics).items()}
-
-
-def merge_results(results: Iterable[StageResult]) -> StageResult:
-    """One result of a stage from those of its pods: counts are added up, the rest is the first's."""
-    results = list(results)
-    counts: dict[str, int] = {}
-    for result in results:
-        for name, count in result.counts.items():
-            counts[name] = counts.get(name, 0) + count
-    return results[0].model_copy(update={"counts": counts})
+def _ended(status: StageStatus, cause: Cause, ended: datetime) -> StageStatus:
+    return with_state(rewrite_stage(status, completion_time=format_time(ended), progress=None), "Failed", cause)

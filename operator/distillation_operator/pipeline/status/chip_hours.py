@@ -11,6 +11,7 @@ from distillation_api.spec import Budget
 from distillation_api.status import StageStatus
 from distillation_operator.pipeline.observed import Observed, Pod
 from distillation_operator.pipeline.stage import Stage
+from distillation_operator.pipeline.status.pen import rewrite_stage
 
 PERIOD = timedelta(seconds=30)
 """Running pods are counted so often: each count is a write of the status."""
@@ -39,7 +40,7 @@ def account(
         return counted, accounted
     for name, seconds in added.items():
         known = counted.get(name) or StageStatus(name=name, state="Waiting", fingerprint=pipeline[name].fingerprint)
-        counted[name] = known.model_copy(update={"chip_seconds": (known.chip_seconds or 0) + seconds})
+        counted[name] = rewrite_stage(known, chip_seconds=(known.chip_seconds or 0) + seconds)
     return counted, now
 
 

@@ -1,11 +1,9 @@
 """The status around the stages: phase, conditions, results, and the columns that ``kubectl get`` prints."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from distillation_api import reasons
-from distillation_api.reasons.reason import Reason
 from distillation_api.resource import DistillationJob
 from distillation_api.status import (
     Condition,
@@ -15,27 +13,23 @@ from distillation_api.status import (
     Results,
     StageStatus,
 )
+from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.graph import Pipeline
 from distillation_operator.pipeline.status.chip_hours import chip_hours, chip_seconds
+from distillation_operator.pipeline.status.pen import CONDITION_LIMIT, REASON_LIMIT, rewrite_job
 from distillation_operator.pipeline.status.times import format_time
-
-
-@dataclass(frozen=True)
-class Suspension:
-    """Why no pod of a job may run."""
-
-    reason: Reason
-    message: str
 
 
 def summarize(
     job: DistillationJob,
+    pipeline: Pipeline,
+    before: DistillationJobStatus,
     stages: list[StageStatus],
-    suspension: Suspension | None,
-    useless_retry: str | None,
+    suspension: Cause | None,
+    rejected_retry: str | None,
     now: datetime,
 ) -> DistillationJobStatus:
-    """The whole status of an accepted job. ``useless_retry``: why a retry that was asked for can't be."""
-    before = job.status or DistillationJobStatus()
+    """The whole status of an accepted job. ``rejected_retry``: why a retry that was asked for can't be honoured."""
     phase = _phase(stages, suspension is not None)
     failed = next((stage for stage in stages if stage.state == "Failed"), None)
     ended = phase in ("Complete", "Failed")
@@ -52,31 +46,28 @@ def summarize(
         accounted_time=before.accounted_time,
         start_time=before.start_time or format_time(now),
         completion_time=(before.completion_time or format_time(now)) if ended else None,
-        conditions=_conditions(job, phase, failed, stages, suspension, useless_retry, now),
+        conditions=_conditions(job, before, phase, failed, stages, suspension, rejected_retry, now),
         stages=stages,
         last_failures=before.last_failures,
-        heeded_retry=before.heeded_retry,
-        results=_results(stages),
+        last_retry_request=before.last_retry_request,
+        results=_results(pipeline, stages),
     )
 
 
-def refused(
-    job_status: DistillationJobStatus | None,
-    generation: int,
-    message: str,
-    now: datetime,
-    reason: Reason = reasons.INVALID_SPEC,
+def rejected_status(
+    job_status: DistillationJobStatus | None, generation: int, cause: Cause, now: datetime
 ) -> DistillationJobStatus:
     """The status of an object whose spec this operator can't read, or won't follow."""
     before = job_status or DistillationJobStatus()
-    told = [
-        _condition(before, "Accepted", False, reason.name, message[:1000], generation, now),
-        _condition(before, "Complete", False, reason.name, "", generation, now),
-        _condition(before, "Failed", False, reason.name, "", generation, now),
-        _condition(before, "Stalled", True, reason.name, message[:1000], generation, now),
-        _condition(before, "Reconciling", False, reason.name, "", generation, now),
+    reason, message = cause.reason, cause.message
+    conditions = [
+        _condition(before, "Accepted", False, reason, message, generation, now),
+        _condition(before, "Complete", False, reason, "", generation, now),
+        _condition(before, "Failed", False, reason, "", generation, now),
+        _condition(before, "Stalled", True, reason, message, generation, now),
+        _condition(before, "Reconciling", False, reason, "", generation, now),
     ]
-    return before.model_copy(update={"observed_generation": generation, "phase": "Pending", "conditions": told})
+    return rewrite_job(before, observed_generation=generation, phase="Pending", conditions=conditions)
 
 
 def _method(job: DistillationJob) -> Literal["Offline", "Online", "Mixed"]:
@@ -103,35 +94,40 @@ def _phase(stages: list[StageStatus], suspend: bool) -> JobPhase:
 
 def _conditions(
     job: DistillationJob,
+    before: DistillationJobStatus,
     phase: JobPhase,
     failed: StageStatus | None,
     stages: list[StageStatus],
-    suspension: Suspension | None,
-    useless_retry: str | None,
+    suspension: Cause | None,
+    rejected_retry: str | None,
     now: datetime,
 ) -> list[Condition]:
-    before = job.status or DistillationJobStatus()
     generation = job.metadata.generation
     done = sum(stage.state == "Complete" for stage in stages)
     text = f"{done} of {len(stages)} stages are complete."
-    why_failed = (failed.reason or reasons.STAGE_FAILED.name) if failed else phase
     failure = f"Stage {failed.name}: {failed.message or failed.reason}" if failed else ""
     waiting = phase in ("Pending", "Queued", "Running")
     blocked = next((stage for stage in stages if stage.state == "Pending" and stage.message), None)
     reconciling = f"{blocked.name}: {blocked.message}" if blocked else text
 
-    stopped = suspension if suspension is not None and phase == "Suspended" else Suspension(reasons.NOT_SUSPENDED, "")
+    stopped = suspension if suspension is not None and phase == "Suspended" else Cause.of(reasons.NOT_SUSPENDED)
 
-    def told(kind: ConditionType, holds: bool, reason: str, message: str) -> Condition:
+    def condition(kind: ConditionType, holds: bool, reason: str, message: str) -> Condition:
         return _condition(before, kind, holds, reason, message, generation, now)
 
     return [
-        told("Accepted", True, reasons.SPEC_VALID.name, useless_retry or "The spec is understood."),
-        told("Suspended", phase == "Suspended", stopped.reason.name, stopped.message),
-        told("Complete", phase == "Complete", reasons.STAGES_FINISHED.name if phase == "Complete" else phase, text),
-        told("Failed", phase == "Failed", why_failed, failure),
-        told("Reconciling", waiting, phase, reconciling if waiting else text),
-        told("Stalled", phase == "Failed", why_failed, failure),
+        condition("Accepted", True, reasons.SPEC_VALID.name, rejected_retry or "The spec is understood."),
+        condition("Suspended", phase == "Suspended", stopped.reason, stopped.message),
+        condition(
+            "Complete", phase == "Complete", reasons.STAGES_FINISHED.name if phase == "Complete" else phase, text
+        ),
+        condition(
+            "Failed", phase == "Failed", (failed.reason or reasons.STAGE_FAILED.name) if failed else phase, failure
+        ),
+        condition("Reconciling", waiting, phase, reconciling if waiting else text),
+        condition(
+            "Stalled", phase == "Failed", (failed.reason or reasons.STAGE_FAILED.name) if failed else phase, failure
+        ),
     ]
 
 
@@ -149,9 +145,9 @@ def _condition(
     same = last is not None and last.status == status
     return Condition(
         type=kind,
-        status="True" if holds else "False",
-        reason=reason[:128],
-        message=message[:1024],
+        status=status,
+        reason=reason[:REASON_LIMIT],
+        message=message[:CONDITION_LIMIT],
         observed_generation=generation,
         last_transition_time=last.last_transition_time if last is not None and same else format_time(now),
     )
@@ -169,9 +165,10 @@ def _loss(stages: list[StageStatus]) -> str | None:
     return losses[-1] if losses else None
 
 
-def _results(stages: list[StageStatus]) -> Results | None:
+def _results(pipeline: Pipeline, stages: list[StageStatus]) -> Results | None:
     by_name = {stage.name: stage for stage in stages}
-    evaluate, export, publish = by_name.get("evaluate"), by_name.get("export"), by_name.get("publish")
+    evaluate, export = by_name.get(pipeline.evaluate.name), by_name.get(pipeline.export.name)
+    publish = by_name.get(pipeline.publish.name) if pipeline.publish else None
     metrics = (evaluate.metrics if evaluate else None) or {}
     results = Results(
         cross_entropy_before=metrics.get("crossEntropyBefore"),

@@ -1,0 +1,65 @@
+"""A stage's attempt as its Job or JobSet.
+
+A stage whose pods work as one (training) is a JobSet with one replicated job per slice; when one pod goes, the whole
+attempt ends and the next one starts from the newest checkpoint. A stage of independent shards (generation) is an
+Indexed Job: a shard is tried again by itself. Every other stage is a Job of one pod, which is one attempt too.
+"""
+
+from typing import Any
+
+from distillation_api.resource import API_VERSION, KIND, DistillationJob
+from distillation_operator.manifests.job import job_spec
+from distillation_operator.manifests.jobset import jobset_spec
+from distillation_operator.manifests.labels import FINGERPRINT_ANNOTATION, KUEUE_LABEL, OUTPUT_ANNOTATION, child_labels
+from distillation_operator.manifests.settings import Installation
+from distillation_operator.pipeline.names import child_name
+from distillation_operator.pipeline.stage import Stage
+
+JOBSET_API = "jobset.x-k8s.io/v1alpha2"
+EXCLUSIVE_TOPOLOGY = "alpha.jobset.sigs.k8s.io/exclusive-topology"
+
+Object = dict[str, Any]
+
+
+def child_manifest(job: DistillationJob, stage: Stage, attempt: int, installation: Installation) -> Object:
+    """The Job or JobSet of an attempt."""
+    name = child_name(job.metadata.name, stage.name, attempt)
+    labels = child_labels(job.metadata.name, stage.name, attempt, name)
+    metadata: Object = {
+        "name": name,
+        "namespace": job.metadata.namespace,
+        "labels": dict(labels),
+        "annotations": {FINGERPRINT_ANNOTATION: stage.fingerprint, OUTPUT_ANNOTATION: stage.output},
+        "ownerReferences": [_owner(job)],
+    }
+    queued = job.spec.queue is not None and stage.placement.chips > 0
+    if queued and job.spec.queue is not None:
+        metadata["labels"][KUEUE_LABEL] = job.spec.queue.name
+    # Created suspended, so that no pod starts before Kueue has seen it; never set again afterwards.
+    suspend = {"suspend": True} if queued else {}
+    if stage.is_training:
+        if stage.placement.slices > 1:
+            metadata["annotations"][EXCLUSIVE_TOPOLOGY] = "cloud.google.com/gke-nodepool"
+        return {
+            "apiVersion": JOBSET_API,
+            "kind": "JobSet",
+            "metadata": metadata,
+            "spec": {**suspend, **jobset_spec(job, stage, installation, labels, name)},
+        }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {**suspend, **job_spec(job, stage, installation, labels)},
+    }
+
+
+def _owner(job: DistillationJob) -> Object:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": job.metadata.name,
+        "uid": job.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

@@ -1,0 +1,40 @@
+"""What the pods of a stage have said, as its status holds it."""
+
+from collections.abc import Sequence
+
+from distillation_api.contract import Progress, StageResult
+from distillation_api.status import StageProgress, StageStatus
+from distillation_operator.pipeline.status.pen import VALUE_LIMIT, decimals, limited, rewrite_stage
+
+
+def with_progress(status: StageStatus, lines: Sequence[Progress], added_up: bool) -> StageStatus:
+    """The stage with the last progress line of each of its pods. ``added_up``: each does a part of the work; otherwise
+    all are at the same.
+    """
+    furthest = max(lines, key=lambda line: line.done)
+    if added_up:
+        done, total = sum(line.done for line in lines), sum(line.total for line in lines)
+        rate = sum(line.rate or 0 for line in lines)
+    else:
+        done, total, rate = furthest.done, furthest.total, furthest.rate or 0
+    # Printed by a program: it need not make sense.
+    total = max(total, 0)
+    done = min(max(done, 0), total) if total else max(done, 0)
+    progress = StageProgress(done=done, total=total, unit=lines[0].unit, rate=f"{rate:.3g}" if rate else None)
+    return rewrite_stage(status, progress=progress, metrics=decimals(furthest.metrics) or status.metrics)
+
+
+def with_results(status: StageStatus, results: Sequence[StageResult]) -> StageStatus:
+    """The stage with the results of its pods: counts are added up, the rest is the first's."""
+    counts: dict[str, int] = {}
+    for result in results:
+        for name, count in result.counts.items():
+            counts[name] = counts.get(name, 0) + count
+    first = results[0]
+    return rewrite_stage(
+        status,
+        reused=all(result.reused for result in results),
+        outputs=limited({name: path[:VALUE_LIMIT] for name, path in first.outputs.items()}) or None,
+        counts=limited(counts) or None,
+        metrics=decimals(first.metrics) or None,
+    )
