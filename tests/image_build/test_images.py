@@ -32,7 +32,8 @@ def operator_image() -> str:
 
 @pytest.fixture(scope="session")
 def testbed() -> Iterator[Testbed]:
-    made = Testbed("pytest-images", Depth.FULL)
+    # The images that run are those that were built.
+    made = Testbed("pytest-images", Depth.FULL, images=[])
     made.up()
     yield made
     made.down()

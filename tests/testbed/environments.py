@@ -38,14 +38,14 @@ def interpreter() -> Path:
     return (Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}").resolve()
 
 
-def missing() -> list[str]:
+def missing(wanted: tuple[str, ...]) -> list[str]:
     """The environments that `build` would have to make."""
-    return [name for name in NAMES if not _complete(name).exists()]
+    return [name for name in wanted if not _complete(name).exists()]
 
 
-def build(log: Path, step: Callable[[str], None]) -> None:
-    """Make every environment that isn't in the cache; `step` is told which."""
-    for name in missing():
+def build(wanted: tuple[str, ...], log: Path, step: Callable[[str], None]) -> None:
+    """Make every wanted environment that isn't in the cache; `step` is told which."""
+    for name in missing(wanted):
         step(f"environment {name}")
         _build(name, log)
 
