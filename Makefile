@@ -92,8 +92,8 @@ test-lifecycle: toolchain-control-plane toolchain-kueue ## of these: lifecycle, 
 test-chart: toolchain-control-plane toolchain-node toolchain-helm toolchain-operator ## the chart: rendered, and installed on a cluster whose pods run
 	$(PYTEST) tests/chart $(NAME_LINES)
 
-images: toolchain-control-plane toolchain-node ## the operator's and the trainer's image, built by buildah without a registry, and run on a testbed
-	STAGE_IMAGES=trainer $(PYTEST) tests/image_build $(NAME_LINES)
+images: toolchain-control-plane toolchain-node ## the operator's image, built by buildah without a registry, and run on a testbed
+	$(PYTEST) tests/image_build $(NAME_LINES)
 
 images-all: toolchain-control-plane toolchain-node ## the same with all stages' images (5 to 11 GB each)
 	STAGE_IMAGES="trainer converter teacher" $(PYTEST) tests/image_build
