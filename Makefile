@@ -21,7 +21,7 @@ NAME_LINES = $(if $(NAMED),2>&1 | sed -u 's/^/[$@] /')
 # A build in the background must not slow down tests that look at a clock.
 BUILD = nice -n 10 $(PYTHON) -m testbed build
 
-CLUSTER_LIFECYCLE := $(addprefix tests/cluster/test_,controller.py suspend_and_delete.py permissions.py replicas.py)
+CLUSTER_LIFECYCLE := $(addprefix tests/cluster/test_,controller.py suspend_and_delete.py permissions.py)
 CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
@@ -87,7 +87,7 @@ test-cluster-others: toolchain-control-plane toolchain-kueue
 	SESSION=others $(SLOW_PYTEST) tests/cluster $(CLUSTER_LIFECYCLE:%=--ignore=%) $(NAME_LINES)
 
 test-lifecycle: toolchain-control-plane toolchain-kueue ## of these: lifecycle, permissions, queues and replicas
-	$(PYTEST) $(CLUSTER_LIFECYCLE) tests/cluster/test_kueue.py
+	$(PYTEST) $(CLUSTER_LIFECYCLE) tests/cluster/test_kueue.py tests/cluster/test_replicas.py
 
 test-chart: toolchain-control-plane toolchain-node toolchain-helm toolchain-operator ## the chart: rendered, and installed on a cluster whose pods run
 	$(PYTEST) tests/chart $(NAME_LINES)
