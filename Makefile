@@ -9,10 +9,27 @@ PYTHON := $(DEV)/bin/python
 export PYTHONPATH := operator:images:tests:.
 CHECKED := operator images/distillation_stages testbed demo tests benchmarks argocd
 
-.PHONY: help setup toolchain generate lint test test-unit test-cluster test-lifecycle test-chart images images-all chaos test-e2e test-kills benchmark demo demo-online playground down clean
+# Layers that mostly wait run beside others that compute. Two at once: each may use all cores for a while.
+JOBS := 2
+SIDE_BY_SIDE = +@$(MAKE) --no-print-directory --jobs=$(JOBS) NAMED=yes
+PYTEST := $(DEV)/bin/pytest
+# A line for each test, as minutes pass between them, and where the time went.
+SLOW_PYTEST := $(PYTEST) -v --durations=10
+# Every line of what runs side by side says which it is from.
+NAME_LINES = $(if $(NAMED),2>&1 | sed -u 's/^/[$@] /')
+
+# A build in the background must not slow down tests that look at a clock.
+BUILD = nice -n 10 $(PYTHON) -m testbed build
+
+CLUSTER_LIFECYCLE := $(addprefix tests/cluster/test_,controller.py suspend_and_delete.py permissions.py)
+CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
+E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py users_cluster.py)
+E2E_HALVES := test-e2e-cluster test-e2e-programs
+
+.PHONY: help setup toolchain generate lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all chaos test-e2e $(E2E_HALVES) test-kills benchmark demo demo-online playground down clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 setup: $(DEV)/.complete ## the development environment, build/dev
 
@@ -32,6 +49,15 @@ $(DEV)/.complete: requirements/dev.txt pyproject.toml
 toolchain: setup ## Kubernetes, the runtime packages and the stages' environments (about ten minutes from nothing)
 	$(PYTHON) -m testbed build
 
+# Its parts, each for the layers that use it. What the others share with the control plane is compiled with that.
+toolchain-%: setup
+	@$(BUILD) $* $(NAME_LINES)
+
+toolchain-environments: setup
+	@$(BUILD) operator trainer converter teacher $(NAME_LINES)
+
+toolchain-kueue toolchain-helm toolchain-node: toolchain-control-plane
+
 generate: setup ## the CRD, the reference pages and Argo CD's ConfigMap from their sources
 	$(PYTHON) -m distillation_api.schemas.crd > crds/distillationjobs.yaml
 	cp crds/distillationjobs.yaml charts/distillation-operator/files/
@@ -46,37 +72,50 @@ lint: setup
 	$(DEV)/bin/mypy $(CHECKED)
 	$(DEV)/bin/lint-imports
 
-test: test-unit test-cluster test-chart images test-e2e ## all layers
+# In this order; what a layer needs is built while those before it run.
+test: setup ## all layers
+	$(SIDE_BY_SIDE) test-unit test-cluster-lifecycle toolchain-environments test-cluster-others test-chart images $(E2E_HALVES)
 
 test-unit: lint ## pure code, in seconds
-	$(DEV)/bin/pytest tests/unit
+	$(PYTEST) tests/unit $(NAME_LINES)
 
 test-cluster: setup ## the API and the controller on a real control plane
-	$(DEV)/bin/pytest tests/cluster
+	$(SIDE_BY_SIDE) $(CLUSTER_HALVES)
 
-test-lifecycle: setup ## of these: lifecycle, permissions, queues and replicas
-	$(DEV)/bin/pytest tests/cluster/test_controller.py tests/cluster/test_suspend_and_delete.py \
-	  tests/cluster/test_permissions.py tests/cluster/test_kueue.py tests/cluster/test_replicas.py
+test-cluster-lifecycle: toolchain-control-plane
+	SESSION=lifecycle $(SLOW_PYTEST) $(CLUSTER_LIFECYCLE) $(NAME_LINES)
 
-test-chart: toolchain ## the chart: rendered, and installed on a cluster whose pods run
-	$(DEV)/bin/pytest tests/chart
+test-cluster-others: toolchain-control-plane toolchain-kueue
+	SESSION=others $(SLOW_PYTEST) tests/cluster $(CLUSTER_LIFECYCLE:%=--ignore=%) $(NAME_LINES)
 
-images: toolchain ## the operator's and the trainer's image, built by buildah without a registry, and run on a testbed
-	STAGE_IMAGES=trainer $(DEV)/bin/pytest tests/image_build
+test-lifecycle: toolchain-control-plane toolchain-kueue ## of these: lifecycle, permissions, queues and replicas
+	$(PYTEST) $(CLUSTER_LIFECYCLE) tests/cluster/test_kueue.py tests/cluster/test_replicas.py
 
-images-all: toolchain ## the same with all stages' images (5 to 11 GB each)
-	STAGE_IMAGES="trainer converter teacher" $(DEV)/bin/pytest tests/image_build
+test-chart: toolchain-control-plane toolchain-node toolchain-helm toolchain-operator ## the chart: rendered, and installed on a cluster whose pods run
+	$(PYTEST) tests/chart $(NAME_LINES)
+
+images: toolchain-control-plane toolchain-node ## the operator's image, built by buildah without a registry, and run on a testbed
+	$(PYTEST) tests/image_build $(NAME_LINES)
+
+images-all: toolchain-control-plane toolchain-node ## the same with all stages' images (5 to 11 GB each)
+	STAGE_IMAGES="trainer converter teacher" $(PYTEST) tests/image_build
 
 chaos: setup ## 200 jobs while operators are killed and the API server restarts; the last line is JSON
-	$(PYTHON) -m reliability
+	$(PYTHON) -m chaos
 
-test-e2e: toolchain ## real vLLM and MaxText on a real node, the operator killed on the way
-	$(DEV)/bin/pytest tests/e2e
+test-e2e: setup ## real vLLM and MaxText on a real node, the operator killed on the way
+	$(SIDE_BY_SIDE) $(E2E_HALVES)
 
-test-kills: toolchain ## each stage program killed at 20 random moments (about half an hour)
-	KILLS=20 $(DEV)/bin/pytest tests/e2e/test_kills.py
+test-e2e-cluster: toolchain-control-plane toolchain-node toolchain-helm toolchain-environments
+	$(SLOW_PYTEST) $(E2E_CLUSTER) $(NAME_LINES)
 
-benchmark: toolchain ## tokens per second of generation against one bare llm.generate call
+test-e2e-programs: toolchain-environments toolchain-gcs
+	$(SLOW_PYTEST) tests/e2e $(E2E_CLUSTER:%=--ignore=%) $(NAME_LINES)
+
+test-kills: toolchain-environments toolchain-gcs ## each stage program killed at 20 random moments (about half an hour)
+	KILLS=20 $(PYTEST) tests/e2e/test_kills.py
+
+benchmark: toolchain-teacher ## tokens per second of generation against one bare llm.generate call
 	$(PYTHON) benchmarks/generation.py
 
 demo: setup ## one manifest to a distilled student, on a real single-node cluster

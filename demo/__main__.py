@@ -15,8 +15,9 @@ from demo.chart_operator import ChartOperator
 from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place, explain, kubeconfig_of_user, testbed_place, users_place
 from demo.result import result_of, summary_lines, write_result
+from testbed import toolchain
 from testbed.binaries import HELM
-from testbed.cluster import Testbed
+from testbed.cluster import Testbed, check_machine
 from testbed.errors import TestbedError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -55,9 +56,9 @@ def main() -> int:
     demo = ONLINE if "--online" in sys.argv[1:] else OFFLINE
     say(f"distillation-operator: the demo of {demo.example.relative_to(CHECKOUT)}")
     kubeconfig = kubeconfig_of_user()
-    testbed = None if kubeconfig else Testbed(name=demo.folder.name, say=say)
+    testbed = Testbed(name=demo.folder.name, say=say)
     try:
-        place = users_place(kubeconfig, say) if kubeconfig else testbed_place(testbed, say)  # type: ignore[arg-type]
+        place = users_place(kubeconfig, say) if kubeconfig else _place(testbed)
         return _distil(place, demo)
     except TestbedError as error:
         say(f"the testbed failed: {error}")
@@ -66,9 +67,16 @@ def main() -> int:
         say(explain(error))
         return 1
     finally:
-        if testbed is not None:
+        if kubeconfig is None:
             testbed.down()
             say("the testbed is down")
+
+
+def _place(testbed: Testbed) -> Place:
+    """The testbed; of what is missing all is built at once, with Helm, which installs the operator."""
+    check_machine()
+    toolchain.build(say, [*testbed.parts, "helm"])
+    return testbed_place(testbed, say)
 
 
 def _distil(place: Place, demo: Demo) -> int:
@@ -108,7 +116,7 @@ def _distil(place: Place, demo: Demo) -> int:
 def _playground() -> int:
     testbed = Testbed(name=PLAYGROUND, say=say)
     try:
-        place = testbed_place(testbed, say)
+        place = _place(testbed)
         say("installing the chart: charts/distillation-operator")
         ChartOperator(place, CHECKOUT / "build" / "demo" / "operator.log").start()
     except TestbedError as error:

@@ -87,10 +87,8 @@ HELM = Binary("helm", "helm", "helm.sh/helm/v3/cmd/helm")
 COREDNS = Binary("coredns", "coredns")
 PAUSE = Binary("pause", "pause")
 GCS = Binary("gcs", "gcs", "github.com/fsouza/fake-gcs-server")
-CONTROL_PLANE = (KUBE, JOBSET, KUEUE)
 UPSTREAM = {JOBSET: "sigs.k8s.io/jobset", KUEUE: "sigs.k8s.io/kueue"}
 """Controllers with manifests of their own, and the modules that have them."""
-ALL = (*CONTROL_PLANE, HELM, COREDNS, PAUSE, GCS)
 
 
 def manifests(program: Binary) -> Path:
@@ -104,20 +102,19 @@ def manifests(program: Binary) -> Path:
 def missing(wanted: tuple[Binary, ...]) -> list[str]:
     """The names of what `build` would have to make."""
     files = {binary.name: binary.path for binary in wanted}
-    files |= {f"{program.name} manifests": manifests(program) for program in UPSTREAM}
+    files |= {f"{program.name} manifests": manifests(program) for program in wanted if program in UPSTREAM}
     return [name for name, path in files.items() if not path.exists()]
 
 
 def build(wanted: tuple[Binary, ...], log: Path, step: Callable[[str], None]) -> None:
-    """Make every wanted binary, and the manifests, unless they are there; `step` is told what is being made."""
+    """Make every wanted binary, and its manifests, unless they are there; `step` is told what is being made."""
     for binary in wanted:
         if not binary.path.exists():
             step(f"go build {binary.name}")
             binary.build(log)
-    for program in UPSTREAM:
-        if not manifests(program).exists():
-            step(f"{program.name} manifests")
-            _render_manifests(program)
+        if binary in UPSTREAM and not manifests(binary).exists():
+            step(f"{binary.name} manifests")
+            _render_manifests(binary)
 
 
 def _render_manifests(program: Binary) -> None:

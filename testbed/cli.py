@@ -64,8 +64,11 @@ def _kubeconfig(arguments: argparse.Namespace) -> int:
 
 def _build(arguments: argparse.Namespace) -> int:
     check_machine()
+    unknown = [name for name in arguments.parts if name not in toolchain.PARTS]
+    if unknown:
+        raise TestbedError(f"no part {unknown[0]}; there are {', '.join(toolchain.PARTS)}")
     say = progress()
-    toolchain.build(say, Depth.FULL)
+    toolchain.build(say, arguments.parts or toolchain.PARTS)
     say("nothing is missing")
     return 0
 
@@ -114,7 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     down.add_argument("--keep-storage", action="store_true", help="keep the folder behind the claims")
     add("status", _status, "each component, and the node")
     add("kubeconfig", _kubeconfig, "print the path of the administrator's kubeconfig")
-    add("build", _build, "make binaries, packages and environments, if missing, and start nothing")
+    build = add("build", _build, "make programs, packages and environments, if missing, and start nothing")
+    build.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(toolchain.PARTS)} (default: all)")
     add("images", _images, "make the images again from the checkout and import them")
     claim = add("claim", _claim, "make a namespace and a bound claim in it; prints the folder on the host")
     claim.add_argument("--namespace", required=True)

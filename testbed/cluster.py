@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from testbed import (
@@ -52,13 +52,21 @@ _ON_DEMAND: dict[str, Callable[[Site], Component]] = {"kueue": kueue.controller}
 class Testbed:
     """A testbed by name. Making this object starts nothing.
 
-    `depth` is what `up` makes; a testbed that is up keeps the depth it has.
+    `depth` is what `up` makes; a testbed that is up keeps the depth it has. `images` are those of which pods will run;
+    `up` builds their environments.
     """
 
     __test__ = False
 
-    def __init__(self, name: str | None = None, depth: Depth = Depth.FULL, say: Say = silence) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        depth: Depth = Depth.FULL,
+        say: Say = silence,
+        images: Sequence[str] = environments.NAMES,
+    ) -> None:
         self._depth = depth
+        self._images = images
         self._say = say
         self._folder = RunFolder(name or depth)
 
@@ -95,12 +103,17 @@ class Testbed:
         """The names that `alive`, `kill` and `restart` take."""
         return list(_components(self.site.depth))
 
+    @property
+    def parts(self) -> list[str]:
+        """The parts of the toolchain that `up` builds."""
+        return ["control-plane", *(["node", *self._images] if self._depth is Depth.FULL else [])]
+
     def up(self) -> None:
         """Build what is missing, start what isn't running, wait for all of it."""
         check_machine()
         with locked(self._folder.lock):
             site = self._site_to_continue()
-            toolchain.build(self._say, self._depth)
+            toolchain.build(self._say, self.parts)
             self._start(site or self._new_site())
 
     def down(self, keep_storage: bool = False) -> None:
@@ -137,6 +150,7 @@ class Testbed:
     def add_kueue(self) -> None:
         """Install Kueue and start its controller, unless it runs; it goes down with the rest."""
         processes = self._processes()
+        toolchain.build(self._say, ["kueue"])
         upstream.install(processes.site, binaries.KUEUE, kueue.WEBHOOKS)
         made = kueue.controller(processes.site)
         processes.start(made)

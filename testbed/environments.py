@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from testbed.commands import logged
-from testbed.layout import CHECKOUT, cache
+from testbed.layout import CHECKOUT, SOURCES, cache
 
+_COMPLETE = ".compiled"
 NAMES = ("operator", "teacher", "trainer", "converter")
 
 
@@ -38,21 +39,21 @@ def interpreter() -> Path:
     return (Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}").resolve()
 
 
-def missing() -> list[str]:
+def missing(wanted: tuple[str, ...]) -> list[str]:
     """The environments that `build` would have to make."""
-    return [name for name in NAMES if not _complete(name).exists()]
+    return [name for name in wanted if not _complete(name).exists()]
 
 
-def build(log: Path, step: Callable[[str], None]) -> None:
-    """Make every environment that isn't in the cache; `step` is told which."""
-    for name in missing():
+def build(wanted: tuple[str, ...], log: Path, step: Callable[[str], None]) -> None:
+    """Make every wanted environment that isn't in the cache; `step` is told which."""
+    for name in missing(wanted):
         step(f"environment {name}")
         _build(name, log)
 
 
 def _complete(name: str) -> Path:
     # An environment can't be built elsewhere and renamed (its scripts contain its path), so a marker says it is whole.
-    return folder(name) / ".compiled"
+    return folder(name) / _COMPLETE
 
 
 def _build(name: str, log: Path) -> None:
@@ -63,9 +64,11 @@ def _build(name: str, log: Path) -> None:
     env = {"UV_LINK_MODE": os.environ.get("UV_LINK_MODE", "hardlink")}
     logged([uv(), "venv", "--python", str(interpreter()), str(folder(name))], log, timeout=120, env=env)
     install = [uv(), "pip", "install", "--python", str(python(name)), "--require-hashes", "--no-deps"]
-    # Pods can't write bytecode; without it MaxText's imports alone take a minute of CPU in each.
-    install.append("--compile-bytecode")
     logged([*install, "--requirement", str(requirements(name))], log, timeout=3600, env=env)
+    # Pods can't write bytecode; without it MaxText's imports alone take a minute of CPU in each.
+    others = [str(marker.parent) for marker in folder(name).parent.glob(f"*/{_COMPLETE}")]
+    compiling = [str(interpreter()), str(SOURCES / "bytecode.py"), str(folder(name)), *others]
+    logged(compiling, log, timeout=3600)
     _complete(name).touch()
 
 

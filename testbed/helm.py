@@ -3,8 +3,9 @@
 import subprocess
 from pathlib import Path
 
-from testbed import binaries
-from testbed.layout import CHECKOUT, build_log, cache
+from testbed import binaries, toolchain
+from testbed.console import silence
+from testbed.layout import CHECKOUT, cache
 
 CHART = CHECKOUT / "charts" / "distillation-operator"
 IMAGES = (
@@ -18,8 +19,7 @@ IMAGES = (
 
 def helm(*arguments: str, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
     """One command, with what came of it."""
-    if not binaries.HELM.path.exists():
-        binaries.HELM.build(build_log("go"))
+    toolchain.build(silence, ["helm"])
     environment = {"HOME": str(cache() / "helm"), "PATH": "/usr/local/bin:/usr/bin:/bin"}
     command = [str(binaries.HELM.path), *arguments]
     if kubeconfig is not None:

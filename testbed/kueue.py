@@ -1,4 +1,4 @@
-"""The Kueue controller, for the tests that queue; a testbed starts it when it is asked to."""
+"""The Kueue controller, for the tests that queue; a testbed builds and starts it when it is asked to."""
 
 import json
 

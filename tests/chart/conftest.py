@@ -22,7 +22,7 @@ def helm() -> Helm:
 @pytest.fixture(scope="session")
 def testbed() -> Iterator[Testbed]:
     """A whole cluster: the operator runs in it as a Deployment."""
-    made = Testbed("pytest-chart", Depth.FULL)
+    made = Testbed("pytest-chart", Depth.FULL, images=["operator"])
     made.up()
     yield made
     made.down()

@@ -1,7 +1,7 @@
 """A control plane for the tests: real etcd, API server and controllers, with the CRD applied; pods never run.
 
 It goes down at the end of the session. ``DISTILLATION_TESTBED=NAME`` uses a testbed of that name and leaves it up: that
-saves the ten seconds of its start while one works on the tests.
+saves the ten seconds of its start while one works on the tests. ``SESSION`` tells apart sessions that run side by side.
 """
 
 import os
@@ -31,7 +31,7 @@ Kubectl = Callable[..., str]
 def testbed() -> Iterator[Testbed]:
     """The control plane, with the committed CRD established."""
     kept = os.environ.get("DISTILLATION_TESTBED")
-    made = Testbed(kept or "pytest-cluster", Depth.CONTROL_PLANE)
+    made = Testbed(kept or f"pytest-{os.environ.get('SESSION', 'cluster')}", Depth.CONTROL_PLANE)
     made.up()
     try:
         apply_crd(made)

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from support.eventually import eventually
+from testbed import toolchain
 from testbed.binaries import GCS
+from testbed.console import silence
 
 BUCKET = "models"
 
@@ -17,6 +19,7 @@ BUCKET = "models"
 @contextmanager
 def bucket(folder: Path, **directories: Path) -> Iterator[str]:
     """The server's address while it runs; the bucket ``models`` holds the directories under their names."""
+    toolchain.build(silence, ["gcs"])
     folder.mkdir(exist_ok=True)
     data = folder / "data"
     for name, source in directories.items():

@@ -1,8 +1,10 @@
 """V4: one beginning-of-sequence token at most, however tokenizers and templates share putting it there."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,19 +17,22 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 from distillation_stages.models.rendering import Renderer
 
-bos, template, adds_bos = json.loads(sys.argv[1])
-words = {word: number for number, word in enumerate(["<unk>", "<bos>", "<end>", "<user>", "<model>", "hello"])}
-tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-if adds_bos:
-    tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
-fast = PreTrainedTokenizerFast(
-    tokenizer_object=tokenizer, bos_token=bos, eos_token="<end>", unk_token="<unk>",
-    extra_special_tokens=["<user>", "<model>"], chat_template=template,
-)
-fast.save_pretrained(sys.argv[2])
-renderer = Renderer.load(Path(sys.argv[2]))
-print(json.dumps([renderer.prompt_ids([{"role": "user", "content": "hello"}]), renderer.end_of_turn()]))
+def render(bos, template, adds_bos, folder):
+    words = {word: number for number, word in enumerate(["<unk>", "<bos>", "<end>", "<user>", "<model>", "hello"])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if adds_bos:
+        tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=bos, eos_token="<end>", unk_token="<unk>",
+        extra_special_tokens=["<user>", "<model>"], chat_template=template,
+    )
+    fast.save_pretrained(folder)
+    renderer = Renderer.load(folder)
+    return renderer.prompt_ids([{"role": "user", "content": "hello"}]), renderer.end_of_turn()
+
+cases = json.loads(sys.argv[1])
+print(json.dumps({name: render(*told, Path(sys.argv[2], name)) for name, told in cases.items()}))
 """
 
 REFUSED = """
@@ -49,30 +54,45 @@ BOS, END, USER, MODEL, HELLO = 1, 2, 3, 4, 5
 TURN = [USER, HELLO, END, MODEL]
 
 
+TOKENIZERS = {
+    "Llama and Gemma: both put it": ("<bos>", "{{ bos_token }} " + TURNS, True),
+    "a template that puts two": ("<bos>", "{{ bos_token }} {{ bos_token }} " + TURNS, True),
+    "only the tokenizer would": ("<bos>", TURNS, True),
+    "Qwen: has none": (None, TURNS, False),
+}
+"""By name: the beginning-of-sequence token, the template, and whether the tokenizer puts that token too."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tokenizers are saved, each under its name."""
+    return tmp_path_factory.mktemp("tokenizers")
+
+
+@pytest.fixture(scope="module")
+def rendered(folder: Path) -> dict[str, list[Any]]:
+    """The prompt and the end of a turn, by each tokenizer; one process, as its imports take most of the time."""
+    return dict(json.loads(told_by(RENDER, json.dumps(TOKENIZERS), str(folder))))
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    ("bos", "template", "adds_bos", "prompt"),
-    [
-        ("<bos>", "{{ bos_token }} " + TURNS, True, [BOS, *TURN]),
-        ("<bos>", "{{ bos_token }}{{ bos_token }} ".replace("}}{{", "}} {{") + TURNS, True, [BOS, *TURN]),
-        ("<bos>", TURNS, True, TURN),
-        (None, TURNS, False, TURN),
-    ],
-    ids=["Llama and Gemma: both put it", "a template that puts two", "only the tokenizer would", "Qwen: has none"],
+    ("name", "prompt"),
+    list(zip(TOKENIZERS, ([BOS, *TURN], [BOS, *TURN], TURN, TURN), strict=True)),
+    ids=list(TOKENIZERS),
 )
-def test_a_prompt_begins_once(
-    tmp_path: Path, bos: str | None, template: str, adds_bos: bool, prompt: list[int]
-) -> None:
-    told = json.dumps([bos, template, adds_bos])
-    assert json.loads(told_by(RENDER, told, str(tmp_path))) == [prompt, END]
+def test_a_prompt_begins_once(rendered: dict[str, list[Any]], name: str, prompt: list[int]) -> None:
+    assert rendered[name] == [prompt, END]
 
 
 @pytest.mark.timeout(120)
-def test_a_tokenizer_without_a_template_is_refused_with_what_to_add(tmp_path: Path) -> None:
+def test_a_tokenizer_without_a_template_is_refused_with_what_to_add(
+    folder: Path, rendered: dict[str, list[Any]], tmp_path: Path
+) -> None:
     """V5."""
-    told_by(RENDER, json.dumps(["<bos>", TURNS, False]), str(tmp_path))
-    (tmp_path / "chat_template.jinja").unlink()
-    told = told_by(REFUSED, str(tmp_path))
+    shutil.copytree(folder / "Qwen: has none", tmp_path / "model")
+    (tmp_path / "model" / "chat_template.jinja").unlink()
+    told = told_by(REFUSED, str(tmp_path / "model"))
     assert "has no chat template" in told and "Add chat_template.jinja" in told
 
 

@@ -12,7 +12,7 @@ from distillation_api.contract import EvaluateProgram, ReportedStage, StageResul
 from distillation_stages.data.tables import COMPLETIONS, write_table
 from distillation_stages.runtime.storage import Storage
 from e2e.stage_programs import interpreter, run_stage
-from e2e.training_storage import small_model
+from e2e.training_storage import copy_of
 from testbed import debian
 
 ROWS = 12
@@ -39,11 +39,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def storage(folder: Path) -> Storage:
+def storage(folder: Path, fetched_models: Storage) -> Storage:
     """As it is before evaluation. The student has learnt all: after training it is the teacher."""
-    storage = Storage(folder / "storage")
-    small_model(storage, "teacher", seed=0)
-    small_model(storage, "student", seed=1)
+    storage = copy_of(fetched_models, folder / "storage")
     storage.write_marker("export", StageResult(stage="x", fingerprint="x", outputs={"model": "fetch-teacher/model"}))
     rows = [
         {

@@ -1,6 +1,6 @@
 """Each stage program killed at random moments ends, after restarts, with what an unkilled run ends with.
 
-``KILLS`` is how often each slow program is killed (``make test-kills``: 20); the quick ones are killed 20 times always.
+``KILLS`` is how often each program is killed (``make test-kills``: 20), the quick ones five times at least.
 A program runs as the first process of a PID namespace, as in its container: with it, all that it has started ends.
 """
 
@@ -37,11 +37,11 @@ from distillation_stages.data.tables import PREPARED, parts_of, read_rows, write
 from distillation_stages.runtime.storage import Storage, sha256_of
 from e2e.bucket import BUCKET, bucket
 from e2e.stage_programs import environment, interpreter
-from e2e.training_storage import MODEL, convert, counting_rows, prepared, small_model, train_program
+from e2e.training_storage import MODEL, copy_of, counting_rows, prepared, train_program
 from unit.stages.stage_inputs import rows_in, write_lines
 
-SLOW_KILLS = int(os.environ.get("KILLS", "2"))
-QUICK_KILLS = 20
+SLOW_KILLS = int(os.environ.get("KILLS", "1"))
+QUICK_KILLS = max(SLOW_KILLS, 5)
 LONGEST = 1200.0
 """Seconds that no program of this file takes, however often it goes on."""
 
@@ -188,11 +188,9 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+def source(converted_models: Storage, tmp_path_factory: pytest.TempPathFactory) -> Storage:
     """A storage with what each of the programs reads."""
-    folder = tmp_path_factory.mktemp("kills")
-    storage = Storage(folder / "storage")
-    small_model(storage, "student", seed=1)
+    storage = copy_of(converted_models, tmp_path_factory.mktemp("kills") / "storage")
     lines: list[object] = [
         {"messages": [{"role": "user", "content": f"Say {number}."}, {"role": "assistant", "content": str(number)}]}
         for number in range(20_000)
@@ -202,7 +200,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     write_table(storage.at("dataset/holdout/part-00000.parquet"), PREPARED, counting_rows(100)[96:])
     outputs = {"train": "dataset/train", "holdout": "dataset/holdout"}
     storage.write_marker("dataset", StageResult(stage="prepare", fingerprint="p", outputs=outputs))
-    convert(storage, "student", folder / "convert")
     return storage
 
 
@@ -218,10 +215,7 @@ def fresh(source: Storage, tmp_path: Path) -> Iterator[Callable[[], Storage]]:
     """Makes storages that hold the source's files."""
 
     def make() -> Storage:
-        mount = tmp_path / f"storage-{len(list(tmp_path.iterdir()))}"
-        # Hard links: no program writes into a file that another one has published.
-        shutil.copytree(source.mount, mount, copy_function=os.link)
-        return Storage(mount)
+        return copy_of(source, tmp_path / f"storage-{len(list(tmp_path.iterdir()))}")
 
     yield make
     for path in tmp_path.iterdir():

@@ -8,7 +8,7 @@ import pytest
 
 from distillation_api.contract import EXIT_TERMINATED, LogitMatching
 from distillation_stages.runtime.storage import Storage
-from e2e.training_storage import Training, convert, counting_rows, prepared, small_model, train_program
+from e2e.training_storage import Training, copy_of, counting_rows, prepared, train_program
 
 STEPS = 12
 MATCHING = LogitMatching(teacher="convert-teacher", alpha=1.0, temperature=1.0, beta=0.0)
@@ -21,12 +21,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def storage(folder: Path) -> Storage:
+def storage(folder: Path, converted_models: Storage) -> Storage:
     """A storage with teacher and student converted."""
-    storage = Storage(folder / "storage")
-    for seed, role in enumerate(("teacher", "student")):
-        small_model(storage, role, seed)
-        convert(storage, role, folder / f"convert-{role}")
+    storage = copy_of(converted_models, folder / "storage")
     prepared(storage, counting_rows(16))
     return storage
 

@@ -8,7 +8,7 @@ import yaml
 
 from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place
-from e2e.test_demo import CHECKOUT, EXAMPLE
+from e2e.killed_run import CHECKOUT, EXAMPLE
 from support.eventually import eventually
 
 SECONDS = 45.0

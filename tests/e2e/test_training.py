@@ -14,7 +14,7 @@ from distillation_api.contract import EXIT_TERMINATED, EXIT_TRY_AGAIN, TrainData
 from distillation_stages.data.tables import Row
 from distillation_stages.runtime.storage import Storage
 from e2e.stage_programs import environment, interpreter
-from e2e.training_storage import Training, convert, counting_rows, prepared, small_model, train_program
+from e2e.training_storage import Training, copy_of, counting_rows, prepared, train_program
 
 WEIGHTS = re.compile(r"completed step: (\d+),.* total_weights: (\d+)")
 
@@ -26,11 +26,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def storage(folder: Path) -> Storage:
+def storage(folder: Path, converted_models: Storage) -> Storage:
     """A storage with a converted student."""
-    storage = Storage(folder / "storage")
-    small_model(storage, "student", 0)
-    convert(storage, "student", folder / "convert-student")
+    storage = copy_of(converted_models, folder / "storage")
     prepared(storage, counting_rows(16))
     return storage
 

@@ -1,6 +1,7 @@
 """What the tests of training share: a storage as it is before training, with small random models; one stage in it."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -37,6 +38,12 @@ def made_model(storage: Storage, role: str, maker: str, *arguments: str) -> None
     subprocess.run(command, check=True, env=environment(), timeout=300)
     outputs = {"model": f"fetch-{role}/model"}
     storage.write_marker(f"fetch-{role}", StageResult(stage="fetch", fingerprint="f", outputs=outputs))
+
+
+def copy_of(storage: Storage, mount: Path) -> Storage:
+    """Another storage with the same files, as hard links: no program writes into a file that another has published."""
+    shutil.copytree(storage.mount, mount, copy_function=os.link)
+    return Storage(mount)
 
 
 def convert(storage: Storage, role: str, log: Path) -> StageResult:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from distillation_api.accelerators import ACCELERATORS
 from distillation_api.spec import NAME_LIMIT
-from distillation_operator.manifests.kinds import SLICE
+from distillation_operator.manifests.jobset import SLICE
 from distillation_operator.pipeline.names import CHILD_NAME_LIMIT, child_name
 
 DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
