@@ -8,7 +8,7 @@ from pathlib import Path
 from kubernetes import config
 
 from chaos.chaos import Chaos
-from cluster.conftest import apply_crd
+from support.cluster import apply_crd
 from testbed.cluster import Testbed
 from testbed.site import Depth
 

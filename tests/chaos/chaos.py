@@ -16,12 +16,12 @@ from kubernetes import client
 from chaos.actors import Acting, Killer, Programs
 from chaos.audit import creations, now, writes
 from chaos.scripts import FAILURES, STAGES, Script, write_script
-from cluster.test_controller import manifest
 from distillation_operator.controller.cache import is_made_by_jobset
 from distillation_operator.pipeline.names import child_name
 from support.eventually import eventually
 from support.objects import Jobs
 from support.operating import Operator
+from support.small_job import manifest
 from testbed.cluster import Testbed
 
 NAMESPACES = 4

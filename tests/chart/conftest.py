@@ -1,16 +1,14 @@
 """Helm, built as a Go tool, and for the tests that install a cluster whose pods run."""
 
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from cluster.conftest import Kubectl, run_kubectl
+from support.cluster import Kubectl, run_kubectl
+from support.helm import Helm
 from testbed.cluster import Testbed
 from testbed.helm import helm as run_helm
 from testbed.site import Depth
-
-Helm = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")

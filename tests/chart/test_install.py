@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from chart.conftest import Helm
-from cluster.conftest import Kubectl
+from support.cluster import Kubectl
 from support.eventually import eventually
+from support.helm import Helm
 from testbed.cluster import Testbed
 from testbed.helm import CHART, IMAGES
 from testbed.layout import CHECKOUT

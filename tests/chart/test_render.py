@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from chart.conftest import Helm
 from distillation_api.schemas.crd import custom_resource_definition
 from distillation_operator.cli import _parser
+from support.helm import Helm
 from testbed.helm import CHART
 from testbed.layout import CHECKOUT
 

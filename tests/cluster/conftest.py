@@ -6,7 +6,6 @@ saves the ten seconds of its start while one works on the tests. ``SESSION`` tel
 
 import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,12 @@ from uuid import uuid4
 import pytest
 from kubernetes import client, config
 
-from distillation_api.resource import GROUP, PLURAL
+from support.cluster import Kubectl, apply_crd, run_kubectl
 from support.eventually import eventually
-from support.objects import CHECKOUT, Jobs
+from support.objects import Jobs
 from support.operating import Operator, Pods
 from testbed.cluster import Testbed
 from testbed.site import Depth
-
-CRD_FILE = CHECKOUT / "crds" / "distillationjobs.yaml"
-
-Kubectl = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
@@ -125,17 +120,3 @@ def without_jobset(testbed: Testbed, api_client: client.ApiClient) -> Iterator[C
 def default_jobs(api_client: client.ApiClient) -> Jobs:
     """The DistillationJobs of namespace default, for tests that create nothing."""
     return Jobs(client.CustomObjectsApi(api_client), "default")
-
-
-def apply_crd(testbed: Testbed) -> None:
-    """The committed CRD, established."""
-    run_kubectl(testbed, "apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
-    run_kubectl(testbed, "wait", "--for=condition=Established", f"crd/{PLURAL}.{GROUP}", "--timeout=30s")
-
-
-def run_kubectl(testbed: Testbed, *arguments: str) -> str:
-    """What the testbed's kubectl prints; fails the test when it fails."""
-    command = [str(testbed.kubectl), "--kubeconfig", str(testbed.kubeconfig), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
-    return done.stdout

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from kubernetes import client
 
-from cluster.conftest import Kubectl
+from support.cluster import Kubectl
 from support.eventually import eventually
 from support.objects import CHECKOUT
 from support.operating import Operator, Pods

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from kubernetes import client, config
 
-from cluster.conftest import apply_crd
-from cluster.test_controller import manifest
+from support.cluster import apply_crd
 from support.eventually import eventually
 from support.objects import Jobs
 from support.operating import Operator, Pods
+from support.small_job import manifest
 from testbed.cluster import Testbed
 from testbed.site import Depth
 

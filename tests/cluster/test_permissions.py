@@ -9,10 +9,10 @@ import pytest
 import yaml
 from kubernetes import client
 
-from cluster.test_controller import NAME, manifest
 from support.eventually import eventually
 from support.objects import CHECKOUT, Jobs
 from support.operating import Operator, Pods
+from support.small_job import NAME, manifest
 from testbed.cluster import Testbed
 
 RULES = CHECKOUT / "charts" / "distillation-operator" / "rules"

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from cluster.test_controller import manifest
 from support.eventually import eventually
 from support.objects import Jobs
 from support.operating import Operator
+from support.small_job import manifest
 from testbed.cluster import Testbed
 
 TAKEOVER_SECONDS = 20.0

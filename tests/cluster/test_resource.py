@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.conftest import Kubectl
 from cluster.wrong_manifests import GOOD
 from distillation_api.resource import DistillationJob
 from distillation_api.schemas.crd import PRINTER_COLUMNS
+from support.cluster import Kubectl
 from support.objects import CHECKOUT, Jobs
 
 EXAMPLES = sorted((CHECKOUT / "examples").glob("*.yaml"))

@@ -8,19 +8,10 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from cluster.test_controller import (
-    FIRST,
-    NAME,
-    batch_of,
-    condition,
-    finish_first,
-    manifest,
-    stage,
-    wait_state,
-)
 from support.eventually import eventually
 from support.objects import Jobs
 from support.operating import Operator, Pods
+from support.small_job import FIRST, NAME, batch_of, condition, finish_first, manifest, stage, wait_state
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from cluster.test_controller import NAME, finish_first, manifest, stage, wait_state
 from support.objects import CHECKOUT, Jobs
 from support.operating import Operator, Pods, stage_spec
+from support.small_job import NAME, finish_first, manifest, stage, wait_state
 from testbed.cluster import Testbed
 
 SOURCE = CHECKOUT / "operator"

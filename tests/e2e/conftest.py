@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from demo.places import Place, testbed_place
-from distillation_stages.storage import Storage
+from distillation_stages.runtime.storage import Storage
 from e2e.killed_run import Run, run_with_kills
 from e2e.training_storage import convert, small_model
 from testbed.cluster import Testbed

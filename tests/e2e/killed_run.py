@@ -7,8 +7,8 @@ from typing import Any
 from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place
 from demo.result import result_of, summary_lines, write_result
-from distillation_stages.checkpoints import steps_in
-from eventually import eventually
+from distillation_stages.maxtext.checkpoints import steps_in
+from support.eventually import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EXAMPLE = CHECKOUT / "examples" / "smollm2-cpu.yaml"

@@ -7,10 +7,10 @@ from typing import Any
 
 from demo.places import NAMESPACE, Place
 from demo.result import result_of
-from distillation_operator.api.contract import TrainData
-from distillation_stages.storage import Storage
-from distillation_stages.tables import parts_of, read_rows
-from distillation_stages.training_data import read_conversations
+from distillation_api.contract import TrainData
+from distillation_stages.data.tables import parts_of, read_rows
+from distillation_stages.programs.train.data import read_conversations
+from distillation_stages.runtime.storage import Storage
 from e2e.killed_run import JOB, Run
 from testbed.cluster import Testbed
 

@@ -1,0 +1,36 @@
+"""What tests ask of a cluster with the administrator's kubectl."""
+
+import json
+import subprocess
+from collections.abc import Callable
+
+from distillation_api.resource import GROUP, PLURAL
+from support.eventually import eventually
+from support.objects import CHECKOUT
+from testbed.cluster import Testbed
+
+CRD_FILE = CHECKOUT / "crds" / "distillationjobs.yaml"
+
+
+Kubectl = Callable[..., str]
+
+
+def apply_crd(testbed: Testbed) -> None:
+    """The committed CRD, established."""
+    run_kubectl(testbed, "apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
+    # Not `kubectl wait`: it fails at once where a new CRD has no conditions yet.
+    eventually("the CRD is established", lambda: _is_established(testbed), 30.0)
+
+
+def _is_established(testbed: Testbed) -> bool:
+    crd = json.loads(run_kubectl(testbed, "get", f"crd/{PLURAL}.{GROUP}", "-o", "json"))
+    conditions = crd.get("status", {}).get("conditions") or []
+    return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
+
+
+def run_kubectl(testbed: Testbed, *arguments: str) -> str:
+    """What the testbed's kubectl prints; fails the test when it fails."""
+    command = [str(testbed.kubectl), "--kubeconfig", str(testbed.kubeconfig), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
