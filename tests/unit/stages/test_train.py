@@ -21,10 +21,12 @@ from distillation_api.contract import (
 )
 from distillation_stages.maxtext import distillation_config
 from distillation_stages.maxtext.checkpoints import steps_in
+from distillation_stages.programs.train import inputs as train_inputs
 from distillation_stages.programs.train import training as train
 from distillation_stages.programs.train.data import Rendered, order
+from distillation_stages.programs.train.inputs import Host, Inputs
 from distillation_stages.programs.train.record import Summary
-from distillation_stages.programs.train.training import Host, Inputs
+from distillation_stages.programs.train.trainer_process import TrainerProcess
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage
 from unit.stages.training_inputs import logit_matching, save_checkpoint, train_program
@@ -54,10 +56,10 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
 
 
 def replace_maxtext(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "TRAINER_MODULE", "unit.stages.fake_trainer")
-    for module in (train, distillation_config):
+    monkeypatch.setattr(train_inputs, "TRAINER_MODULE", "unit.stages.fake_trainer")
+    for module in (train_inputs, distillation_config):
         monkeypatch.setattr(module, "config_file", lambda name: Path(name))
-    monkeypatch.setattr(train, "_inputs", inputs)
+    monkeypatch.setattr(train, "read_inputs", inputs)
 
 
 def inputs(program: TrainProgram, storage: Storage, scratch: Path) -> Inputs:
@@ -157,7 +159,7 @@ def test_every_step_of_gradient_accumulation_has_several_batches(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, accumulation: int, batches: int
 ) -> None:
     program = MATCHING.model_copy(update={"gradient_accumulation_steps": accumulation})
-    training = train._Training("train-x", program, STEPS, 0, None)
+    training = TrainerProcess("train-x", program, STEPS, 0, None)
     assert training._environment(Path("/tmp"))["TRAINING_BATCHES"] == str(batches)
 
 
@@ -242,7 +244,7 @@ def test_data_goes_on_where_the_training_does(
     def write(rows: object, positions: Iterator[int], hosts: int, per_host: int, directory: Path) -> None:
         written.append(list(positions))
 
-    monkeypatch.setattr(train, "write_parts", write)
+    monkeypatch.setattr(train_inputs, "write_parts", write)
     run(storage, monkeypatch, train_program(steps=STEPS, objective=matching))
     assert written == [list(order(80, 0, 4 * (STEPS + spare)))[4 * 10 :]]
 
