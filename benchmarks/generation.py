@@ -56,7 +56,7 @@ def measure_bare(mount: Path) -> None:
     """In the teacher's environment: print the rate of one ``llm.generate`` call."""
     from distillation_stages.data.tables import parts_of, read_rows
     from distillation_stages.models.rendering import Renderer
-    from distillation_stages.programs.generate.teacher import engine_arguments
+    from distillation_stages.programs.generate.vllm_engine import engine_arguments
     from distillation_stages.runtime.environment import set_environment
 
     set_environment()

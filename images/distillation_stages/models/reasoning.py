@@ -10,7 +10,7 @@ Policy = Literal["StripClosed", "Keep", "RequireClosed"]
 OPEN, CLOSE = "<think>", "</think>"
 
 
-def settle(text: str, policy: Policy, opened_by_prompt: bool) -> str:
+def apply_reasoning_policy(text: str, policy: Policy, opened_by_prompt: bool) -> str:
     """The completion as the student is to learn it. Raises RowRejected.
 
     ``opened_by_prompt``: the chat template itself opens the block, so that completions hold only its end. Where the

@@ -9,9 +9,12 @@ import pytest
 from distillation_api.contract import GenerateProgram, StageResult
 from distillation_stages.data.tables import PREPARED, Row, split_evenly, write_table
 from distillation_stages.programs.generate import shard as generate
+from distillation_stages.programs.generate import vllm_teacher
 from distillation_stages.programs.generate.ledger import Ledger, plan
-from distillation_stages.programs.generate.shard import Prompts, row_seed
-from distillation_stages.programs.generate.teacher import REFUSED, Answer, Request
+from distillation_stages.programs.generate.shard import Prompts
+from distillation_stages.programs.generate.teacher import Answer
+from distillation_stages.programs.generate.vllm_engine import REFUSED, EngineAnswer, Request
+from distillation_stages.programs.generate.vllm_teacher import row_seed
 from distillation_stages.runtime.environment import available_cpus
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage, sha256_of
@@ -48,7 +51,7 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing of the program catches it."""
 
 
-class FakeTeacher:
+class FakeEngine:
     """Answers in a window, the last first, by a table from position to (text, finish reason)."""
 
     WINDOW = 6
@@ -59,33 +62,38 @@ class FakeTeacher:
     def __init__(self, model: Path, program: GenerateProgram, engine_seed: int) -> None:
         self.versions = {"vllm": "fake"}
 
-    def answers(self, requests: Iterable[Request], beat: Callable[[], None]) -> Iterator[Answer]:
+    def answers(
+        self, requests: Iterable[Request | Answer], beat: Callable[[], None]
+    ) -> Iterator[EngineAnswer | Answer]:
         window: list[Request] = []
         for request in requests:
-            FakeTeacher.asked.append(request)
+            if not isinstance(request, Request):
+                yield request
+                continue
+            FakeEngine.asked.append(request)
             window.append(request)
             if len(window) == self.WINDOW:
                 yield self._answer(window.pop())
         while window:
             yield self._answer(window.pop())
 
-    def _answer(self, request: Request) -> Answer:
-        if FakeTeacher.answers_left is not None:
-            if FakeTeacher.answers_left == 0:
+    def _answer(self, request: Request) -> EngineAnswer:
+        if FakeEngine.answers_left is not None:
+            if FakeEngine.answers_left == 0:
                 raise Killed
-            FakeTeacher.answers_left -= 1
+            FakeEngine.answers_left -= 1
         text, reason = self.special.get(request.key, (f"answer to {request.key}", "stop"))
-        return Answer(request.key, text, reason, 3)
+        return EngineAnswer(request.key, text, reason, 3)
 
 
 @pytest.fixture
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
-    monkeypatch.setattr(generate, "Renderer", WordRenderer)
-    monkeypatch.setattr(generate, "Teacher", FakeTeacher)
+    monkeypatch.setattr(vllm_teacher, "Renderer", WordRenderer)
+    monkeypatch.setattr(vllm_teacher, "Engine", FakeEngine)
     monkeypatch.setattr(generate, "set_environment", lambda: None)
-    monkeypatch.setattr(FakeTeacher, "special", {})
-    monkeypatch.setattr(FakeTeacher, "answers_left", None)
-    monkeypatch.setattr(FakeTeacher, "asked", [])
+    monkeypatch.setattr(FakeEngine, "special", {})
+    monkeypatch.setattr(FakeEngine, "answers_left", None)
+    monkeypatch.setattr(FakeEngine, "asked", [])
     monkeypatch.setattr(WordRenderer, "rendered", [])
     storage = Storage(tmp_path)
     prepared(storage, [f"question {number}" for number in range(TRAIN + HOLDOUT)], holdout=HOLDOUT)
@@ -179,7 +187,7 @@ def test_what_is_left_out_is_counted_by_reason(storage: Storage, monkeypatch: py
     questions[1] = "refused-by-template"
     questions[2] = "word " * 9
     prepared(storage, questions, holdout=1)
-    FakeTeacher.special = {
+    FakeEngine.special = {
         3: ("cut off", "length"),
         4: ("  ", "stop"),
         5: ("", REFUSED),
@@ -204,7 +212,7 @@ def test_what_is_left_out_is_counted_by_reason(storage: Storage, monkeypatch: py
 
 
 def test_truncated_answers_are_kept_when_asked(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    FakeTeacher.special = {3: ("cut off", "length")}
+    FakeEngine.special = {3: ("cut off", "length")}
     result = run_shard(storage, monkeypatch, keepTruncated=True)
     assert completions(storage, result)[3]["finishReason"] == "length"
 
@@ -236,11 +244,11 @@ def test_each_prompt_is_answered_as_often_as_asked_and_the_holdout_once(
         (10 * number, 0) for number in range(TRAIN, TRAIN + HOLDOUT)
     ]
     assert told(result) == {"read": 56, "kept": 56, "train": 51, "holdout": 5}
-    assert len({request.seed for request in FakeTeacher.asked}) == 56, "no sample is drawn twice"
+    assert len({request.seed for request in FakeEngine.asked}) == 56, "no sample is drawn twice"
 
 
 def test_equal_answers_to_one_prompt_are_kept_once(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    FakeTeacher.special = {3: ("same", "stop"), 4: ("other", "stop"), 5: ("same", "stop")}
+    FakeEngine.special = {3: ("same", "stop"), 4: ("other", "stop"), 5: ("same", "stop")}
     result = run_shard(storage, monkeypatch, samplesPerPrompt=3)
     rows = [row for row in completions(storage, result) if row["row"] == 10]
     assert [(row["sample"], row["completion"]) for row in rows] == [(0, "same"), (1, "other")]
@@ -269,7 +277,7 @@ def test_the_system_prompt_goes_before_prompts_without_one(storage: Storage, mon
 def test_a_template_that_takes_no_system_prompt_is_an_error_before_the_engine(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generate, "Teacher", None)
+    monkeypatch.setattr(vllm_teacher, "Engine", None)
     with pytest.raises(StageError, match=r"generation\.systemPrompt.*generation\.chatTemplate") as caught:
         run_shard(storage, monkeypatch, systemPrompt="refused-by-template")
     assert caught.value.reason.name == "SystemPromptRefused"
@@ -278,8 +286,8 @@ def test_a_template_that_takes_no_system_prompt_is_an_error_before_the_engine(
 def test_when_too_many_rows_are_lost_the_shard_fails_as_soon_as_that_is_certain(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FakeTeacher, "WINDOW", 1)
-    FakeTeacher.special = {number: ("cut off", "length") for number in range(TRAIN + HOLDOUT)}
+    monkeypatch.setattr(FakeEngine, "WINDOW", 1)
+    FakeEngine.special = {number: ("cut off", "length") for number in range(TRAIN + HOLDOUT)}
     with pytest.raises(StageError) as caught:
         run_shard(storage, monkeypatch, maxLostShare=0.3)
     assert caught.value.reason.name == "TooManyRowsLost"
@@ -287,15 +295,15 @@ def test_when_too_many_rows_are_lost_the_shard_fails_as_soon_as_that_is_certain(
         "8 of 22 answers of this shard are lost, generation.maxLostShare allows 30%: 8 Truncated. "
         "Example of Truncated: row 0: 'cut off'. Raise sampling.maxTokens, or set keepTruncated"
     )
-    assert len(FakeTeacher.asked) < TRAIN + HOLDOUT
+    assert len(FakeEngine.asked) < TRAIN + HOLDOUT
     # Started again it fails at once, without a teacher.
-    monkeypatch.setattr(generate, "Teacher", None)
+    monkeypatch.setattr(vllm_teacher, "Engine", None)
     with pytest.raises(StageError, match="8 Truncated"):
         run_shard(storage, monkeypatch, maxLostShare=0.3)
 
 
 def test_reasoning_is_settled_by_the_policy(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    FakeTeacher.special = {1: ("<think>so</think> yes", "stop"), 2: ("<think>so", "stop")}
+    FakeEngine.special = {1: ("<think>so</think> yes", "stop"), 2: ("<think>so", "stop")}
     strict = run_shard(storage, monkeypatch, reasoning="RequireClosed", maxLostShare=1)
     assert [row["completion"] for row in completions(storage, strict)] == ["<think>so</think> yes"]
     assert (strict.counts["rejected.NoReasoning"], strict.counts["rejected.OpenReasoning"]) == (20, 1)
@@ -308,12 +316,12 @@ def test_reasoning_is_settled_by_the_policy(storage: Storage, monkeypatch: pytes
 def test_killed_at_any_answer_and_started_again_it_ends_the_same(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, answers: int
 ) -> None:
-    FakeTeacher.special = {2: ("", "stop"), 9: ("cut off", "length")}
-    FakeTeacher.answers_left = answers
+    FakeEngine.special = {2: ("", "stop"), 9: ("cut off", "length")}
+    FakeEngine.answers_left = answers
     with pytest.raises(Killed):
         run_shard(storage, monkeypatch)
     assert storage.read_marker(f"{OUTPUT}/shard-0") is None
-    FakeTeacher.answers_left, FakeTeacher.asked = None, []
+    FakeEngine.answers_left, FakeEngine.asked = None, []
     result = run_shard(storage, monkeypatch)
     expected = {"read": 22, "kept": 20, "train": 15, "holdout": 5, "rejected.Empty": 1, "rejected.Truncated": 1}
     assert told(result) == expected
@@ -321,20 +329,20 @@ def test_killed_at_any_answer_and_started_again_it_ends_the_same(
         10 * number for number in range(22) if number not in (2, 9)
     ]
     # At most the answers in the window and those of one chunk are made again.
-    assert len(FakeTeacher.asked) <= TRAIN + HOLDOUT - answers + FakeTeacher.WINDOW + CHUNK_ROWS
+    assert len(FakeEngine.asked) <= TRAIN + HOLDOUT - answers + FakeEngine.WINDOW + CHUNK_ROWS
 
 
 def test_killed_before_the_marker_it_needs_no_teacher(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run_shard(storage, monkeypatch)
     (storage.at(OUTPUT) / "shard-0" / "_DONE.json").unlink()
-    monkeypatch.setattr(generate, "Teacher", None)
+    monkeypatch.setattr(vllm_teacher, "Engine", None)
     again = run_shard(storage, monkeypatch)
     assert (again.counts, again.parts) == (first.counts, first.parts)
 
 
 def test_a_shard_that_is_done_returns_its_result(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run_shard(storage, monkeypatch)
-    monkeypatch.setattr(generate, "Renderer", None)
+    monkeypatch.setattr(vllm_teacher, "Renderer", None)
     assert run_shard(storage, monkeypatch) == first.model_copy(update={"reused": True})
 
 
@@ -343,9 +351,9 @@ def test_a_damaged_chunk_is_made_again(storage: Storage, monkeypatch: pytest.Mon
     shard = storage.at(OUTPUT) / "shard-0"
     (shard / "_DONE.json").unlink()
     (shard / "chunk-00002.parquet").write_bytes(b"PAR1")
-    FakeTeacher.asked = []
+    FakeEngine.asked = []
     assert run_shard(storage, monkeypatch).counts["kept"] == 22
-    assert [request.key for request in FakeTeacher.asked] == [8, 9, 10, 11]
+    assert [request.key for request in FakeEngine.asked] == [8, 9, 10, 11]
 
 
 def test_a_chunk_of_another_size_is_not_taken_for_this_one(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,9 +373,9 @@ def test_a_chunk_that_is_not_what_the_ledger_says_is_made_again(
     changed = (shard / "ledger.jsonl").read_text().splitlines()
     changed[1] = json.dumps({**json.loads(changed[1]), "sha256": "0" * 64})
     (shard / "ledger.jsonl").write_text("\n".join(changed))
-    FakeTeacher.asked = []
+    FakeEngine.asked = []
     run_shard(storage, monkeypatch)
-    assert [request.key for request in FakeTeacher.asked] == [4, 5, 6, 7]
+    assert [request.key for request in FakeEngine.asked] == [4, 5, 6, 7]
 
 
 def test_the_ledger_has_rows_tokens_and_digest_of_each_chunk(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,7 +394,7 @@ def test_a_chunk_whose_line_was_not_written_any_more_is_not_made_again(
     shard = storage.at(OUTPUT) / "shard-0"
     (shard / "_DONE.json").unlink()
     (shard / "ledger.jsonl").unlink()
-    monkeypatch.setattr(generate, "Teacher", None)
+    monkeypatch.setattr(vllm_teacher, "Engine", None)
     again = run_shard(storage, monkeypatch)
     assert (again.counts, again.parts) == (first.counts, first.parts)
     assert len((shard / "ledger.jsonl").read_text().splitlines()) == 6

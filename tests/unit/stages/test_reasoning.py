@@ -2,7 +2,7 @@
 
 import pytest
 
-from distillation_stages.models.reasoning import Policy, opens_reasoning, settle
+from distillation_stages.models.reasoning import Policy, apply_reasoning_policy, opens_reasoning
 from distillation_stages.runtime.failure import RowRejected
 
 
@@ -18,7 +18,7 @@ from distillation_stages.runtime.failure import RowRejected
     ],
 )
 def test_closed_reasoning_is_taken_off(text: str, opened: bool, expected: str) -> None:
-    assert settle(text, "StripClosed", opened) == expected
+    assert apply_reasoning_policy(text, "StripClosed", opened) == expected
 
 
 @pytest.mark.parametrize("policy", ["StripClosed", "RequireClosed"])
@@ -27,7 +27,7 @@ def test_closed_reasoning_is_taken_off(text: str, opened: bool, expected: str) -
 )
 def test_reasoning_that_never_closes_is_rejected(policy: Policy, text: str, opened: bool) -> None:
     with pytest.raises(RowRejected) as caught:
-        settle(text, policy, opened)
+        apply_reasoning_policy(text, policy, opened)
     assert caught.value.reason.name == "OpenReasoning"
 
 
@@ -41,17 +41,21 @@ def test_reasoning_that_never_closes_is_rejected(policy: Policy, text: str, open
 def test_kept_reasoning_is_a_whole_block_even_if_the_prompt_had_opened_it(
     text: str, opened: bool, expected: str
 ) -> None:
-    assert settle(text, "Keep", opened) == settle(text, "RequireClosed", opened) == expected
+    assert (
+        apply_reasoning_policy(text, "Keep", opened)
+        == apply_reasoning_policy(text, "RequireClosed", opened)
+        == expected
+    )
 
 
 def test_keep_keeps_what_is_not_closed() -> None:
-    assert settle("<think>so", "Keep", False) == "<think>so"
+    assert apply_reasoning_policy("<think>so", "Keep", False) == "<think>so"
 
 
 @pytest.mark.parametrize("text", ["answer", "so</think> answer"])
 def test_an_answer_without_reasoning_is_rejected_where_it_is_required(text: str) -> None:
     with pytest.raises(RowRejected) as caught:
-        settle(text, "RequireClosed", False)
+        apply_reasoning_policy(text, "RequireClosed", False)
     assert caught.value.reason.name == "NoReasoning"
 
 

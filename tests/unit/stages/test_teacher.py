@@ -2,7 +2,7 @@
 
 import pytest
 
-from distillation_stages.programs.generate.teacher import engine_failure
+from distillation_stages.programs.generate.vllm_engine import engine_failure
 
 
 @pytest.mark.parametrize(

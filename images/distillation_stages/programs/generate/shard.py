@@ -5,7 +5,6 @@ chunks, and the next one makes the missing ones. What was rejected in a chunk is
 counts of a shard close, however often it was started.
 """
 
-import hashlib
 import os
 import sys
 import time
@@ -17,14 +16,12 @@ from pathlib import Path
 from distillation_api import reasons
 from distillation_api.contract import GenerateProgram, Sampling, StageResult, StageSpec
 from distillation_api.reasons.reason import RowReason
-from distillation_stages.data.conversations import Turn
 from distillation_stages.data.tables import Row, count_rows, parts_of, read_rows, split_evenly
-from distillation_stages.models.reasoning import settle
-from distillation_stages.models.rendering import Renderer
 from distillation_stages.programs.generate.ledger import Ledger, Slot, plan
-from distillation_stages.programs.generate.teacher import REFUSED, Answer, Request, Teacher
+from distillation_stages.programs.generate.teacher import Answer, Question, Teacher
+from distillation_stages.programs.generate.vllm_teacher import VllmTeacher
 from distillation_stages.runtime.environment import set_environment
-from distillation_stages.runtime.failure import RowRejected, StageError, stage_failure
+from distillation_stages.runtime.failure import StageError, stage_failure
 from distillation_stages.runtime.reporting import Reporter, say, termination_log, write_termination_message
 from distillation_stages.runtime.storage import Storage
 from distillation_stages.runtime.watchdog import Watchdog, exit_at_once
@@ -103,41 +100,27 @@ class Chunk:
 class Shard:
     """Hands out the rows of the chunks that are missing, and publishes each chunk when its last answer is in."""
 
-    def __init__(
-        self, slots: list[Slot], ledger: Ledger, prompts: Prompts, renderer: Renderer, program: GenerateProgram
-    ) -> None:
+    def __init__(self, slots: list[Slot], ledger: Ledger, prompts: Prompts, sampling: Sampling) -> None:
         self._slots = slots
         self._ledger = ledger
         self._prompts = prompts
-        self._renderer = renderer
-        self._program = program
-        self._opened = renderer.opens_reasoning()
+        self._sampling = sampling
         self._open: list[Chunk] = []
-        self.settled = 0
+        self.finished_answers = 0
         """Answers that are kept or rejected."""
 
-    def requests(self) -> Iterator[Request]:
-        """What to ask the teacher, in order; rows that can't be asked are counted on the way."""
-        sampling = self._program.sampling
-        limit = self._program.max_model_len - sampling.max_tokens
+    def questions(self) -> Iterator[Question]:
+        """What to ask the teacher, in order."""
+        sampling = self._sampling
         for slot in self._slots:
             chunk = Chunk(slot)
             self._open.append(chunk)
             for position, row in self._prompts.read(slot.positions):
-                samples = samples_of(row, sampling)
-                chunk.read += samples
-                token_ids = self._render(chunk, row, samples)
-                if token_ids is None:
-                    continue
-                if len(token_ids) > limit:
-                    for _ in range(samples):
-                        chunk.reject(reasons.PROMPT_TOO_LONG, row, f"{len(token_ids)} tokens, at most {limit}")
-                    self.settled += samples
-                    continue
-                for sample in range(samples):
+                for sample in range(samples_of(row, sampling)):
                     key = position * sampling.samples_per_prompt + sample
-                    chunk.waiting[key] = {**row, "sample": sample, "promptTokens": len(token_ids)}
-                    yield Request(key, token_ids, row_seed(sampling, row["row"], sample))
+                    chunk.read += 1
+                    chunk.waiting[key] = {**row, "sample": sample}
+                    yield Question(key, row["row"], sample, row["prompt"])
             chunk.fed = True
             self.publish_whole()
 
@@ -145,20 +128,17 @@ class Shard:
         """Put an answer to its row, or count why it is left out."""
         chunk = next(chunk for chunk in self._open if answer.key in chunk.waiting)
         row = chunk.waiting.pop(answer.key)
-        self.settled += 1
-        reason = refusal(answer, self._program.sampling.keep_truncated)
-        text = answer.text
-        if reason is None:
-            try:
-                text = settle(answer.text, self._program.reasoning, self._opened)
-                reason = None if text else reasons.EMPTY
-            except RowRejected as error:
-                reason = error.reason
-        if reason is None:
-            told = {"completion": text, "finishReason": answer.finish_reason, "completionTokens": answer.tokens}
-            chunk.kept[answer.key] = {**row, **told}
+        self.finished_answers += 1
+        if answer.rejected is None:
+            chunk.kept[answer.key] = {
+                **row,
+                "completion": answer.text,
+                "finishReason": answer.finish_reason,
+                "promptTokens": answer.prompt_tokens,
+                "completionTokens": answer.tokens,
+            }
         else:
-            chunk.reject(reason, row, answer.text)
+            chunk.reject(answer.rejected, row, answer.text)
         self.publish_whole()
 
     def publish_whole(self) -> None:
@@ -166,16 +146,6 @@ class Shard:
         for chunk in [chunk for chunk in self._open if chunk.fed and not chunk.waiting]:
             chunk.publish(self._ledger)
             self._open.remove(chunk)
-
-    def _render(self, chunk: Chunk, row: Row, samples: int) -> list[int] | None:
-        try:
-            return self._renderer.prompt_ids(with_system(row["prompt"], self._program.system_prompt))
-        except Exception as error:
-            # Templates raise errors of many kinds, about one conversation: the others must go on.
-            for _ in range(samples):
-                chunk.reject(reasons.TEMPLATE_REFUSED, row, str(error))
-            self.settled += samples
-            return None
 
 
 def run(spec: StageSpec, storage: Storage) -> StageResult:
@@ -188,25 +158,21 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     finished = storage.finished(directory)
     if finished is not None:
         return finished
-    check_lengths(program)
     set_environment()
     model = storage.at(storage.require_marker(program.model).outputs["model"])
     prepared = storage.require_marker(program.dataset).outputs
     prompts = Prompts.at(storage.at(prepared["train"]), storage.at(prepared["holdout"]))
-    renderer = Renderer.load(model, program.chat_template)
-    check_system_prompt(renderer, program.system_prompt)
     slots = plan(storage.at(directory), prompts.shard(index, program.shards, program.holdout_only), program.chunk_rows)
     ledger = Ledger.open(storage.at(directory), slots)
     missing = [slot for slot in slots if ledger.entry(slot) is None]
     wanted = wanted_answers(slots, prompts, program.sampling)
     check_losses(ledger, wanted, program.max_lost_share)
-    metrics, versions = {}, {"chatTemplate": renderer.template_hash()}
+    metrics = {}
+    teacher = teacher_of(program, model, missing[0].positions.start if missing else 0)
     if missing:
-        teacher = Teacher(model, program, engine_seed(program.sampling, missing[0].positions.start))
+        teacher.load()
         say(f"the teacher is loaded {time.monotonic() - started:.1f} s after the start")
-        shard = Shard(missing, ledger, prompts, renderer, program)
-        metrics = generate(spec, teacher, shard, ledger, wanted)
-        versions |= teacher.versions
+        metrics = generate(spec, teacher, Shard(missing, ledger, prompts, program.sampling), ledger, wanted)
     ledger.write()
     result = StageResult(
         stage=spec.stage,
@@ -215,11 +181,16 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         counts=ledger.counts(),
         metrics=metrics,
         parts={f"shard-{index}/{name}": digest for name, digest in ledger.digests().items()},
-        versions=versions,
+        versions=dict(teacher.versions),
         seconds=round(time.monotonic() - started, 1),
     )
     storage.write_marker(directory, result)
     return result
+
+
+def teacher_of(program: GenerateProgram, model: Path, first_position: int) -> Teacher:
+    """The teacher that is asked for. ``first_position``: of the rows that this start answers."""
+    return VllmTeacher(model, program, first_position)
 
 
 def generate(spec: StageSpec, teacher: Teacher, shard: Shard, ledger: Ledger, wanted: int) -> dict[str, float]:
@@ -231,7 +202,7 @@ def generate(spec: StageSpec, teacher: Teacher, shard: Shard, ledger: Ledger, wa
     started, tokens, metrics = time.monotonic(), 0, dict[str, float]()
     with Watchdog(SECONDS_TO_HANG, lambda: _give_up(spec.stage)).watching() as watchdog:
         lost = ledger.lost
-        for answer in teacher.answers(shard.requests(), watchdog.beat):
+        for answer in teacher.answers(shard.questions(), watchdog.beat):
             shard.take(answer)
             # Besides taking an answer, handing out rows publishes chunks: those whose last rows are refused.
             if ledger.lost > lost:
@@ -239,7 +210,7 @@ def generate(spec: StageSpec, teacher: Teacher, shard: Shard, ledger: Ledger, wa
                 lost = ledger.lost
             tokens += answer.tokens
             metrics = {"tokensPerSecond": round(tokens / (time.monotonic() - started), 2)}
-            reporter.progress(before + shard.settled, wanted, metrics)
+            reporter.progress(before + shard.finished_answers, wanted, metrics)
     shard.publish_whole()
     check_losses(ledger, wanted, spec.program.max_lost_share)
     reporter.progress(wanted, wanted, metrics)
@@ -263,30 +234,6 @@ def shard_index(shards: int) -> int:
             f"{INDEX_ENV} is {text!r}; an Indexed Job sets it to a number from 0 to {shards - 1}",
         )
     return int(text)
-
-
-def check_lengths(program: GenerateProgram) -> None:
-    """Raises StageError when no prompt could fit beside the answer."""
-    if program.max_model_len <= program.sampling.max_tokens:
-        raise StageError(
-            reasons.NO_ROOM_FOR_PROMPTS,
-            f"maxModelLen {program.max_model_len} must exceed sampling.maxTokens {program.sampling.max_tokens}: "
-            "both the prompt and the answer count",
-        )
-
-
-def check_system_prompt(renderer: Renderer, system_prompt: str | None) -> None:
-    """Raises StageError, before the engine is loaded, when the chat template takes no system message."""
-    if system_prompt is None:
-        return
-    try:
-        renderer.prompt_ids(with_system([{"role": "user", "content": "Hello."}], system_prompt))
-    except Exception as error:
-        raise StageError(
-            reasons.SYSTEM_PROMPT_REFUSED,
-            f"the teacher's chat template refuses generation.systemPrompt: {error}. Remove systemPrompt, or give a "
-            "template that takes a system message in generation.chatTemplate",
-        ) from error
 
 
 def check_losses(ledger: Ledger, wanted: int, most: float) -> None:
@@ -323,33 +270,3 @@ def wanted_answers(slots: list[Slot], prompts: Prompts, sampling: Sampling) -> i
 def samples_of(row: Row, sampling: Sampling) -> int:
     """Answers to ask for. Holdout rows get one: a second one would only weigh them more in the evaluation."""
     return sampling.samples_per_prompt if row["split"] == "train" else 1
-
-
-def with_system(prompt: list[Turn], system_prompt: str | None) -> list[Turn]:
-    """The prompt, with the system message in front unless it has one of its own."""
-    if system_prompt is None or prompt[0]["role"] == "system":
-        return prompt
-    return [{"role": "system", "content": system_prompt}, *prompt]
-
-
-def row_seed(sampling: Sampling, row: int, sample: int = 0) -> int:
-    """The seed of a request: the same wherever and whenever the row is generated. 31 bits."""
-    return _hashed(f"{sampling.seed}:{row}:{sample}")
-
-
-def engine_seed(sampling: Sampling, first_position: int) -> int:
-    """The engine's seed, where requests have none of their own: shards, and starts of one shard, must differ."""
-    return _hashed(f"{sampling.seed}:from {first_position}")
-
-
-def refusal(answer: Answer, keep_truncated: bool) -> RowReason | None:
-    """Why an answer isn't used, by the way in which it ended; None when that is all right."""
-    if answer.finish_reason == REFUSED:
-        return reasons.ENGINE_REFUSED
-    if answer.finish_reason == "length" and not keep_truncated:
-        return reasons.TRUNCATED
-    return None if answer.finish_reason in ("stop", "length") else reasons.ENGINE_ABORTED
-
-
-def _hashed(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) >> 1

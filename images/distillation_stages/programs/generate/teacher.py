@@ -1,188 +1,53 @@
-"""vLLM as a stream: requests in, answers out as they end, the engine kept full in between."""
+"""The seam for teachers: questions in, answers out as they end. What stands behind it is a teacher's own affair.
 
-import os
+A teacher owns how a conversation is rendered, what fits, how it samples and what becomes of its reasoning. The shard
+counts and publishes.
+"""
+
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from distillation_api import reasons
-from distillation_api.contract import GenerateProgram
-from distillation_stages.runtime.failure import ACCELERATOR_BUSY, StageError
-from distillation_stages.runtime.reporting import say
-
-_OUT_OF_MEMORY = (
-    "RESOURCE_EXHAUSTED",
-    "out of memory",
-    "OutOfMemoryError",
-    "available memory for the cache",
-    "Based on the available",
-)
-
-REFUSED = "refused"
-"""Finish reason of a request that the engine didn't take."""
-
-
-CPU_BATCHED_TOKENS = 4096
-"""Tokens of one step on CPU; a step takes whole prompts."""
-
-
-CPU_SEQUENCES = 32
-"""Answers made at once on CPU: more bring little more speed, but let all chunks of a shard end together, at its end."""
+from distillation_api.reasons.reason import RowReason
+from distillation_stages.data.conversations import Turn
 
 
 @dataclass(frozen=True)
-class Request:
-    """One prompt for the teacher."""
+class Question:
+    """One conversation that the teacher is to answer."""
 
     key: int
-    """Answers carry it: they come in any order."""
-    token_ids: list[int]
-    seed: int
+    """The answer carries it: answers come in any order."""
+    row: int
+    """Number of its row in the source; with ``sample`` it determines the seed."""
+    sample: int
+    conversation: list[Turn]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the teacher said."""
+    """What the teacher said to one question, or why there is nothing to learn from it."""
 
     key: int
     text: str
-    finish_reason: str
-    tokens: int
+    """As the student is to learn it; of a rejected answer what there was, as an example."""
+    rejected: RowReason | None = None
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    tokens: int = 0
 
 
-class Teacher:
-    """A vLLM engine in this process, with the model loaded."""
+class Teacher(Protocol):
+    """Something that answers conversations."""
 
-    def __init__(self, model: Path, program: GenerateProgram, engine_seed: int) -> None:
-        """Loads the model. Raises StageError when vLLM refuses it with these settings, or for memory."""
-        import vllm
-        from vllm.platforms import current_platform
+    versions: dict[str, str]
+    """Of what determines its answers; complete once it is loaded."""
 
-        self.versions = {"vllm": str(vllm.__version__)}
-        self._sampling = program.sampling
-        # JAX has no seed per request: there the engine's own has to do.
-        self._seeds_per_request = not current_platform.is_tpu()
-        arguments = engine_arguments(model, program, engine_seed, on_cpu=current_platform.is_cpu())
-        if current_platform.is_cpu():
-            # With an engine process of its own, loading takes a minute instead of seconds.
-            os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        try:
-            self._engine: Any = vllm.LLM(**arguments).llm_engine
-        except Exception as error:
-            known = engine_failure(error)
-            if known is None and isinstance(error, ValueError):
-                known = StageError(reasons.ENGINE_REFUSED_MODEL, f"vLLM refuses {model}: {error}")
-            raise known or error from error
-        self._window = 2 * self._engine.vllm_config.scheduler_config.max_num_seqs
+    def load(self) -> None:
+        """Make ready to answer, which may take minutes. Raises StageError."""
 
-    def answers(self, requests: Iterable[Request], beat: Callable[[], None] = lambda: None) -> Iterator[Answer]:
-        """The requests' answers in the order in which they end. Takes requests only as fast as it works on them.
+    def answers(self, questions: Iterable[Question], beat: Callable[[], None]) -> Iterator[Answer]:
+        """One answer for each question, in the order in which they end. Takes questions only as fast as it works.
 
-        ``beat`` is called after every step of the engine. Raises a StageError when the engine dies.
+        ``beat`` is called while it gets on. Raises StageError when it can't go on.
         """
-        waiting = iter(requests)
-        open_requests, more = 0, True
-        while more or open_requests:
-            while more and open_requests < self._window:
-                request = next(waiting, None)
-                if request is None:
-                    more = False
-                elif self._take(request):
-                    open_requests += 1
-                else:
-                    yield Answer(request.key, "", REFUSED, 0)
-            outputs = self._step() if open_requests else []
-            beat()
-            for output in outputs:
-                if output.finished:
-                    open_requests -= 1
-                    yield _answer(output)
-
-    def _step(self) -> list[Any]:
-        try:
-            return list(self._engine.step())
-        except Exception as error:
-            raise engine_failure(error) or error from error
-
-    def _take(self, request: Request) -> bool:
-        from vllm import SamplingParams
-        from vllm.inputs.engine import tokens_input
-        from vllm.sampling_params import RequestOutputKind
-
-        parameters = SamplingParams(
-            temperature=self._sampling.temperature,
-            top_p=self._sampling.top_p,
-            top_k=self._sampling.top_k,
-            stop=self._sampling.stop or None,
-            max_tokens=self._sampling.max_tokens,
-            seed=request.seed if self._seeds_per_request else None,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
-        try:
-            self._engine.add_request(str(request.key), tokens_input(request.token_ids), parameters)
-        except ValueError as error:
-            # One bad prompt must not cost the others.
-            say(f"vLLM refuses request {request.key}: {error}")
-            return False
-        return True
-
-
-def engine_arguments(model: Path, program: GenerateProgram, engine_seed: int, on_cpu: bool) -> dict[str, Any]:
-    """What vLLM's engine is made with."""
-    arguments: dict[str, Any] = {
-        "model": str(model),
-        "dtype": compute_dtype(program.dtype, on_cpu=on_cpu),
-        "max_model_len": program.max_model_len,
-        "tensor_parallel_size": program.tensor_parallelism,
-        "seed": engine_seed,
-        "disable_log_stats": True,
-    }
-    if on_cpu:
-        arguments |= {
-            # Compiling takes longer than it saves.
-            "enforce_eager": True,
-            # The share of the node's memory that vLLM wants to see free: other pods run beside this one.
-            "gpu_memory_utilization": 0.3,
-            # A prompt cut in two with a seed of its own crashes: 'CPU Generator does not use offset' (0.32).
-            "enable_chunked_prefill": False,
-            "max_num_batched_tokens": max(program.max_model_len, CPU_BATCHED_TOKENS),
-            "max_num_seqs": CPU_SEQUENCES,
-        }
-    return arguments
-
-
-def engine_failure(error: BaseException) -> StageError | None:
-    """What an error of vLLM or of the accelerator's runtime means; None for one of unknown meaning."""
-    text = f"{type(error).__name__}: {error}"
-    if "Available memory on node" in text:
-        return StageError(reasons.NOT_ENOUGH_MEMORY, f"vLLM finds too little memory now: {error}")
-    if any(sign in text for sign in _OUT_OF_MEMORY):
-        return StageError(
-            reasons.OUT_OF_MEMORY,
-            f"the accelerator's memory is too small for the teacher: {text[:300]}. Take a larger topology (its chips "
-            "share the model) or lower generation.maxModelLen",
-        )
-    if any(sign in text for sign in ACCELERATOR_BUSY):
-        return StageError(reasons.ACCELERATOR_BUSY, f"another process still holds the accelerator: {text[:300]}")
-    return None
-
-
-def _answer(output: Any) -> Answer:
-    completion = output.outputs[0]
-    return Answer(
-        int(output.request_id), str(completion.text), str(completion.finish_reason), len(completion.token_ids)
-    )
-
-
-def compute_dtype(asked: str, on_cpu: bool) -> str:
-    """The type to compute in: without bfloat16 instructions a CPU is five times faster in float32, and more exact."""
-    if not on_cpu:
-        return asked
-    import torch
-
-    capability = torch.backends.cpu.get_cpu_capability()
-    if asked == "float32" or capability not in ("DEFAULT", "AVX2"):
-        return asked
-    say(f"computing in float32 instead of {asked}: this CPU ({capability}) emulates {asked}")
-    return "float32"

@@ -1,0 +1,139 @@
+"""A teacher that vLLM runs in this pod: its chat template, token limits, seeds and reasoning."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from distillation_api import reasons
+from distillation_api.contract import GenerateProgram, Sampling
+from distillation_api.reasons.reason import RowReason
+from distillation_stages.data.conversations import Turn
+from distillation_stages.models.reasoning import apply_reasoning_policy
+from distillation_stages.models.rendering import Renderer
+from distillation_stages.programs.generate.teacher import Answer, Question
+from distillation_stages.programs.generate.vllm_engine import REFUSED, Engine, EngineAnswer, Request
+from distillation_stages.runtime.failure import RowRejected, StageError
+
+
+class VllmTeacher:
+    """See the protocol ``Teacher``."""
+
+    def __init__(self, model: Path, program: GenerateProgram, first_position: int) -> None:
+        """Checks what can be known before the engine is loaded, which takes minutes. Raises StageError.
+
+        ``first_position``: of the rows that this start answers.
+        """
+        check_lengths(program)
+        self._model = model
+        self._program = program
+        self._first_position = first_position
+        self._renderer = Renderer.load(model, program.chat_template)
+        check_system_prompt(self._renderer, program.system_prompt)
+        self._opened = self._renderer.opens_reasoning()
+        self._engine: Engine | None = None
+        self._prompt_tokens: dict[int, int] = {}
+        """Of the questions that the engine is at, by key."""
+        self._rendered: tuple[int, list[int] | RowReason, str] | None = None
+        """The row that was rendered last: its samples come one after the other."""
+        self.versions = {"chatTemplate": self._renderer.template_hash()}
+
+    def load(self) -> None:
+        """Load the model into vLLM."""
+        seed = engine_seed(self._program.sampling, self._first_position)
+        self._engine = Engine(self._model, self._program, seed)
+        self.versions |= self._engine.versions
+
+    def answers(self, questions: Iterable[Question], beat: Callable[[], None]) -> Iterator[Answer]:
+        """See the protocol."""
+        assert self._engine is not None, "loaded before"
+        for answer in self._engine.answers(map(self._request, questions), beat):
+            yield self._judged(answer) if isinstance(answer, EngineAnswer) else answer
+
+    def _request(self, question: Question) -> Request | Answer:
+        """The question as tokens; an answer at once when it can't be asked."""
+        if self._rendered is None or self._rendered[0] != question.row:
+            self._rendered = (question.row, *self._render(question.conversation))
+        _, token_ids, example = self._rendered
+        if isinstance(token_ids, RowReason):
+            return Answer(question.key, example, rejected=token_ids)
+        self._prompt_tokens[question.key] = len(token_ids)
+        return Request(question.key, token_ids, row_seed(self._program.sampling, question.row, question.sample))
+
+    def _render(self, conversation: list[Turn]) -> tuple[list[int] | RowReason, str]:
+        """Token ids; or why the conversation can't be asked, with an example."""
+        try:
+            token_ids = self._renderer.prompt_ids(with_system(conversation, self._program.system_prompt))
+        except Exception as error:
+            # Templates raise errors of many kinds, about one conversation: the others must go on.
+            return reasons.TEMPLATE_REFUSED, str(error)
+        limit = self._program.max_model_len - self._program.sampling.max_tokens
+        if len(token_ids) > limit:
+            return reasons.PROMPT_TOO_LONG, f"{len(token_ids)} tokens, at most {limit}"
+        return token_ids, ""
+
+    def _judged(self, answer: EngineAnswer) -> Answer:
+        prompt_tokens = self._prompt_tokens.pop(answer.key)
+        rejected = rejection(answer, self._program.sampling.keep_truncated)
+        text = answer.text
+        if rejected is None:
+            try:
+                text = apply_reasoning_policy(answer.text, self._program.reasoning, self._opened)
+                rejected = None if text else reasons.EMPTY
+            except RowRejected as error:
+                rejected = error.reason
+        text = text if rejected is None else answer.text
+        return Answer(answer.key, text, rejected, answer.finish_reason, prompt_tokens, answer.tokens)
+
+
+def check_lengths(program: GenerateProgram) -> None:
+    """Raises StageError when no prompt could fit beside the answer."""
+    if program.max_model_len <= program.sampling.max_tokens:
+        raise StageError(
+            reasons.NO_ROOM_FOR_PROMPTS,
+            f"maxModelLen {program.max_model_len} must exceed sampling.maxTokens {program.sampling.max_tokens}: "
+            "both the prompt and the answer count",
+        )
+
+
+def check_system_prompt(renderer: Renderer, system_prompt: str | None) -> None:
+    """Raises StageError, before the engine is loaded, when the chat template takes no system message."""
+    if system_prompt is None:
+        return
+    try:
+        renderer.prompt_ids(with_system([{"role": "user", "content": "Hello."}], system_prompt))
+    except Exception as error:
+        raise StageError(
+            reasons.SYSTEM_PROMPT_REFUSED,
+            f"the teacher's chat template refuses generation.systemPrompt: {error}. Remove systemPrompt, or give a "
+            "template that takes a system message in generation.chatTemplate",
+        ) from error
+
+
+def with_system(prompt: list[Turn], system_prompt: str | None) -> list[Turn]:
+    """The prompt, with the system message in front unless it has one of its own."""
+    if system_prompt is None or prompt[0]["role"] == "system":
+        return prompt
+    return [{"role": "system", "content": system_prompt}, *prompt]
+
+
+def row_seed(sampling: Sampling, row: int, sample: int = 0) -> int:
+    """The seed of a request: the same wherever and whenever the row is generated. 31 bits."""
+    return _hashed(f"{sampling.seed}:{row}:{sample}")
+
+
+def engine_seed(sampling: Sampling, first_position: int) -> int:
+    """The engine's seed, where requests have none of their own: shards, and starts of one shard, must differ."""
+    return _hashed(f"{sampling.seed}:from {first_position}")
+
+
+def rejection(answer: EngineAnswer, keep_truncated: bool) -> RowReason | None:
+    """Why an answer isn't used, by the way in which it ended; None when that is all right."""
+    if answer.finish_reason == REFUSED:
+        return reasons.ENGINE_REFUSED
+    if answer.finish_reason == "length" and not keep_truncated:
+        return reasons.TRUNCATED
+    return None if answer.finish_reason in ("stop", "length") else reasons.ENGINE_ABORTED
+
+
+def _hashed(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) >> 1
