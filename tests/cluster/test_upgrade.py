@@ -17,7 +17,7 @@ from support.small_job import NAME, finish_first, manifest, stage, wait_state
 from testbed.cluster import Testbed
 
 SOURCE = CHECKOUT / "operator"
-CONTRACT = Path("distillation_api/contract.py")
+CONTRACT = Path("distillation_api/contract")
 BEFORE_TRAINING = ("fetch-teacher", "fetch-student", "prepare-dataset", "convert-student", "generate")
 RESULT = {"outputs": {"x": "y"}}
 
@@ -26,19 +26,19 @@ Newer = Callable[..., Operator]
 
 @pytest.fixture
 def versions(testbed: Testbed, namespace: str, tmp_path: Path) -> Iterator[Newer]:
-    """Starts an operator whose contract has lines replaced, after the one before was killed."""
+    """Starts an operator whose programs have lines more, after the one before was killed."""
     running: list[Operator] = []
 
-    def start(replacements: dict[str, str] | None = None) -> Operator:
+    def start(lines: dict[str, str] | None = None) -> Operator:
         if running:
             running[-1].end()
         source = tmp_path / f"version-{len(running)}"
         shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("__pycache__"))
-        text = (source / CONTRACT).read_text()
-        for before, after in (replacements or {}).items():
-            assert before in text
-            text = text.replace(before, after)
-        (source / CONTRACT).write_text(text)
+        for kind, line in (lines or {}).items():
+            module = source / CONTRACT / f"{kind}.py"
+            text, first = module.read_text(), KIND.format(kind, kind)
+            assert text.count(first) == 1
+            module.write_text(text.replace(first, first + line))
         made = Operator(testbed.kubeconfig, namespace, tmp_path / f"operator-{len(running)}.log", source=source)
         running.append(made)
         made.start()
@@ -53,13 +53,12 @@ KIND = '    kind: Literal["{}"] = "{}"\n'
 
 def another_member(*kinds: str) -> dict[str, str]:
     """Each of these programs with one more member that has a default."""
-    return {KIND.format(kind, kind): KIND.format(kind, kind) + '    flavour: str = "Plain"\n' for kind in kinds}
+    return {kind: '    flavour: str = "Plain"\n' for kind in kinds}
 
 
 def raised(kind: str) -> dict[str, str]:
     """A program that writes something else for the same input."""
-    line = KIND.format(kind, kind)
-    return {line: "    outputs_version: ClassVar[int] = 2\n" + line}
+    return {kind: "    outputs_version = 2\n"}
 
 
 def to_the_middle_of_training(jobs: Jobs, pods: Pods) -> dict[str, str]:

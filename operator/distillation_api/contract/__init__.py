@@ -1,4 +1,4 @@
-"""What the operator and the stage programs say to each other (design.md, section 4).
+"""What the operator and the stage programs say to each other.
 
 In: the environment variable ``STAGE_SPEC``, a ``StageSpec`` as JSON; the storage mounted at ``STORAGE_MOUNT``.
 Out: progress lines on standard output, a ``StageResult`` in the termination log and, the same, as the done marker
