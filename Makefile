@@ -26,7 +26,7 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: help setup toolchain generate lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all chaos test-e2e $(E2E_HALVES) test-kills benchmark demo demo-online playground down clean
+.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all chaos test-e2e $(E2E_HALVES) test-kills benchmark demo demo-online playground down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -66,15 +66,38 @@ generate: setup ## the CRD, the reference pages and Argo CD's ConfigMap from the
 	$(PYTHON) -m distillation_api.schemas.maxtext_page > docs/maxtext-settings.md
 	$(PYTHON) argocd/config_map.py > argocd/argocd-cm.yaml
 
+# Pins that stand stay, unless pyproject.toml asks for others: delete a lock to take the newest of all.
+LOCK = @$(DEV)/bin/uv pip compile -q pyproject.toml --generate-hashes --no-header --no-emit-index-url --python-version 3.12
+
+lock: setup ## the hashed locks in requirements/, from pyproject.toml
+	$(LOCK) --extra operator -o requirements/operator.txt
+	$(LOCK) --extra teacher --override requirements/overrides-teacher.txt -o requirements/teacher.txt
+	$(LOCK) --extra teacher-tpu -o requirements/teacher-tpu.txt
+	$(LOCK) --extra trainer -o requirements/trainer.txt
+	$(LOCK) --extra converter -o requirements/converter.txt
+	$(LOCK) --extra operator --group dev -o requirements/dev.txt
+	@$(DEV)/bin/uv pip compile -q --group sbom --generate-hashes --no-header --no-emit-index-url --python-version 3.12 \
+	  -o requirements/sbom.txt
+
 lint: setup
 	$(DEV)/bin/ruff check $(CHECKED)
 	$(DEV)/bin/ruff format --check -q $(CHECKED)
 	$(DEV)/bin/mypy $(CHECKED)
 	$(DEV)/bin/lint-imports
 
-# In this order; what a layer needs is built while those before it run.
+# Two lanes side by side, each in this order: what a layer needs is built while those before it run.
+LANE_ONE := test-unit test-cluster-lifecycle test-chart test-e2e-cluster
+LANE_TWO := toolchain-control-plane toolchain-environments test-cluster-others images test-e2e-programs
+IN_TURN = +@for target in $(1); do $(MAKE) --no-print-directory NAMED=yes $$target; done
+
 test: setup ## all layers
-	$(SIDE_BY_SIDE) test-unit test-cluster-lifecycle toolchain-environments test-cluster-others test-chart images $(E2E_HALVES)
+	$(SIDE_BY_SIDE) lane-one lane-two
+
+lane-one: setup
+	$(call IN_TURN,$(LANE_ONE))
+
+lane-two: setup
+	$(call IN_TURN,$(LANE_TWO))
 
 test-unit: lint ## pure code, in seconds
 	$(PYTEST) tests/unit $(NAME_LINES)
@@ -95,10 +118,10 @@ test-chart: toolchain-control-plane toolchain-node toolchain-helm toolchain-oper
 	$(PYTEST) tests/chart $(NAME_LINES)
 
 images: toolchain-control-plane toolchain-node ## the operator's image, built by buildah without a registry, and run on a testbed
-	$(PYTEST) tests/image_build $(NAME_LINES)
+	$(PYTEST) tests/image_build/test_images.py $(NAME_LINES)
 
 images-all: toolchain-control-plane toolchain-node ## the same with all stages' images (5 to 11 GB each)
-	STAGE_IMAGES="trainer converter teacher" $(PYTEST) tests/image_build
+	$(PYTEST) tests/image_build
 
 chaos: setup ## 200 jobs while operators are killed and the API server restarts; the last line is JSON
 	$(PYTHON) -m chaos

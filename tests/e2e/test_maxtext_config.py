@@ -263,3 +263,27 @@ def test_the_names_that_the_api_allows_are_those_that_maxtext_trains_and_convert
     told = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("NAMES ")]
     assert told, done.stderr
     assert told[0] == sorted(get_args(MaxTextModel))
+
+
+LACKING = """
+import importlib
+from functools import reduce
+from distillation_stages.maxtext import FOREIGN
+from distillation_stages.maxtext.start import lighten_imports
+lighten_imports()
+missing = []
+for module, names in FOREIGN.items():
+    loaded = importlib.import_module(module)
+    for name in names:
+        try:
+            reduce(getattr, name.split("."), loaded)
+        except AttributeError:
+            missing.append(f"{module}.{name}")
+print("LACKING", *missing)
+"""
+
+
+def test_the_installed_maxtext_has_every_name_that_is_called_or_patched() -> None:
+    command = [str(interpreter("trainer")), "-c", LACKING]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
+    assert "LACKING" in done.stdout.splitlines(), done.stdout + done.stderr

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from distillation_stages.maxtext import FOREIGN
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = ("operator", "images/distillation_stages", "testbed", "demo")
 LONGEST = 400
@@ -45,3 +47,15 @@ def test_nothing_is_imported_from_a_conftest_or_a_test() -> None:
         and node.module.split(".")[-1].startswith(("conftest", "test_"))
     ]
     assert found == []
+
+
+def test_each_foreign_module_of_maxtext_is_listed() -> None:
+    """Whoever takes a new MaxText reads there what has to be looked at."""
+    imported = set()
+    for path in modules("images/distillation_stages/maxtext"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("maxtext", "orbax", "tunix"):
+                for alias in node.names:
+                    full = f"{node.module}.{alias.name}"
+                    imported.add(full if full in FOREIGN else node.module)
+    assert imported == set(FOREIGN)

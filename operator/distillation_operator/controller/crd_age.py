@@ -18,7 +18,9 @@ _COMPONENT = f"{'.'.join(reversed(GROUP.split('.')))}.{VERSION}.{KIND}"
 
 
 def missing_fields(document: Schema) -> list[str]:
-    """Paths of the fields that the API server's OpenAPI document of our group lacks, e.g. ``spec.budget``."""
+    """What the API server's OpenAPI document of our group lacks: fields by their paths, e.g. ``spec.budget``, and values
+    of enumerations, e.g. ``status.phase=Queued``.
+    """
     served = (document.get("components") or {}).get("schemas", {}).get(_COMPONENT)
     if served is None:
         return [KIND]
@@ -35,6 +37,15 @@ def _missing(expected: Schema, served: Schema, path: str) -> list[str]:
         inner = f"{path}.{name}" if path else name
         known = (served.get("properties") or {}).get(name)
         found += [inner] if known is None else _missing(member, known, inner)
+        if known is not None:
+            found += _missing_values(member, known, inner)
     if "items" in expected:
         found += _missing(expected["items"], served.get("items") or {}, f"{path}[]")
     return found
+
+
+def _missing_values(expected: Schema, served: Schema, path: str) -> list[str]:
+    """Values of an enumeration that an older CRD would refuse; one without enumeration refuses none."""
+    if "enum" not in served:
+        return []
+    return [f"{path}={value}" for value in expected.get("enum", ()) if value not in served["enum"]]

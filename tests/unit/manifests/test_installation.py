@@ -24,3 +24,10 @@ def test_unlisted_settings_are_refused_unless_the_installation_allows_them() -> 
 
 def test_listed_settings_are_never_refused() -> None:
     assert Installation().refusal(job(maxText={"remat_policy": "full"})) is None
+
+
+def test_generation_on_tpus_has_an_image_of_its_own_where_one_is_given() -> None:
+    both = Installation(teacher_image="cpu", teacher_tpu_image="tpu", trainer_image="trainer")
+    assert (both.image("teacher", "cpu"), both.image("teacher", "tpu")) == ("cpu", "tpu")
+    assert Installation(teacher_image="one").image("teacher", "tpu") == "one"
+    assert both.image("trainer", "tpu") == both.image("trainer", "cpu") == "trainer"

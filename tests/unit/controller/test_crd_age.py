@@ -43,5 +43,14 @@ def test_what_an_older_crd_lacks_is_named(path: tuple[str, ...], told: str) -> N
     assert missing_fields(without(*path)) == [told]
 
 
+def test_a_value_that_an_older_crd_would_refuse_is_named() -> None:
+    made = document()
+    job = made["components"]["schemas"]["dev.distillation.v1alpha1.DistillationJob"]
+    job["properties"]["status"]["properties"]["phase"]["enum"].remove("Queued")
+    stage = job["properties"]["spec"]["properties"]["training"]["properties"]["stages"]["items"]
+    stage["properties"]["objective"]["enum"].remove("LogitMatching")
+    assert missing_fields(made) == ["spec.training.stages[].objective=LogitMatching", "status.phase=Queued"]
+
+
 def test_a_cluster_without_the_crd_lacks_it_all() -> None:
     assert missing_fields({}) == ["DistillationJob"]
