@@ -12,7 +12,7 @@ import pytest
 from kubernetes import client
 
 from support.objects import CHECKOUT, Jobs
-from support.operating import Operator, Pods, stage_spec
+from support.operating import Operator, Pods, raw_stage_spec
 from support.small_job import NAME, finish_first, manifest, stage, wait_state
 from testbed.cluster import Testbed
 
@@ -118,7 +118,7 @@ def test_a_running_job_goes_on_without_doing_work_again(
     folders = to_the_middle_of_training(jobs, pods)
     versions(newer)
     (export,) = _after_training(pods)
-    assert stage_spec(export).program.to_json_dict()["checkpoint"] == folders["train-one"]
+    assert raw_stage_spec(export)["program"]["checkpoint"] == folders["train-one"]
     pods.end(export)
     for name in ("train-two", "export", "evaluate"):
         pods.succeed(name)

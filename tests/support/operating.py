@@ -103,8 +103,8 @@ class Pods:
 
     def end(self, pod: Pod, **result: Any) -> None:
         """End one pod as its program would after good work."""
-        spec = stage_spec(pod)
-        done = StageResult(stage=spec.stage, fingerprint=spec.fingerprint, **result)
+        asked = raw_stage_spec(pod)
+        done = StageResult(stage=asked["stage"], fingerprint=asked["fingerprint"], **result)
         self._end(pod, 0, done.model_dump_json(by_alias=True))
 
     def fail(self, stage: str, code: int, reason: str, message: str, count: int = 1) -> None:
@@ -150,8 +150,13 @@ def _status(phase: str, state: dict[str, Any]) -> dict[str, Any]:
 
 def stage_spec(pod: Pod) -> StageSpec:
     """What a pod's program is asked to do."""
+    return StageSpec.model_validate(raw_stage_spec(pod))
+
+
+def raw_stage_spec(pod: Pod) -> dict[str, Any]:
+    """The same as another version of the operator may have written it."""
     environment = {variable.name: variable.value for variable in pod.spec.containers[0].env}
-    return StageSpec.model_validate_json(environment["STAGE_SPEC"])
+    return dict(json.loads(environment["STAGE_SPEC"]))
 
 
 def _now() -> str:
