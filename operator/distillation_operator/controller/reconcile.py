@@ -87,8 +87,10 @@ class Reconciler:
         decision = await self._decide(job, key, now)
         if decision.create or decision.delete:
             await self._act(job, key, decision)
-            again = await self._decide(job, key, now)
-            decision = Decision(status=again.status, requeue_after=again.requeue_after)
+            # An end stands: children that are being deleted for it don't show any more why it came.
+            if not decision.is_end:
+                again = await self._decide(job, key, now)
+                decision = Decision(status=again.status, requeue_after=again.requeue_after)
         else:
             self._problems.pop(key, None)
         await self._write(raw, job.status, decision.status)

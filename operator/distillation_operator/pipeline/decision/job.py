@@ -57,6 +57,11 @@ class Decision:
     needs_fresh_lists: bool = False
     """Nothing is decided: first the children and pods are to be listed, since what the watches told may be behind."""
 
+    @property
+    def is_end(self) -> bool:
+        """True when the job is Complete or Failed."""
+        return _is_terminal(self.status)
+
 
 def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     """The next step of a job."""
