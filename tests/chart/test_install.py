@@ -98,10 +98,13 @@ def leads(kubectl: Kubectl) -> bool:
 
 
 def test_installed_it_works_and_helm_test_says_so(installed: str, release: Release, kubectl: Kubectl) -> None:
-    assert job(kubectl)["status"]["phase"] == "Pending"
+    # The status is written after the first children are created.
+    eventually("the job waits", lambda: job(kubectl).get("status", {}).get("phase") == "Pending")
     assert "Phase:          Succeeded" in release("test", RELEASE, "--timeout", "120s").stdout
-    events = kubectl("get", "events", "-n", "ml", "--field-selector", "reason=Unschedulable", "-o", "name")
-    assert events, "the operator tells why the job waits"
+    eventually(
+        "an Event says why the job waits",
+        lambda: kubectl("get", "events", "-n", "ml", "--field-selector", "reason=Unschedulable", "-o", "name"),
+    )
 
 
 def test_an_upgrade_a_rollback_and_another_replica_leave_the_job_alone(
