@@ -121,7 +121,7 @@ def test_a_job_waits_for_quota_and_says_why_and_an_eviction_is_no_failure(
     assert [pod.metadata.name for pod in pods.of_stage("generate")] == [pod.metadata.name]
     for converting in pods.wait("convert-student", 2):
         pods.end(converting)
-    eventually("the job is queued", lambda: jobs.get("second")["status"]["phase"] == "Queued")
+    eventually("the job is queued", lambda: (jobs.get("second").get("status") or {}).get("phase") == "Queued")
 
     # Evicted: its pod goes, nothing is counted, the other one's turn has come.
     set_active(objects, namespace, "first-generate-0", False)
@@ -147,7 +147,7 @@ def test_a_job_waits_for_quota_and_says_why_and_an_eviction_is_no_failure(
         for pod in pods.wait(name, 2):
             pods.end(pod)
     for name in ("first", "second"):
-        eventually("Complete", lambda name=name: jobs.get(name)["status"]["phase"] == "Complete")  # type: ignore[misc]
+        eventually("Complete", lambda name=name: (jobs.get(name).get("status") or {}).get("phase") == "Complete")  # type: ignore[misc]
         attempts = [told["attempts"] for told in jobs.get(name)["status"]["stages"]]
         assert all(counted == {"failures": 0, "disruptions": 0} for counted in attempts)
 
