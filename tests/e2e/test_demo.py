@@ -39,9 +39,12 @@ def test_every_child_was_created_exactly_once(run: Run, testbed: Testbed) -> Non
     assert created == Counter(expected)
 
 
-def test_only_the_killed_training_was_tried_again(run: Run) -> None:
+def test_only_what_was_killed_was_tried_again_and_is_counted(run: Run) -> None:
     attempts = {stage["name"]: stage["attempts"] for stage in run.job["status"]["stages"]}
     assert attempts.pop("train-teacher-data") == {"failures": 1, "disruptions": 0}
+    # Its Job has tried the shard again, and counted.
+    assert attempts.pop("generate") == {"failures": 1, "disruptions": 0}
+    assert run.stage("generate")["attempt"] == 0
     assert all(attempt == {"failures": 0, "disruptions": 0} for attempt in attempts.values()), attempts
 
 
