@@ -12,8 +12,12 @@ def main(directory: Path, kind: str) -> None:
 
     from e2e.small_llama import write_tokenizer
 
+    # Short, so that the texts of the comparison reach all three ranges of wavelengths.
+    scaling = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    scaled = {"rope_scaling": {**scaling, "original_max_position_embeddings": 64}} if kind == "llama" else {}
     config = transformers.AutoConfig.for_model(
         kind,
+        **scaled,
         vocab_size=2048,
         hidden_size=192,
         intermediate_size=384,
@@ -38,7 +42,19 @@ def main(directory: Path, kind: str) -> None:
     model.to(torch.bfloat16).save_pretrained(directory)
     written = json.loads((directory / "config.json").read_text())
     (directory / "config.json").write_text(json.dumps(written | {"torch_dtype": "bfloat16"}))
+    if kind == "llama":
+        add_rotary_buffers(directory, config.num_hidden_layers)
     write_tokenizer(directory)
+
+
+def add_rotary_buffers(directory: Path, layers: int) -> None:
+    """What files of Llama 2 hold beside the weights."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    file = directory / "model.safetensors"
+    buffers = {f"model.layers.{layer}.self_attn.rotary_emb.inv_freq": torch.ones(16) for layer in range(layers)}
+    save_file({**load_file(file), **buffers}, file, metadata={"format": "pt"})
 
 
 if __name__ == "__main__":

@@ -14,9 +14,13 @@ from unit.stages.stage_inputs import write_safetensors
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.mark.parametrize(("kind", "name"), [("qwen2", "qwen2.5-1.5b"), ("qwen3", "qwen3-1.7b")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("qwen2", "qwen2.5-1.5b"), ("qwen3", "qwen3-1.7b"), ("llama", "llama3.1-8b")]
+)
 def test_a_family_converts_there_and_back_in_any_size(kind: str, name: str, tmp_path: Path) -> None:
-    """M16: qwen3-1.7b is also one that MaxText converts, but can't convert back by itself."""
+    """M16: qwen3-1.7b is also one that MaxText converts, but can't convert back by itself. The Llama is made like 3.2,
+    whose RoPE is scaled by other numbers than MaxText's own, with the rotary buffers that Llama 2's files hold.
+    """
     storage, python = Storage(tmp_path / "storage"), interpreter("converter")
     made_model(storage, "student", "small_family.py", kind)
     programs = {

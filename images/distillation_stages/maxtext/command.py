@@ -8,6 +8,7 @@ from pathlib import Path
 from distillation_api import reasons
 from distillation_api.accelerators import PLATFORMS
 from distillation_api.contract import TrainProgram
+from distillation_stages.maxtext import rope_scaling
 from distillation_stages.maxtext.families import Setting, Settings
 from distillation_stages.maxtext.user_settings import user_settings
 from distillation_stages.runtime.failure import StageError
@@ -20,8 +21,8 @@ LOG_PERIOD = 100
 
 
 def arguments(settings: Mapping[str, Setting]) -> list[str]:
-    """The settings as MaxText takes them."""
-    return [f"{name}={value}" for name, value in settings.items()]
+    """The settings as MaxText takes them, without what is ours alone."""
+    return [f"{name}={value}" for name, value in settings.items() if name != rope_scaling.SETTING]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from distillation_api import reasons
 from distillation_api.contract import LogitMatching, TrainProgram
+from distillation_stages.maxtext import rope_scaling
 from distillation_stages.maxtext.command import TrainingPaths, config_file, precedence, training_settings
 from distillation_stages.maxtext.families import Settings
 from distillation_stages.maxtext.user_settings import user_settings
@@ -36,6 +37,7 @@ def configuration(
 ) -> dict[str, Any]:
     """The trainer's configuration. Raises StageError for models that can't be matched."""
     check_models(matching, student.settings, teacher.settings)
+    rope_scaling.check_same(student.settings, teacher.settings)
     users = user_settings(program)
     common = {name: _parsed(value) for name, value in training_settings(program, steps, users, paths).items()}
     return {
@@ -52,17 +54,21 @@ def configuration(
         # The file of the model would win over the top level.
         "student_overrides": {
             **users,
-            **student.settings,
+            **_maxtexts_own(student.settings),
             **precedence(users),
             "load_parameters_path": str(student.path),
         },
         "teacher_overrides": {
-            **teacher.settings,
+            **_maxtexts_own(teacher.settings),
             "load_parameters_path": str(teacher.path),
             # Never updated, and cast to this before use anyway: with bfloat16 it takes half the memory.
             "weight_dtype": program.dtype,
         },
     }
+
+
+def _maxtexts_own(settings: Settings) -> Settings:
+    return {name: value for name, value in settings.items() if name != rope_scaling.SETTING}
 
 
 def _loss(matching: LogitMatching) -> dict[str, Any]:

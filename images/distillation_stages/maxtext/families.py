@@ -6,14 +6,16 @@ complaint to a model that talks nonsense. So the settings come from the checkpoi
 command is given the same ones.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distillation_api import reasons
+from distillation_stages.maxtext.rope_scaling import MAXTEXTS_OWN, setting_of
 from distillation_stages.models.model_config import HuggingFaceConfig
-from distillation_stages.models.weights import tensors_of
+from distillation_stages.models.weights import ignored_patterns, tensors_of
 from distillation_stages.runtime.failure import StageError
 
 Setting = str | int | float | bool
@@ -40,14 +42,6 @@ FAMILIES = {
     ),
 }
 """By the model_type of config.json; a model of another one must be one that MaxText's tables name."""
-
-LLAMA3_ROPE_SCALING = {
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 8192,
-}
-"""The only RoPE scaling that MaxText's Llama knows: written into its code."""
 
 _SIZES = (
     "hidden_size",
@@ -100,9 +94,17 @@ def differences(config: HuggingFaceConfig, known: HuggingFaceConfig) -> list[str
         for name, value in ours.items()
         if value is not None and theirs[name] is not None and value != theirs[name]
     ]
-    if (rope_scaling(config) is None) != (rope_scaling(known) is None):
-        found.append(f"rope scaling: {rope_scaling(config)} (MaxText: {rope_scaling(known)})")
+    scalings = rope_scaling(config), rope_scaling(known)
+    if _numbers_of(scalings[0]) != _numbers_of(scalings[1]):
+        found.append(f"rope scaling: {scalings[0]} (MaxText: {scalings[1]})")
     return found
+
+
+def _numbers_of(scaling: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a scaling computes with; the base of the embedding is compared by itself."""
+    if scaling is None:
+        return None
+    return {"kind": scaling.get("rope_type", scaling.get("type")), **{name: scaling.get(name) for name in MAXTEXTS_OWN}}
 
 
 _BIASED = ("qwen2",)
@@ -139,7 +141,10 @@ def sized_settings(model: str, config: HuggingFaceConfig) -> Settings:
         "rope_max_timescale": int(sizes["rope_theta"]),
     }
     if kind == "llama":
-        settings |= {"rope_type": "llama3.1", "rope_use_scale": rope_scaling(config) is not None}
+        scaling = rope_scaling(config)
+        settings |= {"rope_type": "llama3.1", "rope_use_scale": scaling is not None}
+        if scaling is not None:
+            settings |= setting_of(scaling)
     return settings
 
 
@@ -157,13 +162,6 @@ def _refuse_unsupported(family: Family, config: HuggingFaceConfig) -> None:
         raise StageError(
             reasons.UNSUPPORTED_ROPE_SCALING,
             f"config.json scales RoPE by {dict(scaling)}; MaxText's {family.decoder} can't",
-        )
-    kind = scaling.get("rope_type", scaling.get("type"))
-    values = {name: scaling.get(name) for name in LLAMA3_ROPE_SCALING}
-    if kind != "llama3" or values != LLAMA3_ROPE_SCALING:
-        raise StageError(
-            reasons.UNSUPPORTED_ROPE_SCALING,
-            f"config.json scales RoPE by {kind} with {values}; MaxText supports llama3 with {LLAMA3_ROPE_SCALING} only",
         )
 
 
@@ -220,7 +218,11 @@ def require_export_support(model: str, directory: Path) -> None:
         known = hf_shape.HF_SHAPE[name](hf_model_configs.HF_MODEL_CONFIGS[name].to_dict())
     else:
         known = {}
-    unknown = sorted(tensors_of(directory).keys() - known.keys())
+    # Of a model that MaxText's tables lack nothing is known; what transformers ignores is no weight of it.
+    ignored = ignored_patterns(directory)
+    unknown = sorted(
+        name for name in tensors_of(directory) if name not in known and not any(re.search(p, name) for p in ignored)
+    )
     if unknown:
         raise StageError(
             reasons.MODEL_NOT_SUPPORTED,

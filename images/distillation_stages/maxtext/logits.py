@@ -10,6 +10,7 @@ from distillation_api import reasons
 from distillation_api.reasons.reason import ProgramReason
 from distillation_stages.maxtext.command import arguments, config_file
 from distillation_stages.maxtext.families import Settings
+from distillation_stages.maxtext.rope_scaling import scaled_as
 from distillation_stages.runtime.failure import StageError
 
 MAX_TOKENS = 64
@@ -162,7 +163,7 @@ def maxtext_logits(
         "enable_checkpointing": True,
         "jax_cache_dir": str(jax_cache),
     }
-    with maxtext_in_process():
+    with maxtext_in_process(), scaled_as(settings):
         config = pyconfig.initialize(["verify", str(config_file("base.yml")), *arguments(evaluation)])
         model, mesh = model_creation_utils.from_pretrained(config)
         graph, state = nnx.split(model)

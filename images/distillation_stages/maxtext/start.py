@@ -14,6 +14,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from distillation_api.contract import EXIT_TERMINATED
+from distillation_stages.maxtext import rope_scaling
 
 DIAGNOSTICS = "cloud_accelerator_diagnostics"
 BATCHES_ENV = "TRAINING_BATCHES"
@@ -229,15 +230,28 @@ def _distill() -> Callable[[list[str]], None]:
 TRAINERS = {"sft": _sft, "distill": _distill}
 
 
+def take_argument(name: str) -> str | None:
+    """The value of a ``name=value`` among the arguments, which is ours and goes no further; None when it is absent."""
+    for argument in sys.argv[1:]:
+        if argument.startswith(f"{name}="):
+            sys.argv.remove(argument)
+            return argument.partition("=")[2]
+    return None
+
+
 def main() -> None:
     """Run the trainer that the first argument names with the others."""
     if not any(argument.lower() == "use_vertex_tensorboard=true" for argument in sys.argv):
         lighten_imports()
     trainer = TRAINERS[sys.argv.pop(1)]
+    scaling = take_argument(rope_scaling.SETTING)
     from absl import app  # type: ignore[import-not-found]  # Comes with MaxText.
     from maxtext.input_pipeline import hf_data_processing
+    from maxtext.layers.embeddings import LLaMARotaryEmbedding
 
     heed_worker_count(hf_data_processing)
+    if scaling is not None:
+        rope_scaling.patch_rope_scaling(LLaMARotaryEmbedding, scaling)
     _heed_termination()
     app.run(trainer())
 

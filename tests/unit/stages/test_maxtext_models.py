@@ -49,7 +49,7 @@ def test_llama3_scaling_is_passed_on() -> None:
 @pytest.mark.parametrize(
     ("change", "reason", "named"),
     [
-        ({"rope_scaling": LLAMA3_SCALING | {"factor": 32.0}}, "UnsupportedRopeScaling", "32.0"),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 32.0}}, "UnsupportedRopeScaling", "32.0"),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "UnsupportedRopeScaling", "linear"),
         ({"attention_bias": True}, "UnsupportedArchitecture", "attention_bias=True"),
         ({"hidden_act": "gelu"}, "UnsupportedArchitecture", "'gelu'"),

@@ -1,0 +1,61 @@
+"""Llama 3's scaling of RoPE by the numbers of config.json, which MaxText has as constants in its code."""
+
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from distillation_stages.maxtext.command import arguments
+from distillation_stages.maxtext.families import differences
+from distillation_stages.maxtext.rope_scaling import MAXTEXTS_OWN, SETTING, check_same, setting_of, start_argument
+from distillation_stages.maxtext.start import take_argument
+from distillation_stages.runtime.failure import StageError
+
+LLAMA_3_2 = {"rope_type": "llama3", **MAXTEXTS_OWN, "factor": 32.0}
+
+
+def test_the_numbers_of_llama_3_2_travel_with_the_checkpoint() -> None:
+    assert json.loads(setting_of(LLAMA_3_2)[SETTING]) == {**MAXTEXTS_OWN, "factor": 32.0}
+
+
+def test_a_checkpoint_with_maxtexts_own_numbers_carries_none() -> None:
+    assert setting_of({"rope_type": "llama3", **MAXTEXTS_OWN}) == {}
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        {"rope_type": "yarn", "factor": 4.0},
+        {"type": "linear", "factor": 2.0},
+        {"rope_type": "llama3", "factor": 32.0},
+        {**LLAMA_3_2, "factor": 0},
+        {**LLAMA_3_2, "low_freq_factor": "1"},
+    ],
+)
+def test_other_scalings_are_refused(scaling: dict[str, Any]) -> None:
+    with pytest.raises(StageError, match="supported is llama3") as refused:
+        setting_of(scaling)
+    assert refused.value.reason.name == "UnsupportedRopeScaling"
+
+
+def test_maxtext_never_hears_of_the_setting_and_the_start_of_a_trainer_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"model_name": "llama3.1-8b", **setting_of(LLAMA_3_2)}
+    assert arguments(settings) == ["model_name=llama3.1-8b"]
+    (argument,) = start_argument(settings)
+    monkeypatch.setattr(sys, "argv", ["start", "config.yml", "steps=1", argument])
+    assert take_argument(SETTING) == settings[SETTING]
+    assert sys.argv == ["start", "config.yml", "steps=1"]
+    assert take_argument(SETTING) is None
+
+
+def test_two_models_that_scale_differently_are_not_matched_in_one_process() -> None:
+    check_same(setting_of(LLAMA_3_2), setting_of(LLAMA_3_2))
+    with pytest.raises(StageError, match=r"the student scales RoPE by .*32\.0.*, the teacher by .*8\.0"):
+        check_same(setting_of(LLAMA_3_2), {})
+
+
+def test_another_factor_is_a_difference_to_maxtexts_table() -> None:
+    known = {"rope_theta": 500_000.0, "rope_scaling": {"rope_type": "llama3", **MAXTEXTS_OWN}}
+    assert differences(known, known) == []
+    assert differences({**known, "rope_scaling": LLAMA_3_2}, known)[0].startswith("rope scaling: ")
