@@ -25,7 +25,7 @@ DATA_ERROR = "Exception in load_next_train_batch: "
 """As MaxText's SFT trainer tells what its loader raised."""
 
 
-def lighten_imports() -> None:
+def patch_imports() -> None:
     """Keep MaxText from importing Vertex AI's client, a third of its start, for an uploader that is off by default.
 
     To be called before MaxText is imported.
@@ -40,7 +40,7 @@ def lighten_imports() -> None:
     sys.modules[DIAGNOSTICS] = package
 
 
-def heed_worker_count(hf_data_processing: Any) -> None:
+def patch_worker_count(hf_data_processing: Any) -> None:
     """Let ``grain_worker_count`` hold for Hugging Face data too, where MaxText forgets to pass it on.
 
     With the default of 1 there is always a worker process, which imports all of MaxText once more.
@@ -54,7 +54,7 @@ def heed_worker_count(hf_data_processing: Any) -> None:
     hf_data_processing.preprocessing_pipeline = preprocessing_pipeline
 
 
-def tell_learning_rate(metric_logger: Any, log: Callable[[str], None]) -> None:
+def patch_learning_rate_log(metric_logger: Any, log: Callable[[str], None]) -> None:
     """Let the SFT trainer tell the learning rate of a step too; the line comes before that of the step."""
     original = metric_logger.log_metrics
 
@@ -93,13 +93,13 @@ class BoundedBatches:
             raise
 
 
-def bound_batches(distillation_utils: Any, count: int, log: Callable[[str], None]) -> None:
+def patch_batch_count(distillation_utils: Any, count: int, log: Callable[[str], None]) -> None:
     """End the distillation trainer after ``count`` batches: it ignores ``steps``."""
     original = distillation_utils.MaxTextToTunixIterator
     distillation_utils.MaxTextToTunixIterator = lambda batches: BoundedBatches(original(batches), count, log)
 
 
-def tell_steps(train_distill: Any, distillation_utils: Any, log: Callable[[str], None]) -> None:
+def patch_step_log(train_distill: Any, distillation_utils: Any, log: Callable[[str], None]) -> None:
     """Let the distillation trainer tell a line per step, in the form of the SFT trainer's.
 
     Of its own lines there is one per batch of gradient accumulation, without the step's number.
@@ -147,7 +147,7 @@ class Termination:
     may_save: bool = False
     """False until a step of this process has ended: before that there is nothing to save."""
 
-    def heed(self, signum: int, frame: FrameType | None) -> None:
+    def note(self, signum: int, frame: FrameType | None) -> None:
         """The signal's handler."""
         self.asked = True
         if not self.may_save:
@@ -155,7 +155,7 @@ class Termination:
             os._exit(EXIT_TERMINATED)
 
 
-def save_when_terminated(
+def patch_termination(
     checkpoint_manager: Any, processes: Callable[[], int], termination: Termination, log: Callable[[str], None]
 ) -> None:
     """Let both trainers save a checkpoint and end after the step in which a SIGTERM comes; Tunix would just die.
@@ -211,7 +211,7 @@ def _sft() -> Callable[[list[str]], None]:
     from maxtext.trainers.post_train.sft import train_sft
     from maxtext.utils import max_logging
 
-    tell_learning_rate(metric_logger.MetricLogger, max_logging.log)
+    patch_learning_rate_log(metric_logger.MetricLogger, max_logging.log)
     main: Callable[[list[str]], None] = train_sft.main
     return main
 
@@ -220,8 +220,8 @@ def _distill() -> Callable[[list[str]], None]:
     from maxtext.trainers.post_train.distillation import distillation_utils, train_distill
     from maxtext.utils import max_logging
 
-    bound_batches(distillation_utils, int(os.environ[BATCHES_ENV]), max_logging.log)
-    tell_steps(train_distill, distillation_utils, max_logging.log)
+    patch_batch_count(distillation_utils, int(os.environ[BATCHES_ENV]), max_logging.log)
+    patch_step_log(train_distill, distillation_utils, max_logging.log)
     main: Callable[[list[str]], None] = train_distill.main
     return main
 
@@ -232,24 +232,24 @@ TRAINERS = {"sft": _sft, "distill": _distill}
 def main() -> None:
     """Run the trainer that the first argument names with the others."""
     if not any(argument.lower() == "use_vertex_tensorboard=true" for argument in sys.argv):
-        lighten_imports()
+        patch_imports()
     trainer = TRAINERS[sys.argv.pop(1)]
     from absl import app  # type: ignore[import-not-found]  # Comes with MaxText.
     from maxtext.input_pipeline import hf_data_processing
 
-    heed_worker_count(hf_data_processing)
-    _heed_termination()
+    patch_worker_count(hf_data_processing)
+    _install_sigterm_handler()
     app.run(trainer())
 
 
-def _heed_termination() -> None:
+def _install_sigterm_handler() -> None:
     import jax
     from maxtext.utils import max_logging
     from orbax import checkpoint
 
     termination = Termination()
-    signal.signal(signal.SIGTERM, termination.heed)
-    save_when_terminated(checkpoint.CheckpointManager, jax.process_count, termination, max_logging.log)
+    signal.signal(signal.SIGTERM, termination.note)
+    patch_termination(checkpoint.CheckpointManager, jax.process_count, termination, max_logging.log)
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def _left_by_us(directory: Path, start: str, end: str) -> list[Path]:
     ]
 
 
-def refusal_of(error: OSError, mount: Path) -> StageError | None:
+def storage_error(error: OSError, mount: Path) -> StageError | None:
     """What the user can mend when the storage refuses an operation; None when it is no matter of the storage."""
     path = str(error.filename or "")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
