@@ -106,7 +106,7 @@ def differences(config: HuggingFaceConfig, known: HuggingFaceConfig) -> list[str
 
 
 _BIASED = ("qwen2",)
-"""Their attention has biases, which config.json does not tell, and MaxText's table of shapes leaves out untold."""
+"""Their attention has biases, which config.json does not show, and MaxText's table of shapes leaves out untold."""
 
 
 def sized_settings(model: str, config: HuggingFaceConfig) -> Settings:

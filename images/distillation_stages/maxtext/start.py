@@ -1,7 +1,7 @@
 """Starts a MaxText trainer: ``python -m distillation_stages.maxtext.start {sft,distill} CONFIG.yml key=value ...``.
 
 It does what ``python -m maxtext.trainers.post_train.sft.train_sft`` and ``...distillation.train_distill`` do, in half
-the time and memory on a CPU, and makes both tell every step in one form, which maxtext_log reads.
+the time and memory on a CPU, and makes both log every step in one form, which maxtext_log reads.
 """
 
 import os
@@ -22,7 +22,7 @@ BATCHES_ENV = "TRAINING_BATCHES"
 TERMINATED = "terminated after saving step "
 
 DATA_ERROR = "Exception in load_next_train_batch: "
-"""As MaxText's SFT trainer tells what its loader raised."""
+"""As MaxText's SFT trainer logs what its loader raised."""
 
 
 def patch_imports() -> None:
@@ -55,7 +55,7 @@ def patch_worker_count(hf_data_processing: Any) -> None:
 
 
 def patch_learning_rate_log(metric_logger: Any, log: Callable[[str], None]) -> None:
-    """Let the SFT trainer tell the learning rate of a step too; the line comes before that of the step."""
+    """Let the SFT trainer log the learning rate of a step too; the line comes before that of the step."""
     original = metric_logger.log_metrics
 
     def log_metrics(self: Any, metrics: Any, step: int, metric_type: str) -> None:
@@ -100,7 +100,7 @@ def patch_batch_count(distillation_utils: Any, count: int, log: Callable[[str], 
 
 
 def patch_step_log(train_distill: Any, distillation_utils: Any, log: Callable[[str], None]) -> None:
-    """Let the distillation trainer tell a line per step, in the form of the SFT trainer's.
+    """Let the distillation trainer log a line per step, in the form of the SFT trainer's.
 
     Of its own lines there is one per batch of gradient accumulation, without the step's number.
     """

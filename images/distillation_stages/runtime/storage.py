@@ -101,7 +101,7 @@ def publish_bytes(path: Path, data: bytes) -> None:
 
 @contextmanager
 def publishing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``; what was written there becomes ``path`` when the block ends without error."""
+    """A temporary path next to ``path``; what was written there becomes ``path`` when the block ends without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{_unique_name()}{_TEMPORARY}")
     try:

@@ -1,4 +1,4 @@
-"""What is decided in each situation: which children are made and removed, and what the status tells."""
+"""What is decided in each situation: which children are made and removed, and what the status shows."""
 
 import json
 from dataclasses import replace
@@ -285,7 +285,7 @@ def test_what_ended_just_before_the_suspension_counts_after_it() -> None:
 
 
 def test_suspend_also_stops_a_child_whose_inputs_are_no_longer_known_to_exist() -> None:
-    # The status was lost: the stages before are looked at anew.
+    # The status was lost: the stages before are looked at again.
     assert Given(suspend=True).child("generate").running_pod("generate").decide().deleted == ["job-generate-0"]
 
 

@@ -76,7 +76,7 @@ def test_what_the_loader_raises_is_told_as_the_sft_trainer_does(error: Exception
 
 
 class Trainer:
-    """As much of MaxText's distillation trainer as tells steps."""
+    """As much of MaxText's distillation trainer as logs steps."""
 
     def __init__(self, accumulation: int) -> None:
         self.config = SimpleNamespace(get_with_default=lambda name, default: accumulation)
