@@ -9,7 +9,7 @@ PYTHON := $(DEV)/bin/python
 export PYTHONPATH := operator:images:tests:.
 CHECKED := operator images/distillation_stages testbed demo tests benchmarks argocd
 
-# Layers that mostly wait run beside others that compute. Two at once: each may use all cores for a while.
+# Layers that mostly wait run next to others that compute. Two at once: each may use all cores for a while.
 JOBS := 2
 SIDE_BY_SIDE = +@$(MAKE) --no-print-directory --jobs=$(JOBS) NAMED=yes
 PYTEST := $(DEV)/bin/pytest

@@ -42,7 +42,7 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """Held while the testbed goes up or down; beside the folder, because the folder comes and goes."""
+        """Held while the testbed goes up or down; next to the folder, because the folder comes and goes."""
         return self.path.with_name(f".{self.name}.lock")
 
     @property

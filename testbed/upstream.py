@@ -1,4 +1,4 @@
-"""Controllers of other projects, as processes beside the control plane, with the objects they need in the cluster.
+"""Controllers of other projects, as processes next to the control plane, with the objects they need in the cluster.
 
 Their manifests are upstream's with two changes: no Deployment (there may be no node to run it), and webhooks that call
 the process's own address instead of a Service.

@@ -27,7 +27,7 @@ def readable_directory(path: Path) -> Path:
 
 @contextmanager
 def staged(target: Path) -> Iterator[Path]:
-    """A temporary directory beside `target` that takes its place when the block ends without an error.
+    """A temporary directory next to `target` that takes its place when the block ends without an error.
 
     An older `target` is replaced. When the block fails, the older one stays and the temporary directory goes.
     """

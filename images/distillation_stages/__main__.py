@@ -23,7 +23,7 @@ from distillation_api.contract import (
 from distillation_api.reasons.reason import ProgramReason
 from distillation_stages.runtime.failure import StageError, stage_failure
 from distillation_stages.runtime.reporting import say, termination_log, write_termination_message
-from distillation_stages.runtime.storage import Storage, refusal_of
+from distillation_stages.runtime.storage import Storage, storage_error
 
 Run = Callable[[StageSpec, Storage], StageResult | None]
 """A program: does the stage, writes its marker last and returns the result; None when another host reports it."""
@@ -74,10 +74,10 @@ def _run(run: Run, spec: StageSpec, storage: Storage) -> StageResult | None:
     try:
         return run(spec, storage)
     except OSError as error:
-        refusal = refusal_of(error, storage.mount)
-        if refusal is None:
+        known = storage_error(error, storage.mount)
+        if known is None:
             raise
-        raise refusal from error
+        raise known from error
 
 
 def _give_up(stage: str, reason: ProgramReason, message: str, log: Path) -> int:

@@ -1,4 +1,4 @@
-"""CEL rules: what JSON schema can't say, kept beside the model that it is about.
+"""CEL rules: what JSON schema can't say, kept next to the model that it is about.
 
 Only CEL's standard functions and macros are used, so that ``validate`` can evaluate the same text without a cluster.
 """

@@ -1,4 +1,4 @@
-"""The status of a DistillationJob: what the operator tells. Floats are strings, times RFC 3339 in UTC."""
+"""The status of a DistillationJob: what the operator reports. Floats are strings, times RFC 3339 in UTC."""
 
 from typing import Annotated, Literal
 
@@ -147,7 +147,7 @@ class Results(Model):
 
 
 class DistillationJobStatus(Model):
-    """What the operator tells about a DistillationJob."""
+    """What the operator reports about a DistillationJob."""
 
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """Generation of the spec that this status is about."""

@@ -185,7 +185,7 @@ def test_a_job_is_deleted_while_the_cluster_has_no_jobset_any_more(
 def test_a_pod_on_a_lost_node_is_waited_for_until_it_can_write_no_more(
     jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
 ) -> None:
-    """Case 33: the next attempt's pods never run beside one that may still write; deleting the node ends the wait."""
+    """Case 33: the next attempt's pods never run while one may still write; deleting the node ends the wait."""
     core: Any = client.CoreV1Api(api_client)
     core.create_node({"metadata": {"name": namespace}})
     jobs.create(manifest())

@@ -1,4 +1,4 @@
-"""A job whose operator is upgraded in the middle: to one whose programs have another member, to one that writes anew.
+"""A job whose operator is upgraded midway: to one whose programs have another member, or write something else.
 
 The newer operators are copies of this one with a line more: real processes, on the real API server.
 """

@@ -31,7 +31,7 @@ def conditions(ended: str) -> list[dict[str, Any]]:
 
 
 def progress(done: int) -> dict[str, Any]:
-    """A status with so many rows done."""
+    """A status with this many rows done."""
     return {
         "phase": "Running",
         "stages": [{**STAGE, "progress": {"done": done, "total": 100, "unit": "rows"}}],

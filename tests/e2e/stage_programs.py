@@ -25,7 +25,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def run_stage(python: Path, spec: StageSpec, storage: Path, log: Path) -> StageResult:
-    """Run the stage to its end; its output goes to files beside ``log``."""
+    """Run the stage to its end; its output goes to files next to ``log``."""
     variables = {
         "STAGE_SPEC": spec.model_dump_json(by_alias=True),
         "STORAGE_MOUNT": str(storage),

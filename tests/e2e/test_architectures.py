@@ -38,8 +38,8 @@ NO_WAY_BACK = """
 import sys
 from pathlib import Path
 import torch._dynamo
-from distillation_stages.maxtext.start import lighten_imports
-lighten_imports()
+from distillation_stages.maxtext.start import patch_imports
+patch_imports()
 from maxtext.checkpoint_conversion.utils import hf_model_configs
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.maxtext.families import fill_tables, require_export_support

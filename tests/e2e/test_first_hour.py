@@ -76,12 +76,12 @@ def typed() -> list[Typed]:
 
 @pytest.fixture
 def shell(run: Run, place: Place) -> Iterator[Shell]:
-    """In a shell beside the playground, which goes down at the end."""
+    """In a shell next to the playground, which goes down at the end."""
     # Of a make that runs these tests the stranger knows nothing.
     variables = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     subprocess.run(["make", "playground"], cwd=CHECKOUT, env=variables, check=True)
     assert place.storage is not None
-    # Links, with their owners: the stages write beside what they find, and into none of it.
+    # Links, with their owners: the stages write next to what they find, and into none of it.
     subprocess.run(["cp", "--archive", "--link", str(place.storage / "distillation"), str(STORAGE)], check=True)
     for stage in COMPUTED_HERE:
         shutil.rmtree(STORAGE / "distillation" / stage)

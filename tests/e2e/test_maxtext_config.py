@@ -26,8 +26,8 @@ VALIDATE = """
 import sys
 from distillation_stages.maxtext.distillation_config import Checkpoint
 from distillation_stages.maxtext.command import config_file
-from distillation_stages.maxtext.start import lighten_imports
-lighten_imports()
+from distillation_stages.maxtext.start import patch_imports
+patch_imports()
 from maxtext.configs import pyconfig
 config = pyconfig.initialize_pydantic(["validate", str(config_file("post_train/sft.yml")), *sys.argv[1:]])
 print("VALID", config.steps, config.base_emb_dim, config.rope_type.value, config.global_batch_size_to_load)
@@ -39,8 +39,8 @@ NAMES = """
 from pathlib import Path
 from typing import get_args
 from distillation_stages.maxtext.families import FAMILIES, _names_of
-from distillation_stages.maxtext.start import lighten_imports
-lighten_imports()
+from distillation_stages.maxtext.start import patch_imports
+patch_imports()
 from maxtext.checkpoint_conversion.utils import hf_model_configs
 from maxtext.configs.types import ModelName
 from maxtext.utils import globals as maxtext_globals
@@ -216,8 +216,8 @@ DROPOUT = {"enable_dropout": "true", "dropout_rate": "0.1"}
 
 VALIDATE_MATCHING = """
 import sys
-from distillation_stages.maxtext.start import lighten_imports
-lighten_imports()
+from distillation_stages.maxtext.start import patch_imports
+patch_imports()
 from maxtext.configs import pyconfig
 read = pyconfig.initialize(["validate", sys.argv[1]])
 student, teacher = (
@@ -269,8 +269,8 @@ LACKING = """
 import importlib
 from functools import reduce
 from distillation_stages.maxtext import FOREIGN
-from distillation_stages.maxtext.start import lighten_imports
-lighten_imports()
+from distillation_stages.maxtext.start import patch_imports
+patch_imports()
 missing = []
 for module, names in FOREIGN.items():
     loaded = importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""What a real kubelet says of pods that can't start is told in the status within seconds."""
+"""What a real kubelet says of pods that can't start is shown in the status within seconds."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -107,7 +107,7 @@ class Training:
 
     @property
     def log(self) -> Path:
-        """The termination message of the newest start; its output lies beside it."""
+        """The termination message of the newest start; its output lies next to it."""
         return self.folder / f"{self.name}-{self.starts}"
 
     def start(self) -> "subprocess.Popen[str]":

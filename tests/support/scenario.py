@@ -182,12 +182,12 @@ class Given:
         return self.child(stage, ChildState.FAILED, attempt, failure_class=kind, ended_at=ended, message=message)
 
     def crashed(self, stage: str, attempt: int = 0, ago: float = 60, text: str = "exit code 1") -> Self:
-        """The program crashed: the child has failed, and its pod tells the exit code."""
+        """The program crashed: the child has failed, and its pod shows the exit code."""
         self.failed(stage, attempt=attempt, ago=ago)
         return self.ended_pod(stage, attempt, exit_text=text)
 
     def evicted(self, stage: str, attempt: int = 0, ago: float = 60) -> Self:
-        """The pod was taken away, and its Job's condition tells so."""
+        """The pod was taken away, and its Job's condition says so."""
         message = f"Pod ml/{self.name_of(stage, attempt)}-abcde has condition DisruptionTarget matching FailJob rule"
         self.failed(stage, FailureClass.DISRUPTION, attempt, ago, message)
         return self.ended_pod(stage, attempt, disrupted=True, exit_text="EvictionByEvictionAPI; exit code 143")

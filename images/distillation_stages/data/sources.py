@@ -40,7 +40,7 @@ class Dataset:
     """For messages."""
     rows: Iterable[SourceRow]
     total: int | None
-    """Number of rows; None when the source doesn't tell."""
+    """Number of rows; None when the source doesn't say."""
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -179,7 +179,7 @@ def _from_hub(source: HuggingFaceRepo) -> Dataset:
                 reasons.DATASET_NOT_FOUND, f"{source.repo!r} can't be read as a dataset: {error}"
             ) from error
         except ValueError as error:
-            # The library tells an unknown split by a ValueError that lists those there are.
+            # The library reports an unknown split by a ValueError that lists those there are.
             raise StageError(reasons.BAD_SPLIT, f"dataset {source.repo!r} has no split {split!r}: {error}") from error
     splits = stream.info.splits or {}
     total = splits[split].num_examples if split in splits else None

@@ -108,7 +108,7 @@ def _numbers_of(scaling: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 _BIASED = ("qwen2",)
-"""Their attention has biases, which config.json does not tell, and MaxText's table of shapes leaves out untold."""
+"""Their attention has biases, which config.json does not show, and MaxText's table of shapes leaves out untold."""
 
 
 def sized_settings(model: str, config: HuggingFaceConfig) -> Settings:

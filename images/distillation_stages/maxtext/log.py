@@ -29,7 +29,7 @@ _DATA_ERROR = re.compile(r"Exception in load_next_train_batch: ?(?P<cause>.*)")
 _NOT_FINITE = re.compile(r"Aborting training due to (NaN|Inf) loss")
 _ERROR = re.compile(r"(?:^|\s)(?P<error>[\w.]*(?:Error|Exception): .*)")
 _CONFIG_ERROR = re.compile(r"MAXTEXT CONFIG ERROR: (?P<error>.*)")
-"""Told before the error itself, which may be of any kind."""
+"""Logged before the error itself, which may be of any kind."""
 _SHUTDOWN_NOISE = (
     "at interpreter shutdown",
     "can't create new thread",
@@ -50,7 +50,7 @@ _PERMANENT = (
 
 @dataclass(frozen=True)
 class Step:
-    """One ``completed step`` line; NaN is what it didn't tell."""
+    """One ``completed step`` line; NaN is what it didn't show."""
 
     number: int
     loss: float
@@ -63,7 +63,7 @@ class Step:
     learning_rate: float = math.nan
 
     def metrics(self) -> dict[str, float]:
-        """What was told, by the names of progress and history."""
+        """What was logged, by the names of progress and history."""
         told = {
             "loss": self.loss,
             "learningRate": self.learning_rate,

@@ -1,7 +1,7 @@
 """Starts a MaxText trainer: ``python -m distillation_stages.maxtext.start {sft,distill} CONFIG.yml key=value ...``.
 
 It does what ``python -m maxtext.trainers.post_train.sft.train_sft`` and ``...distillation.train_distill`` do, in half
-the time and memory on a CPU, and makes both tell every step in one form, which maxtext_log reads.
+the time and memory on a CPU, and makes both log every step in one form, which maxtext_log reads.
 """
 
 import os
@@ -23,10 +23,10 @@ BATCHES_ENV = "TRAINING_BATCHES"
 TERMINATED = "terminated after saving step "
 
 DATA_ERROR = "Exception in load_next_train_batch: "
-"""As MaxText's SFT trainer tells what its loader raised."""
+"""As MaxText's SFT trainer logs what its loader raised."""
 
 
-def lighten_imports() -> None:
+def patch_imports() -> None:
     """Keep MaxText from importing Vertex AI's client, a third of its start, for an uploader that is off by default.
 
     To be called before MaxText is imported.
@@ -41,7 +41,7 @@ def lighten_imports() -> None:
     sys.modules[DIAGNOSTICS] = package
 
 
-def heed_worker_count(hf_data_processing: Any) -> None:
+def patch_worker_count(hf_data_processing: Any) -> None:
     """Let ``grain_worker_count`` hold for Hugging Face data too, where MaxText forgets to pass it on.
 
     With the default of 1 there is always a worker process, which imports all of MaxText once more.
@@ -55,8 +55,8 @@ def heed_worker_count(hf_data_processing: Any) -> None:
     hf_data_processing.preprocessing_pipeline = preprocessing_pipeline
 
 
-def tell_learning_rate(metric_logger: Any, log: Callable[[str], None]) -> None:
-    """Let the SFT trainer tell the learning rate of a step too; the line comes before that of the step."""
+def patch_learning_rate_log(metric_logger: Any, log: Callable[[str], None]) -> None:
+    """Let the SFT trainer log the learning rate of a step too; the line comes before that of the step."""
     original = metric_logger.log_metrics
 
     def log_metrics(self: Any, metrics: Any, step: int, metric_type: str) -> None:
@@ -94,14 +94,14 @@ class BoundedBatches:
             raise
 
 
-def bound_batches(distillation_utils: Any, count: int, log: Callable[[str], None]) -> None:
+def patch_batch_count(distillation_utils: Any, count: int, log: Callable[[str], None]) -> None:
     """End the distillation trainer after ``count`` batches: it ignores ``steps``."""
     original = distillation_utils.MaxTextToTunixIterator
     distillation_utils.MaxTextToTunixIterator = lambda batches: BoundedBatches(original(batches), count, log)
 
 
-def tell_steps(train_distill: Any, distillation_utils: Any, log: Callable[[str], None]) -> None:
-    """Let the distillation trainer tell a line per step, in the form of the SFT trainer's.
+def patch_step_log(train_distill: Any, distillation_utils: Any, log: Callable[[str], None]) -> None:
+    """Let the distillation trainer log a line per step, in the form of the SFT trainer's.
 
     Of its own lines there is one per batch of gradient accumulation, without the step's number.
     """
@@ -148,7 +148,7 @@ class Termination:
     may_save: bool = False
     """False until a step of this process has ended: before that there is nothing to save."""
 
-    def heed(self, signum: int, frame: FrameType | None) -> None:
+    def note(self, signum: int, frame: FrameType | None) -> None:
         """The signal's handler."""
         self.asked = True
         if not self.may_save:
@@ -156,7 +156,7 @@ class Termination:
             os._exit(EXIT_TERMINATED)
 
 
-def save_when_terminated(
+def patch_termination(
     checkpoint_manager: Any, processes: Callable[[], int], termination: Termination, log: Callable[[str], None]
 ) -> None:
     """Let both trainers save a checkpoint and end after the step in which a SIGTERM comes; Tunix would just die.
@@ -212,7 +212,7 @@ def _sft() -> Callable[[list[str]], None]:
     from maxtext.trainers.post_train.sft import train_sft
     from maxtext.utils import max_logging
 
-    tell_learning_rate(metric_logger.MetricLogger, max_logging.log)
+    patch_learning_rate_log(metric_logger.MetricLogger, max_logging.log)
     main: Callable[[list[str]], None] = train_sft.main
     return main
 
@@ -221,8 +221,8 @@ def _distill() -> Callable[[list[str]], None]:
     from maxtext.trainers.post_train.distillation import distillation_utils, train_distill
     from maxtext.utils import max_logging
 
-    bound_batches(distillation_utils, int(os.environ[BATCHES_ENV]), max_logging.log)
-    tell_steps(train_distill, distillation_utils, max_logging.log)
+    patch_batch_count(distillation_utils, int(os.environ[BATCHES_ENV]), max_logging.log)
+    patch_step_log(train_distill, distillation_utils, max_logging.log)
     main: Callable[[list[str]], None] = train_distill.main
     return main
 
@@ -242,28 +242,28 @@ def take_argument(name: str) -> str | None:
 def main() -> None:
     """Run the trainer that the first argument names with the others."""
     if not any(argument.lower() == "use_vertex_tensorboard=true" for argument in sys.argv):
-        lighten_imports()
+        patch_imports()
     trainer = TRAINERS[sys.argv.pop(1)]
     scaling = take_argument(rope_scaling.SETTING)
     from absl import app  # type: ignore[import-not-found]  # Comes with MaxText.
     from maxtext.input_pipeline import hf_data_processing
     from maxtext.layers.embeddings import LLaMARotaryEmbedding
 
-    heed_worker_count(hf_data_processing)
+    patch_worker_count(hf_data_processing)
     if scaling is not None:
         rope_scaling.patch_rope_scaling(LLaMARotaryEmbedding, scaling)
-    _heed_termination()
+    _install_sigterm_handler()
     app.run(trainer())
 
 
-def _heed_termination() -> None:
+def _install_sigterm_handler() -> None:
     import jax
     from maxtext.utils import max_logging
     from orbax import checkpoint
 
     termination = Termination()
-    signal.signal(signal.SIGTERM, termination.heed)
-    save_when_terminated(checkpoint.CheckpointManager, jax.process_count, termination, max_logging.log)
+    signal.signal(signal.SIGTERM, termination.note)
+    patch_termination(checkpoint.CheckpointManager, jax.process_count, termination, max_logging.log)
 
 
 if __name__ == "__main__":

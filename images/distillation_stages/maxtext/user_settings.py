@@ -66,9 +66,9 @@ def is_plain(annotation: Any) -> bool:
 
 def installed_fields() -> Fields:
     """The settings of the installed MaxText. Imports it, which takes half a minute."""
-    from distillation_stages.maxtext.start import lighten_imports
+    from distillation_stages.maxtext.start import patch_imports
 
-    lighten_imports()
+    patch_imports()
     from maxtext.configs.types import MaxTextConfig
 
     return {

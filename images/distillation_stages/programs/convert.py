@@ -84,7 +84,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
 
 
 def require_memory(parameters: int, free: int | None) -> None:
-    """Raise StageError when so many parameters don't fit into the bytes that the pod may still take."""
+    """Raise StageError when this many parameters don't fit into the bytes that the pod may still take."""
     need = MEMORY_OF_LIBRARIES + parameters * MEMORY_PER_PARAMETER
     if free is not None and free < need:
         raise StageError(

@@ -96,7 +96,7 @@ def _from_hub(source: HuggingFaceRepo, directory: Path, reporter: Reporter) -> t
 
 
 def _check_download(path: Path, size: int | None, sha256: str | None) -> None:
-    """A file that isn't what the Hub says is removed, so that the next attempt gets it anew. Raises StageError."""
+    """A file that isn't what the Hub says is removed, so that the next attempt fetches it again. Raises StageError."""
     whole = path.is_file() and (size is None or path.stat().st_size == size)
     if whole and (sha256 is None or sha256_of(path) == sha256):
         return

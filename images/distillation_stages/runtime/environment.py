@@ -18,7 +18,7 @@ def set_environment() -> None:
         # Libraries cache in the home directory, and the pod's root is read-only.
         os.environ["HOME"] = SCRATCH_MOUNT
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    # Threads that spin while they wait take the cores from the pods beside this one: seven times slower was measured.
+    # Threads that spin while they wait take the cores from the other pods on the node: seven times slower was measured.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("OMP_NUM_THREADS", str(available_cpus()))
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")

@@ -1,4 +1,4 @@
-"""What a program tells the operator: progress lines on standard output, and the termination message."""
+"""What a program reports to the operator: progress lines on standard output, and the termination message."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ class Reporter:
         self._last_line: float | None = None
 
     def progress(self, done: int, total: int, metrics: Mapping[str, float] | None = None) -> None:
-        """Tell that ``done`` of ``total`` units are done."""
+        """Report that ``done`` of ``total`` units are done."""
         now = time.monotonic()
         if self._first_done is None:
             self._first_done = done

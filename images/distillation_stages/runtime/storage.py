@@ -101,7 +101,7 @@ def publish_bytes(path: Path, data: bytes) -> None:
 
 @contextmanager
 def publishing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``; what was written there becomes ``path`` when the block ends without error."""
+    """A temporary path next to ``path``; what was written there becomes ``path`` when the block ends without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{_unique_name()}{_TEMPORARY}")
     try:
@@ -145,7 +145,7 @@ def _left_by_us(directory: Path, start: str, end: str) -> list[Path]:
     ]
 
 
-def refusal_of(error: OSError, mount: Path) -> StageError | None:
+def storage_error(error: OSError, mount: Path) -> StageError | None:
     """What the user can mend when the storage refuses an operation; None when it is no matter of the storage."""
     path = str(error.filename or "")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

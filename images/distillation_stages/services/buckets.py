@@ -145,7 +145,7 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 @contextmanager
 def bucket_errors(uri: str) -> Iterator[None]:
-    """Turns errors of Google's client into a StageError that tells what is missing."""
+    """Turns errors of Google's client into a StageError that says what is missing."""
     from google.api_core import exceptions
     from google.auth.exceptions import GoogleAuthError
 

@@ -2,7 +2,7 @@
 
 From its configuration's ``ModelName`` and its conversion tables, and the names of the families that the converter sizes
 by a checkpoint's config.json; a test compares them with the installed MaxText. A name that it lacks would only be found
-out when the conversion runs, beside a teacher that already generates on TPUs.
+out when the conversion runs, while a teacher already generates on TPUs.
 """
 
 from typing import Literal

@@ -100,7 +100,7 @@ _KEPT = (
 
 
 def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    """One node of a JSON schema, references resolved; what stands beside a reference wins over what it names."""
+    """One node of a JSON schema, references resolved; what stands next to a reference wins over what it names."""
     if "$ref" in schema:
         target = definitions[schema["$ref"].removeprefix("#/$defs/")]
         return _structural({**target, **{k: v for k, v in schema.items() if k != "$ref"}}, definitions)

@@ -1,6 +1,6 @@
 """The spec of a DistillationJob: what a user asks for.
 
-Every field's docstring is what ``kubectl explain`` prints. Rules that JSON schema can't say are CEL rules beside the
+Every field's docstring is what ``kubectl explain`` prints. Rules that JSON schema can't say are CEL rules next to the
 model (``Rule``); the API server enforces both at apply time, and ``validate`` on the command line enforces the same.
 """
 

@@ -17,7 +17,7 @@ class Sampling(Model):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Nucleus: the smallest set of tokens with this probability."""
     top_k: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Only the so many most probable tokens; 0 is no limit."""
+    """Only this many of the most probable tokens; 0 is no limit."""
     stop: (
         Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=64)]], Field(max_length=8)] | None
     ) = None
@@ -60,7 +60,7 @@ class Generation(Model):
     max_model_len: Annotated[int, Field(ge=16, le=1_048_576)] = 4096
     """Longest prompt and completion together, in tokens."""
     chunk_rows: Annotated[int, Field(ge=1, le=100_000)] = 256
-    """Rows that are written at once: at most so many are lost when a pod is."""
+    """Rows that are written at once: at most this many are lost when a pod is."""
     sampling: Sampling = Sampling()
     """How the teacher samples."""
     system_prompt: Annotated[str, StringConstraints(min_length=1, max_length=8192)] | None = None

@@ -72,13 +72,13 @@ class Dataset(Model):
     prompt_column: ColumnName | None = None
     """Column with the prompt as text, instead of messagesColumn."""
     response_column: ColumnName | None = None
-    """Column with the original answer as text, beside promptColumn."""
+    """Column with the original answer as text, next to promptColumn."""
     group_column: ColumnName | None = None
     """Rows with the same value stay together, so that the holdout has groups (topics, say) that training never sees."""
     limit: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
     """Rows used; all when absent."""
     holdout: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """Rows kept out of training, for evaluation (with groupColumn: at least so many, in whole groups)."""
+    """Rows kept out of training, for evaluation (with groupColumn: at least this many, in whole groups)."""
 
     rules: ClassVar[list[Rule]] = [
         exactly_one_of("messagesColumn", "promptColumn"),

@@ -92,7 +92,7 @@ class TrainingStage(Model):
     warmup_steps_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Share of the steps over which the learning rate rises."""
     checkpoint_period: Annotated[int, Field(ge=1, le=10_000_000)] = 50
-    """Steps between two checkpoints: at most so many are lost when a pod is."""
+    """Steps between two checkpoints: at most this many are lost when a pod is."""
     packing: bool = True
     """Pack several short conversations into one row of maxTargetLength."""
     weight_dtype: Literal["float32", "bfloat16"] = "float32"
@@ -193,5 +193,5 @@ class Training(Model):
 
     @property
     def needs_teacher_logits(self) -> bool:
-        """Whether a stage runs the teacher beside the student, on the same batch."""
+        """Whether a stage runs the teacher with the student, on the same batch."""
         return any(stage.objective == "LogitMatching" for stage in self.stages)

@@ -1,7 +1,7 @@
 """``watch``: follow a DistillationJob until it ends.
 
 On a terminal a live table with a progress bar for each stage; elsewhere a line for each change. Connections that break
-and API servers that restart are waited for: the object is read anew and watched on.
+and API servers that restart are waited for: the object is read again and watched on.
 """
 
 import logging
@@ -25,7 +25,7 @@ from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.commands.errors import CommandError
 
 WATCH_SECONDS = 300
-"""How long one watch request lasts; then the object is read anew."""
+"""How long one watch request lasts; then the object is read again."""
 LONGEST_WAIT = 10.0
 """Seconds between two tries while there is no API server."""
 _NOT_FOUND, _GONE = 404, 410
@@ -102,7 +102,7 @@ def follow(
                     return job
         except client.ApiException as error:
             if error.status == _GONE:
-                # What was watched from is too old: read it anew.
+                # What was watched from is too old: read it again.
                 continue
             if error.status == _NOT_FOUND:
                 raise CommandError(_missing(error, namespace, name)) from error
@@ -222,7 +222,7 @@ class LineView:
 
 
 class LiveView:
-    """A table that is drawn anew with each change."""
+    """A table that is drawn again at each change."""
 
     def __init__(self, live: Live) -> None:
         self._live = live

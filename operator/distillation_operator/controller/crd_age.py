@@ -18,8 +18,8 @@ _COMPONENT = f"{'.'.join(reversed(GROUP.split('.')))}.{VERSION}.{KIND}"
 
 
 def missing_fields(document: Schema) -> list[str]:
-    """What the API server's OpenAPI document of our group lacks: fields by their paths, e.g. ``spec.budget``, and values
-    of enumerations, e.g. ``status.phase=Queued``.
+    """What the API server's OpenAPI document of our group lacks: fields by path, e.g. ``spec.budget``, and values of
+    enumerations, e.g. ``status.phase=Queued``.
     """
     served = (document.get("components") or {}).get("schemas", {}).get(_COMPONENT)
     if served is None:

@@ -137,7 +137,7 @@ class Kube:
             raise
 
     async def list_failed_creations(self, namespace: str, uid: str) -> list[Object]:
-        """The Events that tell why the pods of a Job can't be created."""
+        """The Events that say why the pods of a Job can't be created."""
         return list((await self._answer("list", "events", self._list_events(namespace, uid)))["items"])
 
     async def _list_events(self, namespace: str, uid: str) -> Any:
@@ -171,7 +171,7 @@ class Kube:
         return await _decoded(response)
 
     async def read_document(self, path: str) -> Object:
-        """What the API server tells of itself at that path, e.g. its OpenAPI documents."""
+        """What the API server says of itself at that path, e.g. its OpenAPI documents."""
         return dict(await self._answer("get", "openapi", self._read_document(path)))
 
     async def _read_document(self, path: str) -> Any:

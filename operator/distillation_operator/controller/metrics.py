@@ -50,12 +50,12 @@ class Metrics:
         self.leads = Gauge(f"{PREFIX}_leader", "1 while this replica acts.", registry=self.registry)
 
     def watch_queue(self, depth: Callable[[], int]) -> None:
-        """Tell the number of jobs that wait for a worker."""
+        """Report the number of jobs that wait for a worker."""
         gauge = Gauge(f"{PREFIX}_queue_depth", "Jobs that wait for a worker.", registry=self.registry)
         gauge.set_function(depth)
 
     def watch_jobs(self, jobs: Callable[[], list[Object]]) -> None:
-        """Tell of the jobs that there are at a scrape."""
+        """Report the jobs that there are at a scrape."""
         self.registry.register(_Jobs(jobs))
 
     def tell_stages(self, before: DistillationJobStatus | None, after: DistillationJobStatus) -> None:

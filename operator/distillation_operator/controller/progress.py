@@ -22,7 +22,7 @@ class ProgressReader:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def read(self, namespace: str, pods: list[str]) -> dict[str, Progress]:
-        """Progress by pod; pods that have told nothing yet are absent."""
+        """Progress by pod; pods that have reported nothing yet are absent."""
         await asyncio.gather(*(self._read_one((namespace, pod)) for pod in pods))
         return {pod: self._lines[namespace, pod] for pod in pods if (namespace, pod) in self._lines}
 

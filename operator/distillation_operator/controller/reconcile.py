@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class CreationRefused(Exception):
-    """A child could not be created; the status tells why, and the queue tries again later."""
+    """A child could not be created; the status shows why, and the queue tries again later."""
 
 
 class Reconciler:
@@ -155,7 +155,7 @@ class Reconciler:
         except ApiError as answer:
             if answer.status != 409:
                 return creation_failure(answer, kind, creation.name)
-            # The cache was behind: the child is there. Ours is success, another owner's is told.
+            # The cache was behind: the child is there. Ours is success, another owner's is reported.
             created = await self._kube.read_child(kind, key[0], creation.name)
             owners = created["metadata"].get("ownerReferences") or []
             if not any(owner.get("uid") == job.metadata.uid for owner in owners):

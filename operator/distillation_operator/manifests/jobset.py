@@ -45,7 +45,7 @@ def jobset_spec(
 
 
 def _distributed(stage: Stage, name: str) -> list[Object]:
-    """What jax.distributed needs on CPU, where no TPU environment tells it."""
+    """What jax.distributed needs on CPU, where no TPU environment provides it."""
     placement = stage.placement
     if placement.chips or placement.pods == 1:
         return [{"name": "JOB_INDEX", "value": "0"}] if placement.slices == 1 else _job_index()

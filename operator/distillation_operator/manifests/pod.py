@@ -78,7 +78,7 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        # A program that is killed writes no message: then the tail of its log tells what it was doing.
+        # A program that is killed writes no message: then the tail of its log shows what it was doing.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "storage", "mountPath": STORAGE_MOUNT},

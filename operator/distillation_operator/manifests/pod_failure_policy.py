@@ -29,7 +29,7 @@ _ENDED_BY_DISRUPTION = f"has condition {DISRUPTED} matching FailJob rule"
 
 
 def attempt_policy() -> dict[str, Any]:
-    """For a Job whose first lost pod ends the attempt; its condition tells why, also when the pod is gone."""
+    """For a Job whose first lost pod ends the attempt; its condition shows why, also when the pod is gone."""
     return {"rules": [{"action": "FailJob", **_ON_DISRUPTION}, _PERMANENT]}
 
 

@@ -175,7 +175,7 @@ def read_pod(pod: Object) -> Pod:
         disrupted=taken is not None,
         pending_cause=None if over or running else _pending_cause(status, container),
         result=outcome if isinstance(outcome, StageResult) else None,
-        failure=_verdict(outcome, ended),
+        failure=_final_failure(outcome, ended),
         exit_code=ended.get("exitCode"),
         node=(pod.get("spec") or {}).get("nodeName"),
         exit_text=_exit_text(status, ended, taken) if over and not succeeded else None,
@@ -219,7 +219,7 @@ def parse_progress(log: str) -> Progress | None:
     return None
 
 
-def _verdict(outcome: StageResult | StageFailure | None, ended: Object) -> StageFailure | None:
+def _final_failure(outcome: StageResult | StageFailure | None, ended: Object) -> StageFailure | None:
     """A failure's message counts as permanent only with the exit code that says so too."""
     if not isinstance(outcome, StageFailure):
         return None

@@ -279,6 +279,7 @@ def test_pod_options_reach_every_pod() -> None:
 
 
 def test_the_hub_token_is_a_reference_and_only_where_the_hub_is_read() -> None:
+    """V19, D4: no stage on accelerators asks the Hub; what it needs lies in the storage before it starts."""
     token = {"secretName": "hf-token", "key": "token"}
     for name, child in children(on_tpu(huggingFaceToken=token)).items():
         env = env_of(child)

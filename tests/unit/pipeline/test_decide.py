@@ -1,4 +1,4 @@
-"""What is decided in each situation: which children are made and removed, and what the status tells."""
+"""What is decided in each situation: which children are made and removed, and what the status shows."""
 
 import json
 from dataclasses import replace
@@ -285,7 +285,7 @@ def test_what_ended_just_before_the_suspension_counts_after_it() -> None:
 
 
 def test_suspend_also_stops_a_child_whose_inputs_are_no_longer_known_to_exist() -> None:
-    # The status was lost: the stages before are looked at anew.
+    # The status was lost: the stages before are looked at again.
     assert Given(suspend=True).child("generate").running_pod("generate").decide().deleted == ["job-generate-0"]
 
 
@@ -345,7 +345,7 @@ def test_shards_are_tried_again_by_their_job_and_not_once_more_by_us() -> None:
 
 
 def test_a_crash_of_the_other_hosts_when_one_is_preempted_is_a_disruption() -> None:
-    """Case 68 of the operators' list: restarts for a disruption are not charged to the failures."""
+    """Case 68: restarts for a disruption are not charged to the failures."""
     given = training().crashed("train-one", ago=10).running_pod("train-one", index=1, terminating=True, disrupted=True)
     stage = given.decide().stage("train-one")
     assert (stage.attempts.failures, stage.attempts.disruptions) == (0, 1)

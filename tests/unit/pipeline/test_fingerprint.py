@@ -17,7 +17,7 @@ def marks(**members: Any) -> dict[str, str]:
 
 
 def changed(**members: Any) -> set[str]:
-    """The stages that do their work anew when these members change."""
+    """The stages that do their work again when these members change."""
     before, after = marks(), marks(**members)
     return {name for name in before if before[name] != after[name]}
 

@@ -127,7 +127,7 @@ def test_programs_of_two_kinds_never_have_one_hash() -> None:
 
 
 def test_the_examples_fingerprints_are_frozen() -> None:
-    """Whoever changes them makes users compute again: say so in CHANGELOG.md, and write the file anew."""
+    """Whoever changes them makes users compute again: say so in CHANGELOG.md, and write the file again."""
     made = {}
     for path in sorted((CHECKOUT / "examples").glob("*.yaml")):
         for manifest in yaml.safe_load_all(path.read_text()):

@@ -10,18 +10,18 @@ import pytest
 from distillation_stages.maxtext.log import parse_step
 from distillation_stages.maxtext.start import (
     BoundedBatches,
-    bound_batches,
-    heed_worker_count,
-    lighten_imports,
-    tell_learning_rate,
-    tell_steps,
+    patch_batch_count,
+    patch_imports,
+    patch_learning_rate_log,
+    patch_step_log,
+    patch_worker_count,
 )
 
 
 @pytest.mark.parametrize(("asked", "given"), [(0, 0), (1, 1), (4, 1)])
 def test_the_worker_count_reaches_the_pipeline_which_takes_one_at_most(asked: int, given: int) -> None:
     module = SimpleNamespace(preprocessing_pipeline=lambda **keywords: keywords["grain_worker_count"])
-    heed_worker_count(module)
+    patch_worker_count(module)
     assert module.preprocessing_pipeline(config=SimpleNamespace(grain_worker_count=asked)) == given
 
 
@@ -29,7 +29,7 @@ def test_the_uploader_is_replaced_before_it_is_imported(monkeypatch: pytest.Monk
     for name in ("", ".tensorboard", ".uploader"):
         monkeypatch.delitem(sys.modules, f"cloud_accelerator_diagnostics{name}", raising=False)
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    lighten_imports()
+    patch_imports()
     assert sys.modules["cloud_accelerator_diagnostics"].tensorboard is not None
 
 
@@ -40,7 +40,7 @@ def test_the_sft_trainer_tells_its_learning_rate() -> None:
         def log_metrics(self, metrics: Any, step: int, metric_type: str) -> None:
             lines.append(f"completed step: {step}")
 
-    tell_learning_rate(Logger, lines.append)
+    patch_learning_rate_log(Logger, lines.append)
     Logger().log_metrics({"scalar": {"learning/current_learning_rate": 3e-4}}, 7, "train")
     Logger().log_metrics({"scalar": {}}, 7, "eval")
     assert lines == ["learning rate of step 7: 0.0003", "completed step: 7", "completed step: 7"]
@@ -52,7 +52,7 @@ def test_the_sft_trainer_tells_its_learning_rate() -> None:
 def test_the_batches_end_after_their_number_though_there_is_more_data() -> None:
     """M5."""
     module = SimpleNamespace(MaxTextToTunixIterator=lambda batches: (batch * 10 for batch in batches))
-    bound_batches(module, 2, print)
+    patch_batch_count(module, 2, print)
     assert list(module.MaxTextToTunixIterator(iter([1, 2, 3]))) == [10, 20]
 
 
@@ -76,7 +76,7 @@ def test_what_the_loader_raises_is_told_as_the_sft_trainer_does(error: Exception
 
 
 class Trainer:
-    """As much of MaxText's distillation trainer as tells steps."""
+    """As much of MaxText's distillation trainer as logs steps."""
 
     def __init__(self, accumulation: int) -> None:
         self.config = SimpleNamespace(get_with_default=lambda name, default: accumulation)
@@ -101,7 +101,7 @@ def test_every_step_is_told_once_with_its_number(monkeypatch: pytest.MonkeyPatch
     lines: list[str] = []
     names = SimpleNamespace(METRIC_KL_DIV_T1="kl", METRIC_TOTAL_LOSS="total", METRIC_HARD_LOSS="hard")
     monkeypatch.setattr(Trainer, "_post_process_train_step", Trainer._post_process_train_step)
-    tell_steps(SimpleNamespace(MaxTextDistillationTrainer=Trainer), names, lines.append)
+    patch_step_log(SimpleNamespace(MaxTextDistillationTrainer=Trainer), names, lines.append)
     trainer = Trainer(accumulation)
     for loss, kl, tokens in ((4.0, 2.0, 10), (2.0, 1.0, 30), (3.0, 3.0, 0), (1.0, 3.0, 0)):
         trainer.batch(loss, kl, tokens)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distillation_api.contract import WRITER_ENV, StageResult
-from distillation_stages.runtime.storage import Storage, publishing, refusal_of
+from distillation_stages.runtime.storage import Storage, publishing, storage_error
 from distillation_stages.services.buckets import DirectoryTree
 
 
@@ -87,10 +87,10 @@ def test_without_a_name_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.M
 )
 def test_what_the_storage_refuses_is_told_with_what_is_missing(number: int, path: str, reason: str) -> None:
     """M14, S4."""
-    refusal = refusal_of(OSError(number, os.strerror(number), path), Path("/storage"))
+    refusal = storage_error(OSError(number, os.strerror(number), path), Path("/storage"))
     assert refusal is not None and refusal.reason.name == reason and path in refusal.message
 
 
 @pytest.mark.parametrize(("number", "path"), [(errno.EACCES, "/etc/shadow"), (errno.EIO, "/storage/out")])
 def test_other_errors_are_no_matter_of_the_storage(number: int, path: str) -> None:
-    assert refusal_of(OSError(number, os.strerror(number), path), Path("/storage")) is None
+    assert storage_error(OSError(number, os.strerror(number), path), Path("/storage")) is None

@@ -221,7 +221,7 @@ def test_bad_data_is_a_permanent_failure_and_a_crash_is_not(storage: Storage, mo
 
 
 def test_a_restart_goes_on_from_the_newest_whole_checkpoint(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """M6, M7: what was lost is told, and an interrupted save never chosen."""
+    """M6, M7: what was lost is reported, and an interrupted save never chosen."""
     with pytest.raises(StageError):
         run(storage, monkeypatch, stop_at=12, exit=1)
     save_checkpoint(saved(storage), 15, whole=False)

@@ -56,7 +56,7 @@ def logit_matching(**changes: object) -> LogitMatching:
 
 
 def distill_line(step: int, loss: str = "2.5", weights: int = 90) -> str:
-    """As maxtext_start makes the distillation trainer tell a step."""
+    """As maxtext_start makes the distillation trainer log a step."""
     return (
         f"I1125 09:05:31.153000 19877 train_distill.py:1] completed step: {step}, seconds: 2.000, "
         f"total_weights: {weights}, loss: {loss}, kl_to_teacher: 1.25, learning_rate: 0.0003"

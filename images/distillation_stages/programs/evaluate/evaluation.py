@@ -164,7 +164,7 @@ def not_comparable_reason(teacher: Path, student: Path) -> str | None:
 
 
 def reference_rows(rows: list[Scored], tokens: int = REFERENCE_TOKENS) -> list[Scored]:
-    """The first rows, at least one, with so many answer tokens at most."""
+    """The first rows, at least one, with at most ``tokens`` answer tokens."""
     chosen: list[Scored] = []
     for row in rows:
         tokens -= len(row.answer_ids)

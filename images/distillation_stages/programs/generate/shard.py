@@ -1,7 +1,7 @@
 """Generate: the teacher's answers to one shard of the prompts, in chunks that a restart doesn't make again.
 
 A chunk is a fixed range of the shard's rows. Its file is published whole, so what a killed pod leaves behind is whole
-chunks, and the next one makes the missing ones. What was rejected in a chunk is counted beside it (see ledger): so the
+chunks, and the next one makes the missing ones. What was rejected in a chunk is counted with it (see ledger): so the
 counts of a shard close, however often it was started.
 """
 

@@ -148,7 +148,7 @@ def engine_arguments(model: Path, program: GenerateProgram, engine_seed: int, on
         arguments |= {
             # Compiling takes longer than it saves.
             "enforce_eager": True,
-            # The share of the node's memory that vLLM wants to see free: other pods run beside this one.
+            # The share of the node's memory that vLLM wants to see free: other pods run next to this one.
             "gpu_memory_utilization": 0.3,
             # A prompt cut in two with a seed of its own crashes: 'CPU Generator does not use offset' (0.32).
             "enable_chunked_prefill": False,

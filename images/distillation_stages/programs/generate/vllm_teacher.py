@@ -86,7 +86,7 @@ class VllmTeacher:
 
 
 def check_lengths(program: GenerateProgram) -> None:
-    """Raises StageError when no prompt could fit beside the answer."""
+    """Raises StageError when no prompt could fit next to the answer."""
     if program.max_model_len <= program.sampling.max_tokens:
         raise StageError(
             reasons.NO_ROOM_FOR_PROMPTS,

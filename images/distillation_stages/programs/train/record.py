@@ -1,4 +1,4 @@
-"""What a training run has told so far, kept beside its checkpoints: a summary, and the history of all steps.
+"""What a training run has logged so far, kept next to its checkpoints: a summary, and the history of all steps.
 
 Both are published whole from time to time, so that a restarted run knows its beginning. What a killed process had not
 published is missing: at most the steps of the last seconds.
@@ -16,7 +16,7 @@ SUMMARY = "summary.json"
 HISTORY = "history.jsonl"
 SECONDS_BETWEEN_WRITES = 2.0
 PAUSE_PER_WRITE = 20
-"""Writing pauses at least so many times as long as the last write took: on a slow storage it takes a twentieth."""
+"""Writing pauses at least this many times as long as the last write took: on a slow storage it takes a twentieth."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Summary:
 
 
 class History:
-    """One JSON object per step, in the order of the steps: step, and what its line told (see Step.metrics)."""
+    """One JSON object per step, in the order of the steps: step, and what its line said (see Step.metrics)."""
 
     def __init__(self) -> None:
         self._steps: list[int] = []

@@ -58,7 +58,7 @@ class TrainerProcess:
         self._tokens_per_step = rows_per_step(program) * program.max_target_length / devices_of(program)
 
     def run(self, command: list[str], scratch: Path) -> None:
-        """Run the trainer to its end. Raises when its log tells why it failed."""
+        """Run the trainer to its end. Raises when its log says why it failed."""
         if self._record is not None:
             self._record.start()
             self._reporter.progress(self._done, self._steps)
@@ -122,7 +122,7 @@ class TrainerProcess:
         saved = record.history_file.parent / "checkpoints"
         newest = checkpoints.newest_step(saved) or 0
         if newest > self._newest:
-            # The steps up to a checkpoint are never done again, so their history must stand beside it.
+            # The steps up to a checkpoint are never done again, so their history must stand next to it.
             self._newest = newest
             record.write()
             checkpoints.keep_newest(saved, KEPT_WHILE_TRAINING)

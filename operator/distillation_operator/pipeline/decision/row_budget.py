@@ -1,4 +1,4 @@
-"""Whether a training stage has rows enough, told as soon as they are counted: before an accelerator is asked for."""
+"""Whether a training stage has rows enough, decided as soon as they are counted: before an accelerator is asked for."""
 
 from collections.abc import Mapping
 
@@ -45,7 +45,7 @@ def _times(epochs: int) -> str:
 
 
 def _rows(program: TrainProgram, pipeline: Pipeline, statuses: Mapping[str, StageStatus]) -> int | None:
-    """At most so many rows; exact once the teacher has answered."""
+    """At most this many rows; exact once the teacher has answered."""
     prepared = _count(statuses, pipeline.prepare_dataset)
     if program.data.kind == "OriginalDataset":
         return prepared

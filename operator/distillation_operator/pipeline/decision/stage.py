@@ -87,7 +87,7 @@ def fail_without_pod(decision: StageDecision, cause: Cause, now: datetime) -> St
 
 
 def _start(job: DistillationJob, status: StageStatus, observed: Observed, now: datetime) -> StageDecision:
-    """Create the attempt's child, once no pod of the stage is left that could write beside it."""
+    """Create the attempt's child, once no pod of the stage is left that could write at the same time."""
     name = child_name(job.metadata.name, status.name, status.attempt)
     predecessors = {child_name(job.metadata.name, status.name, attempt) for attempt in range(status.attempt + 1)}
     left = [pod.name for pod in observed.pods if pod.child in predecessors and pod.alive]
@@ -135,7 +135,7 @@ def _of_child(
         deleted = Cause.of(reasons.CHILD_DELETED, f"{child.name} is being deleted.")
         return StageDecision(with_state(status, "Pending", deleted))
     if not pods:
-        # What keeps pods from being made is told by an Event alone, which nobody watches.
+        # What keeps pods from being made is reported by an Event alone, which nobody watches.
         cause = Cause.of(reasons.PODS_REFUSED, child.message) if child.message else Cause.of(reasons.PODS_STARTING)
         return StageDecision(with_state(status, "Pending", cause), requeue_after=NO_PODS_PERIOD)
     return StageDecision(_active(stage, status, pods, observed))
@@ -157,7 +157,7 @@ def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observ
 def _completed(
     retries: Retries, stage: Stage, status: StageStatus, child: Child, pods: list[Pod], fresh: bool, now: datetime
 ) -> StageDecision:
-    # By index: a pod that was replaced after it had told its result must not count twice.
+    # By index: a pod that was replaced after it had reported its result must not count twice.
     by_index = {pod.index: pod.result for pod in pods if pod.result and pod.result.fingerprint == stage.fingerprint}
     needed = stage.program.shards if isinstance(stage.program, GenerateProgram) else 1
     if len(by_index) < needed:

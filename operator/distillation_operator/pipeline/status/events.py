@@ -17,7 +17,7 @@ class Event:
 
 
 def transitions(before: DistillationJobStatus | None, after: DistillationJobStatus) -> list[Event]:
-    """The Events that tell how ``before`` became ``after``."""
+    """The Events that show how ``before`` became ``after``."""
     known = {stage.name: stage for stage in (before.stages if before else [])}
     events = [event for stage in after.stages for event in _of_stage(known.get(stage.name), stage)]
     phase = before.phase if before else None

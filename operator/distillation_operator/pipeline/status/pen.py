@@ -105,7 +105,7 @@ def with_state(status: StageStatus, state: StageState, cause: Cause | None = Non
 
 
 def cut(message: str, limit: int = MESSAGE_LIMIT) -> str:
-    """A message of at most so many bytes."""
+    """A message of at most ``limit`` bytes."""
     encoded = message.encode(errors="replace")
     if len(encoded) <= limit:
         return encoded.decode()

@@ -1,4 +1,4 @@
--- The stage that failed is tried again; the time makes the request one that wasn't heeded yet.
+-- The stage that failed is tried again; the time makes the request one that wasn't honoured yet.
 local os = require("os")
 local failed = nil
 if obj.status ~= nil and obj.status.stages ~= nil then
