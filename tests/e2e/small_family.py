@@ -1,20 +1,25 @@
-"""Makes a small random model of a family: ``python small_family.py DIRECTORY MODEL_TYPE``. Needs torch."""
+"""Makes a small random model of a family: ``python small_family.py DIRECTORY MODEL_TYPE [LENGTH]``. Needs torch.
+
+A Llama scales its RoPE as of a model that was trained on LENGTH positions first.
+"""
 
 import json
 import sys
 from pathlib import Path
 
+SHORT = 64
+"""The texts of the comparison reach all three ranges of wavelengths."""
 
-def main(directory: Path, kind: str) -> None:
+
+def main(directory: Path, kind: str, length: int = SHORT) -> None:
     """Write config, weights and a tokenizer; no table of MaxText's has these sizes."""
     import torch
     import transformers
 
     from e2e.small_llama import write_tokenizer
 
-    # Short, so that the texts of the comparison reach all three ranges of wavelengths.
     scaling = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
-    scaled = {"rope_scaling": {**scaling, "original_max_position_embeddings": 64}} if kind == "llama" else {}
+    scaled = {"rope_scaling": {**scaling, "original_max_position_embeddings": length}} if kind == "llama" else {}
     config = transformers.AutoConfig.for_model(
         kind,
         **scaled,
@@ -58,4 +63,4 @@ def add_rotary_buffers(directory: Path, layers: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))

@@ -15,6 +15,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     # Logits.
     "maxtext.configs.pyconfig": ("initialize",),
     "maxtext.configs.types": ("MaxTextConfig.model_fields",),
+    "maxtext.layers.attentions": ("Attention.init_rotary_embedding",),
     "maxtext.layers.embeddings": ("LLaMARotaryEmbedding._apply_scaling_factor",),
     "maxtext.utils.model_creation_utils": ("from_pretrained",),
     # Both trainers.

@@ -22,7 +22,7 @@ LOG_PERIOD = 100
 
 def arguments(settings: Mapping[str, Setting]) -> list[str]:
     """The settings as MaxText takes them, without what is ours alone."""
-    return [f"{name}={value}" for name, value in settings.items() if name != rope_scaling.SETTING]
+    return [f"{name}={value}" for name, value in rope_scaling.maxtexts_own(settings).items()]
 
 
 @dataclass(frozen=True)

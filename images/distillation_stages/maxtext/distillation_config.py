@@ -37,7 +37,6 @@ def configuration(
 ) -> dict[str, Any]:
     """The trainer's configuration. Raises StageError for models that can't be matched."""
     check_models(matching, student.settings, teacher.settings)
-    rope_scaling.check_same(student.settings, teacher.settings)
     users = user_settings(program)
     common = {name: _parsed(value) for name, value in training_settings(program, steps, users, paths).items()}
     return {
@@ -54,21 +53,17 @@ def configuration(
         # The file of the model would win over the top level.
         "student_overrides": {
             **users,
-            **_maxtexts_own(student.settings),
+            **rope_scaling.maxtexts_own(student.settings),
             **precedence(users),
             "load_parameters_path": str(student.path),
         },
         "teacher_overrides": {
-            **_maxtexts_own(teacher.settings),
+            **rope_scaling.maxtexts_own(teacher.settings),
             "load_parameters_path": str(teacher.path),
             # Never updated, and cast to this before use anyway: with bfloat16 it takes half the memory.
             "weight_dtype": program.dtype,
         },
     }
-
-
-def _maxtexts_own(settings: Settings) -> Settings:
-    return {name: value for name, value in settings.items() if name != rope_scaling.SETTING}
 
 
 def _loss(matching: LogitMatching) -> dict[str, Any]:

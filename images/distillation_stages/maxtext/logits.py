@@ -163,7 +163,7 @@ def maxtext_logits(
         "enable_checkpointing": True,
         "jax_cache_dir": str(jax_cache),
     }
-    with maxtext_in_process(), scaled_as(settings):
+    with maxtext_in_process(), scaled_as(settings, checkpoint):
         config = pyconfig.initialize(["verify", str(config_file("base.yml")), *arguments(evaluation)])
         model, mesh = model_creation_utils.from_pretrained(config)
         graph, state = nnx.split(model)

@@ -4,6 +4,7 @@ It does what ``python -m maxtext.trainers.post_train.sft.train_sft`` and ``...di
 the time and memory on a CPU, and makes both log every step in one form, which maxtext_log reads.
 """
 
+import json
 import os
 import signal
 import sys
@@ -247,11 +248,12 @@ def main() -> None:
     scaling = take_argument(rope_scaling.SETTING)
     from absl import app  # type: ignore[import-not-found]  # Comes with MaxText.
     from maxtext.input_pipeline import hf_data_processing
+    from maxtext.layers.attentions import Attention
     from maxtext.layers.embeddings import LLaMARotaryEmbedding
 
     patch_worker_count(hf_data_processing)
     if scaling is not None:
-        rope_scaling.patch_rope_scaling(LLaMARotaryEmbedding, scaling)
+        rope_scaling.patch_rope_scaling(Attention, LLaMARotaryEmbedding, json.loads(scaling))
     _install_sigterm_handler()
     app.run(trainer())
 

@@ -2,13 +2,14 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from distillation_stages.maxtext.command import arguments
 from distillation_stages.maxtext.families import differences
-from distillation_stages.maxtext.rope_scaling import MAXTEXTS_OWN, SETTING, check_same, setting_of, start_argument
+from distillation_stages.maxtext.rope_scaling import MAXTEXTS_OWN, SETTING, setting_of, start_argument
 from distillation_stages.maxtext.start import take_argument
 from distillation_stages.runtime.failure import StageError
 
@@ -42,17 +43,17 @@ def test_other_scalings_are_refused(scaling: dict[str, Any]) -> None:
 def test_maxtext_never_hears_of_the_setting_and_the_start_of_a_trainer_does(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"model_name": "llama3.1-8b", **setting_of(LLAMA_3_2)}
     assert arguments(settings) == ["model_name=llama3.1-8b"]
-    (argument,) = start_argument(settings)
+    student, teacher = Path("/storage/student/items"), Path("/storage/teacher/items")
+    (argument,) = start_argument({student: settings, teacher: {"model_name": "llama3.1-8b"}})
     monkeypatch.setattr(sys, "argv", ["start", "config.yml", "steps=1", argument])
-    assert take_argument(SETTING) == settings[SETTING]
+    told = json.loads(take_argument(SETTING) or "")
+    assert told == {str(student): {**MAXTEXTS_OWN, "factor": 32.0}, str(teacher): None}
     assert sys.argv == ["start", "config.yml", "steps=1"]
     assert take_argument(SETTING) is None
 
 
-def test_two_models_that_scale_differently_are_not_matched_in_one_process() -> None:
-    check_same(setting_of(LLAMA_3_2), setting_of(LLAMA_3_2))
-    with pytest.raises(StageError, match=r"the student scales RoPE by .*32\.0.*, the teacher by .*8\.0"):
-        check_same(setting_of(LLAMA_3_2), {})
+def test_where_all_models_scale_as_maxtext_does_nothing_is_patched() -> None:
+    assert start_argument({Path("/storage/student/items"): {"model_name": "llama3.1-8b"}}) == []
 
 
 def test_another_factor_is_a_difference_to_maxtexts_table() -> None:

@@ -148,16 +148,17 @@ def trainer_command(
         jax_cache=jax_cache(storage.mount, scratch / "jax", program.hardware),
     )
     python = [sys.executable, "-m", TRAINER_MODULE]
-    scaling = rope_scaling.start_argument(start.settings)
     match program.objective:
         case SupervisedFineTuning():
             settings = training_arguments(program, steps, start.settings, paths)
+            scaling = rope_scaling.start_argument({paths.checkpoint: start.settings})
             return [*python, "sft", str(config_file("post_train/sft.yml")), *settings, *scaling]
         case LogitMatching() as matching:
             converted = storage.require_marker(matching.teacher)
             teacher = distillation_config.Checkpoint(storage.at(converted.outputs["checkpoint"]), converted.settings)
             student = distillation_config.Checkpoint(paths.checkpoint, start.settings)
             config = distillation_config.configuration(program, matching, steps, student, teacher, paths)
+            scaling = rope_scaling.start_argument({model.path: model.settings for model in (student, teacher)})
             path = distillation_config.write(config, scratch / distillation_config.CONFIG_NAME)
             return [*python, "distill", str(path), *scaling]
         case unknown:
