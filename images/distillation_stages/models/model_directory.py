@@ -9,6 +9,8 @@ from distillation_stages.runtime.failure import StageError
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "tiktoken.model")
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -22,16 +24,29 @@ def wanted_files(names: list[str]) -> list[str]:
     return sorted(name for name in top if not name.startswith("consolidated"))
 
 
+def is_weights(name: str) -> bool:
+    """Whether a model's file of that name holds weights: all others are small."""
+    return name.endswith(".safetensors")
+
+
 def check_names(names: list[str], where: str) -> None:
     """Checks by name that a directory or repository can be a model. Raises StageError."""
     present = set(names)
+    weights = sorted(
+        name for name in present if name not in ADAPTER_WEIGHTS and name.endswith((".safetensors", *PICKLED))
+    )
+    if ADAPTER_CONFIG in present and not (CONFIG in present and weights):
+        raise StageError(
+            reasons.ADAPTER_WITHOUT_MODEL,
+            f"{where} holds an adapter ({ADAPTER_CONFIG}) without the model's weights: merge it into its base model "
+            "(merge_and_unload, then save_pretrained) and give the result, or give the base model",
+        )
     if CONFIG not in present:
         raise StageError(
             reasons.NOT_A_MODEL_DIRECTORY, f"{where} has no {CONFIG}: give a model directory in Hugging Face format"
         )
-    if not any(name.endswith(".safetensors") for name in present):
-        pickled = sorted(name for name in present if name.endswith(PICKLED))
-        found = f"only {', '.join(pickled[:3])}" if pickled else "no weights at all"
+    if not any(is_weights(name) for name in weights):
+        found = f"only {', '.join(weights[:3])}" if weights else "no weights at all"
         raise StageError(
             reasons.NO_SAFETENSORS,
             f"{where} has {found}: weights must be *.safetensors (load and save_pretrained them once)",

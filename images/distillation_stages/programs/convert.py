@@ -12,6 +12,7 @@ from distillation_stages.maxtext.families import fill_tables, require_export_sup
 from distillation_stages.maxtext.logits import compare, maxtext_logits, samples, transformers_logits
 from distillation_stages.maxtext.to_maxtext import convert_to_maxtext
 from distillation_stages.models.model_config import read_config
+from distillation_stages.models.quantisation import require_unquantised
 from distillation_stages.models.weights import parameters_of
 from distillation_stages.runtime.environment import available_memory
 from distillation_stages.runtime.failure import StageError
@@ -39,6 +40,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     assert isinstance(program, ConvertProgram)
     started = time.monotonic()
     model = storage.at(storage.require_marker(program.model).outputs["model"])
+    require_unquantised(model)
     config = read_config(model)
     parameters = parameters_of(model)
     size = parameters * BYTES_PER_PARAMETER

@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from distillation_api import reasons
 from distillation_api.contract import FetchProgram, HuggingFaceRepo, StageResult, StageSpec
-from distillation_stages.models.model_directory import check_model, check_names, wanted_files
+from distillation_stages.models.model_directory import check_model, check_names, is_weights, wanted_files
+from distillation_stages.models.quantisation import require_unquantised
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import Reporter
 from distillation_stages.runtime.storage import Storage, sha256_of
@@ -20,6 +21,9 @@ DOWNLOAD = "download"
 
 SECONDS_BETWEEN_LOOKS = 2.0
 
+Check = Callable[[Path], None]
+"""Of a directory that has all of a model's files but the weights. Raises StageError for a model that can't be used."""
+
 
 def run(spec: StageSpec, storage: Storage) -> StageResult:
     """Bring or verify the model; see FetchProgram."""
@@ -27,17 +31,20 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     source, started = spec.program.source, time.monotonic()
     output, reporter = storage.at(spec.output), Reporter(spec.stage, "bytes")
     downloaded, versions = 0, {}
+    # The teacher may be quantised: vLLM serves it. Where MaxText runs it too, its conversion refuses it.
+    check: Check = require_unquantised if spec.program.role == "student" else lambda directory: None
     if source.path is not None:
         model = storage.at(source.path)
     elif source.hugging_face is not None:
-        model, downloaded, revision = _from_hub(source.hugging_face, output / DOWNLOAD, reporter)
+        model, downloaded, revision = _from_hub(source.hugging_face, output / DOWNLOAD, reporter, check)
         versions = {"revision": revision}
     elif source.gcs_uri is not None:
         model = output / DOWNLOAD
-        downloaded = download_tree(GcsTree(source.gcs_uri), model, reporter)
+        downloaded = download_tree(GcsTree(source.gcs_uri), model, reporter, check)
     else:
         raise StageError(reasons.NO_SOURCE, "the model's source is empty: give huggingFace, gcs or path")
     files = check_model(model)
+    check(model)
     result = StageResult(
         stage=spec.stage,
         fingerprint=spec.fingerprint,
@@ -51,10 +58,11 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     return result
 
 
-def download_tree(tree: Tree, directory: Path, reporter: Reporter) -> int:
+def download_tree(tree: Tree, directory: Path, reporter: Reporter, check: Check) -> int:
     """Copy a model's files, one by one, skipping those that are whole already; returns their bytes.
 
-    Bytes count once when they have arrived and once more when they are hashed, so progress never runs backwards.
+    The weights come last, after the check. Bytes count once when they have arrived and once more when they are hashed,
+    so progress never runs backwards.
     """
     sizes = tree.sizes()
     if not sizes:
@@ -64,7 +72,11 @@ def download_tree(tree: Tree, directory: Path, reporter: Reporter) -> int:
     done, total = 0, sum(sizes[name] for name in names)
     DirectoryTree(directory).remove_unfinished()
     reporter.progress(done, 2 * total)
-    for name in names:
+    checked = False
+    for name in sorted(names, key=is_weights):
+        if is_weights(name) and not checked:
+            check(directory)
+            checked = True
         path = directory / name
         if not (path.is_file() and path.stat().st_size == sizes[name] and tree.holds(name, path)):
             tree.get(name, path)
@@ -73,8 +85,8 @@ def download_tree(tree: Tree, directory: Path, reporter: Reporter) -> int:
     return total
 
 
-def _from_hub(source: HuggingFaceRepo, directory: Path, reporter: Reporter) -> tuple[Path, int, str]:
-    """The model's folder, its bytes and its commit."""
+def _from_hub(source: HuggingFaceRepo, directory: Path, reporter: Reporter, check: Check) -> tuple[Path, int, str]:
+    """The model's folder, its bytes and its commit. The weights come last, after the check."""
     from huggingface_hub import HfApi, snapshot_download
 
     with hub.hub_errors("model", source):
@@ -86,12 +98,18 @@ def _from_hub(source: HuggingFaceRepo, directory: Path, reporter: Reporter) -> t
     # A branch may move between two attempts: a folder per commit never mixes files of two.
     model = directory / revision[:12]
     total = sum(file.size or 0 for file in wanted.values())
-    with _watched(model, total, reporter), hub.hub_errors("model", source):
-        snapshot_download(
-            source.repo, revision=revision, local_dir=model, allow_patterns=list(wanted), token=hub.token()
-        )
-    for name, file in wanted.items():
-        _check_download(model / name, file.size, file.lfs.sha256 if file.lfs else None)
+
+    def download(names: list[str]) -> None:
+        with hub.hub_errors("model", source):
+            snapshot_download(source.repo, revision=revision, local_dir=model, allow_patterns=names, token=hub.token())
+        for name in names:
+            file = wanted[name]
+            _check_download(model / name, file.size, file.lfs.sha256 if file.lfs else None)
+
+    with _watched(model, total, reporter):
+        download([name for name in wanted if not is_weights(name)])
+        check(model)
+        download([name for name in wanted if is_weights(name)])
     return model, total, revision
 
 

@@ -7,6 +7,11 @@ def _reason(name: str, meaning: str, remedy: str) -> ProgramReason:
     return ProgramReason(name, meaning, remedy, Cost.FINAL_INPUT)
 
 
+ADAPTER_WITHOUT_MODEL = _reason(
+    "AdapterWithoutModel",
+    "The model's place holds a LoRA adapter, without the weights that it adapts.",
+    "Merge the adapter into its base model, and give the result; or give the base model.",
+)
 BAD_MODEL_CONFIG = _reason(
     "BadModelConfig",
     "A model's config.json can't be read or lacks a size.",
@@ -151,6 +156,11 @@ PATH_OUTSIDE_STORAGE = _reason(
     "PathOutsideStorage",
     "A path leaves the storage.",
     "Give a path inside the storage, without links that lead out of it.",
+)
+QUANTISED_MODEL = _reason(
+    "QuantisedModel",
+    "The weights of the student, or of a teacher for logit matching, are quantised: MaxText reads plain weights only.",
+    "Give the repository that the model was quantised from.",
 )
 SCORE_NOT_FINITE = _reason(
     "ScoreNotFinite",

@@ -5,20 +5,22 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import httpx
 import pytest
 from huggingface_hub import errors
 
-from distillation_api.contract import FetchProgram, HuggingFaceRepo, Source, StageResult
+from distillation_api.contract import ConvertProgram, FetchProgram, HuggingFaceRepo, Source, StageResult, StageSpec
 from distillation_stages.models.model_directory import wanted_files
-from distillation_stages.programs import fetch
+from distillation_stages.models.quantisation import require_unquantised
+from distillation_stages.programs import convert, fetch
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import Reporter
 from distillation_stages.runtime.storage import Storage
 from distillation_stages.services.buckets import DirectoryTree, split_uri
 from distillation_stages.services.hub import hub_errors
-from unit.stages.stage_inputs import OUTPUT, spec_of, write_model, write_safetensors
+from unit.stages.stage_inputs import OUTPUT, finish, spec_of, write_model, write_safetensors
 
 INDEX = "model.safetensors.index.json"
 
@@ -28,8 +30,8 @@ def storage(tmp_path: Path) -> Storage:
     return Storage(tmp_path / "storage")
 
 
-def fetch_path(storage: Storage, path: str = "model") -> StageResult:
-    program = FetchProgram(source=Source(path=path), role="teacher")
+def fetch_path(storage: Storage, path: str = "model", role: Literal["teacher", "student"] = "teacher") -> StageResult:
+    program = FetchProgram(source=Source(path=path), role=role)
     return fetch.run(spec_of(program), storage)
 
 
@@ -86,6 +88,19 @@ def broken_config(model: Path) -> None:
     (model / "config.json").write_text("{")
 
 
+def adapter_alone(model: Path) -> None:
+    model.mkdir(parents=True)
+    for name in ("adapter_config.json", "tokenizer.json"):
+        (model / name).write_text("{}")
+    write_safetensors(model / "adapter_model.safetensors")
+
+
+def adapter_and_config(model: Path) -> None:
+    """As trainings leave it that save the base model's config.json along."""
+    adapter_alone(model)
+    (model / "config.json").write_text("{}")
+
+
 @pytest.mark.parametrize(
     ("damage", "reason", "told"),
     [
@@ -97,6 +112,8 @@ def broken_config(model: Path) -> None:
         (cut_off, "IncompleteModel", "500 bytes"),
         (no_header, "BrokenModelFile", "no whole safetensors header"),
         (broken_config, "BrokenModelFile", "config.json"),
+        (adapter_alone, "AdapterWithoutModel", "merge_and_unload"),
+        (adapter_and_config, "AdapterWithoutModel", "adapter_config.json"),
     ],
 )
 def test_what_is_no_whole_model_is_refused(
@@ -123,7 +140,83 @@ def test_an_empty_source_is_refused(storage: Storage) -> None:
         fetch.run(spec_of(FetchProgram(source=Source(), role="student")), storage)
 
 
+# Quantised. As public repositories have it in config.json.
+
+QUANTISED: list[tuple[dict[str, Any], str]] = [
+    ({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}, "bitsandbytes"),
+    ({"quantization_config": {"load_in_8bit": True}}, "bitsandbytes"),
+    ({"quantization_config": {"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": [128, 128]}}, "fp8"),
+    ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "gptq"),
+    ({"quantization_config": {"quant_method": "awq", "bits": 4}}, "awq"),
+    ({"text_config": {"quantization_config": {"quant_method": "mxfp4"}}}, "mxfp4"),
+    ({"compression_config": {"quant_method": "compressed-tensors"}}, "compressed-tensors"),
+    ({"quantization_config": {"bits": 4}}, "an unnamed method"),
+]
+
+
+@pytest.mark.parametrize(("members", "method"), QUANTISED)
+def test_a_quantised_student_is_refused_by_its_config(storage: Storage, members: dict[str, Any], method: str) -> None:
+    write_model(storage.at("model"))
+    storage.at("model/config.json").write_text(json.dumps(members))
+    with pytest.raises(StageError, match=rf"quantised by {method}; .* give the repository") as caught:
+        fetch_path(storage, role="student")
+    assert caught.value.reason.name == "QuantisedModel"
+    assert storage.read_marker(OUTPUT) is None
+
+
+@pytest.mark.parametrize("name", ["hf_quant_config.json", "quantize_config.json", "quant_config.json"])
+def test_a_student_is_refused_by_the_file_of_the_tool_that_quantised_it(storage: Storage, name: str) -> None:
+    write_model(storage.at("model"))
+    storage.at(f"model/{name}").write_text('{"bits": 4}')
+    with pytest.raises(StageError, match=name):
+        fetch_path(storage, role="student")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"quantization_config": None},
+        {"quantization_config": {}},
+        {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": False, "load_in_8bit": False}},
+    ],
+)
+def test_a_config_that_names_no_quantisation_in_effect_is_taken(storage: Storage, members: dict[str, Any]) -> None:
+    write_model(storage.at("model"))
+    storage.at("model/config.json").write_text(json.dumps(members))
+    assert fetch_path(storage, role="student").outputs == {"model": "model"}
+
+
+def test_vllm_may_be_given_a_quantised_teacher(storage: Storage) -> None:
+    write_model(storage.at("model"))
+    storage.at("model/config.json").write_text(json.dumps(QUANTISED[0][0]))
+    assert fetch_path(storage, role="teacher").outputs == {"model": "model"}
+
+
+def test_a_model_that_is_converted_is_refused_before_its_weights_are_read(storage: Storage) -> None:
+    """The teacher of logit matching: its fetch stage doesn't know what it is for."""
+    write_model(storage.at("model"))
+    storage.at("model/config.json").write_text(json.dumps(QUANTISED[0][0]))
+    finish(storage, "fetch-teacher", model="model")
+    program = ConvertProgram(model="fetch-teacher", max_text_model="llama3.1-8b", trained=False)
+    with pytest.raises(StageError) as caught:
+        convert.run(StageSpec(stage="convert-teacher", fingerprint="c", output=OUTPUT, program=program), storage)
+    assert caught.value.reason.name == "QuantisedModel"
+
+
+def test_no_weights_of_a_quantised_student_are_downloaded(tmp_path: Path) -> None:
+    write_sharded(tmp_path / "bucket")
+    (tmp_path / "bucket" / "config.json").write_text(json.dumps(QUANTISED[0][0]))
+    bucket = CountingTree(tmp_path / "bucket")
+    with pytest.raises(StageError, match="bitsandbytes"):
+        fetch.download_tree(bucket, tmp_path / "local", Reporter("fetch", "bytes"), require_unquantised)
+    assert bucket.copied == ["config.json", INDEX, "tokenizer.json"]
+
+
 # From a bucket.
+
+
+def any_model(directory: Path) -> None:
+    """The check of a teacher."""
 
 
 class CountingTree(DirectoryTree):
@@ -144,23 +237,25 @@ def test_a_download_takes_what_a_model_needs_and_continues(tmp_path: Path) -> No
     (tmp_path / "bucket" / "original" / "model.pth").write_bytes(b"x")
     (tmp_path / "bucket" / "modeling.py").write_text("raise SystemExit")
     bucket = CountingTree(tmp_path / "bucket")
-    fetch.download_tree(bucket, tmp_path / "local", Reporter("fetch", "bytes"))
-    whole = ["config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", INDEX]
-    assert bucket.copied == [*whole, "tokenizer.json"]
+    fetch.download_tree(bucket, tmp_path / "local", Reporter("fetch", "bytes"), any_model)
+    weights = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    assert bucket.copied == ["config.json", INDEX, "tokenizer.json", *weights]
     assert sorted(path.name for path in (tmp_path / "local").iterdir()) == sorted(bucket.copied)
 
     bucket.copied = []
     (tmp_path / "local" / "config.json").unlink()
     # As long as it should be, but with other content.
-    weights = tmp_path / "local" / whole[1]
-    weights.write_bytes(b"x" * weights.stat().st_size)
-    fetch.download_tree(bucket, tmp_path / "local", Reporter("fetch", "bytes"))
-    assert bucket.copied == whole[:2]
+    damaged = tmp_path / "local" / weights[0]
+    damaged.write_bytes(b"x" * damaged.stat().st_size)
+    fetch.download_tree(bucket, tmp_path / "local", Reporter("fetch", "bytes"), any_model)
+    assert bucket.copied == ["config.json", weights[0]]
 
 
 def test_an_empty_bucket_prefix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StageError) as caught:
-        fetch.download_tree(CountingTree(tmp_path / "nothing"), tmp_path / "local", Reporter("fetch", "bytes"))
+        fetch.download_tree(
+            CountingTree(tmp_path / "nothing"), tmp_path / "local", Reporter("fetch", "bytes"), any_model
+        )
     assert caught.value.reason.name == "ModelNotFound"
 
 
