@@ -1,5 +1,6 @@
 """Families besides Llama, in sizes that MaxText has no entry for: to MaxText and back, with the logits compared."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -60,3 +61,30 @@ def test_a_student_that_maxtext_cannot_convert_back_is_refused_before_it_is_trai
     known, refused = done.stdout.splitlines()[-2:]
     assert known == "olmo3-7b"
     assert refused.startswith("ModelNotSupported MaxText can't convert a trained 'olmo3-7b' back")
+
+
+IGNORED = """
+import json
+import sys
+from pathlib import Path
+from distillation_stages.models.weights import ignored_by_transformers
+for model, names in json.loads(sys.argv[1]).items():
+    print("IGNORED", *sorted(ignored_by_transformers(Path(model), names)))
+"""
+
+PASSED_OVER = {
+    "llama": ["model.layers.0.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq"],
+    "deepseek_v3": ["model.layers.61.eh_proj.weight"],
+}
+REFUSED = ["model.layers.0.self_attn.q_proj.lora_A.weight", "model.layers.0.self_attn.rotary_emb.weight", "extra"]
+
+
+def test_what_transformers_ignores_is_no_weight_and_all_else_is(tmp_path: Path) -> None:
+    asked = {str(tmp_path / kind): [*names, *REFUSED] for kind, names in PASSED_OVER.items()}
+    for model in map(Path, asked):
+        model.mkdir()
+        (model / "config.json").write_text(json.dumps({"model_type": model.name, "num_hidden_layers": 1}))
+    command = [str(interpreter("converter")), "-c", IGNORED, json.dumps(asked)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300, check=True)
+    told = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("IGNORED")]
+    assert told == list(PASSED_OVER.values())

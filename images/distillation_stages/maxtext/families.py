@@ -6,7 +6,6 @@ complaint to a model that talks nonsense. So the settings come from the checkpoi
 command is given the same ones.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from distillation_api import reasons
 from distillation_stages.maxtext.rope_scaling import MAXTEXTS_OWN, setting_of
 from distillation_stages.models.model_config import HuggingFaceConfig
-from distillation_stages.models.weights import ignored_patterns, tensors_of
+from distillation_stages.models.weights import ignored_by_transformers, tensors_of
 from distillation_stages.runtime.failure import StageError
 
 Setting = str | int | float | bool
@@ -219,10 +218,8 @@ def require_export_support(model: str, directory: Path) -> None:
     else:
         known = {}
     # Of a model that MaxText's tables lack nothing is known; what transformers ignores is no weight of it.
-    ignored = ignored_patterns(directory)
-    unknown = sorted(
-        name for name in tensors_of(directory) if name not in known and not any(re.search(p, name) for p in ignored)
-    )
+    others = tensors_of(directory).keys() - known.keys()
+    unknown = sorted(others - ignored_by_transformers(directory, others))
     if unknown:
         raise StageError(
             reasons.MODEL_NOT_SUPPORTED,

@@ -3,6 +3,8 @@
 import json
 import math
 import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from distillation_api import reasons
@@ -18,18 +20,31 @@ ROTARY_BUFFER = r"rotary_emb\.inv_freq$"
 """Old checkpoints (Llama 2's, say) store it for each layer; transformers computes it and reads none of them."""
 
 
-def ignored_patterns(model: Path) -> set[str]:
-    """Patterns of the tensors that transformers passes over when it loads the model: they are no weights of it."""
+def ignored_by_transformers(model: Path, names: Collection[str]) -> set[str]:
+    """Those of the tensors' names that transformers passes over when it loads the model: they are no weights of it.
+
+    It is asked itself, as it asks itself after loading. Of a model that it can't build, rotary buffers alone are known.
+    """
     import torch
     import transformers
 
+    found = LoadingInfo(set(names))
     try:
         config = transformers.AutoConfig.from_pretrained(model)
         with torch.device("meta"):
-            loaded = transformers.AutoModelForCausalLM.from_config(config)
+            built = transformers.AutoModelForCausalLM.from_config(config)
     except (OSError, ValueError):
-        return {ROTARY_BUFFER}
-    return {ROTARY_BUFFER, *(loaded._keys_to_ignore_on_load_unexpected or ())}
+        return {name for name in found.unexpected_keys if re.search(ROTARY_BUFFER, name)}
+    built._adjust_missing_and_unexpected_keys(found)
+    return set(names) - found.unexpected_keys
+
+
+@dataclass
+class LoadingInfo:
+    """The part of transformers' report on a loaded model that it mends by its list of exceptions."""
+
+    unexpected_keys: set[str]
+    missing_keys: set[str] = field(default_factory=set)
 
 
 def tensors_of(model: Path) -> dict[str, list[int]]:
