@@ -180,12 +180,12 @@ def test_the_tables_of_settings_are_those_of_the_installed_maxtext(tmp_path: Pat
 
 USERS = """
 import json, pickle, sys
-from distillation_stages.runtime.failure import BadConfiguration
+from distillation_stages.runtime.failure import StageError
 from distillation_stages.maxtext.user_settings import user_settings
 for program in pickle.loads(bytes.fromhex(sys.argv[1])):
     try:
         print("USERS", json.dumps(user_settings(program)))
-    except BadConfiguration as error:
+    except StageError as error:
         print("REFUSED", error)
 """
 
