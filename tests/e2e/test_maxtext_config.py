@@ -242,7 +242,7 @@ def test_maxtext_accepts_the_configuration_of_logit_matching(tmp_path: Path) -> 
 import pickle, sys
 from distillation_stages.maxtext.distillation_config import configuration, write
 program, student, teacher, paths, path = pickle.loads(bytes.fromhex(sys.argv[1]))
-write(configuration(program, 20, student, teacher, paths), path)
+write(configuration(program, program.objective, 20, student, teacher, paths), path)
 """
     path = tmp_path / "distillation.yml"
     told = pickle.dumps((program, student, teacher, paths, path)).hex()
