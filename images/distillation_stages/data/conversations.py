@@ -7,12 +7,21 @@ dataset's own last answer makes the teacher write a second one: so both are sett
 import hashlib
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distillation_api import reasons
+from distillation_stages.data.normalise import (
+    ROLES,
+    Conversion,
+    Normalised,
+    one_system_message,
+    standard_message,
+    text_of_number,
+)
 from distillation_stages.runtime.failure import RowRejected
 
-ROLES = ("system", "user", "assistant")
+CALLS = ("tool_calls", "function_call")
+"""Members of a message that calls tools; the second is the older one."""
 
 Turn = dict[str, str]
 """``{"role": ..., "content": ...}``"""
@@ -26,6 +35,8 @@ class Conversation:
     """Everything up to and with the last user turn."""
     reference: str | None
     """The assistant's text right after the prompt; None when there is none or it is blank."""
+    conversions: frozenset[Conversion] = frozenset()
+    """What had to be brought to the standard form."""
 
     def digest(self) -> bytes:
         """SHA-256 of the prompt: equal for equal prompts only."""
@@ -33,12 +44,14 @@ class Conversation:
 
 
 def from_messages(messages: object) -> Conversation:
-    """The conversation in a messages column: a list of {role, content}. Raises RowRejected."""
+    """The conversation in a messages column: a list of {role, content}, in any known spelling. Raises RowRejected."""
     if not isinstance(messages, list):
         raise RowRejected(reasons.NOT_A_LIST)
     if not messages:
         raise RowRejected(reasons.EMPTY)
-    turns = [_turn(message) for message in messages]
+    normalised = [_turn(message) for message in messages]
+    merged = one_system_message([turn.value for turn in normalised])
+    turns, conversions = merged.value, merged.conversions.union(*(turn.conversions for turn in normalised))
     roles = [turn["role"] for turn in turns]
     if "user" not in roles:
         raise RowRejected(reasons.NO_USER_TURN)
@@ -51,27 +64,34 @@ def from_messages(messages: object) -> Conversation:
     if any(not turn["content"].strip() for turn in prompt if turn["role"] != "system"):
         raise RowRejected(reasons.EMPTY_CONTENT)
     reference = after[0]["content"] if after and after[0]["content"].strip() else None
-    return Conversation(prompt, reference)
+    return Conversation(prompt, reference, conversions)
 
 
-def from_columns(prompt: object, response: object) -> Conversation:
-    """The conversation in a prompt and a response column: texts, or lists of {role, content}. Raises RowRejected."""
-    asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-    answered = [{"role": "assistant", "content": response}] if isinstance(response, str) else response or []
-    if not isinstance(asked, list):
+def from_columns(prompt: object, response: object = None) -> Conversation:
+    """The conversation in a prompt and a response column: texts, or lists of messages. Raises RowRejected."""
+    asked, answered = _messages("user", prompt), _messages("assistant", [] if response is None else response)
+    conversation = from_messages([*asked.value, *answered.value])
+    return replace(conversation, conversions=conversation.conversions | asked.conversions | answered.conversions)
+
+
+def _messages(role: str, value: object) -> Normalised[list[object]]:
+    """What a prompt or a response column holds, as messages."""
+    text = text_of_number(value)
+    if isinstance(text.value, str):
+        return Normalised([{"role": role, "content": text.value}], text.conversions)
+    if not isinstance(value, list):
         raise RowRejected(reasons.CONTENT_NOT_TEXT)
-    if not isinstance(answered, list):
-        raise RowRejected(reasons.CONTENT_NOT_TEXT)
-    return from_messages([*asked, *answered])
+    return Normalised(value)
 
 
-def _turn(message: object) -> Turn:
+def _turn(message: object) -> Normalised[Turn]:
     if not isinstance(message, dict):
         raise RowRejected(reasons.TURN_NOT_AN_OBJECT)
-    role, content = message.get("role"), message.get("content")
-    if role not in ROLES:
+    normalised = standard_message(message)
+    role, content = normalised.value["role"], normalised.value["content"]
+    if not isinstance(role, str) or role not in ROLES:
         raise RowRejected(reasons.UNKNOWN_ROLE)
-    if message.get("tool_calls"):
+    if any(message.get(member) for member in CALLS):
         # No template of a student without tools renders them: it would learn to say nothing.
         raise RowRejected(reasons.TOOL_CALLS)
     if not isinstance(content, str):
@@ -81,7 +101,7 @@ def _turn(message: object) -> Turn:
     except UnicodeEncodeError:
         # Valid in JSON as an escape, but not in UTF-8, so neither in Parquet nor in a tokenizer.
         raise RowRejected(reasons.LONE_SURROGATE) from None
-    return {"role": role, "content": content}
+    return Normalised({"role": role, "content": content}, normalised.conversions)
 
 
 def _check_alternation(roles: list[str]) -> None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from distillation_api import reasons
 from distillation_api.contract import HuggingFaceRepo, Source
+from distillation_stages.data.formats import hint
 from distillation_stages.data.tables import ROWS_PER_BATCH
 from distillation_stages.runtime.failure import RowRejected, StageError
 from distillation_stages.runtime.storage import Storage
@@ -68,10 +69,9 @@ def _with_columns(dataset: Dataset, columns: list[str]) -> Iterator[SourceRow]:
     missing = [name for name in columns if name not in found]
     # Without a readable row there is nothing to compare with; the rows themselves are then rejected.
     if found and missing:
-        raise StageError(
-            reasons.MISSING_COLUMN,
-            f"dataset {dataset.name} has no column {', '.join(map(repr, missing))}; its columns: {', '.join(found)}",
-        )
+        told = f"dataset {dataset.name} has no column {', '.join(map(repr, missing))}; its columns: {', '.join(found)}"
+        nearest = hint([row for row in first if isinstance(row, dict)], columns)
+        raise StageError(reasons.MISSING_COLUMN, ". ".join(filter(None, [told, nearest])))
     return itertools.chain(first, rows)
 
 

@@ -15,11 +15,14 @@ from pathlib import Path
 from distillation_api import reasons
 from distillation_api.contract import PrepareProgram, StageResult, StageSpec
 from distillation_api.reasons.reason import RowReason
-from distillation_stages.data.conversations import Conversation, from_columns, from_messages
+from distillation_stages.data.columns import Columns
+from distillation_stages.data.conversations import Conversation
+from distillation_stages.data.formats import hint, unread
+from distillation_stages.data.normalise import Conversion
 from distillation_stages.data.sources import Dataset, SourceRow, open_dataset
 from distillation_stages.data.tables import PREPARED, Row, parts_of, read_rows, split_evenly, write_table
 from distillation_stages.runtime.failure import RowRejected, StageError
-from distillation_stages.runtime.reporting import Reporter
+from distillation_stages.runtime.reporting import Reporter, say
 from distillation_stages.runtime.storage import Storage, sha256_of
 
 MIN_PARTS = 8
@@ -27,8 +30,8 @@ MIN_PARTS = 8
 
 MAX_ROWS_PER_PART = 20_000
 
-MESSAGES = "messages"
-"""The messages column when the program names no column at all."""
+ROWS_FOR_A_HINT = 8
+"""Rejected rows that are compared with known formats."""
 
 
 @dataclass
@@ -44,8 +47,14 @@ class Kept:
     read: int = 0
     duplicates: int = 0
     rejected: Counter[RowReason] = field(default_factory=Counter)
+    converted: Counter[Conversion] = field(default_factory=Counter)
+    """Rows that were brought to the standard form and not rejected."""
+    unread: Counter[str] = field(default_factory=Counter)
+    """Rows, not rejected, whose column of that name looks like a part of the question and isn't read."""
     example: str = ""
     """The first rejected row, for messages."""
+    examples: list[dict[str, object]] = field(default_factory=list)
+    """The first rejected rows that are objects."""
 
 
 def run(spec: StageSpec, storage: Storage) -> StageResult:
@@ -55,7 +64,8 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     with tempfile.TemporaryDirectory() as scratch:
         dataset = open_dataset(program.source, wanted_columns(program), storage, Path(scratch) / "source")
         kept = _keep(program, dataset, Path(scratch) / "kept.parquet", Reporter(spec.stage, "rows"))
-        _check(kept, dataset)
+        _check(program, kept, dataset)
+        _warn_of_unread(program, kept, dataset)
         held = held_out(program, kept)
         work = storage.workspace(spec.output)
         _write(kept.spool, held, len(kept.keys), work)
@@ -66,6 +76,8 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         "holdout": len(held),
         "duplicates": kept.duplicates,
         **reasons.rejected_counts(kept.rejected),
+        **_named("converted", kept.converted),
+        **_named("unread", kept.unread),
     }
     output = storage.at(spec.output)
     parts = [part for split in ("train", "holdout") for part in parts_of(work / split)]
@@ -81,27 +93,21 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     return storage.conclude(spec.output, result, work)
 
 
+def columns_of(program: PrepareProgram) -> Columns:
+    """The columns that hold the conversations."""
+    return Columns(program.messages_column, program.prompt_column, program.response_column)
+
+
 def wanted_columns(program: PrepareProgram) -> list[str]:
     """The columns that the dataset must have."""
-    if program.prompt_column is not None:
-        columns = [program.prompt_column, program.response_column]
-    else:
-        columns = [program.messages_column or MESSAGES]
-    return [name for name in (*columns, program.group_column) if name is not None]
+    return [*columns_of(program).names, *([program.group_column] if program.group_column is not None else [])]
 
 
 def normalise(program: PrepareProgram, row: SourceRow) -> tuple[Conversation, bytes]:
     """The row's conversation and the key of its group (of nothing without a group column). Raises RowRejected."""
     if isinstance(row, RowRejected):
         raise row
-    if any(name not in row for name in wanted_columns(program)):
-        raise RowRejected(reasons.NO_COLUMN)
-    if program.prompt_column is not None:
-        response = row[program.response_column] if program.response_column is not None else None
-        conversation = from_columns(row[program.prompt_column], response)
-    else:
-        conversation = from_messages(row[program.messages_column or MESSAGES])
-    return conversation, _group_key(program, row)
+    return columns_of(program).read(row), _group_key(program, row)
 
 
 def held_out(program: PrepareProgram, kept: Kept) -> set[int]:
@@ -138,6 +144,7 @@ def _keep(program: PrepareProgram, dataset: Dataset, spool: Path, reporter: Repo
 
 def _kept_rows(program: PrepareProgram, dataset: Dataset, kept: Kept, reporter: Reporter) -> Iterator[Row]:
     seen: set[bytes] = set()
+    columns = columns_of(program)
     for position, row in enumerate(dataset.rows):
         kept.read += 1
         try:
@@ -145,7 +152,12 @@ def _kept_rows(program: PrepareProgram, dataset: Dataset, kept: Kept, reporter: 
         except RowRejected as rejected:
             kept.rejected[rejected.reason] += 1
             kept.example = kept.example or f"row {position} ({rejected.reason.name}): {_shortened(row)}"
+            if isinstance(row, dict) and len(kept.examples) < ROWS_FOR_A_HINT:
+                kept.examples.append(row)
             continue
+        kept.converted.update(conversation.conversions)
+        if isinstance(row, dict):
+            kept.unread.update(unread(row, columns))
         digest = conversation.digest()
         if digest in seen:
             kept.duplicates += 1
@@ -167,16 +179,35 @@ def _how_far(program: PrepareProgram, dataset: Dataset, kept: Kept) -> tuple[int
     return max((len(kept.keys), program.limit), by_data, key=lambda pair: pair[0] / max(pair[1], 1))
 
 
-def _check(kept: Kept, dataset: Dataset) -> None:
+def _check(program: PrepareProgram, kept: Kept, dataset: Dataset) -> None:
     rejected = sum(kept.rejected.values())
     causes = ", ".join(f"{reason.name} {number}" for reason, number in kept.rejected.most_common())
     if 2 * rejected > kept.read:
+        # Before the example: messages are cut at their end.
+        sentences = [
+            f"can't be used: {causes}",
+            hint(kept.examples, wanted_columns(program)),
+            f"The first: {kept.example}",
+        ]
         raise StageError(
             reasons.MOST_ROWS_REJECTED,
-            f"{rejected} of {kept.read} rows of {dataset.name} can't be used: {causes}. The first: {kept.example}",
+            f"{rejected} of {kept.read} rows of {dataset.name} {'. '.join(filter(None, sentences))}",
         )
     if not kept.keys:
         raise StageError(reasons.NO_ROWS, f"dataset {dataset.name} has no rows that can be used ({kept.read} read)")
+
+
+def _warn_of_unread(program: PrepareProgram, kept: Kept, dataset: Dataset) -> None:
+    reads = ", ".join(map(repr, columns_of(program).names))
+    for name, rows in sorted(kept.unread.items()):
+        say(
+            f"warning: column {name!r} of dataset {dataset.name} has text in {rows} rows and isn't read ({reads} is); "
+            "if it is a part of what is asked, write it into the column that is read"
+        )
+
+
+def _named(what: str, counted: Counter[Conversion] | Counter[str]) -> dict[str, int]:
+    return {f"{what}.{name}": number for name, number in sorted(counted.items())}
 
 
 def _write(spool: Path, held: set[int], total: int, work: Path) -> None:
@@ -196,6 +227,8 @@ def number_of_parts(rows: int) -> int:
 def _group_key(program: PrepareProgram, row: dict[str, object]) -> bytes:
     if program.group_column is None:
         return b""
+    if program.group_column not in row:
+        raise RowRejected(reasons.NO_COLUMN)
     value = row[program.group_column]
     if value is None:
         raise RowRejected(reasons.NO_GROUP)

@@ -1,6 +1,6 @@
 """What the stage prepare-dataset is asked."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from distillation_api.contract.common import ProgramModel, Source
 
@@ -11,8 +11,12 @@ class PrepareProgram(ProgramModel):
     Result outputs: ``train`` and ``holdout``, directories of Parquet parts with columns ``row`` (int64, the position in
     the source), ``prompt`` (list of {role, content}: the conversation up to and with its last user turn) and
     ``reference`` (string or null: the assistant's answer that followed). Counts: read, kept, train, holdout,
-    duplicates and ``rejected.<reason>``; read = kept + duplicates + all rejected.
+    duplicates and ``rejected.<reason>``; read = kept + duplicates + all rejected. Of the rows that weren't rejected,
+    ``converted.<what>`` were brought to the standard form, and ``unread.<column>`` have text in a column that looks
+    like a part of the question and isn't read.
     """
+
+    outputs_version: ClassVar[int] = 2
 
     kind: Literal["prepare"] = "prepare"
     source: Source

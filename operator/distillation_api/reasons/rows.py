@@ -44,8 +44,13 @@ TURN_NOT_AN_OBJECT = _reason(
 )
 UNKNOWN_ROLE = _reason(
     "UnknownRole",
-    "A turn's role is none of system, user and assistant.",
-    "Rename the role.",
+    "A turn's role is none of system, user and assistant, nor another known name of these.",
+    "Rename the role, or leave out conversations with tools.",
+)
+AMBIGUOUS_TURN = _reason(
+    "AmbiguousTurn",
+    "A turn has its role or its content under several known keys, and none is the standard one.",
+    "Write each turn as `{role, content}`.",
 )
 TOOL_CALLS = _reason(
     "ToolCalls",
@@ -55,7 +60,12 @@ TOOL_CALLS = _reason(
 CONTENT_NOT_TEXT = _reason(
     "ContentNotText",
     "A turn's content is no text.",
-    "Write the content as one string.",
+    "Write the content as one string, or as a list of text parts.",
+)
+PART_NOT_TEXT = _reason(
+    "PartNotText",
+    "A turn's content has a part that is no text, such as an image.",
+    "Leave such conversations out: students are trained on text.",
 )
 LONE_SURROGATE = _reason(
     "LoneSurrogate",
@@ -74,7 +84,7 @@ NO_USER_TURN = _reason(
 )
 SYSTEM_NOT_FIRST = _reason(
     "SystemNotFirst",
-    "A system message stands behind another turn.",
+    "A system message stands behind a turn of the user or the assistant.",
     "Put it first.",
 )
 ASSISTANT_FIRST = _reason(
