@@ -46,7 +46,12 @@ class Reporter:
 
 def say(text: str) -> None:
     """A line for people, on standard error, so that it never mixes with the progress lines."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Foreign text as UTF-8 can hold it: half a surrogate pair, which JSON may bring, becomes a question mark."""
+    return text.encode(errors="replace").decode()
 
 
 def termination_message(outcome: StageResult | StageFailure) -> str:
@@ -57,8 +62,13 @@ def termination_message(outcome: StageResult | StageFailure) -> str:
         if len(text.encode()) > TERMINATION_MESSAGE_LIMIT:
             text = outcome.model_copy(update={"settings": {}, "versions": {}}).model_dump_json(by_alias=True)
         return text
-    # Kubernetes cuts at the limit and would leave broken JSON; 1,000 characters leave room for escapes.
-    return outcome.model_copy(update={"message": outcome.message[:1000]}).model_dump_json(by_alias=True)
+    # Kubernetes cuts at the limit and would leave broken JSON; a character takes up to six bytes of it.
+    message = printable(outcome.message)
+    for length in (1000, 500):
+        text = outcome.model_copy(update={"message": message[:length]}).model_dump_json(by_alias=True)
+        if len(text.encode()) <= TERMINATION_MESSAGE_LIMIT:
+            break
+    return text
 
 
 def termination_log() -> Path:

@@ -9,6 +9,7 @@ import pytest
 from distillation_api.contract import (
     PERMANENT_EXIT_CODES,
     STAGE_SPEC_ENV,
+    TERMINATION_MESSAGE_LIMIT,
     FetchProgram,
     Source,
     StageFailure,
@@ -22,6 +23,8 @@ from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage
 
 PROGRAM_REASONS = [reason for reason in REASONS.values() if isinstance(reason, ProgramReason)]
+
+FINAL = next(reason for reason in PROGRAM_REASONS if reason.is_final)
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +78,22 @@ def test_a_spec_of_another_version_is_final(message: Path, monkeypatch: pytest.M
     assert main() == 78
     failure = StageFailure.model_validate_json(message.read_text())
     assert (failure.stage, failure.reason, failure.permanent) == ("unknown", "BadStageSpec", True)
+
+
+@pytest.mark.parametrize(
+    "text", ["column '\ud800' is missing", "\ud83d" * 3000, "\x01" * 3000, "😀" * 3000, '"\\' * 3000], ids=range(5)
+)
+def test_a_verdict_is_told_whatever_text_it_quotes(text: str, message: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Foreign text may hold half a surrogate pair, or take six bytes a character as JSON."""
+
+    def gives_up(spec: StageSpec, storage: Storage) -> None:
+        raise StageError(FINAL, text)
+
+    monkeypatch.setattr(fetch, "run", gives_up)
+    assert main() == FINAL.exit_code
+    written = message.read_bytes()
+    assert len(written) <= TERMINATION_MESSAGE_LIMIT
+    told = StageFailure.model_validate_json(written)
+    assert told.reason == FINAL.name
+    assert told.permanent
+    assert told.message
