@@ -143,10 +143,9 @@ def _multiplies_to(devices: str, stage: str) -> str:
     A product of 0 or with two axes of -1 is refused elsewhere, by a clearer message.
     """
     product = " * ".join(f"(has({stage}.parallelism.{axis}) ? {stage}.parallelism.{axis} : 1)" for axis in AXES)
-    return (
-        f"(!has({stage}.parallelism) || (({product}) > 0 ? ({product}) == {devices} : "
-        f"({product}) == 0 || {devices} % (0 - ({product})) == 0))"
-    )
+    fits = f"p > 0 ? p == {devices} : p == 0 || {devices} % (0 - p) == 0"
+    # A macro over a list of one is how CEL names a value: the product is long, and the CRD has little room.
+    return f"(!has({stage}.parallelism) || [{product}].all(p, {fits}))"
 
 
 def _rules_of_stage(index: int) -> list[Rule]:
@@ -154,7 +153,7 @@ def _rules_of_stage(index: int) -> list[Rule]:
     macro has found."""
     stage = f"self.stages[{index}]"
     absent = f"self.stages.size() <= {index}"
-    chips = f"{cel_map(_CHIPS)}[self.accelerator.topology]"
+    chips = "chips[self.accelerator.topology]"
     hosts = f"(has({stage}.hosts) ? {stage}.hosts : 1)"
     return [
         Rule(
@@ -163,8 +162,8 @@ def _rules_of_stage(index: int) -> list[Rule]:
             field="stages",
         ),
         Rule(
-            f"{absent} || !has(self.accelerator) || !(self.accelerator.topology in {cel_map(_CHIPS)}) || "
-            f"{_multiplies_to(chips, stage)}",
+            f"{absent} || !has(self.accelerator) || [{cel_map(_CHIPS)}].all(chips, "
+            f"!(self.accelerator.topology in chips) || {_multiplies_to(chips, stage)})",
             f"stages[{index}].parallelism must multiply to the chips of one slice, the product of its topology",
             field="stages",
             message_expression=f"'stages[{index}].parallelism must multiply to the chips of one slice, the product of "
