@@ -61,6 +61,8 @@ class Family:
     """Accelerators of one type."""
 
     shapes: tuple[Shape, ...]
+    memory_gib: int
+    """High-bandwidth memory of one chip."""
     hardware: Hardware = "tpu"
 
     @property
@@ -84,12 +86,12 @@ _V5P = (
 _V7X = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8", "8x8x16", "8x16x16")
 
 ACCELERATORS: dict[str, Family] = {
-    "tpu-v4-podslice": Family(_pods(4, *_V4)),
-    "tpu-v5-lite-podslice": Family(_SINGLE_HOST + _ONE_OR_TWO_HOSTS + _PODS_OF_4),
-    "tpu-v5-lite-device": Family((*_SINGLE_HOST, Shape("2x4", (8,)))),
-    "tpu-v5p-slice": Family(_pods(4, *_V5P)),
-    "tpu-v6e-slice": Family(_SINGLE_HOST + _ONE_OR_TWO_HOSTS + _PODS_OF_4),
-    "tpu7x": Family((Shape("1x1x1", (1,)), *_pods(4, *_V7X))),
+    "tpu-v4-podslice": Family(_pods(4, *_V4), memory_gib=32),
+    "tpu-v5-lite-podslice": Family(_SINGLE_HOST + _ONE_OR_TWO_HOSTS + _PODS_OF_4, memory_gib=16),
+    "tpu-v5-lite-device": Family((*_SINGLE_HOST, Shape("2x4", (8,))), memory_gib=16),
+    "tpu-v5p-slice": Family(_pods(4, *_V5P), memory_gib=95),
+    "tpu-v6e-slice": Family(_SINGLE_HOST + _ONE_OR_TWO_HOSTS + _PODS_OF_4, memory_gib=32),
+    "tpu7x": Family((Shape("1x1x1", (1,)), *_pods(4, *_V7X)), memory_gib=192),
 }
 """By the value of the nodes' type label."""
 

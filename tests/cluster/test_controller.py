@@ -41,7 +41,7 @@ def test_a_job_runs_in_dataflow_order_to_complete_and_then_nothing_is_written(
         "crossEntropyAfter": "5.5",
         "exportedModel": "distillation/export/m",
     }
-    assert [s["state"] for s in status["stages"]] == ["Complete"] * 10
+    assert [s["state"] for s in status["stages"]] == ["Complete"] * 11
     assert stage(jobs, "generate")["counts"] == {"kept": 14}, "the shards' counts are added up"
     assert status["loss"] == "1.25"
     assert {c["type"]: c["status"] for c in status["conditions"]}["Failed"] == "False"

@@ -144,7 +144,7 @@ def live_a_whole_life(jobs: Jobs, pods: Pods, api_client: client.ApiClient, name
     jobs.patch("taken", {"suspend": True})
     eventually("no pod", lambda: not pods.of_stage("fetch-student") and not pods.of_stage("prepare-dataset"))
     jobs.create(manifest())
-    for name in ("fetch-teacher", "fetch-student", "prepare-dataset"):
+    for name in ("fetch-teacher", "fetch-student", "prepare-dataset", "preflight"):
         pods.succeed(name)
     pods.run("generate", 2)
     live_in_a_queue(jobs, pods, testbed, namespace)
@@ -170,7 +170,7 @@ def live_in_a_queue(jobs: Jobs, pods: Pods, testbed: Testbed, namespace: str) ->
     queued = manifest(queue={"name": "queue"}, generation={"accelerator": accelerator})
     queued["metadata"]["name"] = "queued"
     jobs.create(queued)
-    for name in ("fetch-teacher", "fetch-student", "prepare-dataset"):
+    for name in ("fetch-teacher", "fetch-student", "prepare-dataset", "preflight"):
         pods.succeed(name)
     refused = manifest(pod={"serviceAccountName": "absent"})
     refused["metadata"]["name"] = "refused"
@@ -213,7 +213,7 @@ def test_in_its_namespace_alone_it_needs_no_cluster_role(
     operator = start("jobs")
     jobs.create(manifest())
     pods.wait("fetch-teacher")
-    for name in ("fetch-teacher", "fetch-student", "prepare-dataset"):
+    for name in ("fetch-teacher", "fetch-student", "prepare-dataset", "preflight"):
         pods.succeed(name)
     pods.wait("generate", 2)
     # kopf would ask for what it may not again and again, for nearly a minute, before it begins.

@@ -18,7 +18,7 @@ from testbed.cluster import Testbed
 
 SOURCE = CHECKOUT / "operator"
 CONTRACT = Path("distillation_api/contract")
-BEFORE_TRAINING = ("fetch-teacher", "fetch-student", "prepare-dataset", "convert-student", "generate")
+BEFORE_TRAINING = ("fetch-teacher", "fetch-student", "prepare-dataset", "convert-student", "preflight", "generate")
 RESULT = {"outputs": {"x": "y"}}
 
 Newer = Callable[..., Operator]

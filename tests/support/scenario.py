@@ -17,7 +17,8 @@ from distillation_operator.pipeline.stage import Stage
 
 START = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 SOURCES = ("fetch-teacher", "fetch-student", "prepare-dataset")
-BEFORE_TRAINING = (*SOURCES, "convert-student", "generate")
+BEFORE_GENERATE = (*SOURCES, "convert-student", "preflight")
+BEFORE_TRAINING = (*BEFORE_GENERATE, "generate")
 ALL = (*BEFORE_TRAINING, "train-one", "export-one", "train-two", "export", "evaluate")
 
 

@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 def rows() -> list[Row]:
     cells = re.findall(
-        r"^\| (\d+|[DMSV]\d+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", PAGE.read_text(), flags=re.MULTILINE
+        r"^\| (\d+|[DMSUV]\d+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", PAGE.read_text(), flags=re.MULTILINE
     )
     return [Row(*found) for found in cells]
 
@@ -40,7 +40,9 @@ def prose(path: Path) -> Iterator[str]:
 def cases_in(text: str) -> set[str]:
     """The cases that a text cites: those of job operators after the word, the others by letter and number."""
     lists = re.findall(r"\bCases? ((?:\d+(?:, | and )?)+)", text)
-    return {number for found in lists for number in re.findall(r"\d+", found)} | set(re.findall(r"\b[DMSV]\d+\b", text))
+    return {number for found in lists for number in re.findall(r"\d+", found)} | set(
+        re.findall(r"\b[DMSUV]\d+\b", text)
+    )
 
 
 def citations() -> dict[str, set[str]]:

@@ -20,3 +20,13 @@ def read_config(model: Path) -> HuggingFaceConfig:
     if not isinstance(config, dict):
         raise StageError(reasons.BAD_MODEL_CONFIG, f"{model}/config.json holds {type(config).__name__}, not an object")
     return config
+
+
+LANGUAGE_PARTS = ("text_config", "llm_config", "language_config")
+"""Members of config.json that hold the language model's own configuration, for models of several parts."""
+
+
+def language_config(config: HuggingFaceConfig) -> HuggingFaceConfig:
+    """The language model's own configuration: the whole, or of a model of several parts that part, over the whole."""
+    parts = (config.get(name) for name in LANGUAGE_PARTS)
+    return {**config, **next((part for part in parts if isinstance(part, Mapping)), {})}

@@ -5,14 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from distillation_api import reasons
-from distillation_stages.models.model_config import HuggingFaceConfig, read_config
+from distillation_stages.models.model_config import LANGUAGE_PARTS, HuggingFaceConfig, read_config
 from distillation_stages.runtime.failure import StageError
 
 MEMBERS = ("quantization_config", "compression_config")
 """Of config.json; the second is how compressed-tensors wrote it first."""
-
-PARTS = ("text_config", "llm_config", "language_config")
-"""Members of config.json that hold the language model's own configuration, for models of several parts."""
 
 FILES = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
 """Beside a config.json that is silent: written by ModelOpt, AutoGPTQ and AutoAWQ."""
@@ -31,7 +28,7 @@ def require_unquantised(model: Path) -> None:
 
 def method_of(config: HuggingFaceConfig) -> str | None:
     """The method by which a config.json says that the weights are quantised; None for plain weights."""
-    for part in (config, *(config.get(name) for name in PARTS)):
+    for part in (config, *(config.get(name) for name in LANGUAGE_PARTS)):
         for member in MEMBERS:
             quantisation = part.get(member) if isinstance(part, Mapping) else None
             if isinstance(quantisation, Mapping) and quantisation:

@@ -20,10 +20,10 @@ class Renderer:
         self.tokenizer = tokenizer
 
     @staticmethod
-    def load(model: Path, chat_template: str | None = None) -> "Renderer":
+    def load(model: Path, chat_template: str | None = None, field: str = "student.chatTemplate") -> "Renderer":
         """The renderer of a model directory. Raises StageError when the tokenizer has no chat template.
 
-        ``chat_template``: instead of the model's own.
+        ``chat_template``: instead of the model's own, from the ``field`` of the job's spec.
         """
         from transformers import AutoTokenizer
 
@@ -39,8 +39,7 @@ class Renderer:
             raise StageError(
                 reasons.MISSING_CHAT_TEMPLATE,
                 f"the tokenizer in {model} has no chat template: neither chat_template.jinja nor a chat_template in "
-                "tokenizer_config.json. Add chat_template.jinja to the model directory, use the chat variant, or (for "
-                "the teacher) give one in generation.chatTemplate",
+                f"tokenizer_config.json. Give one in {field}, or use the model's chat variant",
             )
         return Renderer(tokenizer)
 
@@ -83,3 +82,24 @@ class Renderer:
     def template_hash(self) -> str:
         """SHA-256 of the chat template."""
         return hashlib.sha256(str(self.tokenizer.chat_template).encode()).hexdigest()
+
+
+def check_system_prompt(renderer: Renderer, system_prompt: str | None) -> None:
+    """Raises StageError, before the engine is loaded, when the chat template takes no system message."""
+    if system_prompt is None:
+        return
+    try:
+        renderer.prompt_ids(with_system([{"role": "user", "content": "Hello."}], system_prompt))
+    except Exception as error:
+        raise StageError(
+            reasons.SYSTEM_PROMPT_REFUSED,
+            f"the teacher's chat template refuses generation.systemPrompt: {error}. Remove systemPrompt, or give a "
+            "template that takes a system message in generation.chatTemplate",
+        ) from error
+
+
+def with_system(prompt: list[Turn], system_prompt: str | None) -> list[Turn]:
+    """The prompt, with the system message in front unless it has one of its own."""
+    if system_prompt is None or prompt[0]["role"] == "system":
+        return prompt
+    return [{"role": "system", "content": system_prompt}, *prompt]

@@ -3,9 +3,10 @@
 import json
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from distillation_api import reasons
 from distillation_stages.runtime.failure import StageError
@@ -47,16 +48,36 @@ class LoadingInfo:
     missing_keys: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of a safetensors file."""
+
+    shape: list[int]
+    bytes: float
+    """Of one of its numbers."""
+
+
 def tensors_of(model: Path) -> dict[str, list[int]]:
     """The shape of each tensor in the directory's safetensors files, from their headers."""
+    return {name: tensor.shape for name, tensor in headers_of(model).items()}
+
+
+def headers_of(model: Path) -> dict[str, Tensor]:
+    """Each tensor in the directory's safetensors files, from their headers."""
     files = sorted(model.glob("*.safetensors"))
     if not files:
         raise StageError(
             reasons.NO_SAFETENSORS, f"{model} holds no *.safetensors file; MaxText converts no other format"
         )
-    shapes: dict[str, list[int]] = {}
+    tensors: dict[str, Tensor] = {}
     for path in files:
         with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        shapes |= {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
-    return shapes
+        tensors |= {name: _tensor(told) for name, told in header.items() if name != "__metadata__"}
+    return tensors
+
+
+def _tensor(told: Mapping[str, Any]) -> Tensor:
+    first, last = told["data_offsets"]
+    numbers = math.prod(told["shape"])
+    return Tensor(told["shape"], (last - first) / numbers if numbers else 0)

@@ -54,6 +54,8 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         load_torch()
         convert_to_hugging_face(checkpoint, student, config, settings, model, program.dtype, cache)
         complete_directory(student, model, program.dtype)
+        if program.chat_template is not None:
+            write_chat_template(model, program.chat_template)
         write_generation_config(model, config, Renderer.load(model).end_of_turn())
         if program.lineage is not None:
             (model / CARD_NAME).write_text(model_card(program.lineage, storage))
@@ -101,6 +103,20 @@ def write_generation_config(model: Path, config: HuggingFaceConfig, end: int) ->
         settings["eos_token_id"] = [*ends, end] if ends else end
         path.write_text(json.dumps(settings, indent=2) + "\n")
         path.chmod(FILE_MODE)
+
+
+def write_chat_template(model: Path, chat_template: str) -> None:
+    """Give the exported tokenizer the template that the student was trained with, in the place of any other."""
+    path = model / "chat_template.jinja"
+    path.write_text(chat_template)
+    path.chmod(FILE_MODE)
+    settings = model / "tokenizer_config.json"
+    # Servers of older libraries read the member only.
+    known = json.loads(settings.read_text()) if settings.exists() else {}
+    settings.write_text(json.dumps({**known, "chat_template": chat_template}, indent=2, ensure_ascii=False) + "\n")
+    settings.chmod(FILE_MODE)
+    # Named templates: a server might choose one of these.
+    shutil.rmtree(model / "additional_chat_templates", ignore_errors=True)
 
 
 def complete_directory(student: Path, model: Path, dtype: str) -> None:

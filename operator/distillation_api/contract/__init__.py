@@ -36,6 +36,7 @@ from distillation_api.contract.fetch import FetchProgram
 from distillation_api.contract.generate import GenerateProgram, Sampling
 from distillation_api.contract.messages import Progress, StageFailure, StageResult
 from distillation_api.contract.objectives import LogitMatching, Objective, SupervisedFineTuning
+from distillation_api.contract.preflight import PlannedGeneration, PlannedTraining, PreflightProgram
 from distillation_api.contract.prepare import PrepareProgram
 from distillation_api.contract.publish import PublishProgram
 from distillation_api.contract.stage_spec import Program, StageSpec
@@ -64,6 +65,9 @@ __all__ = [
     "Lineage",
     "LogitMatching",
     "Objective",
+    "PlannedGeneration",
+    "PlannedTraining",
+    "PreflightProgram",
     "PrepareProgram",
     "Program",
     "ProgramModel",

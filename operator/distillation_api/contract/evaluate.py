@@ -22,6 +22,8 @@ class EvaluateProgram(ProgramModel):
     kind: Literal["evaluate"] = "evaluate"
     before: StageOutput
     """Output directory of the fetch stage of the student."""
+    chat_template: str | None = None
+    """Instead of the student's own."""
     after: StageOutput
     """Output directory of the export stage."""
     between: dict[str, StageOutput] = Field(default_factory=dict)

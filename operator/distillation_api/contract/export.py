@@ -20,6 +20,8 @@ class ExportProgram(ProgramModel):
     """Output directory of the last training stage."""
     student: StageOutput
     """Output directory of the fetch stage of the student: config and tokenizer."""
+    chat_template: str | None = None
+    """Instead of the student's own."""
     max_kl: float = 0.01
     min_top1_agreement: float = 0.97
     dtype: Literal["bfloat16", "float32"] = "bfloat16"

@@ -10,6 +10,7 @@ from distillation_api.contract.evaluate import EvaluateProgram
 from distillation_api.contract.export import ExportProgram
 from distillation_api.contract.fetch import FetchProgram
 from distillation_api.contract.generate import GenerateProgram
+from distillation_api.contract.preflight import PreflightProgram
 from distillation_api.contract.prepare import PrepareProgram
 from distillation_api.contract.publish import PublishProgram
 from distillation_api.contract.train import TrainProgram
@@ -20,6 +21,7 @@ Program = Annotated[
     | PrepareProgram
     | ConvertProgram
     | CheckTokenizersProgram
+    | PreflightProgram
     | GenerateProgram
     | TrainProgram
     | ExportProgram

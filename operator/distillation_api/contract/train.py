@@ -37,6 +37,8 @@ class TrainProgram(ProgramModel):
     """Output directory of the convert stage or of the training stage before."""
     tokenizer: StageOutput
     """Output directory of the fetch stage of the student."""
+    chat_template: str | None = None
+    """Instead of the student's own."""
     data: TrainData
     objective: Objective
     steps: int | None = None

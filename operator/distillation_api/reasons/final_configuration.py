@@ -32,6 +32,11 @@ CONVERSION_DISAGREES = _reason(
     "The converted checkpoint and transformers disagree on the logits.",
     "Check that `maxTextModel` is the model's architecture; raise `conversion.maxKl` only for a distance you accept.",
 )
+CONTEXT_TOO_SHORT = _reason(
+    "ContextTooShort",
+    "`generation.maxModelLen` is more than the teacher's context, or `maxTargetLength` more than the student's.",
+    "Lower the field that the message names to the model's context, or take a model with a longer one.",
+)
 ENGINE_REFUSED_MODEL = _reason(
     "EngineRefusedModel",
     "vLLM can't serve the teacher with these settings.",
@@ -46,6 +51,11 @@ FEATURES_DIFFER = _reason(
     "FeaturesDiffer",
     "The feature loss needs teacher and student of one width, and layers that both have.",
     "Set `logitMatching.beta` to 0, or choose `layerIndices` that both models have.",
+)
+HEADS_NOT_DIVISIBLE = _reason(
+    "HeadsNotDivisible",
+    "The attention heads of a model can't be shared out evenly to the chips of tensor parallelism.",
+    "Take a topology or `parallelism.tensor` by which the number of heads can be divided.",
 )
 INCOMPATIBLE_IMAGE = _reason(
     "IncompatibleImage",
@@ -82,6 +92,11 @@ NO_TARGET = _reason(
     "The target of the export has no member.",
     "Give `gcs` or `path` in `export.to`.",
 )
+MODEL_EXCEEDS_CHIPS = _reason(
+    "ModelExceedsChips",
+    "By its size the model can't fit into the memory of the accelerator's chips; the message has the estimate.",
+    "Take a larger topology or chips with more memory; for training also smaller `weightDtype`, or less `data` axis.",
+)
 OUT_OF_MEMORY = _reason(
     "OutOfMemory",
     "The accelerator's memory is too small.",
@@ -96,6 +111,11 @@ SETTINGS_DISAGREE = _reason(
     "SettingsDisagree",
     "The student's model was replaced between conversion and export.",
     "Put the student's model back, or make a new DistillationJob for the new one.",
+)
+TEACHER_NOT_SERVED = _reason(
+    "TeacherNotServed",
+    "vLLM of the teacher's image has no implementation of the teacher's architecture.",
+    "Take a teacher of an architecture that vLLM serves for text generation.",
 )
 UNSUPPORTED_ARCHITECTURE = _reason(
     "UnsupportedArchitecture",

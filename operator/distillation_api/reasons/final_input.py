@@ -49,8 +49,8 @@ BUCKET_NOT_FOUND = _reason(
 )
 CHAT_TEMPLATE_REFUSES = _reason(
     "ChatTemplateRefuses",
-    "The student's chat template refuses a conversation of the training data.",
-    "Give the student a chat template that takes it, or leave such conversations out of the dataset.",
+    "The student's chat template refuses most conversations of the training data.",
+    "Give one that takes them in `student.chatTemplate`, or leave such conversations out of the dataset.",
 )
 DATASET_ACCESS_DENIED = _reason(
     "DatasetAccessDenied",
@@ -85,7 +85,7 @@ LOSS_NOT_FINITE = _reason(
 MISSING_CHAT_TEMPLATE = _reason(
     "MissingChatTemplate",
     "The tokenizer has no chat template.",
-    "Add chat_template.jinja to the model, use its chat variant, or give the teacher one in `generation.chatTemplate`.",
+    "Give one in `student.chatTemplate` or `generation.chatTemplate`, or use the model's chat variant.",
 )
 MISSING_COLUMN = _reason(
     "MissingColumn",
@@ -162,6 +162,11 @@ QUANTISED_MODEL = _reason(
     "The weights of the student, or of a teacher for logit matching, are quantised: MaxText reads plain weights only.",
     "Give the repository that the model was quantised from.",
 )
+REASONING_NOT_RENDERED = _reason(
+    "ReasoningNotRendered",
+    "`generation.reasoning` keeps the teacher's reasoning, and the student's chat template takes it out of answers.",
+    "Give a template that leaves it in `student.chatTemplate`, or set `generation.reasoning` to StripClosed.",
+)
 SCORE_NOT_FINITE = _reason(
     "ScoreNotFinite",
     "A score of the evaluation is NaN or infinite: the model is broken.",
@@ -181,6 +186,11 @@ TARGET_NOT_EMPTY = _reason(
     "TargetNotEmpty",
     "The place to publish to holds something else.",
     "Choose another place in `export.to`, or empty that one.",
+)
+TOKENS_BEYOND_VOCABULARY = _reason(
+    "TokensBeyondVocabulary",
+    "A chat template uses tokens that the tokenizer knows and the model's weights have no row for.",
+    "Resize the model's embeddings to its tokenizer and save both, or give a chat template without those tokens.",
 )
 TOO_FEW_ROWS = _reason(
     "TooFewRows",

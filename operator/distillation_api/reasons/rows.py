@@ -107,6 +107,11 @@ TEMPLATE_REFUSED = _reason(
     "The teacher's chat template refuses the conversation.",
     "Give a template that takes it in `generation.chatTemplate`.",
 )
+STUDENT_TEMPLATE_REFUSED = _reason(
+    "StudentTemplateRefused",
+    "The student's chat template refuses the conversation: training passes it over.",
+    "Give a template that takes it in `student.chatTemplate`.",
+)
 PROMPT_TOO_LONG = _reason(
     "PromptTooLong",
     "The prompt leaves no room for an answer.",

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 from distillation_api.cel import Rule
 from distillation_api.model import Model
 from distillation_api.spec.placement import Accelerator, Resources
+from distillation_api.spec.types import ChatTemplate
 
 
 class Sampling(Model):
@@ -66,7 +67,7 @@ class Generation(Model):
     system_prompt: Annotated[str, StringConstraints(min_length=1, max_length=8192)] | None = None
     """Said to the teacher before each conversation that has no system message of its own; the student is trained
     without it."""
-    chat_template: Annotated[str, StringConstraints(min_length=1, max_length=16_384)] | None = None
+    chat_template: ChatTemplate | None = None
     """Jinja chat template for a teacher whose tokenizer has none."""
     reasoning: Literal["StripClosed", "Keep", "RequireClosed"] = "StripClosed"
     """What becomes of <think>...</think> in completions. StripClosed: taken out; Keep: left as it is; RequireClosed:

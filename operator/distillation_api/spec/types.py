@@ -33,3 +33,6 @@ ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=20)]
+
+
+ChatTemplate = Annotated[str, StringConstraints(min_length=1, max_length=16_384)]

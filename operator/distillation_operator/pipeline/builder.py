@@ -36,13 +36,14 @@ class Builder:
         after: Iterable[Stage] = (),
         needs_token: bool = False,
     ) -> Stage:
-        """Add a stage. ``after``: gates, which must be complete though it reads nothing of theirs."""
+        """Add a stage. ``after``: gates, which must be complete though it reads nothing of theirs. They determine none
+        of its outputs, so its fingerprint doesn't know them."""
         writers = {stage.output: stage.name for stage in self.stages.values()}
-        needs = (*(writers[output] for output in outputs_read(program)), *(gate.name for gate in after))
-        needs = tuple(dict.fromkeys(needs))
+        read = tuple(dict.fromkeys(writers[output] for output in outputs_read(program)))
+        needs = tuple(dict.fromkeys((*read, *(gate.name for gate in after))))
         recorded = self._recorded.get(name)
         if recorded is None:
-            mark = fingerprint(program, {need: self.stages[need].fingerprint for need in needs})
+            mark = fingerprint(program, {need: self.stages[need].fingerprint for need in read})
             directory = None
         else:
             mark, directory = recorded.fingerprint, recorded.directory
@@ -58,6 +59,10 @@ class Builder:
         )
         self.stages[name] = stage
         return stage
+
+    def has_begun(self, name: str) -> bool:
+        """Whether a stage of that name has ended, or has been started."""
+        return name in self._recorded
 
     def all_before(self, *stages: Stage) -> list[Stage]:
         """Those stages and all that they need, in dataflow order."""

@@ -13,6 +13,7 @@ from distillation_operator.pipeline.stages.evaluate import add_evaluate
 from distillation_operator.pipeline.stages.export import add_export
 from distillation_operator.pipeline.stages.fetch import add_fetch_student, add_fetch_teacher
 from distillation_operator.pipeline.stages.generate import add_generate
+from distillation_operator.pipeline.stages.preflight import add_preflight
 from distillation_operator.pipeline.stages.prepare import add_prepare_dataset
 from distillation_operator.pipeline.stages.publish import add_publish
 from distillation_operator.pipeline.stages.train import add_training
@@ -48,16 +49,19 @@ def build_pipeline(spec: DistillationJobSpec, recorded: Mapping[str, RecordedOut
     converted = add_convert_student(graph, student)
     # Before any accelerator is asked for.
     gates: tuple[Stage, ...] = ()
+    # A job that an operator without this gate has brought further than here isn't held up by it.
+    if graph.has_begun("preflight") or not graph.has_begun("generate"):
+        gates = (add_preflight(graph, teacher, student, dataset),)
     converted_teacher = None
     if spec.training.needs_teacher_logits:
-        gates = (add_check_tokenizers(graph, teacher, student),)
+        gates = (*gates, add_check_tokenizers(graph, teacher, student))
         converted_teacher = add_convert_teacher(graph, teacher, gates)
     # The evaluation is on the teacher's answers to the holdout, so the teacher answers whatever the stages train on.
     generated = add_generate(graph, teacher, dataset, gates)
     checkpoint = converted
     exports: dict[str, Stage] = {}
     for stage in spec.training.stages:
-        checkpoint = add_training(graph, stage, checkpoint, student, dataset, generated, converted_teacher)
+        checkpoint = add_training(graph, stage, checkpoint, student, dataset, generated, converted_teacher, gates)
         exports[stage.name] = add_export(graph, stage, checkpoint, student)
     exported = exports.pop(spec.training.stages[-1].name)
     evaluated = add_evaluate(graph, teacher, student, generated, exports, exported)

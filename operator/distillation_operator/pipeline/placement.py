@@ -27,6 +27,11 @@ class Placement:
         return PLATFORMS[self.hardware]
 
     @property
+    def chip_gib(self) -> int | None:
+        """Memory of one chip; None on CPU."""
+        return None if self.accelerator is None else ACCELERATORS[self.accelerator.type].memory_gib
+
+    @property
     def pods(self) -> int:
         """Pods that run at the same time."""
         return self.slices * self.hosts

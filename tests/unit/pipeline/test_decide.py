@@ -11,7 +11,7 @@ from distillation_api.status import DistillationJobStatus
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.observed import FailureClass
 from distillation_operator.pipeline.status.times import parse_time
-from support.scenario import ALL, BEFORE_TRAINING, SOURCES, START, Given
+from support.scenario import ALL, BEFORE_GENERATE, BEFORE_TRAINING, SOURCES, START, Given
 
 CRASH, DISRUPTION = FailureClass.CRASH, FailureClass.DISRUPTION
 LONGEST_BACK_OFF = 300
@@ -20,7 +20,7 @@ DAY = 86_400
 
 def generating(**members: Any) -> Given:
     """A job at the stage ``generate``."""
-    return Given(**members).done(*SOURCES, "convert-student")
+    return Given(**members).done(*BEFORE_GENERATE)
 
 
 def training(**members: Any) -> Given:
@@ -35,17 +35,17 @@ def test_a_new_job_starts_with_the_stages_that_need_nothing() -> None:
     seen = Given().decide()
     assert seen.created == ["fetch-teacher/0", "fetch-student/0", "prepare-dataset/0"]
     assert seen.states("fetch-teacher", "generate") == ["Pending", "Waiting"]
-    assert seen.stage("generate").message == "Waits for fetch-teacher, prepare-dataset."
+    assert seen.stage("generate").message == "Waits for fetch-teacher, prepare-dataset, preflight."
 
 
 def test_cheap_stages_run_side_by_side_with_generation() -> None:
-    seen = Given().done(*SOURCES).decide()
-    assert seen.created == ["convert-student/0", "generate/0"]
+    assert Given().done(*SOURCES).decide().created == ["convert-student/0", "preflight/0"]
+    assert Given().done(*SOURCES, "preflight").decide().created == ["convert-student/0", "generate/0"]
 
 
 def test_nothing_starts_before_all_its_inputs() -> None:
     assert "generate/0" not in Given().done("fetch-teacher", "fetch-student").decide().created
-    assert Given().done(*SOURCES, "convert-student").child("generate").decide().created == []
+    assert Given().done(*BEFORE_GENERATE).child("generate").decide().created == []
 
 
 def test_each_stage_follows_the_one_before_to_the_end() -> None:

@@ -7,7 +7,7 @@ import pytest
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.observed import ChildState, FailureClass
 from distillation_operator.pipeline.status.events import transitions
-from support.scenario import SOURCES, Given, Seen
+from support.scenario import BEFORE_GENERATE, Given, Seen
 
 LONGEST_BACK_OFF = 300
 
@@ -15,7 +15,7 @@ LONGEST_BACK_OFF = 300
 def generating(**members: Any) -> Given:
     """A job whose generation runs."""
     members = {"generation": {"shards": 2}, **members}
-    return Given(**members).done(*SOURCES, "convert-student").child("generate")
+    return Given(**members).done(*BEFORE_GENERATE).child("generate")
 
 
 def counts(seen: Seen, stage: str = "generate") -> tuple[int, int]:

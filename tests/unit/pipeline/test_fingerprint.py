@@ -62,10 +62,19 @@ def test_what_does_not_determine_results_changes_nothing(members: dict[str, Any]
 @pytest.mark.parametrize(
     ("members", "expected"),
     [
-        ({"teacher": {"source": {"path": "other"}}}, {"fetch-teacher", *AFTER_GENERATE}),
+        ({"teacher": {"source": {"path": "other"}}}, {"fetch-teacher", "preflight", *AFTER_GENERATE}),
         (
             {"student": {"source": {"path": "other"}, "maxTextModel": "llama2-7b"}},
-            {"fetch-student", "convert-student", "train-one", "export-one", "train-two", "export", "evaluate"},
+            {
+                "fetch-student",
+                "convert-student",
+                "preflight",
+                "train-one",
+                "export-one",
+                "train-two",
+                "export",
+                "evaluate",
+            },
         ),
         (
             {"student": {"source": {"path": "models/student"}, "maxTextModel": "llama3.1-8b"}},
@@ -73,9 +82,10 @@ def test_what_does_not_determine_results_changes_nothing(members: dict[str, Any]
         ),
         (
             {"dataset": {"source": {"path": "data.jsonl"}, "messagesColumn": "messages", "limit": 100}},
-            {"prepare-dataset", *AFTER_GENERATE},
+            {"prepare-dataset", "preflight", *AFTER_GENERATE},
         ),
         ({"generation": {"sampling": {"seed": 1}}}, AFTER_GENERATE),
+        ({"generation": {"maxModelLen": 2048}}, {"preflight", *AFTER_GENERATE}),
         ({"generation": {"shards": 2}}, AFTER_GENERATE),
         ({"evaluation": {"require": {"minCrossEntropyDrop": 0.1}}}, {"evaluate"}),
         ({"export": {"dtype": "float32"}}, {"export-one", "export", "evaluate"}),

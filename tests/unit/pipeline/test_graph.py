@@ -1,15 +1,27 @@
 """A spec becomes stages: which ones, what each reads, and on which machines it runs."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from distillation_api.accelerators import ACCELERATORS
-from distillation_api.contract import EvaluateProgram, GenerateProgram, LogitMatching, PublishProgram, TrainProgram
+from distillation_api.contract import (
+    EvaluateProgram,
+    GenerateProgram,
+    LogitMatching,
+    PreflightProgram,
+    PublishProgram,
+    TrainProgram,
+)
 from distillation_api.spec import DistillationJobSpec
 from distillation_operator.pipeline.graph import build_pipeline
+from distillation_operator.pipeline.recorded_outputs import RecordedOutput
 from distillation_operator.pipeline.stage import Stage
 from support.scenario import ALL, positions, small_spec
+
+EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "examples").glob("*.yaml"))
 
 
 def pipeline(**members: Any) -> dict[str, Stage]:
@@ -39,9 +51,10 @@ def test_what_each_stage_waits_for() -> None:
         "fetch-student": set(),
         "prepare-dataset": set(),
         "convert-student": {"fetch-student"},
-        "generate": {"fetch-teacher", "prepare-dataset"},
-        "train-one": {"convert-student", "fetch-student", "generate"},
-        "train-two": {"train-one", "fetch-student", "prepare-dataset"},
+        "preflight": {"fetch-teacher", "fetch-student", "prepare-dataset"},
+        "generate": {"fetch-teacher", "prepare-dataset", "preflight"},
+        "train-one": {"convert-student", "fetch-student", "generate", "preflight"},
+        "train-two": {"train-one", "fetch-student", "prepare-dataset", "preflight"},
         "export": {"train-two", "fetch-student"},
         "export-one": {"train-one", "fetch-student"},
         "evaluate": {"fetch-teacher", "fetch-student", "generate", "export-one", "export"},
@@ -75,6 +88,50 @@ def test_training_on_the_original_data_does_not_wait_for_the_teacher() -> None:
     stages = pipeline(training=only_original)
     assert "generate" not in stages["train-one"].needs
     assert "generate" in stages["evaluate"].needs  # which scores on the teacher's answers to the holdout
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_no_chip_is_asked_for_before_models_and_prompts_have_been_looked_at(example: Path) -> None:
+    spec = yaml.safe_load(example.read_text())["spec"]
+    stages = build_pipeline(DistillationJobSpec.model_validate(spec))
+    before: dict[str, set[str]] = {}
+    for stage in stages.values():
+        before[stage.name] = set(stage.needs).union(*(before[need] for need in stage.needs))
+    with_chips = [stage for stage in stages.values() if stage.placement.chips or stage.is_training]
+    gates = {"fetch-teacher", "fetch-student", "prepare-dataset", "preflight"}
+    assert with_chips
+    assert [stage.name for stage in with_chips if not gates <= before[stage.name]] == []
+    assert [gate for gate in gates if stages[gate].placement.chips] == []
+
+
+def test_a_job_that_an_older_operator_has_brought_to_the_teacher_is_not_held_up() -> None:
+    spec = DistillationJobSpec.model_validate(small_spec())
+    assert "preflight" not in build_pipeline(spec, {"generate": RecordedOutput("f", "d")})
+    both = {"preflight": RecordedOutput("p"), "generate": RecordedOutput("f", "d")}
+    assert "preflight" in build_pipeline(spec, both)
+
+
+def test_a_gate_determines_nothing_of_what_comes_after_it() -> None:
+    """Another maxTargetLength is looked at again, and the teacher isn't asked again for it."""
+    short = {"stages": [{"name": "one", "steps": 10, "maxTargetLength": 64}]}
+    before, after = pipeline(training=training()), pipeline(training=short)
+    assert before["preflight"].fingerprint != after["preflight"].fingerprint
+    assert before["generate"].fingerprint == after["generate"].fingerprint
+
+
+def test_the_preflight_is_told_of_the_machines() -> None:
+    v5e = {"type": "tpu-v5-lite-podslice", "topology": "2x4"}
+    v4 = {"type": "tpu-v4-podslice", "topology": "2x2x2"}
+    stage = {"name": "one", "steps": 10, "parallelism": {"data": 2, "tensor": 4}, "maxText": {"opt_type": "sgd"}}
+    told = program(
+        pipeline(generation={"accelerator": v5e}, training={"stages": [stage], "accelerator": v4})["preflight"],
+        PreflightProgram,
+    )
+    assert (told.generation.tensor_parallelism, told.generation.accelerator_gib) == (8, 8 * 16)
+    [planned] = told.training
+    assert (planned.weight_shards, planned.tensor_parallelism, planned.chip_gib) == (4, 4, 32)
+    assert planned.bytes_per_parameter == 4  # float32 and no moments
+    assert program(pipeline()["preflight"], PreflightProgram).training[0].bytes_per_parameter == 12
 
 
 def test_publish_exists_only_with_a_target_and_waits_for_the_gate() -> None:

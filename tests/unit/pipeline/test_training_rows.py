@@ -10,7 +10,9 @@ from support.scenario import SOURCES, Given, Seen
 def prepared(train: int, *stages: dict[str, Any], **members: Any) -> Given:
     """All sources are there and ``train`` rows are for training."""
     given = Given(training={"stages": [{"name": "one", **stage} for stage in stages]}, **members)
-    return given.completed("prepare-dataset", counts={"train": train, "kept": train + 8}).done(*SOURCES[:2])
+    return given.completed("prepare-dataset", counts={"train": train, "kept": train + 8}).done(
+        *SOURCES[:2], "preflight"
+    )
 
 
 def message(seen: Seen) -> str:

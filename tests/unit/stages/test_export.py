@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from distillation_stages.programs.convert import require_memory
-from distillation_stages.programs.export import complete_directory, write_generation_config
+from distillation_stages.programs.export import complete_directory, write_chat_template, write_generation_config
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.limits import require_disk
 
@@ -48,6 +48,20 @@ def test_the_config_says_the_exported_dtype_and_keeps_the_rest(student: Path, mo
         "torch_dtype": "bfloat16",
         "own": 1,
     }
+
+
+def test_the_template_that_was_trained_with_is_the_models_only_one(student: Path, model: Path) -> None:
+    """U14: a base model has none, or several; whoever serves the student must use what it has learnt."""
+    complete_directory(student, model, "bfloat16")
+    settings = {"eos_token": "</s>", "chat_template": [{"name": "default", "template": "other"}]}
+    (model / "tokenizer_config.json").write_text(json.dumps(settings))
+    (model / "additional_chat_templates").mkdir()
+    write_chat_template(model, "{{ messages }}")
+    assert (model / "chat_template.jinja").read_text() == "{{ messages }}"
+    written = json.loads((model / "tokenizer_config.json").read_text())
+    assert written == {"eos_token": "</s>", "chat_template": "{{ messages }}"}
+    assert not (model / "additional_chat_templates").exists()
+    assert {path.stat().st_mode & 0o777 for path in model.iterdir()} == {0o644}
 
 
 def test_every_user_may_read_the_files(student: Path, model: Path) -> None:

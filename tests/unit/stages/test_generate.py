@@ -31,7 +31,7 @@ class WordRenderer:
     rendered: list[list[dict[str, str]]] = []
 
     @staticmethod
-    def load(model: Path, chat_template: str | None = None) -> "WordRenderer":
+    def load(model: Path, chat_template: str | None = None, field: str = "") -> "WordRenderer":
         return WordRenderer()
 
     def opens_reasoning(self) -> bool:

@@ -21,9 +21,10 @@ from distillation_api.contract import (
 )
 from distillation_stages.maxtext import distillation_config
 from distillation_stages.maxtext.checkpoints import steps_in
+from distillation_stages.maxtext.trainable_text import Rendered
 from distillation_stages.programs.train import inputs as train_inputs
 from distillation_stages.programs.train import training as train
-from distillation_stages.programs.train.data import Rendered, order
+from distillation_stages.programs.train.data import order
 from distillation_stages.programs.train.inputs import Host, Inputs
 from distillation_stages.programs.train.record import Summary
 from distillation_stages.programs.train.trainer_process import TrainerProcess

@@ -9,12 +9,10 @@ import pytest
 
 from distillation_api.contract import StageResult, TrainData
 from distillation_stages.data.tables import COMPLETIONS, PREPARED, write_table
+from distillation_stages.maxtext.trainable_text import Rendered, check, render, render_all
 from distillation_stages.programs.train.data import (
-    Rendered,
-    check,
     order,
     read_conversations,
-    render,
     rows_needed,
     rows_of_step,
     steps_of_epochs,
@@ -133,6 +131,28 @@ def test_a_template_that_refuses_names_the_row() -> None:
 
     with pytest.raises(StageError, match="row 3: no system role"):
         render(LetterTokenizer(template), 3, prompt_of("question"), "answer")
+
+
+def refuses_system(messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+    if messages[0]["role"] == "system":
+        raise ValueError("no system role")
+    return "".join(message["content"] + ">" for message in messages)
+
+
+def conversations(*first_roles: str) -> list[tuple[int, list[dict[str, str]], str]]:
+    return [(row, [{"role": role, "content": "hello"}], "answer") for row, role in enumerate(first_roles)]
+
+
+def test_what_the_template_refuses_is_passed_over_and_counted() -> None:
+    """U13: one conversation with a system message doesn't cost the others their training."""
+    rows, refused = render_all(LetterTokenizer(refuses_system), conversations("user", "system", "user"))
+    assert ([row.row for row in rows], refused) == ([0, 2], 1)
+
+
+def test_a_template_that_refuses_most_conversations_is_the_wrong_one() -> None:
+    with pytest.raises(StageError, match=r"refuses 2 of 3 conversations\. Example: .*row 0: no system role") as caught:
+        render_all(LetterTokenizer(refuses_system), conversations("system", "system", "user"))
+    assert caught.value.reason.name == "ChatTemplateRefuses"
 
 
 # What is checked

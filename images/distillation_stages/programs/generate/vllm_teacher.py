@@ -9,7 +9,7 @@ from distillation_api.contract import GenerateProgram, Sampling
 from distillation_api.reasons.reason import RowReason
 from distillation_stages.data.conversations import Turn
 from distillation_stages.models.reasoning import apply_reasoning_policy
-from distillation_stages.models.rendering import Renderer
+from distillation_stages.models.rendering import Renderer, check_system_prompt, with_system
 from distillation_stages.programs.generate.teacher import Answer, Question
 from distillation_stages.programs.generate.vllm_engine import REFUSED, Engine, EngineAnswer, Request
 from distillation_stages.runtime.failure import RowRejected, StageError
@@ -27,7 +27,7 @@ class VllmTeacher:
         self._model = model
         self._program = program
         self._first_position = first_position
-        self._renderer = Renderer.load(model, program.chat_template)
+        self._renderer = Renderer.load(model, program.chat_template, "generation.chatTemplate")
         check_system_prompt(self._renderer, program.system_prompt)
         self._opened = self._renderer.opens_reasoning()
         self._engine: Engine | None = None
@@ -93,27 +93,6 @@ def check_lengths(program: GenerateProgram) -> None:
             f"maxModelLen {program.max_model_len} must exceed sampling.maxTokens {program.sampling.max_tokens}: "
             "both the prompt and the answer count",
         )
-
-
-def check_system_prompt(renderer: Renderer, system_prompt: str | None) -> None:
-    """Raises StageError, before the engine is loaded, when the chat template takes no system message."""
-    if system_prompt is None:
-        return
-    try:
-        renderer.prompt_ids(with_system([{"role": "user", "content": "Hello."}], system_prompt))
-    except Exception as error:
-        raise StageError(
-            reasons.SYSTEM_PROMPT_REFUSED,
-            f"the teacher's chat template refuses generation.systemPrompt: {error}. Remove systemPrompt, or give a "
-            "template that takes a system message in generation.chatTemplate",
-        ) from error
-
-
-def with_system(prompt: list[Turn], system_prompt: str | None) -> list[Turn]:
-    """The prompt, with the system message in front unless it has one of its own."""
-    if system_prompt is None or prompt[0]["role"] == "system":
-        return prompt
-    return [{"role": "system", "content": system_prompt}, *prompt]
 
 
 def row_seed(sampling: Sampling, row: int, sample: int = 0) -> int:

@@ -24,15 +24,12 @@ from distillation_stages.maxtext.command import (
     rows_per_step,
     training_arguments,
 )
+from distillation_stages.maxtext.trainable_text import Rendered, check, endings, render_all
 from distillation_stages.maxtext.training_tokenizer import write_training_tokenizer
 from distillation_stages.models.rendering import Renderer
 from distillation_stages.programs.train.data import (
-    Rendered,
-    check,
-    endings,
     order,
     read_conversations,
-    render,
     rows_needed,
     rows_of_step,
     steps_of_epochs,
@@ -82,8 +79,8 @@ def read_inputs(program: TrainProgram, storage: Storage, scratch: Path) -> Input
     """Render and check the rows, and write the tokenizer below ``scratch``; refuse what couldn't be trained on."""
     set_environment()
     model = storage.at(storage.require_marker(program.tokenizer).outputs["model"])
-    template = Renderer.load(model).tokenizer
-    rows = [render(template, *conversation) for conversation in read_conversations(program.data, storage)]
+    template = Renderer.load(model, program.chat_template).tokenizer
+    rows, refused = render_all(template, read_conversations(program.data, storage))
     batch = rows_per_step(program)
     if len(rows) < batch:
         raise StageError(
@@ -102,6 +99,7 @@ def read_inputs(program: TrainProgram, storage: Storage, scratch: Path) -> Input
     )
     counts = {
         "rows": len(rows),
+        **reasons.rejected_counts({reasons.STUDENT_TEMPLATE_REFUSED: refused} if refused else {}),
         "checkedRows": checked.rows,
         "promptTooLong": checked.prompts_too_long,
         "answerCut": checked.truncated,

@@ -18,6 +18,7 @@ def add_evaluate(
     require = spec.evaluation.require
     program = EvaluateProgram(
         before=student.output,
+        chat_template=spec.student.chat_template,
         after=exported.output,
         completions=generated.output,
         shards=spec.generation.shards,

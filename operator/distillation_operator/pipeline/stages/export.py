@@ -14,6 +14,7 @@ def add_export(graph: Builder, trained: TrainingStage, checkpoint: Stage, studen
     program = ExportProgram(
         checkpoint=checkpoint.output,
         student=student.output,
+        chat_template=spec.student.chat_template,
         max_kl=spec.conversion.max_kl,
         dtype=spec.export.dtype,
         lineage=lineage(graph, checkpoint),

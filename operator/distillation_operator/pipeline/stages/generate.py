@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from distillation_api.contract import GenerateProgram, Sampling
 from distillation_operator.pipeline.builder import Builder
-from distillation_operator.pipeline.placement import on_cpu, on_slice
+from distillation_operator.pipeline.placement import Placement, on_cpu, on_slice
 from distillation_operator.pipeline.stage import Stage
 
 
@@ -12,8 +12,7 @@ def add_generate(graph: Builder, teacher: Stage, dataset: Stage, after: Iterable
     """The answers to the training rows, where a stage trains on them, and to the holdout."""
     spec = graph.spec
     generation = spec.generation
-    accelerator = generation.accelerator
-    placement = on_slice(accelerator, generation.resources) if accelerator else on_cpu(generation.resources)
+    placement = generation_placement(graph)
     program = GenerateProgram(
         model=teacher.output,
         dataset=dataset.output,
@@ -29,3 +28,11 @@ def add_generate(graph: Builder, teacher: Stage, dataset: Stage, after: Iterable
         tensor_parallelism=max(placement.chips_per_host, 1),
     )
     return graph.add("generate", program, "teacher", placement, after)
+
+
+def generation_placement(graph: Builder) -> Placement:
+    """The machine of one shard."""
+    generation = graph.spec.generation
+    if generation.accelerator is not None:
+        return on_slice(generation.accelerator, generation.resources)
+    return on_cpu(generation.resources)

@@ -1,5 +1,6 @@
 """The training stages: each a JobSet that trains the student from the checkpoint before it."""
 
+from collections.abc import Iterable
 from math import prod
 from typing import assert_never
 
@@ -7,7 +8,7 @@ from distillation_api import contract
 from distillation_api.contract import TrainData, TrainProgram
 from distillation_api.spec import LogitMatching, SupervisedFineTuning, TrainingStage
 from distillation_operator.pipeline.builder import Builder
-from distillation_operator.pipeline.placement import on_cpu, on_slice
+from distillation_operator.pipeline.placement import Placement, on_cpu, on_slice
 from distillation_operator.pipeline.stage import Stage
 
 
@@ -19,16 +20,14 @@ def add_training(
     dataset: Stage,
     generated: Stage,
     teacher: Stage | None,
+    after: Iterable[Stage],
 ) -> Stage:
     """One training stage from the checkpoint of ``start``. ``teacher``: its checkpoint, where logits are matched."""
-    training = graph.spec.training
-    accelerator = training.accelerator
-    hosts = stage.hosts or 1
-    placement = on_slice(accelerator, training.resources) if accelerator else on_cpu(training.resources, hosts)
-    devices = placement.devices_per_slice
+    placement = training_placement(graph, stage)
     program = TrainProgram(
         start=start.output,
         tokenizer=student.output,
+        chat_template=graph.spec.student.chat_template,
         data=_data(graph, stage, dataset, generated),
         objective=_objective(stage, teacher),
         steps=stage.steps,
@@ -42,14 +41,28 @@ def add_training(
         packing=stage.packing,
         dtype=stage.dtype,
         weight_dtype=stage.weight_dtype,
-        parallelism=_mesh(stage.parallelism.sizes(), devices) if stage.parallelism else {"fsdp": devices},
+        parallelism=mesh(stage, placement),
         slices=placement.slices,
         hardware=placement.hardware,
         hosts=placement.hosts,
         max_text=stage.max_text or {},
         max_text_unlisted=stage.max_text_unlisted or {},
     )
-    return graph.add(f"train-{stage.name}", program, "trainer", placement)
+    return graph.add(f"train-{stage.name}", program, "trainer", placement, after)
+
+
+def training_placement(graph: Builder, stage: TrainingStage) -> Placement:
+    """The machines of a training stage."""
+    training = graph.spec.training
+    if training.accelerator is not None:
+        return on_slice(training.accelerator, training.resources)
+    return on_cpu(training.resources, stage.hosts or 1)
+
+
+def mesh(stage: TrainingStage, placement: Placement) -> dict[str, int]:
+    """The axes of one slice, by MaxText's names; FSDP over all devices unless something else is asked for."""
+    devices = placement.devices_per_slice
+    return _mesh(stage.parallelism.sizes(), devices) if stage.parallelism else {"fsdp": devices}
 
 
 def _data(graph: Builder, stage: TrainingStage, dataset: Stage, generated: Stage) -> TrainData:

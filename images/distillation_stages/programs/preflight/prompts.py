@@ -1,0 +1,127 @@
+"""The prepared prompts by both chat templates: which of them the teacher can be asked and the student trained on."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from distillation_api import reasons
+from distillation_api.contract import PlannedGeneration
+from distillation_api.reasons.reason import RowReason
+from distillation_stages.data.conversations import Turn
+from distillation_stages.data.tables import Row
+from distillation_stages.maxtext.trainable_text import CHECKED_ROWS, Rendered, render, require_most
+from distillation_stages.models.reasoning import CLOSE, OPEN
+from distillation_stages.models.rendering import Renderer, with_system
+from distillation_stages.runtime.failure import StageError
+
+STAND_IN = "An answer."
+"""In the place of the teacher's answer, which there isn't yet."""
+
+
+@dataclass
+class Rendering:
+    """What the templates made of the prompts so far."""
+
+    read: int = 0
+    rejected: Counter[RowReason] = field(default_factory=Counter)
+    examples: dict[RowReason, str] = field(default_factory=dict)
+    """The first of each, for messages."""
+    with_stand_in: list[Rendered] = field(default_factory=list)
+    """Some rows for training, evenly spread, as the student will be trained on the teacher's answer to them."""
+    with_reference: list[Rendered] = field(default_factory=list)
+    """Some rows with the dataset's own answer."""
+
+    def reject(self, reason: RowReason, row: int, told: object) -> None:
+        """Count a row that is left out."""
+        self.rejected[reason] += 1
+        self.examples.setdefault(reason, f"row {row}: {told}")
+
+
+class Prompts:
+    """Both templates, and what is asked of them."""
+
+    def __init__(self, teacher: Renderer, student: Renderer, planned: PlannedGeneration) -> None:
+        """``student``: its renderer, with the template that it is trained with."""
+        self._teacher, self._student, self._planned = teacher, student, planned
+        self.seen = Rendering()
+
+    def take(self, rows: Iterable[Row], total: int, for_training: bool) -> Iterable[int]:
+        """Render rows; yields how many were read so far. ``total``: of them all, to spread the sample evenly."""
+        step = max(1, total // CHECKED_ROWS)
+        for index, row in enumerate(rows):
+            self.seen.read += 1
+            self._take(row, sampled=for_training and index % step == 0)
+            yield self.seen.read
+
+    def _take(self, row: Row, sampled: bool) -> None:
+        number, prompt, reference = row["row"], row["prompt"], row["reference"]
+        reason, told = self._asked(prompt)
+        if reason is None:
+            try:
+                rendered = render(self._student.tokenizer, number, prompt, STAND_IN)
+                if sampled:
+                    self.seen.with_stand_in.append(rendered)
+                if sampled and reference:
+                    self.seen.with_reference.append(render(self._student.tokenizer, number, prompt, reference))
+            except StageError as error:
+                reason, told = reasons.STUDENT_TEMPLATE_REFUSED, error.message
+        if reason is not None:
+            self.seen.reject(reason, number, told)
+
+    def _asked(self, prompt: list[Turn]) -> tuple[RowReason | None, str]:
+        """Why the teacher can't be asked, with its words; as generate itself will find."""
+        try:
+            tokens = len(self._teacher.prompt_ids(with_system(prompt, self._planned.system_prompt)))
+        except Exception as error:  # Templates are programs of the model's author: they raise whatever they like.
+            return reasons.TEMPLATE_REFUSED, str(error)
+        limit = self._planned.max_model_len - self._planned.max_tokens
+        return (reasons.PROMPT_TOO_LONG, f"{tokens} tokens, at most {limit}") if tokens > limit else (None, "")
+
+
+def check_shares(seen: Rendering, planned: PlannedGeneration) -> None:
+    """Raises StageError when too many prompts couldn't be answered, or the answers not be learnt."""
+    refused = reasons.STUDENT_TEMPLATE_REFUSED
+    require_most(seen.rejected[refused], seen.read, seen.examples.get(refused, ""))
+    unasked = {reason: seen.rejected[reason] for reason in (reasons.TEMPLATE_REFUSED, reasons.PROMPT_TOO_LONG)}
+    lost = sum(unasked.values())
+    if lost > planned.max_lost_share * seen.read:
+        worst = max(unasked, key=lambda reason: unasked[reason])
+        counted = ", ".join(f"{count} {reason.name}" for reason, count in unasked.items() if count)
+        raise StageError(
+            reasons.TOO_MANY_ROWS_LOST,
+            f"the teacher can't be asked {lost} of {seen.read} prompts, generation.maxLostShare allows "
+            f"{planned.max_lost_share:.0%}: {counted}. Example: {seen.examples[worst]}. {worst.remedy}",
+        )
+
+
+def check_reasoning(student: Any, planned: PlannedGeneration) -> None:
+    """Raises StageError when reasoning is to be learnt that the student's template takes out of its answers.
+
+    ``student``: its tokenizer.
+    """
+    if planned.reasoning == "StripClosed":
+        return
+    probe = "a thought that must be learnt"
+    answer = f"{OPEN}\n{probe}\n{CLOSE}\n\n{STAND_IN}"
+    rendered = render(student, 0, [{"role": "user", "content": "A question?"}], answer)
+    if probe not in rendered.completion:
+        raise StageError(
+            reasons.REASONING_NOT_RENDERED,
+            f"generation.reasoning is {planned.reasoning}, but the student's chat template takes the reasoning out of "
+            f"an answer: of {answer!r} it renders {rendered.completion!r}. Give a template that leaves it in "
+            "student.chatTemplate, or set generation.reasoning to StripClosed",
+        )
+
+
+def check_tokens(rendered: Iterable[str], tokenizer: Any, vocabulary: int, whose: str) -> None:
+    """Raises StageError when a rendered text has a token whose number is beyond the model's vocabulary."""
+    for text in rendered:
+        highest = max(tokenizer(text, add_special_tokens=False)["input_ids"], default=0)
+        if highest >= vocabulary:
+            raise StageError(
+                reasons.TOKENS_BEYOND_VOCABULARY,
+                f"{whose} chat template uses the token {tokenizer.convert_ids_to_tokens(highest)!r} with number "
+                f"{highest}, but vocab_size in config.json is {vocabulary}: the weights have no row for it. Resize the "
+                "model's embeddings to its tokenizer and save both, or give a chat template without it",
+            )

@@ -1,0 +1,109 @@
+"""Mistakes that a CPU can see: each is told by the stage preflight, which every stage with chips waits for.
+
+That they wait is shown in unit/pipeline/test_graph.py.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.stage_programs import environment, interpreter
+
+pytestmark = pytest.mark.timeout(300)
+
+RIGHT: dict[str, dict[str, int]] = {
+    "right": {"read": 12, "kept": 12},
+    "right, on chips": {"read": 12, "kept": 12},
+    "a base model with a template of the job's": {"read": 12, "kept": 12},
+    "a few prompts are too long": {"read": 12, "kept": 10, "rejected.PromptTooLong": 2},
+    "a few prompts fill a row of training": {"read": 12, "kept": 12, "promptFills.one": 2},
+    "a few rows have a system message that the student's template refuses": {
+        "read": 12,
+        "kept": 10,
+        "rejected.StudentTemplateRefused": 2,
+    },
+}
+
+MISTAKES = {
+    "an unknown architecture": ("TeacherNotServed", "OurOwnForCausalLM"),
+    "an encoder of texts": ("TeacherNotServed", "BertModel"),
+    "encoder and decoder": ("TeacherNotServed", "take a causal language model"),
+    "no architecture": ("TeacherNotServed", "names no architectures"),
+    "more than the teacher's context": ("ContextTooShort", "generation.maxModelLen 512 is more than the 256 tokens"),
+    "more than a context that is nested": ("ContextTooShort", "generation.maxModelLen 128 is more than the 64 tokens"),
+    "heads over chips": ("HeadsNotDivisible", "the teacher has 4 attention heads, which 8 chips can't share evenly"),
+    "groups over chips": ("HeadsNotDivisible", "the teacher has 3 key and value heads"),
+    "a teacher larger than its chips": ("ModelExceedsChips", "the teacher takes 18.6 GiB of weights"),
+    "a cache larger than the chips": ("ModelExceedsChips", "lower generation.maxModelLen"),
+    "a teacher's tokenizer that is broken": ("UnusableTokenizer", "teacher"),
+    "a teacher without a template": ("MissingChatTemplate", "Give one in generation.chatTemplate"),
+    "a teacher's template that is no Jinja": ("TooManyRowsLost", "the teacher can't be asked 12 of 12 prompts"),
+    "a system prompt that the teacher's template refuses": ("SystemPromptRefused", "generation.systemPrompt"),
+    "system messages that the teacher's template refuses": ("TooManyRowsLost", "8 TemplateRefused"),
+    "prompts that are too long": ("TooManyRowsLost", "8 PromptTooLong"),
+    "a teacher's template with tokens beyond the vocabulary": ("TokensBeyondVocabulary", "the teacher's chat template"),
+    "a base model": ("MissingChatTemplate", "Give one in student.chatTemplate"),
+    "a student's tokenizer that is broken": ("UnusableTokenizer", "student"),
+    "system messages that the student's template refuses": ("ChatTemplateRefuses", "refuses 8 of 12 conversations"),
+    "a student's template that renders no answers": ("ChatTemplateRefuses", "renders no answer"),
+    "reasoning that the student's template takes out": ("ReasoningNotRendered", "student.chatTemplate"),
+    "more than the student's context": ("ContextTooShort", "maxTargetLength 512 of training stage one"),
+    "prompts that fill the rows": ("NoTrainableTokens", "maxTargetLength=4"),
+    "a student's template with tokens beyond the vocabulary": ("TokensBeyondVocabulary", "the student's chat template"),
+    "a student that never learns to stop": ("PadIsEos", "would never learn to stop"),
+    "the student's heads over an axis": ("HeadsNotDivisible", "parallelism.tensor of stage one"),
+    "a student larger than its chips": ("ModelExceedsChips", "training stage one takes 111.8 GiB"),
+    "a teacher beside the student larger than the chips": ("ModelExceedsChips", "and the teacher's 10.0 billion"),
+}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What preflight says of each case."""
+    script = Path(__file__).with_name("preflight_cases.py")
+    command = [str(interpreter("converter")), str(script), str(tmp_path_factory.mktemp("preflight"))]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=280, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_is_right_passes_with_every_prompt_accounted_for(name: str, told: dict[str, Any]) -> None:
+    assert told[name] == {"counts": RIGHT[name]}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told_before_any_chip_is_asked_for(name: str, told: dict[str, Any]) -> None:
+    """U13, U14, and their kind."""
+    reason, words = MISTAKES[name]
+    assert told[name]["reason"] == reason, told[name]
+    assert words in told[name]["message"]
+    assert told[name]["isFinal"]
+
+
+def test_all_mistakes_are_told_at_once(told: dict[str, Any]) -> None:
+    verdict = told["three mistakes at once"]
+    assert verdict["reason"] == "ContextTooShort"
+    assert verdict["message"].startswith("3 things are to be changed: (1) generation.maxModelLen 512")
+    assert "(2) maxTargetLength 512" in verdict["message"]
+    assert "(3) the tokenizer in" in verdict["message"]
+
+
+SERVED = """
+import json
+from vllm.model_executor.models import registry
+tables = ("_TEXT_GENERATION_MODELS", "_MULTIMODAL_MODELS", "_TRANSFORMERS_SUPPORTED_MODELS",
+          "_TRANSFORMERS_BACKEND_MODELS")
+print(json.dumps(sorted({name for table in tables for name in getattr(registry, table)})))
+"""
+
+
+def test_the_list_of_served_architectures_is_vllms_own() -> None:
+    from distillation_stages.models.served_architectures import SERVED as KNOWN
+
+    command = [str(interpreter("teacher")), "-c", SERVED]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=280, check=True)
+    assert set(json.loads(done.stdout.splitlines()[-1])) == KNOWN
