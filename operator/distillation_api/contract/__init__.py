@@ -36,7 +36,7 @@ from distillation_api.contract.fetch import FetchProgram
 from distillation_api.contract.generate import GenerateProgram, Sampling
 from distillation_api.contract.messages import Progress, StageFailure, StageResult
 from distillation_api.contract.objectives import LogitMatching, Objective, SupervisedFineTuning
-from distillation_api.contract.prepare import PrepareProgram
+from distillation_api.contract.prepare import MessageSpelling, PrepareProgram
 from distillation_api.contract.publish import PublishProgram
 from distillation_api.contract.stage_spec import Program, StageSpec
 from distillation_api.contract.train import TrainData, TrainProgram
@@ -63,6 +63,7 @@ __all__ = [
     "HuggingFaceRepo",
     "Lineage",
     "LogitMatching",
+    "MessageSpelling",
     "Objective",
     "PrepareProgram",
     "Program",
