@@ -216,6 +216,12 @@ WRONG = [
     Wrong("both columns", put("spec.dataset.promptColumn", "p"), "spec.dataset", "not messagesColumn promptColumn"),
     Wrong("neither column", drop("spec.dataset.messagesColumn"), "spec.dataset", "must be set, not none"),
     Wrong(
+        "a template beside a column",
+        put("spec.dataset.promptTemplate", "{{ q }}"),
+        "spec.dataset",
+        "exactly one of messagesColumn, promptColumn, promptTemplate must be set, not messagesColumn promptTemplate",
+    ),
+    Wrong(
         "both export targets",
         put("spec.export.to", {"path": "out", "gcs": {"uri": "gs://bucket/out"}}),
         "spec.export.to",
@@ -244,6 +250,48 @@ WRONG = [
         both(drop("spec.dataset.messagesColumn"), put("spec.dataset.promptColumn", "p")),
         "spec.training.stages",
         "needs dataset.responseColumn",
+    ),
+    Wrong(
+        "original answers that aren't there beside a template",
+        both(drop("spec.dataset.messagesColumn"), put("spec.dataset.promptTemplate", "{{ q }}")),
+        "spec.training.stages",
+        "needs dataset.responseColumn beside dataset.promptColumn or promptTemplate",
+    ),
+    Wrong(
+        "template of a book",
+        both(drop("spec.dataset.messagesColumn"), put("spec.dataset.promptTemplate", "q" * 8193)),
+        "spec.dataset.promptTemplate",
+        "may not be more than 8192",
+    ),
+    Wrong("empty system column", put("spec.dataset.systemColumn", ""), "dataset.systemColumn", "at least 1 char"),
+    Wrong(
+        "spellings of messages that aren't there",
+        both(
+            drop("spec.dataset.messagesColumn"),
+            put("spec.dataset.promptColumn", "p"),
+            put("spec.dataset.responseColumn", "r"),
+            put("spec.dataset.messages", {"roleKey": "who"}),
+        ),
+        "spec.dataset.messages",
+        "goes with messagesColumn",
+    ),
+    Wrong(
+        "one name of two roles",
+        put("spec.dataset.messages", {"roles": {"user": ["bot"], "assistant": ["agent", "bot"]}}),
+        "spec.dataset.messages.roles",
+        "a name can stand for one role only",
+    ),
+    Wrong(
+        "an unknown role",
+        put("spec.dataset.messages", {"roles": {"tool": ["function"]}}),
+        "spec.dataset.messages.roles.tool",
+        "unknown field",
+    ),
+    Wrong(
+        "nine names of a role",
+        put("spec.dataset.messages", {"roles": {"user": [f"user {number}" for number in range(9)]}}),
+        "spec.dataset.messages.roles.user",
+        "must have at most 8 items",
     ),
     # Accelerators
     Wrong("unknown type", put(f"{TPU}.type", "tpu-v9"), f"{TPU}.type", 'supported values: "tpu-v4-podslice"'),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cluster.wrong_manifests import changed, put
 from distillation_api.schemas.reference import reference
 from distillation_api.spec import DistillationJobSpec
 from distillation_operator.cli import main
@@ -105,6 +106,8 @@ def test_manifests_are_valid(page: str, text: str) -> None:
     for document in yaml.safe_load_all(text):
         if isinstance(document, dict) and document.get("kind") == "DistillationJob":
             assert validate(document) == []
+        elif isinstance(document, dict) and document.keys() == {"dataset"}:
+            assert validate(changed(put("spec.dataset", document["dataset"]))) == []
         else:
             assert isinstance(document, dict) and (document.get("kind") or document.get("repos"))
 

@@ -1,10 +1,12 @@
-"""Where a dataset keeps its conversations: in one column of messages, or in a prompt and a response column."""
+"""Where a dataset keeps its conversations: in one column of messages, or in columns of a prompt and a response."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from distillation_api import reasons
 from distillation_stages.data.conversations import Conversation, from_columns, from_messages
+from distillation_stages.data.normalise import KNOWN, Vocabulary
+from distillation_stages.data.prompt_template import PromptTemplate
 from distillation_stages.runtime.failure import RowRejected
 
 MESSAGES = "messages"
@@ -19,22 +21,53 @@ class Columns:
     prompt: str | None = None
     """When given, ``messages`` isn't read."""
     response: str | None = None
+    template: PromptTemplate | None = None
+    """When given, neither ``messages`` nor ``prompt`` is read."""
+    system: str | None = None
+    vocabulary: Vocabulary = KNOWN
+    """Of the messages column."""
+
+    @property
+    def has_messages(self) -> bool:
+        """True when conversations are read from a messages column."""
+        return self.prompt is None and self.template is None
+
+    @property
+    def asked(self) -> list[str]:
+        """The columns that hold the question."""
+        if self.template is not None:
+            return list(self.template.columns)
+        return [self.prompt or self.messages or MESSAGES]
 
     @property
     def names(self) -> list[str]:
         """The columns that the dataset must have."""
-        if self.prompt is None:
-            return [self.messages or MESSAGES]
-        return [self.prompt, *([self.response] if self.response is not None else [])]
+        return list(dict.fromkeys([*self.asked, *self._beside]))
+
+    @property
+    def _beside(self) -> list[str]:
+        response = None if self.has_messages else self.response
+        return [name for name in (response, self.system) if name is not None]
 
     def read(self, row: Mapping[str, object]) -> Conversation:
         """The row's conversation. Raises RowRejected."""
-        if any(name not in row for name in self.names):
+        # A template says itself what it makes of a row that lacks a column.
+        if any(name not in row for name in (self.names if self.template is None else self._beside)):
             raise RowRejected(reasons.NO_COLUMN)
-        values = [row[name] for name in self.names]
-        return from_messages(values[0]) if self.prompt is None else from_columns(*values)
+        system = row[self.system] if self.system is not None else None
+        if self.has_messages:
+            return from_messages(row[self.asked[0]], system, self.vocabulary)
+        response = row[self.response] if self.response is not None else None
+        prompt = self.template.render(row) if self.template is not None else row[self.asked[0]]
+        return from_columns(prompt, response, system)
 
     def in_spec(self) -> str:
         """The lines of a spec that name them."""
-        members = {"messagesColumn": self.messages, "promptColumn": self.prompt, "responseColumn": self.response}
+        members = {
+            "messagesColumn": self.messages,
+            "promptColumn": self.prompt,
+            "promptTemplate": self.template.in_spec() if self.template is not None else None,
+            "responseColumn": self.response,
+            "systemColumn": self.system,
+        }
         return ", ".join(f"dataset.{member}: {name}" for member, name in members.items() if name is not None)

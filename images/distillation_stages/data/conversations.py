@@ -10,10 +10,13 @@ import json
 from dataclasses import dataclass, replace
 
 from distillation_api import reasons
+from distillation_stages.data import spelling_advice
 from distillation_stages.data.normalise import (
+    KNOWN,
     ROLES,
     Conversion,
     Normalised,
+    Vocabulary,
     one_system_message,
     standard_message,
     text_of_number,
@@ -43,13 +46,29 @@ class Conversation:
         return hashlib.sha256(json.dumps(self.prompt, ensure_ascii=True).encode()).digest()
 
 
-def from_messages(messages: object) -> Conversation:
-    """The conversation in a messages column: a list of {role, content}, in any known spelling. Raises RowRejected."""
+def from_messages(messages: object, system: object = None, vocabulary: Vocabulary = KNOWN) -> Conversation:
+    """The conversation in a messages column: a list of {role, content}, in any known spelling. Raises RowRejected.
+
+    ``system`` is what a system column holds, ``vocabulary`` what the dataset's spec says of spellings.
+    """
     if not isinstance(messages, list):
         raise RowRejected(reasons.NOT_A_LIST)
     if not messages:
         raise RowRejected(reasons.EMPTY)
-    normalised = [_turn(message) for message in messages]
+    return _conversation([*_system_turn(system), *_turns(messages, vocabulary)])
+
+
+def from_columns(prompt: object, response: object = None, system: object = None) -> Conversation:
+    """The conversation in a prompt and a response column: texts, or lists of messages. Raises RowRejected."""
+    asked, answered = _messages("user", prompt), _messages("assistant", [] if response is None else response)
+    messages = [*asked.value, *answered.value]
+    if not messages:
+        raise RowRejected(reasons.EMPTY)
+    conversation = _conversation([*_system_turn(system), *_turns(messages, None)])
+    return replace(conversation, conversions=conversation.conversions | asked.conversions | answered.conversions)
+
+
+def _conversation(normalised: list[Normalised[Turn]]) -> Conversation:
     merged = one_system_message([turn.value for turn in normalised])
     turns, conversions = merged.value, merged.conversions.union(*(turn.conversions for turn in normalised))
     roles = [turn["role"] for turn in turns]
@@ -67,13 +86,6 @@ def from_messages(messages: object) -> Conversation:
     return Conversation(prompt, reference, conversions)
 
 
-def from_columns(prompt: object, response: object = None) -> Conversation:
-    """The conversation in a prompt and a response column: texts, or lists of messages. Raises RowRejected."""
-    asked, answered = _messages("user", prompt), _messages("assistant", [] if response is None else response)
-    conversation = from_messages([*asked.value, *answered.value])
-    return replace(conversation, conversions=conversation.conversions | asked.conversions | answered.conversions)
-
-
 def _messages(role: str, value: object) -> Normalised[list[object]]:
     """What a prompt or a response column holds, as messages."""
     text = text_of_number(value)
@@ -84,18 +96,36 @@ def _messages(role: str, value: object) -> Normalised[list[object]]:
     return Normalised(value)
 
 
-def _turn(message: object) -> Normalised[Turn]:
+def _system_turn(text: object) -> list[Normalised[Turn]]:
+    """What a system column holds, as turns: none where it is null or blank."""
+    if text is None or (isinstance(text, str) and not text.strip()):
+        return []
+    return [_turn({"role": "system", "content": text}, None, None)]
+
+
+def _turns(messages: list[object], vocabulary: Vocabulary | None) -> list[Normalised[Turn]]:
+    turns: list[Normalised[Turn]] = []
+    for message in messages:
+        turns.append(_turn(message, vocabulary, turns[-1].value["role"] if turns else None))
+    return turns
+
+
+def _turn(message: object, vocabulary: Vocabulary | None, before: str | None) -> Normalised[Turn]:
+    """The message as a turn behind one of the role ``before``. Without a vocabulary the spec can name no spellings."""
     if not isinstance(message, dict):
         raise RowRejected(reasons.TURN_NOT_AN_OBJECT)
-    normalised = standard_message(message)
+    normalised = standard_message(message, vocabulary or KNOWN)
     role, content = normalised.value["role"], normalised.value["content"]
     if not isinstance(role, str) or role not in ROLES:
-        raise RowRejected(reasons.UNKNOWN_ROLE)
+        advice = spelling_advice.of_role(role, message, vocabulary, before) if vocabulary is not None else ""
+        raise RowRejected(reasons.UNKNOWN_ROLE, advice)
     if any(message.get(member) for member in CALLS):
         # No template of a student without tools renders them: it would learn to say nothing.
         raise RowRejected(reasons.TOOL_CALLS)
     if not isinstance(content, str):
-        raise RowRejected(reasons.CONTENT_NOT_TEXT)
+        unknown = content is None and vocabulary is not None
+        advice = spelling_advice.of_key("content", message, vocabulary or KNOWN) if unknown else ""
+        raise RowRejected(reasons.CONTENT_NOT_TEXT, advice)
     try:
         content.encode()
     except UnicodeEncodeError:

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from distillation_stages.data.columns import Columns
-from distillation_stages.runtime.failure import RowRejected
+from distillation_stages.data.prompt_template import PromptTemplate
+from distillation_stages.runtime.failure import RowRejected, StageError
 
 
 @dataclass(frozen=True)
@@ -15,17 +16,30 @@ class Format:
     columns: Columns
 
 
+def in_one_text(first: str, *others: str) -> PromptTemplate:
+    """The template of a question in several columns: those that are empty leave no gap."""
+    return PromptTemplate(f"{{{{ {first} }}}}{_behind(others)}")
+
+
+def _behind(names: Iterable[str]) -> str:
+    return "".join(f"{{% if {name} %}}\n\n{{{{ {name} }}}}{{% endif %}}" for name in names)
+
+
 FORMATS = (
     Format("chat messages", Columns(messages="messages")),
     Format("ShareGPT", Columns(messages="conversations")),
-    Format("Alpaca", Columns(prompt="instruction", response="output")),
-    Format("Dolly", Columns(prompt="instruction", response="response")),
+    Format("Alpaca", Columns(template=in_one_text("instruction", "input"), response="output")),
+    Format("Dolly", Columns(template=in_one_text("instruction", "context"), response="response")),
+    Format("instruction and output", Columns(prompt="instruction", response="output")),
+    Format("instruction and response", Columns(prompt="instruction", response="response")),
     Format("question and answer", Columns(prompt="question", response="answer")),
-    Format("OpenOrca", Columns(prompt="question", response="response")),
+    Format("OpenOrca", Columns(prompt="question", response="response", system="system_prompt")),
+    Format("question and response", Columns(prompt="question", response="response")),
     Format("query and response", Columns(prompt="query", response="response")),
     Format("prompt and completion", Columns(prompt="prompt", response="completion")),
     Format("prompt and response", Columns(prompt="prompt", response="response")),
     Format("preference pairs", Columns(messages="chosen")),
+    Format("SQuAD", Columns(template=PromptTemplate("{{ context }}\n\n{{ question }}"))),
 )
 """docs/data.md explains them; of two that fit, the first is named."""
 
@@ -42,17 +56,36 @@ def hint(rows: Collection[Mapping[str, object]], asked: Collection[str]) -> str:
     Empty when no format reads any by other columns than those that are ``asked`` for.
     """
     others = [known for known in (*FORMATS, *_columns_of_lists(rows)) if not set(known.columns.names) <= set(asked)]
-    read = {known: sum(_reads(known.columns, row) for row in rows) for known in others}
-    nearest = max(others, key=read.__getitem__)
-    return f"The nearest known format is {nearest.name}: set {nearest.columns.in_spec()}" if read[nearest] else ""
+    read = [sum(_reads(known.columns, row) for row in rows) for known in others]
+    nearest = others[read.index(max(read))]
+    return f"The nearest known format is {nearest.name}: set {nearest.columns.in_spec()}" if any(read) else ""
 
 
 def unread(row: Mapping[str, object], asked: Columns) -> Iterator[str]:
     """The columns of the row that nobody reads, though they hold text that looks like a part of the question."""
-    suspects = SYSTEM_TEXTS if asked.prompt is None else SYSTEM_TEXTS | QUESTION_PARTS
+    suspects = SYSTEM_TEXTS if asked.has_messages else SYSTEM_TEXTS | QUESTION_PARTS
     for name, value in row.items():
         if name.casefold() in suspects and name not in asked.names and isinstance(value, str) and value.strip():
             yield name
+
+
+def also_reading(column: str, unread: Iterable[str], asked: Columns) -> str:
+    """The line under ``dataset`` that reads the column too; empty where there is none.
+
+    A part of the question comes behind what is asked, and with it the other parts among the ``unread``.
+    """
+    if column.casefold() in SYSTEM_TEXTS:
+        return f"systemColumn: {column}" if asked.system is None else ""
+    parts = [name for name in unread if name.casefold() in QUESTION_PARTS]
+    try:
+        if asked.template is not None:
+            template = PromptTemplate(asked.template.text + _behind(parts))
+        else:
+            template = in_one_text(*asked.asked, *parts)
+    except StageError:
+        return ""
+    # Jinja can't say every name: it takes "none" for null.
+    return f"promptTemplate: {template.in_spec()}" if {*asked.asked, *parts} == {*template.columns} else ""
 
 
 def _columns_of_lists(rows: Iterable[Mapping[str, object]]) -> list[Format]:

@@ -4,8 +4,8 @@ What isn't in the vocabulary is left as it is, for the strict check to refuse. W
 nothing is guessed, and every conversion is told, so that it can be counted.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from distillation_api import reasons
@@ -51,6 +51,26 @@ class Conversion(StrEnum):
 
 
 @dataclass(frozen=True)
+class Vocabulary:
+    """A dataset's own spellings, in front of the known ones."""
+
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """By role and content: the key that is looked at first."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """By name: the role that it stands for. An exact name goes before one in another case."""
+
+    def role(self, name: str) -> str:
+        """The role that is trained, for its name; the name itself where it isn't known."""
+        exact, folded = name.strip(), name.strip().casefold()
+        other_case = {own.casefold(): role for own, role in self.roles.items()}
+        return self.roles.get(exact) or other_case.get(folded) or _ROLE_OF.get(folded, name)
+
+
+KNOWN = Vocabulary()
+"""No spellings but the known ones."""
+
+
+@dataclass(frozen=True)
 class Normalised[T]:
     """Something in the standard form."""
 
@@ -58,17 +78,16 @@ class Normalised[T]:
     conversions: frozenset[Conversion] = frozenset()
 
 
-def standard_message(message: dict[str, object]) -> Normalised[dict[str, object]]:
+def standard_message(message: dict[str, object], vocabulary: Vocabulary = KNOWN) -> Normalised[dict[str, object]]:
     """The message with ``role`` and ``content``, its other members as they are. Raises RowRejected.
 
     Members that are null count as absent: tables that were joined have them.
     """
-    role, content = _member(message, "role"), _member(message, "content")
-    named, text = _standard_role(role), _joined(content)
+    keys = {name: key_of(message, name, vocabulary) for name in KEYS}
+    role, content = (message[key] if key is not None else None for key in (keys["role"], keys["content"]))
+    named, text = vocabulary.role(role) if isinstance(role, str) else role, _joined(content)
     made = {
-        Conversion.MESSAGE_KEYS: any(
-            value is not None and message.get(name) is None for name, value in (("role", role), ("content", content))
-        ),
+        Conversion.MESSAGE_KEYS: any(key is not None and key != name for name, key in keys.items()),
         Conversion.ROLES: named != role,
         Conversion.CONTENT_PARTS: text is not content,
     }
@@ -95,22 +114,19 @@ def text_of_number(value: object) -> Normalised[object]:
     return Normalised(value)
 
 
-def _member(message: dict[str, object], name: str) -> object:
-    """What the message has for the standard key, or else for the one other key of its vocabulary."""
-    if message.get(name) is not None:
-        return message[name]
-    found = [value for key, value in message.items() if value is not None and _is_among(key, KEYS[name])]
+def key_of(message: Mapping[str, object], name: str, vocabulary: Vocabulary = KNOWN) -> str | None:
+    """The key under which the message has the standard member: the dataset's own, the standard one, or one known other.
+
+    None when it has none of them. Raises RowRejected when there are several others.
+    """
+    own = vocabulary.keys.get(name)
+    for key in (own, name):
+        if key is not None and message.get(key) is not None:
+            return key
+    found = [key for key, value in message.items() if value is not None and key.casefold() in KEYS[name]]
     if len(found) > 1:
-        raise RowRejected(reasons.AMBIGUOUS_TURN)
+        raise RowRejected(reasons.AMBIGUOUS_TURN, f"name the right one in dataset.messages.{name}Key")
     return found[0] if found else None
-
-
-def _is_among(key: str, names: Collection[str]) -> bool:
-    return key.casefold() in names
-
-
-def _standard_role(role: object) -> object:
-    return _ROLE_OF.get(role.strip().casefold(), role) if isinstance(role, str) else role
 
 
 def _joined(content: object) -> object:

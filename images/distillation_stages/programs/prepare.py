@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distillation_api import reasons
-from distillation_api.contract import PrepareProgram, StageResult, StageSpec
+from distillation_api.contract import MessageSpelling, PrepareProgram, StageResult, StageSpec
 from distillation_api.reasons.reason import RowReason
 from distillation_stages.data.columns import Columns
 from distillation_stages.data.conversations import Conversation
-from distillation_stages.data.formats import hint, unread
-from distillation_stages.data.normalise import Conversion
+from distillation_stages.data.formats import also_reading, hint, unread
+from distillation_stages.data.normalise import KNOWN, Conversion, Vocabulary
+from distillation_stages.data.prompt_template import PromptTemplate
 from distillation_stages.data.sources import Dataset, SourceRow, open_dataset
 from distillation_stages.data.tables import PREPARED, Row, parts_of, read_rows, split_evenly, write_table
 from distillation_stages.runtime.failure import RowRejected, StageError
@@ -47,6 +48,8 @@ class Kept:
     read: int = 0
     duplicates: int = 0
     rejected: Counter[RowReason] = field(default_factory=Counter)
+    details: dict[RowReason, str] = field(default_factory=dict)
+    """By reason: the first detail that a row was rejected with."""
     converted: Counter[Conversion] = field(default_factory=Counter)
     """Rows that were brought to the standard form and not rejected."""
     unread: Counter[str] = field(default_factory=Counter)
@@ -61,11 +64,13 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     """Normalise the dataset; see PrepareProgram."""
     assert isinstance(spec.program, PrepareProgram)
     program, started = spec.program, time.monotonic()
+    columns = columns_of(program)
+    wanted = wanted_columns(program, columns)
     with tempfile.TemporaryDirectory() as scratch:
-        dataset = open_dataset(program.source, wanted_columns(program), storage, Path(scratch) / "source")
-        kept = _keep(program, dataset, Path(scratch) / "kept.parquet", Reporter(spec.stage, "rows"))
-        _check(program, kept, dataset)
-        _warn_of_unread(program, kept, dataset)
+        dataset = open_dataset(program.source, wanted, storage, Path(scratch) / "source")
+        kept = _keep(program, columns, dataset, Path(scratch) / "kept.parquet", Reporter(spec.stage, "rows"))
+        _check(wanted, kept, dataset)
+        _warn_of_unread(columns, kept, dataset)
         held = held_out(program, kept)
         work = storage.workspace(spec.output)
         _write(kept.spool, held, len(kept.keys), work)
@@ -94,20 +99,36 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
 
 
 def columns_of(program: PrepareProgram) -> Columns:
-    """The columns that hold the conversations."""
-    return Columns(program.messages_column, program.prompt_column, program.response_column)
+    """The columns that hold the conversations. Raises StageError when the prompt's template is none."""
+    return Columns(
+        messages=program.messages_column,
+        prompt=program.prompt_column,
+        response=program.response_column,
+        template=PromptTemplate(program.prompt_template) if program.prompt_template is not None else None,
+        system=program.system_column,
+        vocabulary=vocabulary_of(program.messages) if program.messages is not None else KNOWN,
+    )
 
 
-def wanted_columns(program: PrepareProgram) -> list[str]:
+def vocabulary_of(spelling: MessageSpelling) -> Vocabulary:
+    """The dataset's own spellings, as messages are read by them."""
+    keys = {"role": spelling.role_key, "content": spelling.content_key}
+    return Vocabulary(
+        keys={name: key for name, key in keys.items() if key is not None},
+        roles={name: role for role, names in spelling.roles.items() for name in names},
+    )
+
+
+def wanted_columns(program: PrepareProgram, columns: Columns) -> list[str]:
     """The columns that the dataset must have."""
-    return [*columns_of(program).names, *([program.group_column] if program.group_column is not None else [])]
+    return [*columns.names, *([program.group_column] if program.group_column is not None else [])]
 
 
-def normalise(program: PrepareProgram, row: SourceRow) -> tuple[Conversation, bytes]:
+def normalise(program: PrepareProgram, columns: Columns, row: SourceRow) -> tuple[Conversation, bytes]:
     """The row's conversation and the key of its group (of nothing without a group column). Raises RowRejected."""
     if isinstance(row, RowRejected):
         raise row
-    return columns_of(program).read(row), _group_key(program, row)
+    return columns.read(row), _group_key(program, row)
 
 
 def held_out(program: PrepareProgram, kept: Kept) -> set[int]:
@@ -136,21 +157,24 @@ def held_out(program: PrepareProgram, kept: Kept) -> set[int]:
     return {position for position, group in enumerate(kept.groups) if group in held}
 
 
-def _keep(program: PrepareProgram, dataset: Dataset, spool: Path, reporter: Reporter) -> Kept:
+def _keep(program: PrepareProgram, columns: Columns, dataset: Dataset, spool: Path, reporter: Reporter) -> Kept:
     kept = Kept(spool)
-    write_table(spool, PREPARED, _kept_rows(program, dataset, kept, reporter))
+    write_table(spool, PREPARED, _kept_rows(program, columns, dataset, kept, reporter))
     return kept
 
 
-def _kept_rows(program: PrepareProgram, dataset: Dataset, kept: Kept, reporter: Reporter) -> Iterator[Row]:
+def _kept_rows(
+    program: PrepareProgram, columns: Columns, dataset: Dataset, kept: Kept, reporter: Reporter
+) -> Iterator[Row]:
     seen: set[bytes] = set()
-    columns = columns_of(program)
     for position, row in enumerate(dataset.rows):
         kept.read += 1
         try:
-            conversation, group = normalise(program, row)
+            conversation, group = normalise(program, columns, row)
         except RowRejected as rejected:
             kept.rejected[rejected.reason] += 1
+            if rejected.detail:
+                kept.details.setdefault(rejected.reason, rejected.detail)
             kept.example = kept.example or f"row {position} ({rejected.reason.name}): {_shortened(row)}"
             if isinstance(row, dict) and len(kept.examples) < ROWS_FOR_A_HINT:
                 kept.examples.append(row)
@@ -179,14 +203,14 @@ def _how_far(program: PrepareProgram, dataset: Dataset, kept: Kept) -> tuple[int
     return max((len(kept.keys), program.limit), by_data, key=lambda pair: pair[0] / max(pair[1], 1))
 
 
-def _check(program: PrepareProgram, kept: Kept, dataset: Dataset) -> None:
+def _check(wanted: list[str], kept: Kept, dataset: Dataset) -> None:
     rejected = sum(kept.rejected.values())
-    causes = ", ".join(f"{reason.name} {number}" for reason, number in kept.rejected.most_common())
+    causes = ", ".join(_cause(kept, reason, number) for reason, number in kept.rejected.most_common())
     if 2 * rejected > kept.read:
         # Before the example: messages are cut at their end.
         sentences = [
             f"can't be used: {causes}",
-            hint(kept.examples, wanted_columns(program)),
+            hint(kept.examples, wanted),
             f"The first: {kept.example}",
         ]
         raise StageError(
@@ -197,12 +221,20 @@ def _check(program: PrepareProgram, kept: Kept, dataset: Dataset) -> None:
         raise StageError(reasons.NO_ROWS, f"dataset {dataset.name} has no rows that can be used ({kept.read} read)")
 
 
-def _warn_of_unread(program: PrepareProgram, kept: Kept, dataset: Dataset) -> None:
-    reads = ", ".join(map(repr, columns_of(program).names))
+def _cause(kept: Kept, reason: RowReason, number: int) -> str:
+    detail = kept.details.get(reason)
+    return f"{reason.name} {number}" + (f" ({detail})" if detail else "")
+
+
+def _warn_of_unread(columns: Columns, kept: Kept, dataset: Dataset) -> None:
+    reads = ", ".join(map(repr, columns.names))
+    replaced = "" if columns.prompt is None else " in place of promptColumn"
     for name, rows in sorted(kept.unread.items()):
+        line = also_reading(name, list(kept.unread), columns)
+        where = f"set{replaced if line.startswith('promptTemplate') else ''} under dataset: {line}"
         say(
             f"warning: column {name!r} of dataset {dataset.name} has text in {rows} rows and isn't read ({reads} is); "
-            "if it is a part of what is asked, write it into the column that is read"
+            f"if it is a part of what is asked, {where if line else 'write it into the column that is read'}"
         )
 
 

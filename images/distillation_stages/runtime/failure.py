@@ -25,9 +25,11 @@ class StageError(Exception):
 class RowRejected(Exception):
     """A row that is left out, and counted by its reason."""
 
-    def __init__(self, reason: RowReason) -> None:
+    def __init__(self, reason: RowReason, detail: str = "") -> None:
+        """``detail``: what is wrong in this row, or what would mend it, for messages."""
         super().__init__(reason.name)
         self.reason = reason
+        self.detail = detail
 
 
 def stage_failure(stage: str, reason: ProgramReason, message: str) -> StageFailure:

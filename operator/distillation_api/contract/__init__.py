@@ -37,7 +37,7 @@ from distillation_api.contract.generate import GenerateProgram, Sampling
 from distillation_api.contract.messages import Progress, StageFailure, StageResult
 from distillation_api.contract.objectives import LogitMatching, Objective, SupervisedFineTuning
 from distillation_api.contract.preflight import PlannedGeneration, PlannedTraining, PreflightProgram
-from distillation_api.contract.prepare import PrepareProgram
+from distillation_api.contract.prepare import MessageSpelling, PrepareProgram
 from distillation_api.contract.publish import PublishProgram
 from distillation_api.contract.stage_spec import Program, StageSpec
 from distillation_api.contract.train import TrainData, TrainProgram
@@ -64,6 +64,7 @@ __all__ = [
     "HuggingFaceRepo",
     "Lineage",
     "LogitMatching",
+    "MessageSpelling",
     "Objective",
     "PlannedGeneration",
     "PlannedTraining",

@@ -3,6 +3,16 @@
 from typing import ClassVar, Literal
 
 from distillation_api.contract.common import ProgramModel, Source
+from distillation_api.model import Model
+
+
+class MessageSpelling(Model):
+    """How a dataset spells its messages, in front of the spellings that are known."""
+
+    role_key: str | None = None
+    content_key: str | None = None
+    roles: dict[str, list[str]] = {}
+    """By system, user and assistant: their names."""
 
 
 class PrepareProgram(ProgramModel):
@@ -21,8 +31,12 @@ class PrepareProgram(ProgramModel):
     kind: Literal["prepare"] = "prepare"
     source: Source
     messages_column: str | None = None
+    messages: MessageSpelling | None = None
     prompt_column: str | None = None
+    prompt_template: str | None = None
+    """Jinja template over the columns, instead of ``prompt_column``."""
     response_column: str | None = None
+    system_column: str | None = None
     group_column: str | None = None
     """Rows with the same value stay on one side of the holdout, so that it has groups which training never sees."""
     limit: int | None = None

@@ -17,6 +17,11 @@ BAD_PARALLELISM = _reason(
     "An axis of the mesh is less than 1.",
     "Set each axis of `parallelism` to 1 or more.",
 )
+BAD_PROMPT_TEMPLATE = _reason(
+    "BadPromptTemplate",
+    "`dataset.promptTemplate` is no Jinja template, reads no column, or doesn't end.",
+    "Mend the template at the line that the message names (docs/data.md).",
+)
 BAD_SHARD_INDEX = _reason(
     "BadShardIndex",
     "The pod has no index of an Indexed Job.",

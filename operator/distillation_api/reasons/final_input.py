@@ -90,7 +90,7 @@ MISSING_CHAT_TEMPLATE = _reason(
 MISSING_COLUMN = _reason(
     "MissingColumn",
     "The dataset lacks a column; those that it has are named.",
-    "Set `dataset.messagesColumn`, or `promptColumn` and `responseColumn`, to columns that it has.",
+    "Set the member of `dataset` that names it (`messagesColumn`, `promptTemplate`, ...) to columns that it has.",
 )
 MODEL_ACCESS_DENIED = _reason(
     "ModelAccessDenied",
@@ -105,7 +105,7 @@ MODEL_NOT_FOUND = _reason(
 MOST_ROWS_REJECTED = _reason(
     "MostRowsRejected",
     "Most of the dataset's rows are unusable; an example is given.",
-    "Mend the rows, or name the columns that hold the conversations.",
+    "Name the columns that hold the conversations, or the roles and keys of their messages; or mend the rows.",
 )
 NO_DATA_FILES = _reason(
     "NoDataFiles",

@@ -45,12 +45,17 @@ TURN_NOT_AN_OBJECT = _reason(
 UNKNOWN_ROLE = _reason(
     "UnknownRole",
     "A turn's role is none of system, user and assistant, nor another known name of these.",
-    "Rename the role, or leave out conversations with tools.",
+    "Add the name in `dataset.messages.roles`, or leave out conversations with tools.",
 )
 AMBIGUOUS_TURN = _reason(
     "AmbiguousTurn",
     "A turn has its role or its content under several known keys, and none is the standard one.",
-    "Write each turn as `{role, content}`.",
+    "Name the right key in `dataset.messages.roleKey` or `contentKey`.",
+)
+PROMPT_TEMPLATE_FAILED = _reason(
+    "PromptTemplateFailed",
+    "`dataset.promptTemplate` fails on the row, prints something that has no one spelling as text, or prints too much.",
+    "Let the template take such rows, or mend them.",
 )
 TOOL_CALLS = _reason(
     "ToolCalls",
@@ -59,8 +64,8 @@ TOOL_CALLS = _reason(
 )
 CONTENT_NOT_TEXT = _reason(
     "ContentNotText",
-    "A turn's content is no text.",
-    "Write the content as one string, or as a list of text parts.",
+    "A turn's content, or a column that is read as one, is no text.",
+    "Write it as one string or a list of text parts, or name its key in `dataset.messages.contentKey`.",
 )
 PART_NOT_TEXT = _reason(
     "PartNotText",

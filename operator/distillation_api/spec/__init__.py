@@ -11,7 +11,15 @@ from distillation_api.spec.objectives import LogitMatching, Objective, Schedule,
 from distillation_api.spec.placement import Accelerator, PodOptions, Resources
 from distillation_api.spec.policies import Budget, Queue, Retries
 from distillation_api.spec.results import Conversion, Evaluation, Export, ExportTarget, Requirement
-from distillation_api.spec.sources import Dataset, DatasetSource, Gcs, HuggingFaceDataset, HuggingFaceModel, ModelSource
+from distillation_api.spec.sources import (
+    Dataset,
+    DatasetSource,
+    Gcs,
+    HuggingFaceDataset,
+    HuggingFaceModel,
+    Messages,
+    ModelSource,
+)
 from distillation_api.spec.storage import GcsBucket, PersistentVolumeClaim, SecretKey, Storage
 from distillation_api.spec.training import AXES, AxisSize, Parallelism, Training, TrainingStage
 from distillation_api.spec.types import NAME_LIMIT, ColumnName, GcsUri, HubRepo, Name, Prefix, Quantity, StoragePath
@@ -39,6 +47,7 @@ __all__ = [
     "HuggingFaceDataset",
     "HuggingFaceModel",
     "LogitMatching",
+    "Messages",
     "ModelSource",
     "Name",
     "Objective",

@@ -69,9 +69,10 @@ class DistillationJobSpec(Model):
         ),
         *(immutable(member, _DECIDES) for member in DETERMINING),
         Rule(
-            "!has(self.dataset.promptColumn) || has(self.dataset.responseColumn) || "
-            "self.training.stages.all(s, s.data != 'OriginalDataset')",
-            "a training stage on the OriginalDataset needs dataset.responseColumn beside dataset.promptColumn",
+            "!(has(self.dataset.promptColumn) || has(self.dataset.promptTemplate)) || has(self.dataset.responseColumn)"
+            " || self.training.stages.all(s, s.data != 'OriginalDataset')",
+            "a training stage on the OriginalDataset needs dataset.responseColumn beside dataset.promptColumn or "
+            "promptTemplate",
             field="training.stages",
         ),
     ]

@@ -62,6 +62,42 @@ class DatasetSource(Model):
     rules: ClassVar[list[Rule]] = [exactly_one_of("huggingFace", "gcs", "path")]
 
 
+MessageKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+RoleNames = Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=64)]], Field(max_length=8)]
+
+
+class Roles(Model):
+    """Names of the roles, in any case."""
+
+    system: RoleNames = []
+    """Names of system."""
+    user: RoleNames = []
+    """Names of user."""
+    assistant: RoleNames = []
+    """Names of assistant."""
+
+    rules: ClassVar[list[Rule]] = [
+        Rule(
+            "!self.system.exists(n, n in self.user || n in self.assistant) && "
+            "!self.user.exists(n, n in self.assistant)",
+            "a name can stand for one role only",
+        ),
+    ]
+
+
+class Messages(Model):
+    """How the dataset spells its messages; in front of the known spellings."""
+
+    role_key: MessageKey | None = None
+    """Key of the role in a message."""
+    content_key: MessageKey | None = None
+    """Key of the content in a message."""
+    roles: Roles | None = None
+    """Names of the roles."""
+
+
 class Dataset(Model):
     """The prompts that the teacher answers, with the original answers where there are some."""
 
@@ -69,10 +105,16 @@ class Dataset(Model):
     """Where the dataset lies."""
     messages_column: ColumnName | None = None
     """Column with the conversation: a list of {role, content}. Or promptColumn, with responseColumn."""
+    messages: Messages | None = None
+    """Spellings of the messages in messagesColumn that aren't known."""
     prompt_column: ColumnName | None = None
     """Column with the prompt as text, instead of messagesColumn."""
+    prompt_template: Annotated[str, StringConstraints(min_length=1, max_length=8192)] | None = None
+    """Jinja template over the row's columns that makes the prompt, instead of promptColumn."""
     response_column: ColumnName | None = None
-    """Column with the original answer as text, next to promptColumn."""
+    """Column with the original answer as text, next to promptColumn or promptTemplate."""
+    system_column: ColumnName | None = None
+    """Column with the system message as text; none in rows where it is blank."""
     group_column: ColumnName | None = None
     """Rows with the same value stay together, so that the holdout has groups (topics, say) that training never sees."""
     limit: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
@@ -81,11 +123,16 @@ class Dataset(Model):
     """Rows kept out of training, for evaluation (with groupColumn: at least this many, in whole groups)."""
 
     rules: ClassVar[list[Rule]] = [
-        exactly_one_of("messagesColumn", "promptColumn"),
+        exactly_one_of("messagesColumn", "promptColumn", "promptTemplate"),
         Rule(
-            "!has(self.responseColumn) || has(self.promptColumn)",
-            "responseColumn goes with promptColumn; a messagesColumn has the responses in it",
+            "!has(self.responseColumn) || has(self.promptColumn) || has(self.promptTemplate)",
+            "responseColumn goes with promptColumn or promptTemplate; a messagesColumn has the responses in it",
             field="responseColumn",
+        ),
+        Rule(
+            "!has(self.messages) || has(self.messagesColumn)",
+            "messages goes with messagesColumn: it is about the messages in it",
+            field="messages",
         ),
         Rule(
             "!has(self.limit) || self.limit > self.holdout",

@@ -21,6 +21,7 @@ Object = dict[str, Any]
 
 FULL: Object = copy.deepcopy(GOOD)
 FULL["metadata"]["namespace"] = "tenant"
+FULL["spec"]["dataset"] |= {"systemColumn": "system", "messages": {"roleKey": "who", "roles": {"user": ["customer"]}}}
 FULL["spec"]["generation"] |= {"systemPrompt": "be brief", "chatTemplate": "{{ messages }}"}
 FULL["spec"]["generation"]["sampling"] = {"stop": ["END"]}
 FULL["spec"]["pod"] = {"serviceAccountName": "distill", "priorityClassName": "batch", "imagePullSecrets": ["registry"]}

@@ -6,30 +6,36 @@ import uuid
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic.alias_generators import to_snake
 
 from distillation_api.contract import PrepareProgram, Source, StageResult
 from distillation_stages.data.conversations import Conversation, from_columns, from_messages
 from distillation_stages.data.formats import FORMATS
 from distillation_stages.data.normalise import Conversion
-from distillation_stages.programs.prepare import normalise, run
+from distillation_stages.programs.prepare import columns_of, normalise, run
 from distillation_stages.runtime.failure import RowRejected, StageError
 from distillation_stages.runtime.storage import Storage
 from unit.stages.stage_inputs import assistant, rows_in, spec_of, system, user, write_lines
 
 PAGE = Path(__file__).parents[3] / "docs" / "data.md"
 CASES = Path(__file__).parent / "cases"
-MEMBERS = {"messagesColumn": "messages_column", "promptColumn": "prompt_column", "responseColumn": "response_column"}
-
 DOCUMENTED = re.findall(
     r"^\| ([^|]+) \| [^|]+ \| (`[^|]+`) \| \[([^]]+)\]\([^)]+\) \|$", PAGE.read_text(), re.MULTILINE
 )
 """Format, members of the spec and name of the example, of each row of the page."""
 
 
-def members_of(text: str) -> dict[str, str]:
-    return dict(re.findall(r"`(\w+): (\w+)`", text))
+def lines_of(cell: str) -> list[str]:
+    """The lines of YAML in a cell."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def members_of(cell: str) -> dict[str, str]:
+    """The program's members that the lines set, as YAML reads them."""
+    return {to_snake(name): value for line in lines_of(cell) for name, value in yaml.safe_load(line).items()}
 
 
 @pytest.fixture
@@ -60,9 +66,11 @@ def refusal(messages: object) -> str:
 
 @pytest.mark.parametrize(("members", "example"), [row[1:] for row in DOCUMENTED], ids=[row[2] for row in DOCUMENTED])
 def test_a_documented_format_is_read_by_its_lines_of_the_spec(storage: Storage, members: str, example: str) -> None:
-    result = prepare(storage, example, **{MEMBERS[name]: column for name, column in members_of(members).items()})
-    assert not [name for name in result.counts if name.startswith("rejected.")]
-    assert all(row["prompt"] and row["reference"] for row in rows_in(storage, result.outputs["train"]))
+    result = prepare(storage, example, **members_of(members))
+    assert result.counts["kept"] == len((CASES / f"{example}.jsonl").read_text().splitlines())
+    assert not [name for name in result.counts if name.startswith("unread.")], "text that nobody reads"
+    has_answers = "response_column" in members_of(members) or "messages_column" in members_of(members)
+    assert all((row["reference"] is not None) is has_answers for row in rows_in(storage, result.outputs["train"]))
 
 
 @pytest.mark.parametrize(("members", "example"), [row[1:] for row in DOCUMENTED], ids=[row[2] for row in DOCUMENTED])
@@ -72,14 +80,13 @@ def test_who_names_no_column_of_a_documented_format_is_told_its_lines(
     with pytest.raises(StageError) as caught:
         prepare(storage, example, messages_column="dialogue")
     assert caught.value.reason.name == "MissingColumn"
-    lines = ", ".join(f"dataset.{name}: {column}" for name, column in members_of(members).items())
+    lines = ", ".join(f"dataset.{line}" for line in lines_of(members))
     assert caught.value.message.endswith(f": set {lines}")
 
 
 def test_each_known_format_is_documented_with_an_example() -> None:
-    documented = [members_of(members) for _, members, _ in DOCUMENTED]
-    for known in FORMATS:
-        assert dict(re.findall(r"dataset\.(\w+): (\w+)", known.columns.in_spec())) in documented, known.name
+    documented = {", ".join(f"dataset.{line}" for line in lines_of(members)) for _, members, _ in DOCUMENTED}
+    assert {known.columns.in_spec() for known in FORMATS} == documented
     assert {example for _, _, example in DOCUMENTED} == {path.stem for path in CASES.glob("*.jsonl")}
 
 
@@ -96,7 +103,7 @@ def test_each_conversion_is_documented() -> None:
         ("sharegpt-from-and-value", "conversations", {"converted.MessageKeys": 4, "converted.Roles": 4}),
         ("content-as-list-of-text-parts", "messages", {"converted.ContentParts": 3}),
         ("two-leading-system-messages", "messages", {"converted.SystemMerged": 3}),
-        ("chat-messages", "messages", {}),
+        ("ultrachat-200k", "messages", {}),
     ],
 )
 def test_rows_that_were_converted_are_counted_by_what(
@@ -247,7 +254,7 @@ def test_rows_of_no_known_format_get_no_hint(storage: Storage) -> None:
 
 def test_a_missing_group_column_is_no_matter_of_formats(storage: Storage) -> None:
     with pytest.raises(StageError) as caught:
-        prepare(storage, "chat-messages", group_column="topic")
+        prepare(storage, "ultrachat-200k", group_column="topic")
     assert "format" not in caught.value.message
 
 
@@ -255,7 +262,7 @@ def test_text_beside_the_prompt_that_nobody_reads_is_warned_of_and_counted(
     storage: Storage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     members = {"prompt_column": "instruction", "response_column": "output"}
-    result = prepare(storage, "alpaca-question-split-over-two-columns", **members)
+    result = prepare(storage, "alpaca", **members)
     assert (result.counts["duplicates"], result.counts["unread.input"]) == (1, 2)
     assert "warning: column 'input' of dataset data.jsonl has text in 2 rows and isn't read" in capsys.readouterr().err
 
@@ -297,12 +304,17 @@ def test_any_json_is_read_or_rejected_and_what_is_read_can_be_stored(
     first: object, second: object, group: object
 ) -> None:
     row = {"a": first, "b": second, "group": group}
-    for members in ({"messages_column": "a"}, {"prompt_column": "a", "response_column": "b"}):
+    for members in (
+        {"messages_column": "a"},
+        {"messages_column": "a", "system_column": "b", "messages": {"role_key": "text", "roles": {"user": ["gpt"]}}},
+        {"prompt_column": "a", "response_column": "b"},
+        {"prompt_template": "{{ a }}{% for part in b %}{{ part }}{% endfor %}", "response_column": "b"},
+    ):
         program = PrepareProgram.model_validate(
             {"source": Source(path="p"), "holdout": 0, "group_column": "group", **members}
         )
         try:
-            conversation, _ = normalise(program, row)
+            conversation, _ = normalise(program, columns_of(program), row)
         except RowRejected:
             continue
         assert conversation.prompt[-1]["role"] == "user"
