@@ -133,7 +133,7 @@ WRONG = [
     *(
         Wrong(f"{role} of MaxText's model {name}", put(f"spec.{role}.maxTextModel", name), f"{role}.maxTextModel", told)
         for role, name, told in [
-            ("student", "llama9", "no model of MaxText; it has llama2-13b, llama2-70b, llama2-7b, llama3-70b"),
+            ("student", "llama9", "llama9 is no model of MaxText; it has llama2-13b, llama2-70b, llama2-7b"),
             ("student", "Llama3-8B", "it has llama2-13b, "),
             ("teacher", "Qwen/Qwen3-4B", "it has qwen2.5-1.5b, "),
             ("teacher", "llama3x1-8b", "it has llama2-13b, "),

@@ -44,7 +44,7 @@ def _rule() -> Rule:
     return Rule(
         f"self.matches('^({series.replace('.', '[.]')})$')",
         "must be MaxText's own name of a model",
-        message_expression=f"'no model of MaxText; it has ' + ({told}'{others}') + '{otherwise}'",
+        message_expression=f"self + ' is no model of MaxText; it has ' + ({told}'{others}') + '{otherwise}'",
     )
 
 
