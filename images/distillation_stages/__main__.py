@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 
 from pydantic import ValidationError
 
@@ -28,6 +28,9 @@ from distillation_stages.runtime.storage import Storage, storage_error
 Run = Callable[[StageSpec, Storage], StageResult | None]
 """A program: does the stage, writes its marker last and returns the result; None when another host reports it."""
 
+Again = Callable[[StageSpec, Storage, StageResult], StageResult]
+"""Looks at what was found done, and may refuse it: this job may ask what no fingerprint holds."""
+
 PROGRAMS = {
     "fetch": "distillation_stages.programs.fetch",
     "prepare": "distillation_stages.programs.prepare",
@@ -41,6 +44,9 @@ PROGRAMS = {
     "publish": "distillation_stages.programs.publish",
 }
 """The module of each kind of stage; its ``run`` does the work."""
+
+LOOKED_AT_AGAIN = {"fetch"}
+"""Kinds whose module has ``again`` besides."""
 
 
 def main() -> int:
@@ -56,9 +62,11 @@ def main() -> int:
     try:
         result = storage.finished(spec.output)
         if result is None:
-            # Imported by name: each image has the libraries of its own programs only.
-            run: Run = importlib.import_module(PROGRAMS[spec.program.kind]).run
+            run: Run = _module(spec).run
             result = _run(run, spec, storage)
+        elif spec.program.kind in LOOKED_AT_AGAIN:
+            again: Again = _module(spec).again
+            result = again(spec, storage, result)
     except StageError as error:
         say(f"{error.reason.name}: {error.message}")
         return _give_up(spec.stage, error.reason, error.message, log)
@@ -69,6 +77,11 @@ def main() -> int:
     if result is not None:
         write_termination_message(result.model_copy(update={"seconds": round(time.monotonic() - started, 1)}), log)
     return EXIT_DONE
+
+
+def _module(spec: StageSpec) -> ModuleType:
+    # Imported by name: each image has the libraries of its own programs only.
+    return importlib.import_module(PROGRAMS[spec.program.kind])
 
 
 def _run(run: Run, spec: StageSpec, storage: Storage) -> StageResult | None:

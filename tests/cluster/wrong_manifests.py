@@ -130,20 +130,19 @@ WRONG = [
     Wrong("no spec", drop("spec"), "spec", "Required value"),
     Wrong("no teacher", drop("spec.teacher"), "spec.teacher", "Required value"),
     Wrong("no source", drop("spec.student.source"), "spec.student.source", "Required value"),
-    Wrong(
-        "a model that MaxText lacks",
-        put("spec.student.maxTextModel", "llama9"),
-        "spec.student.maxTextModel",
-        "supported values",
+    *(
+        Wrong(f"{role} of MaxText's model {name}", put(f"spec.{role}.maxTextModel", name), f"{role}.maxTextModel", told)
+        for role, name, told in [
+            ("student", "llama9", "llama9 is no model of MaxText; it has llama2-13b, llama2-70b, llama2-7b"),
+            ("student", "Llama3-8B", "it has llama2-13b, "),
+            ("teacher", "Qwen/Qwen3-4B", "it has qwen2.5-1.5b, "),
+            ("teacher", "llama3x1-8b", "it has llama2-13b, "),
+            ("student", "phi3-mini", "names that begin with deepseek, gemma, gpt, llama, mixtral, olmo, qwen"),
+            ("student", "", "names that begin with deepseek, "),
+            ("student", "x" * 65, "Too long: may not be more than 64"),
+        ]
     ),
-    Wrong("no maxTextModel", drop("spec.student.maxTextModel"), "spec.student.maxTextModel", "Required value"),
     Wrong("neither steps nor epochs", drop(f"{FIRST}.steps"), f"{FIRST}.steps", "steps or epochs must be set"),
-    Wrong(
-        "logit matching without the teacher's architecture",
-        put(f"{FIRST}.objective", "LogitMatching"),
-        "spec.teacher.maxTextModel",
-        "must be set for a training stage with objective LogitMatching",
-    ),
     Wrong(
         "settings of another objective",
         put(f"{FIRST}.logitMatching", {}),
@@ -152,21 +151,13 @@ WRONG = [
     ),
     Wrong(
         "an end without a schedule",
-        both(
-            put("spec.teacher.maxTextModel", "llama3.1-8b"),
-            put(f"{FIRST}.objective", "LogitMatching"),
-            put(f"{FIRST}.logitMatching", {"alphaEnd": 0.5}),
-        ),
+        both(put(f"{FIRST}.objective", "LogitMatching"), put(f"{FIRST}.logitMatching", {"alphaEnd": 0.5})),
         f"{FIRST}.logitMatching.alphaEnd",
         "goes with alphaSchedule of Linear or Cosine",
     ),
     Wrong(
         "alpha out of range",
-        both(
-            put("spec.teacher.maxTextModel", "llama3.1-8b"),
-            put(f"{FIRST}.objective", "LogitMatching"),
-            put(f"{FIRST}.logitMatching", {"alpha": 2}),
-        ),
+        both(put(f"{FIRST}.objective", "LogitMatching"), put(f"{FIRST}.logitMatching", {"alpha": 2})),
         f"{FIRST}.logitMatching.alpha",
         "less than or equal to 1",
     ),

@@ -44,7 +44,7 @@ patch_imports()
 from maxtext.checkpoint_conversion.utils import hf_model_configs
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.maxtext.families import fill_tables, require_export_support
-name = "olmo3-7b"
+name = "olmo3-7b-pt"
 config = hf_model_configs.HF_MODEL_CONFIGS[name].to_dict()
 print(fill_tables(name, config, Path(sys.argv[1]))["model_name"])
 try:
@@ -59,8 +59,8 @@ def test_a_student_that_maxtext_cannot_convert_back_is_refused_before_it_is_trai
     command = [str(interpreter("converter")), "-c", NO_WAY_BACK, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300, check=True)
     known, refused = done.stdout.splitlines()[-2:]
-    assert known == "olmo3-7b"
-    assert refused.startswith("ModelNotSupported MaxText can't convert a trained 'olmo3-7b' back")
+    assert known == "olmo3-7b-pt"
+    assert refused.startswith("ModelNotSupported MaxText can't convert a trained 'olmo3-7b-pt' back")
 
 
 IGNORED = """

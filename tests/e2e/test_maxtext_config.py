@@ -4,19 +4,21 @@ import json
 import pickle
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 import pytest
 
 from distillation_api.contract import TrainProgram
-from distillation_api.maxtext import MaxTextModel
+from distillation_api.maxtext import MAX_TEXT_MODELS
 from distillation_api.maxtext.managed import MANAGED
 from distillation_api.maxtext.settings import ALLOWED, Boolean, Enumeration, Integer, Kind, Number
 from distillation_stages.maxtext.command import TrainingPaths, training_arguments
 from distillation_stages.maxtext.distillation_config import Checkpoint
-from distillation_stages.maxtext.families import sized_settings
+from distillation_stages.maxtext.families import FAMILIES, sized_settings
+from distillation_stages.maxtext.known_models import KNOWN, Shape, shape_of
 from e2e.stage_programs import environment, interpreter
 from unit.stages.training_inputs import LLAMA2_7B, logit_matching, train_program
 
@@ -262,7 +264,75 @@ def test_the_names_that_the_api_allows_are_those_that_maxtext_trains_and_convert
     done = in_trainer(NAMES, tmp_path)
     told = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("NAMES ")]
     assert told, done.stderr
-    assert told[0] == sorted(get_args(MaxTextModel))
+    assert told[0] == sorted(MAX_TEXT_MODELS)
+
+
+TABLES = """
+import json
+from pathlib import Path
+import yaml
+from distillation_api.maxtext import MAX_TEXT_MODELS
+from distillation_stages.maxtext.start import patch_imports
+patch_imports()
+from maxtext.checkpoint_conversion.utils import hf_model_configs, hf_shape, param_mapping
+from maxtext.utils import globals as maxtext_globals
+models = Path(maxtext_globals.MAXTEXT_CONFIGS_DIR) / "models"
+for name in MAX_TEXT_MODELS:
+    config = hf_model_configs.HF_MODEL_CONFIGS.get(name)
+    print("TABLES", json.dumps({
+        "name": name,
+        "config": config.to_dict() if config else None,
+        "file": yaml.safe_load((models / f"{name.removesuffix('-Instruct')}.yml").read_text()),
+        "converts": name in param_mapping.PARAM_MAPPING and name in param_mapping.HOOK_FNS,
+        "convertsBack": name in hf_shape.HF_SHAPE,
+    }, default=str))
+"""
+
+ROPE_OF_THE_FILE_ALONE = ("gemma3-", "olmo3-")
+"""MaxText builds them with the RoPE of its model file, which its table of configurations leaves out."""
+
+
+@pytest.mark.timeout(300)
+def test_the_shapes_by_which_names_are_found_are_those_of_the_installed_maxtext(tmp_path: Path) -> None:
+    done = in_trainer(TABLES, tmp_path)
+    told = [json.loads(line.removeprefix("TABLES ")) for line in done.stdout.splitlines() if line.startswith("TABLES ")]
+    assert [entry["name"] for entry in told] == list(MAX_TEXT_MODELS), done.stderr
+    differing = {entry["name"]: found for entry in told if (found := list(_differences(entry)))}
+    assert differing == {}
+
+
+def _differences(entry: dict[str, Any]) -> Iterator[str]:
+    name, file, config = entry["name"], entry["file"], entry["config"]
+    known = KNOWN[name]
+    shape = known.shape
+    if known.model_type in FAMILIES:
+        installed = Shape(
+            hidden_size=file["base_emb_dim"],
+            intermediate_size=file["base_mlp_dim"],
+            num_hidden_layers=file["base_num_decoder_layers"],
+            num_attention_heads=file["base_num_query_heads"],
+            num_key_value_heads=file["base_num_kv_heads"],
+            vocab_size=file["vocab_size"],
+            tie_word_embeddings=file["logits_via_embedding"],
+            rope_theta=file.get("rope_max_timescale", 10_000),
+        )
+        yield from shape.differences(installed)
+        if file["decoder_block"] != FAMILIES[known.model_type].decoder:
+            yield file["decoder_block"]
+        return
+    installed = shape_of(config)
+    if name.startswith(ROPE_OF_THE_FILE_ALONE):
+        installed = replace(installed, rope_theta=file["rope_max_timescale"], rope_scaling=None)
+    if name.startswith("olmo3-"):
+        factor = file.get("rope_factor")
+        installed = replace(installed, rope_scaling=f"{file['rope_type']} {factor:g}" if factor else "none")
+    yield from installed.differences(shape)
+    for member in ("model_type", "converts", "convertsBack"):
+        ours = {"model_type": known.model_type, "converts": known.converts, "convertsBack": known.converts_back}[member]
+        theirs = config["model_type"] if member == "model_type" else entry[member]
+        # One that does not convert at all is not asked for its way back.
+        if ours != theirs and (known.converts or member != "convertsBack"):
+            yield f"{member}: {ours} (MaxText: {theirs})"
 
 
 LACKING = """

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from distillation_api import reasons
+from distillation_stages.maxtext.known_models import KNOWN, shape_of
 from distillation_stages.maxtext.rope_scaling import MAXTEXTS_OWN, setting_of
 from distillation_stages.models.model_config import HuggingFaceConfig
 from distillation_stages.models.weights import ignored_by_transformers, tensors_of
@@ -106,6 +107,17 @@ def _numbers_of(scaling: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {"kind": scaling.get("rope_type", scaling.get("type")), **{name: scaling.get(name) for name in MAXTEXTS_OWN}}
 
 
+def fixed_differences(name: str, config: HuggingFaceConfig) -> list[str]:
+    """In what a checkpoint differs from a model of which MaxText has one size only.
+
+    By our own table: MaxText's lacks the RoPE of some, and holds defaults of transformers that config.json leaves out.
+    """
+    known = KNOWN.get(name)
+    if known is None or config.get("model_type") != known.model_type:
+        return [f"model_type: {config.get('model_type')} (MaxText: {known.model_type if known else 'unknown'})"]
+    return shape_of(config).differences(known.shape)
+
+
 _BIASED = ("qwen2",)
 """Their attention has biases, which config.json does not show, and MaxText's table of shapes leaves out untold."""
 
@@ -178,9 +190,14 @@ def fill_tables(model: str, config: HuggingFaceConfig, directory: Path) -> Setti
     known = hf_model_configs.HF_MODEL_CONFIGS.get(name)
     # Conversion back takes the tokenizer from here, else it would ask the Hub.
     maxtext_globals.HF_IDS[name] = str(directory)
-    found = differences(config, known.to_dict()) if known is not None else ["no entry"]
     kind = config.get("model_type")
     family = FAMILIES.get(str(kind))
+    if known is None:
+        found = ["no entry"]
+    elif family is not None:
+        found = differences(config, known.to_dict())
+    else:
+        found = fixed_differences(name, config)
     tables = (param_mapping.PARAM_MAPPING, param_mapping.HOOK_FNS, hf_shape.HF_SHAPE)
     if not found and all(name in table for table in (param_mapping.PARAM_MAPPING, param_mapping.HOOK_FNS)):
         if family is not None:
@@ -193,8 +210,9 @@ def fill_tables(model: str, config: HuggingFaceConfig, directory: Path) -> Setti
     if family is None or name not in names:
         raise StageError(
             reasons.MODEL_NOT_SUPPORTED,
-            f"MaxText model {model!r} does not fit the checkpoint (model_type {kind!r}): {'; '.join(found)}. Sizes of "
-            f"their own may only have checkpoints of model_type {', '.join(FAMILIES)}"
+            f"MaxText model {model!r} does not fit the checkpoint (model_type {kind!r}): "
+            f"{'; '.join(found) or 'no conversion of it'}. Sizes of their own may only have checkpoints of model_type "
+            f"{', '.join(FAMILIES)}"
             + (f", this one under one of {', '.join(names)}" if names else "")
             + f". All others must be one of {', '.join(hf_model_configs.HF_MODEL_CONFIGS)}",
         )

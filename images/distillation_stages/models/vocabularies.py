@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from distillation_api import reasons
-from distillation_stages.models.model_config import read_config
+from distillation_stages.models.model_config import language_config, read_config
 from distillation_stages.runtime.failure import StageError
 
 NAMED = 5
@@ -19,9 +19,7 @@ has one of its own."""
 
 def vocabulary_size(model: Path) -> int:
     """The number of logits, by config.json: the tokenizer's tokens and padding. Multimodal models nest it."""
-    config = read_config(model)
-    text = config.get("text_config")
-    size = config.get("vocab_size", text.get("vocab_size") if isinstance(text, Mapping) else None)
+    size = language_config(read_config(model)).get("vocab_size")
     if not isinstance(size, int):
         raise StageError(reasons.BAD_MODEL_CONFIG, f"{model}/config.json has no vocab_size")
     return size

@@ -10,8 +10,9 @@ from distillation_stages.maxtext.command import jax_cache, versions
 from distillation_stages.maxtext.cpu import prepare_cpu
 from distillation_stages.maxtext.families import fill_tables, require_export_support
 from distillation_stages.maxtext.logits import compare, maxtext_logits, samples, transformers_logits
+from distillation_stages.maxtext.naming import NAME, model_name
 from distillation_stages.maxtext.to_maxtext import convert_to_maxtext
-from distillation_stages.models.model_config import read_config
+from distillation_stages.models.model_config import HuggingFaceConfig, read_config
 from distillation_stages.models.quantisation import require_unquantised
 from distillation_stages.models.weights import parameters_of
 from distillation_stages.runtime.environment import available_memory
@@ -39,9 +40,11 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     program = spec.program
     assert isinstance(program, ConvertProgram)
     started = time.monotonic()
-    model = storage.at(storage.require_marker(program.model).outputs["model"])
+    fetched = storage.require_marker(program.model)
+    model = storage.at(fetched.outputs["model"])
     require_unquantised(model)
     config = read_config(model)
+    name = name_of(program, fetched, config)
     parameters = parameters_of(model)
     size = parameters * BYTES_PER_PARAMETER
     require_memory(parameters, available_memory())
@@ -52,9 +55,9 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     # torch before MaxText: torch's compiler library crashes when TensorFlow, which MaxText imports, is loaded already.
     sample = samples(model)
     reference = transformers_logits(model, sample)
-    settings = fill_tables(program.max_text_model, config, model)
+    settings = fill_tables(name, config, model)
     if program.trained:
-        require_export_support(program.max_text_model, model)
+        require_export_support(name, model)
     say(f"reference logits after {time.monotonic() - started:.1f} s")
     cache = jax_cache(storage.mount, Path(SCRATCH_MOUNT) / "jax", "cpu")
     workspace = storage.workspace(spec.output)
@@ -65,7 +68,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         comparison = compare(reference, maxtext_logits(checkpoint, settings, sample, cache, devices), sample.lengths)
         comparison.require(
             reasons.CONVERSION_DISAGREES,
-            f"The converted {program.max_text_model} and transformers disagree",
+            f"The converted {name} and transformers disagree",
             program.max_kl,
             program.min_top1_agreement,
         )
@@ -83,6 +86,17 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     except BaseException:
         shutil.rmtree(workspace, ignore_errors=True)
         raise
+
+
+def name_of(program: ConvertProgram, fetched: StageResult, config: HuggingFaceConfig) -> str:
+    """MaxText's name of the model: the manifest's, or what the fetch stage has found.
+
+    Asked again of config.json: a model that was fetched before, for another job or by an older operator, bears no name,
+    and was not compared with the one that is given now.
+    """
+    found = fetched.settings.get(NAME)
+    given = program.max_text_model or (str(found) if found is not None else None)
+    return model_name(config, given, program.trained, "maxTextModel")
 
 
 def require_memory(parameters: int, free: int | None) -> None:

@@ -4,14 +4,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from distillation_api import reasons
 from distillation_api.contract import FetchProgram, HuggingFaceRepo, StageResult, StageSpec
+from distillation_stages.maxtext.naming import NAME, found_name, model_name
+from distillation_stages.models.model_config import read_config
 from distillation_stages.models.model_directory import check_model, check_names, is_weights, wanted_files
 from distillation_stages.models.quantisation import require_unquantised
 from distillation_stages.runtime.failure import StageError
-from distillation_stages.runtime.reporting import Reporter
+from distillation_stages.runtime.reporting import Reporter, say
 from distillation_stages.runtime.storage import Storage, sha256_of
 from distillation_stages.services import hub
 from distillation_stages.services.buckets import DirectoryTree, GcsTree, Tree
@@ -31,8 +34,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     source, started = spec.program.source, time.monotonic()
     output, reporter = storage.at(spec.output), Reporter(spec.stage, "bytes")
     downloaded, versions = 0, {}
-    # The teacher may be quantised: vLLM serves it. Where MaxText runs it too, its conversion refuses it.
-    check: Check = require_unquantised if spec.program.role == "student" else lambda directory: None
+    check = partial(check_files, spec.program)
     if source.path is not None:
         model = storage.at(source.path)
     elif source.hugging_face is not None:
@@ -51,11 +53,38 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         outputs={"model": storage.relative(model)},
         counts={"files": len(files), "bytes": sum(path.stat().st_size for path in files)},
         parts=_digests(files, output, reporter, downloaded),
+        settings=_settings(model),
         versions=versions,
         seconds=round(time.monotonic() - started, 1),
     )
     storage.write_marker(spec.output, result)
     return result
+
+
+def again(spec: StageSpec, storage: Storage, result: StageResult) -> StageResult:
+    """The result of a fetch that another job, or an older operator, had done: this one may ask more of the model."""
+    assert isinstance(spec.program, FetchProgram)
+    model = storage.at(result.outputs["model"])
+    check_files(spec.program, model)
+    return result.model_copy(update={"settings": _settings(model)})
+
+
+def check_files(program: FetchProgram, directory: Path) -> None:
+    """Raise StageError for a model that can't be used in its role, by all of its files but the weights."""
+    # A teacher that only answers may be quantised, and of any architecture: vLLM serves it.
+    if program.role == "student" or program.for_max_text:
+        require_unquantised(directory)
+    if program.for_max_text:
+        trained, field = program.role == "student", f"spec.{program.role}.maxTextModel"
+        name = model_name(read_config(directory), program.max_text_model, trained, field)
+        how = "as the manifest says" if program.max_text_model else "found from config.json"
+        say(f"MaxText's name of the {program.role}: {name}, {how}")
+
+
+def _settings(model: Path) -> dict[str, str | int | float | bool]:
+    """What later stages tell MaxText: of config.json alone, since jobs that give another name share this result."""
+    name = found_name(read_config(model))
+    return {NAME: name} if name is not None else {}
 
 
 def download_tree(tree: Tree, directory: Path, reporter: Reporter, check: Check) -> int:

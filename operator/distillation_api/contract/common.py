@@ -36,7 +36,8 @@ class ProgramModel(Model):
     """The configuration of a stage program. Members of type ``StageOutput`` say which stages it reads."""
 
     report_only: ClassVar[set[str]] = set()
-    """Members that a program only repeats in its report: they determine nothing, so no fingerprint holds them."""
+    """Members that a program only repeats in its report, or refuses its input by: they determine no output, so no
+    fingerprint holds them."""
 
     outputs_version: ClassVar[int] = 1
     """Raised when the program comes to write something else for the same input, so that old outputs are not taken for

@@ -16,7 +16,8 @@ class ConvertProgram(ProgramModel):
     kind: Literal["convert"] = "convert"
     model: StageOutput
     """Output directory of the fetch stage."""
-    max_text_model: str
+    max_text_model: str | None = None
+    """MaxText's name as the manifest has it; absent: what the fetch stage has found from config.json."""
     trained: bool = True
     """Whether it will be trained, and so converted back; a teacher is not."""
     max_kl: float = 0.01

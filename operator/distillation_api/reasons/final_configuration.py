@@ -67,6 +67,16 @@ INCOMPATIBLE_IMAGE = _reason(
     "MaxText, Tunix and JAX in the image don't fit together.",
     "Use the trainer's image of the operator's version.",
 )
+MAX_TEXT_MODEL_AMBIGUOUS = _reason(
+    "MaxTextModelAmbiguous",
+    "config.json fits more than one of MaxText's models.",
+    "Set `maxTextModel` to the right one of the names in the message.",
+)
+MAX_TEXT_MODEL_CONTRADICTED = _reason(
+    "MaxTextModelContradicted",
+    "`maxTextModel` is another model than config.json has.",
+    "Set it to one of the names in the message, or leave it out.",
+)
 MAX_TEXT_REFUSED = _reason(
     "MaxTextRefused",
     "MaxText refuses its configuration.",
@@ -79,8 +89,8 @@ MEMORY_TOO_SMALL = _reason(
 )
 MODEL_NOT_SUPPORTED = _reason(
     "ModelNotSupported",
-    "MaxText can't convert the model, or not back.",
-    "Set `maxTextModel` to the model's own architecture, or take a model that MaxText knows.",
+    "MaxText doesn't train models of this architecture or shape, or can't convert them, or not back.",
+    "Take one of the models that the message names.",
 )
 NO_ROOM_FOR_PROMPTS = _reason(
     "NoRoomForPrompts",

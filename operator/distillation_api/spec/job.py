@@ -61,12 +61,6 @@ class DistillationJobSpec(Model):
     """What users may set on all pods."""
 
     rules: ClassVar[list[Rule]] = [
-        Rule(
-            "has(self.teacher.maxTextModel) || self.training.stages.all(s, s.objective != 'LogitMatching')",
-            "teacher.maxTextModel must be set for a training stage with objective LogitMatching: MaxText runs the "
-            "teacher too",
-            field="teacher.maxTextModel",
-        ),
         *(immutable(member, _DECIDES) for member in DETERMINING),
         Rule(
             "!(has(self.dataset.promptColumn) || has(self.dataset.promptTemplate)) || has(self.dataset.responseColumn)"

@@ -12,7 +12,7 @@ class Teacher(Model):
     source: ModelSource
     """Where the teacher lies."""
     max_text_model: MaxTextModel | None = None
-    """MaxText's own name of the teacher's architecture; needed by training stages with objective LogitMatching."""
+    """MaxText's own name of it, for objective LogitMatching; absent: found from config.json."""
 
 
 class Student(Model):
@@ -20,7 +20,7 @@ class Student(Model):
 
     source: ModelSource
     """Where the student lies."""
-    max_text_model: MaxTextModel
-    """MaxText's own name of the student's architecture, e.g. llama2-7b or llama3.1-8b. Sizes come from config.json."""
+    max_text_model: MaxTextModel | None = None
+    """MaxText's own name of it, e.g. llama3.1-8b; absent: found from config.json, where the sizes come from."""
     chat_template: ChatTemplate | None = None
     """Jinja chat template instead of the student's own; the exported student has it. A base model has none."""

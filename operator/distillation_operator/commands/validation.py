@@ -7,6 +7,7 @@ the object as it was (``oldSelf``) need a cluster and are left out.
 import json
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,7 @@ import cel
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from distillation_api.maxtext import MAX_TEXT_MODELS
 from distillation_api.resource import DistillationJob
 from distillation_api.schemas.crd import custom_resource_definition
 
@@ -100,9 +102,18 @@ def _broken(rule: dict[str, str], value: Any, path: str) -> Iterator[str]:
         # A rule can point at a list only; the message names the item.
         field, message = subject, message.removeprefix(subject).lstrip()
     where = ".".join(part for part in (path, field) if part)
+    message = _nearest_names(value, where) + message
     about = _shown(_member(value, field))
     shown = f"{about}: " if len(about) < _LONGEST_VALUE else ""
     yield f"{where}: Invalid value: {shown}{message}"
+
+
+def _nearest_names(value: Any, where: str) -> str:
+    """What a misspelt name was probably meant to be."""
+    if not where.endswith(".maxTextModel"):
+        return ""
+    near = get_close_matches(str(value), MAX_TEXT_MODELS)
+    return f"did you mean {' or '.join(near)}? " if near else ""
 
 
 def _member(value: Any, path: str) -> Any:

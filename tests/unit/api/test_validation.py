@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from cluster.wrong_manifests import GOOD, WRONG, Wrong, changed, drop, put
+from distillation_api.maxtext import MAX_TEXT_MODELS
 from distillation_operator.commands.validation import validate
 
 
@@ -25,7 +26,14 @@ def test_the_manifest_is_left_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["spec.queue", "spec.generation", "spec.training.accelerator", "spec.huggingFaceToken"]
+    "path",
+    [
+        "spec.queue",
+        "spec.generation",
+        "spec.training.accelerator",
+        "spec.huggingFaceToken",
+        "spec.student.maxTextModel",
+    ],
 )
 def test_what_is_optional_may_be_absent(path: str) -> None:
     changes = [drop(path)]
@@ -62,15 +70,52 @@ def test_a_generated_name_counts_with_its_suffix() -> None:
 
 
 def test_all_faults_are_told_at_once() -> None:
-    manifest = changed(put("spec.training.stages[0].steps", 0), drop("spec.student.maxTextModel"), put("spec.junk", 1))
+    manifest = changed(put("spec.training.stages[0].steps", 0), drop("spec.student.source"), put("spec.junk", 1))
     assert validate(manifest) == [
-        "spec.student.maxTextModel: Required value: MaxText's own name of the student's architecture, e.g. llama2-7b "
-        "or llama3.1-8b. Sizes come from config.json.",
+        "spec.student.source: Required value: Where the student lies.",
         "spec.training.stages[0].steps: Invalid value: 0: should be greater than or equal to 1",
         "spec.junk: Unknown field: the fields here are teacher, student, dataset, huggingFaceToken, storage, "
         "generation, training, conversion, evaluation, export, queue, retries, budget, suspend, "
         "ttlSecondsAfterFinished, pod",
     ]
+
+
+def test_logit_matching_needs_no_name_of_the_teachers_model() -> None:
+    assert validate(changed(put("spec.training.stages[0].objective", "LogitMatching"))) == []
+
+
+@pytest.mark.parametrize("name", MAX_TEXT_MODELS)
+def test_every_model_of_maxtext_may_be_named(name: str) -> None:
+    assert validate(changed(put("spec.student.maxTextModel", name), put("spec.teacher.maxTextModel", name))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("llama3.1-8", "llama3.1-8b or "),
+        ("Qwen3-4B", "qwen3-4b or "),
+        ("gptoss-20b", "gpt-oss-20b or "),
+        ("mistral-8x7b", "mixtral-8x7b or "),
+    ],
+)
+def test_a_misspelt_model_is_told_with_the_nearest_names(name: str, nearest: str) -> None:
+    (message,) = validate(changed(put("spec.student.maxTextModel", name)))
+    assert message.startswith(f'spec.student.maxTextModel: Invalid value: "{name}": did you mean {nearest}')
+    assert f"{name} is no model of MaxText; it has " in message
+    assert len(message) < 600
+
+
+def test_the_message_has_the_names_of_one_series_alone() -> None:
+    (message,) = validate(changed(put("spec.student.maxTextModel", "meta-llama/Llama-3.1-8B")))
+    told, names = message.split("it has ")
+    assert told == (
+        'spec.student.maxTextModel: Invalid value: "meta-llama/Llama-3.1-8B": meta-llama/Llama-3.1-8B is no model of '
+        "MaxText; "
+    )
+    assert names == (
+        "llama2-13b, llama2-70b, llama2-7b, llama3-70b, llama3-8b, llama3.1-405b, llama3.1-70b, llama3.1-8b, "
+        "llama3.1-8b-Instruct, llama3.3-70b; left out, it is found from config.json"
+    )
 
 
 def test_an_item_of_a_list_is_named_with_its_value() -> None:

@@ -81,6 +81,11 @@ def test_what_does_not_determine_results_changes_nothing(members: dict[str, Any]
             {"convert-student", "train-one", "export-one", "train-two", "export", "evaluate"},
         ),
         (
+            {"student": {"source": {"path": "models/student"}}},
+            {"convert-student", "train-one", "export-one", "train-two", "export", "evaluate"},
+        ),
+        ({"teacher": {**small_spec()["teacher"], "maxTextModel": "llama2-7b"}}, set()),
+        (
             {"dataset": {"source": {"path": "data.jsonl"}, "messagesColumn": "messages", "limit": 100}},
             {"prepare-dataset", "preflight", *AFTER_GENERATE},
         ),

@@ -8,7 +8,9 @@ import yaml
 
 from distillation_api.accelerators import ACCELERATORS
 from distillation_api.contract import (
+    ConvertProgram,
     EvaluateProgram,
+    FetchProgram,
     GenerateProgram,
     LogitMatching,
     PreflightProgram,
@@ -247,12 +249,11 @@ def test_an_axis_of_minus_one_becomes_the_rest_of_the_chips(
     assert program.parallelism == resolved
 
 
-def online(**stage: Any) -> dict[str, Stage]:
-    """A pipeline with one stage of logit matching on the original data."""
+def online(teacher: str | None = "llama3.1-8b", **stage: Any) -> dict[str, Stage]:
+    """A pipeline with one stage of logit matching on the original data. ``teacher``: MaxText's name of its model."""
     matching = {"name": "one", "objective": "LogitMatching", "data": "OriginalDataset", "steps": 10, **stage}
-    return pipeline(
-        teacher={"source": {"path": "models/teacher"}, "maxTextModel": "llama3.1-8b"}, training={"stages": [matching]}
-    )
+    named = {"maxTextModel": teacher} if teacher else {}
+    return pipeline(teacher={"source": {"path": "models/teacher"}, **named}, training={"stages": [matching]})
 
 
 def test_logit_matching_needs_the_teacher_converted() -> None:
@@ -262,6 +263,26 @@ def test_logit_matching_needs_the_teacher_converted() -> None:
     assert isinstance(matching, LogitMatching)
     assert matching.teacher == stages["convert-teacher"].output
     assert (matching.alpha, matching.alpha_end, matching.alpha_schedule) == (0.9, 0.5, "Cosine")
+
+
+def test_a_name_that_is_left_out_is_taken_from_what_was_fetched() -> None:
+    student = pipeline(student={"source": {"path": "models/student"}})["convert-student"]
+    teacher = online(teacher=None)["convert-teacher"]
+    for stage, fetched in ((student, "fetch-student"), (teacher, "fetch-teacher")):
+        assert program(stage, ConvertProgram).max_text_model is None
+        assert fetched in stage.needs
+
+
+def test_a_model_that_maxtext_runs_is_judged_where_it_is_fetched() -> None:
+    offline, matched = pipeline(teacher={"source": {"path": "models/teacher"}}), online()
+    student, teacher = (program(offline[f"fetch-{role}"], FetchProgram) for role in ("student", "teacher"))
+    assert (student.for_max_text, student.max_text_model) == (True, "llama2-7b")
+    assert (teacher.for_max_text, teacher.max_text_model) == (False, None)
+    teacher = program(matched["fetch-teacher"], FetchProgram)
+    assert (teacher.for_max_text, teacher.max_text_model) == (True, "llama3.1-8b")
+    # What is asked about a model determines none of its files: all jobs share them.
+    assert matched["fetch-teacher"].output == offline["fetch-teacher"].output
+    assert online(teacher=None)["fetch-teacher"].output == offline["fetch-teacher"].output
 
 
 def test_the_vocabularies_are_compared_before_any_accelerator_is_asked_for() -> None:

@@ -16,6 +16,7 @@ from distillation_api.contract import (
 from distillation_stages.data.conversations import Turn
 from distillation_stages.data.tables import Row, parts_of, read_rows
 from distillation_stages.runtime.storage import Storage
+from distillation_stages.services.buckets import DirectoryTree
 
 OUTPUT = "out"
 
@@ -68,6 +69,18 @@ def write_safetensors(path: Path, tensor_bytes: int = 8) -> None:
     header = {path.stem: {"dtype": "U8", "shape": [tensor_bytes], "data_offsets": [0, tensor_bytes]}}
     encoded = json.dumps(header).encode()
     path.write_bytes(len(encoded).to_bytes(8, "little") + encoded + bytes(tensor_bytes))
+
+
+class CountingTree(DirectoryTree):
+    """A directory that stands for a bucket and remembers what was copied from it."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.copied: list[str] = []
+
+    def get(self, name: str, path: Path) -> None:
+        self.copied.append(name)
+        super().get(name, path)
 
 
 def prompt_of(text: str) -> list[Turn]:

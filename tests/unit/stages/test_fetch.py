@@ -18,9 +18,9 @@ from distillation_stages.programs import convert, fetch
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import Reporter
 from distillation_stages.runtime.storage import Storage
-from distillation_stages.services.buckets import DirectoryTree, split_uri
+from distillation_stages.services.buckets import split_uri
 from distillation_stages.services.hub import hub_errors
-from unit.stages.stage_inputs import OUTPUT, finish, spec_of, write_model, write_safetensors
+from unit.stages.stage_inputs import OUTPUT, CountingTree, finish, spec_of, write_model, write_safetensors
 
 INDEX = "model.safetensors.index.json"
 
@@ -193,7 +193,7 @@ def test_vllm_may_be_given_a_quantised_teacher(storage: Storage) -> None:
 
 
 def test_a_model_that_is_converted_is_refused_before_its_weights_are_read(storage: Storage) -> None:
-    """The teacher of logit matching: its fetch stage doesn't know what it is for."""
+    """The teacher of logit matching, fetched before by a job that has it answer alone."""
     write_model(storage.at("model"))
     storage.at("model/config.json").write_text(json.dumps(QUANTISED[0][0]))
     finish(storage, "fetch-teacher", model="model")
@@ -217,18 +217,6 @@ def test_no_weights_of_a_quantised_student_are_downloaded(tmp_path: Path) -> Non
 
 def any_model(directory: Path) -> None:
     """The check of a teacher."""
-
-
-class CountingTree(DirectoryTree):
-    """A directory that stands for a bucket and remembers what was copied from it."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.copied: list[str] = []
-
-    def get(self, name: str, path: Path) -> None:
-        self.copied.append(name)
-        super().get(name, path)
 
 
 def test_a_download_takes_what_a_model_needs_and_continues(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ def add_convert_student(graph: Builder, student: Stage) -> Stage:
 def add_convert_teacher(graph: Builder, teacher: Stage, after: Iterable[Stage]) -> Stage:
     """The checkpoint whose logits are matched; it is never trained."""
     spec = graph.spec
-    model = spec.teacher.max_text_model
-    assert model is not None, "the API asks for it"
-    program = ConvertProgram(model=teacher.output, max_text_model=model, trained=False, max_kl=spec.conversion.max_kl)
+    name, max_kl = spec.teacher.max_text_model, spec.conversion.max_kl
+    program = ConvertProgram(model=teacher.output, max_text_model=name, trained=False, max_kl=max_kl)
     return graph.add("convert-teacher", program, "converter", graph.cpu, after)

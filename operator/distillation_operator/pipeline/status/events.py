@@ -33,7 +33,9 @@ def _of_stage(before: StageStatus | None, after: StageStatus) -> list[Event]:
         metrics = ", ".join(f"{name} {value}" for name, value in (after.metrics or {}).items())
         found = " (found done in the storage)" if after.reused else ""
         end = f": {metrics}" if metrics else "."
-        return [Event("Normal", reasons.STAGE_COMPLETE.name, f"{after.name} is complete{found}{end}")]
+        return [
+            Event("Normal", reasons.STAGE_COMPLETE.name, f"{after.name} is complete{found}{end} {message}".rstrip())
+        ]
     if after.state == "Failed" and was != "Failed":
         return [Event("Warning", after.reason or reasons.STAGE_FAILED.name, f"{after.name} failed: {message}")]
     if before is not None and after.attempts != before.attempts:

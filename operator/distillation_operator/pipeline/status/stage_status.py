@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from distillation_api.contract import Progress, StageResult
+from distillation_api.contract import FetchProgram, Program, Progress, StageResult
 from distillation_api.status import StageProgress, StageStatus
 from distillation_operator.pipeline.status.pen import VALUE_LIMIT, decimals, limited, rewrite_stage
 
@@ -38,3 +38,13 @@ def with_results(status: StageStatus, results: Sequence[StageResult]) -> StageSt
         counts=limited(counts) or None,
         metrics=decimals(first.metrics) or None,
     )
+
+
+def completion_message(program: Program, result: StageResult) -> str | None:
+    """What a user may want to know of a stage that is complete: MaxText's name of a model, and where it is from."""
+    if not isinstance(program, FetchProgram) or not program.for_max_text:
+        return None
+    if program.max_text_model is not None:
+        return f"MaxText runs it as {program.max_text_model}, as maxTextModel says."
+    found = result.settings.get("model_name")
+    return f"MaxText runs it as {found}, found from config.json." if found is not None else None
