@@ -326,6 +326,7 @@ def test_each_stage_runs_its_image() -> None:
         "fetch-student": "c:1",
         "prepare-dataset": "c:1",
         "convert-student": "c:1",
+        "preflight": "c:1",
         "generate": "t:1",
         "train-one": "r:1",
         "export": "c:1",

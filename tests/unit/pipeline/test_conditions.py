@@ -5,7 +5,7 @@ import pytest
 from distillation_api.status import DistillationJobStatus
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.observed import ChildState, FailureClass
-from support.scenario import ALL, Given
+from support.scenario import ALL, BEFORE_GENERATE, Given
 
 Row = tuple[str, str, str, str, str]
 
@@ -35,8 +35,7 @@ def suspended() -> Given:
 
 
 def queued() -> Given:
-    done = [name for name in ALL if name.startswith(("fetch", "prepare", "convert"))]
-    return Given().done(*done).child("generate", state=ChildState.HELD, message="no quota")
+    return Given().done(*BEFORE_GENERATE).child("generate", state=ChildState.HELD, message="no quota")
 
 
 def failed() -> Given:

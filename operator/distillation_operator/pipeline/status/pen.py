@@ -20,7 +20,7 @@ from distillation_api.status import (
 )
 from distillation_operator.pipeline.cause import Cause
 
-MESSAGE_LIMIT = 800
+MESSAGE_LIMIT = 768
 """Bytes of a message."""
 FAILURE_LIMIT = 512
 """Bytes of the message of a failure that is kept."""
