@@ -232,6 +232,24 @@ WRONG = [
     # Dataset
     Wrong("negative limit", put("spec.dataset.limit", -1), "spec.dataset.limit", "greater than or equal to 1"),
     Wrong("limit of the holdout", put("spec.dataset.limit", 64), "spec.dataset.limit", "greater than holdout"),
+    Wrong(
+        "part of a split",
+        put("spec.dataset.source", {"huggingFace": {"repo": "org/data", "split": "train_sft[:10%]"}}),
+        "spec.dataset.source.huggingFace.split",
+        "set dataset.limit",
+    ),
+    Wrong(
+        "two splits of a folder",
+        put("spec.dataset.source", {"path": "datasets/x", "split": "train+test"}),
+        "spec.dataset.source.split",
+        "one whole split",
+    ),
+    Wrong(
+        "split of a Hub dataset beside it",
+        put("spec.dataset.source", {"huggingFace": {"repo": "org/data"}, "split": "test"}),
+        "spec.dataset.source",
+        "stand in huggingFace",
+    ),
     Wrong("no holdout", put("spec.dataset.holdout", 0), "spec.dataset.holdout", "greater than or equal to 1"),
     Wrong(
         "response alone", put("spec.dataset.responseColumn", "r"), "dataset.responseColumn", "goes with promptColumn"

@@ -49,6 +49,9 @@ QUESTION_PARTS = frozenset({"input", "context", "passage", "document", "instruct
 SYSTEM_TEXTS = frozenset({"system", "system_prompt"})
 """Columns that hold the system message in known formats."""
 
+LOOKED_AT = QUESTION_PARTS | SYSTEM_TEXTS
+"""Columns, in lower case, whose text ``unread`` looks at."""
+
 
 def hint(rows: Collection[Mapping[str, object]], asked: Collection[str]) -> str:
     """A sentence that names the format which reads most of these rows, and its lines of the spec.
@@ -63,7 +66,7 @@ def hint(rows: Collection[Mapping[str, object]], asked: Collection[str]) -> str:
 
 def unread(row: Mapping[str, object], asked: Columns) -> Iterator[str]:
     """The columns of the row that nobody reads, though they hold text that looks like a part of the question."""
-    suspects = SYSTEM_TEXTS if asked.has_messages else SYSTEM_TEXTS | QUESTION_PARTS
+    suspects = SYSTEM_TEXTS if asked.has_messages else LOOKED_AT
     for name, value in row.items():
         if name.casefold() in suspects and name not in asked.names and isinstance(value, str) and value.strip():
             yield name

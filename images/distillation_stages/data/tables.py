@@ -105,6 +105,13 @@ def read_rows(parts: Iterable[Path], wanted: range | None = None, columns: list[
             return
 
 
+def batches_of(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file, some at a time; of the file a row group is in memory, and the whole of it never."""
+    for group in range(file.num_row_groups):
+        # Asked for all row groups at once, pyarrow fetches what is wanted of each before it gives the first rows.
+        yield from file.iter_batches(batch_size=ROWS_PER_BATCH, row_groups=[group], columns=columns)
+
+
 def _rows(file: pq.ParquetFile, columns: list[str] | None) -> Iterator[Row]:
-    for batch in file.iter_batches(batch_size=ROWS_PER_BATCH, columns=columns):
+    for batch in batches_of(file, columns):
         yield from batch.to_pylist()

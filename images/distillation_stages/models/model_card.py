@@ -81,8 +81,10 @@ def _sources(lineage: Lineage) -> list[list[str]]:
     for role in ("student", "teacher", "dataset"):
         source: Source = getattr(lineage, role)
         hub = source.hugging_face
-        split = f", split {hub.split}" if hub and hub.split else ""
-        rows.append([role, f"{named(source)}{f' at {hub.revision}' if hub else ''}{split}"])
+        chosen = hub or source
+        config = f", config {chosen.config}" if chosen.config else ""
+        split = f", split {chosen.split}" if chosen.split else ""
+        rows.append([role, f"{named(source)}{f' at {hub.revision}' if hub else ''}{config}{split}"])
     return rows
 
 

@@ -17,10 +17,11 @@ from distillation_api.contract import MessageSpelling, PrepareProgram, StageResu
 from distillation_api.reasons.reason import RowReason
 from distillation_stages.data.columns import Columns
 from distillation_stages.data.conversations import Conversation
+from distillation_stages.data.dataset import Dataset, SourceRow
 from distillation_stages.data.formats import also_reading, hint, unread
 from distillation_stages.data.normalise import KNOWN, Conversion, Vocabulary
 from distillation_stages.data.prompt_template import PromptTemplate
-from distillation_stages.data.sources import Dataset, SourceRow, open_dataset
+from distillation_stages.data.sources import open_dataset, rows_with
 from distillation_stages.data.tables import PREPARED, Row, parts_of, read_rows, split_evenly, write_table
 from distillation_stages.runtime.failure import RowRejected, StageError
 from distillation_stages.runtime.reporting import Reporter, say
@@ -33,6 +34,9 @@ MAX_ROWS_PER_PART = 20_000
 
 ROWS_FOR_A_HINT = 8
 """Rejected rows that are compared with known formats."""
+
+FIRST_ROWS = 10_000
+"""Rows among which they are looked for: they are read again, with all their columns."""
 
 
 @dataclass
@@ -56,8 +60,8 @@ class Kept:
     """Rows, not rejected, whose column of that name looks like a part of the question and isn't read."""
     example: str = ""
     """The first rejected row, for messages."""
-    examples: list[dict[str, object]] = field(default_factory=list)
-    """The first rejected rows that are objects."""
+    examples: list[int] = field(default_factory=list)
+    """Positions of the first rejected rows that are objects."""
 
 
 def run(spec: StageSpec, storage: Storage) -> StageResult:
@@ -67,7 +71,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     columns = columns_of(program)
     wanted = wanted_columns(program, columns)
     with tempfile.TemporaryDirectory() as scratch:
-        dataset = open_dataset(program.source, wanted, storage, Path(scratch) / "source")
+        dataset = open_dataset(program.source, storage, Path(scratch) / "source")
         kept = _keep(program, columns, dataset, Path(scratch) / "kept.parquet", Reporter(spec.stage, "rows"))
         _check(wanted, kept, dataset)
         _warn_of_unread(columns, kept, dataset)
@@ -83,6 +87,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         **reasons.rejected_counts(kept.rejected),
         **_named("converted", kept.converted),
         **_named("unread", kept.unread),
+        **({"skippedFiles": len(dataset.passed_over)} if dataset.passed_over else {}),
     }
     output = storage.at(spec.output)
     parts = [part for split in ("train", "holdout") for part in parts_of(work / split)]
@@ -167,7 +172,7 @@ def _kept_rows(
     program: PrepareProgram, columns: Columns, dataset: Dataset, kept: Kept, reporter: Reporter
 ) -> Iterator[Row]:
     seen: set[bytes] = set()
-    for position, row in enumerate(dataset.rows):
+    for position, row in enumerate(rows_with(dataset, wanted_columns(program, columns))):
         kept.read += 1
         try:
             conversation, group = normalise(program, columns, row)
@@ -176,8 +181,8 @@ def _kept_rows(
             if rejected.detail:
                 kept.details.setdefault(rejected.reason, rejected.detail)
             kept.example = kept.example or f"row {position} ({rejected.reason.name}): {_shortened(row)}"
-            if isinstance(row, dict) and len(kept.examples) < ROWS_FOR_A_HINT:
-                kept.examples.append(row)
+            if isinstance(row, dict) and len(kept.examples) < ROWS_FOR_A_HINT and position < FIRST_ROWS:
+                kept.examples.append(position)
             continue
         kept.converted.update(conversation.conversions)
         if isinstance(row, dict):
@@ -210,7 +215,7 @@ def _check(wanted: list[str], kept: Kept, dataset: Dataset) -> None:
         # Before the example: messages are cut at their end.
         sentences = [
             f"can't be used: {causes}",
-            hint(kept.examples, wanted),
+            hint(_whole_rows(dataset, kept.examples), wanted),
             f"The first: {kept.example}",
         ]
         raise StageError(
@@ -219,6 +224,12 @@ def _check(wanted: list[str], kept: Kept, dataset: Dataset) -> None:
         )
     if not kept.keys:
         raise StageError(reasons.NO_ROWS, f"dataset {dataset.name} has no rows that can be used ({kept.read} read)")
+
+
+def _whole_rows(dataset: Dataset, positions: list[int]) -> list[dict[str, object]]:
+    """The rows at these positions, in rising order, with the columns that aren't read otherwise."""
+    rows = itertools.islice(dataset.read(None), positions[-1] + 1 if positions else 0)
+    return [row for position, row in enumerate(rows) if position in positions and isinstance(row, dict)]
 
 
 def _cause(kept: Kept, reason: RowReason, number: int) -> str:

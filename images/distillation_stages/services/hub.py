@@ -60,7 +60,7 @@ def hub_errors(kind: Kind, source: HuggingFaceRepo) -> Iterator[None]:
         raise StageError(reasons.HUB_UNAVAILABLE, f"can't read {what} from the Hub: {_first_line(error)}") from error
     except Exception as error:
         # The HTTP library's errors (httpx or requests, by version) are neither OSError nor the hub's own.
-        if type(error).__module__.split(".")[0] in ("httpx", "httpcore", "requests", "urllib3"):
+        if type(error).__module__.split(".")[0] in ("httpx", "httpcore", "requests", "urllib3", "aiohttp"):
             raise StageError(
                 reasons.HUB_UNAVAILABLE, f"can't read {what} from the Hub: {_first_line(error)}"
             ) from error

@@ -13,14 +13,20 @@ class HuggingFaceRepo(Model):
     revision: str = "main"
     split: str | None = None
     """Datasets only."""
+    config: str | None = None
+    """Datasets only: the subset."""
 
 
 class Source(Model):
-    """Where an input lies; exactly one member is set."""
+    """Where an input lies; exactly one of ``hugging_face``, ``gcs_uri`` and ``path`` is set."""
 
     hugging_face: HuggingFaceRepo | None = None
     gcs_uri: str | None = None
     path: str | None = None
+    split: str | None = None
+    """Of a dataset's folder at ``gcs_uri`` or ``path``."""
+    config: str | None = None
+    """As ``split``; README.md in the folder says what belongs to it."""
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,11 @@ class PrepareProgram(ProgramModel):
     ``reference`` (string or null: the assistant's answer that followed). Counts: read, kept, train, holdout,
     duplicates and ``rejected.<reason>``; read = kept + duplicates + all rejected. Of the rows that weren't rejected,
     ``converted.<what>`` were brought to the standard form, and ``unread.<column>`` have text in a column that looks
-    like a part of the question and isn't read.
+    like a part of the question and isn't read. ``skippedFiles`` of the dataset's folder aren't read, though they may
+    hold rows.
     """
 
-    outputs_version: ClassVar[int] = 2
+    outputs_version: ClassVar[int] = 3
 
     kind: Literal["prepare"] = "prepare"
     source: Source

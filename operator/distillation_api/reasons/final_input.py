@@ -12,6 +12,11 @@ ADAPTER_WITHOUT_MODEL = _reason(
     "The model's place holds a LoRA adapter, without the weights that it adapts.",
     "Merge the adapter into its base model, and give the result; or give the base model.",
 )
+BAD_CONFIG = _reason(
+    "BadConfig",
+    "The dataset has several configs (subsets) and none was chosen, or it has no such config.",
+    "Set `config`, beside the dataset's `repo` or `path`, to one that the message lists.",
+)
 BAD_MODEL_CONFIG = _reason(
     "BadModelConfig",
     "A model's config.json can't be read or lacks a size.",
@@ -20,7 +25,7 @@ BAD_MODEL_CONFIG = _reason(
 BAD_SPLIT = _reason(
     "BadSplit",
     "The dataset has no such split.",
-    "Set `dataset.source.huggingFace.split` to one that the message lists.",
+    "Set the field that the message names to a split that it lists.",
 )
 BAD_TRAIN_DATA = _reason(
     "BadTrainData",
@@ -77,6 +82,11 @@ INCOMPLETE_MODEL = _reason(
     "A file that the model's index names is missing, or one is cut short.",
     "Copy the model again, with all its files.",
 )
+LOADING_SCRIPT = _reason(
+    "LoadingScript",
+    "The dataset is code that would make the rows, which isn't run.",
+    "Set `dataset.source.huggingFace.revision` to refs/convert/parquet where the Hub has it; or give files with rows.",
+)
 LOSS_NOT_FINITE = _reason(
     "LossNotFinite",
     "The loss became NaN or infinite; the message has the last finite step.",
@@ -109,7 +119,7 @@ MOST_ROWS_REJECTED = _reason(
 )
 NO_DATA_FILES = _reason(
     "NoDataFiles",
-    "The dataset's place holds no JSONL or Parquet file.",
+    "The dataset's place holds no file that is read (JSON, CSV, Parquet or Arrow).",
     "Give such a file, or the folder that holds them.",
 )
 NO_HOLDOUT_ROWS = _reason(
@@ -171,6 +181,16 @@ SCORE_NOT_FINITE = _reason(
     "ScoreNotFinite",
     "A score of the evaluation is NaN or infinite: the model is broken.",
     "Check the student's model; if only the trained one is broken, lower `learningRate`.",
+)
+SEVERAL_FORMATS = _reason(
+    "SeveralFormats",
+    "The dataset's folder holds CSV and JSON files, and either may be the rows.",
+    "Give one file, or a folder with files of one format.",
+)
+SEVERAL_SPLITS = _reason(
+    "SeveralSplits",
+    "The file names of the dataset's folder tell of several splits, and none was chosen.",
+    "Set `dataset.source.split` to one that the message lists, or to `all`.",
 )
 STORAGE_ACCESS_DENIED = _reason(
     "StorageAccessDenied",

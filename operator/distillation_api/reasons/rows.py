@@ -17,10 +17,15 @@ BROKEN_JSON = _reason(
     "The line is no JSON.",
     "Write one JSON object per line.",
 )
+BROKEN_CSV = _reason(
+    "BrokenCsv",
+    "The row has more or fewer cells than the header.",
+    "Put cells with separators or line ends in them into quotes.",
+)
 NOT_AN_OBJECT = _reason(
     "NotAnObject",
-    "The line is JSON, but no object.",
-    "Write one JSON object per line.",
+    "The line, or the member of the array, is JSON, but no object.",
+    "Write one JSON object per line or member.",
 )
 NO_COLUMN = _reason(
     "NoColumn",

@@ -5,6 +5,7 @@ CEL rules have no equal in JSON schema; ``validate`` and the API server add them
 
 from typing import Any
 
+from distillation_api.maxtext import MAX_TEXT_MODELS
 from distillation_api.resource import API_VERSION, KIND
 from distillation_api.schemas.crd import structural_schema
 from distillation_api.spec import DistillationJobSpec
@@ -25,6 +26,10 @@ _METADATA: Schema = {
 
 def json_schema() -> Schema:
     """JSON schema (2020-12) of a manifest as users write it: without a status, unknown fields refused."""
+    spec = _strict(structural_schema(DistillationJobSpec))
+    for model in ("teacher", "student"):
+        # In the CRD a rule says it, with the nearest names; an editor completes from a list.
+        spec["properties"][model]["properties"]["maxTextModel"]["enum"] = list(MAX_TEXT_MODELS)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": KIND,
@@ -35,7 +40,7 @@ def json_schema() -> Schema:
             "apiVersion": {"const": API_VERSION},
             "kind": {"const": KIND},
             "metadata": _METADATA,
-            "spec": _strict(structural_schema(DistillationJobSpec)),
+            "spec": spec,
         },
     }
 

@@ -6,7 +6,14 @@ from pydantic import Field, StringConstraints
 
 from distillation_api.cel import Rule, exactly_one_of
 from distillation_api.model import Model
-from distillation_api.spec.types import ColumnName, GcsUri, HubRepo, StoragePath
+from distillation_api.spec.types import ColumnName, ConfigName, GcsUri, HubRepo, SplitName, StoragePath
+
+_ONE_WHOLE_SPLIT = Rule(
+    "!has(self.split) || self.split.matches('^[A-Za-z0-9_.]+$')",
+    "split names one whole split, such as train; for a part of it, such as train[:10%], set dataset.limit to a number "
+    "of rows",
+    field="split",
+)
 
 
 class HuggingFaceModel(Model):
@@ -45,8 +52,12 @@ class HuggingFaceDataset(Model):
     """Repository id, e.g. HuggingFaceH4/ultrachat_200k."""
     revision: Annotated[str, StringConstraints(min_length=1, max_length=128)] = "main"
     """Branch, tag or commit. A commit makes the run repeatable."""
-    split: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]+$", max_length=64)] = "train"
+    config: ConfigName | None = None
+    """Config (subset) to read, where the repository has several."""
+    split: SplitName = "train"
     """Split to read, e.g. train_sft."""
+
+    rules: ClassVar[list[Rule]] = [_ONE_WHOLE_SPLIT]
 
 
 class DatasetSource(Model):
@@ -55,11 +66,22 @@ class DatasetSource(Model):
     hugging_face: HuggingFaceDataset | None = None
     """A repository on the Hugging Face Hub."""
     gcs: Gcs | None = None
-    """A JSONL or Parquet file, or a folder of them, in Google Cloud Storage."""
+    """A file of JSON, CSV, Parquet or Arrow, or a folder of them, in Google Cloud Storage."""
     path: StoragePath | None = None
-    """A JSONL or Parquet file, or a folder of them, inside the storage, relative to its root."""
+    """The same inside the storage, relative to its root."""
+    config: ConfigName | None = None
+    """Config (subset) of the folder of gcs or path, where its README.md lists several."""
+    split: SplitName | None = None
+    """Split of the folder of gcs or path, where its file names tell of several; or all."""
 
-    rules: ClassVar[list[Rule]] = [exactly_one_of("huggingFace", "gcs", "path")]
+    rules: ClassVar[list[Rule]] = [
+        exactly_one_of("huggingFace", "gcs", "path"),
+        Rule(
+            "!has(self.huggingFace) || !(has(self.config) || has(self.split))",
+            "config and split of a dataset on the Hub stand in huggingFace",
+        ),
+        _ONE_WHOLE_SPLIT,
+    ]
 
 
 MessageKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]

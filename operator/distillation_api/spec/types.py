@@ -29,6 +29,13 @@ HubRepo = Annotated[
 ]
 
 
+SplitName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+"""A rule says what it may hold: the words of a pattern don't tell what to use for a part of a split."""
+
+
+ConfigName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 

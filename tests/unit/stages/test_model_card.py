@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from distillation_api.contract import StageResult
+from distillation_api.contract import HuggingFaceRepo, Source, StageResult
 from distillation_stages.models.model_card import model_card
 from distillation_stages.runtime.storage import Storage
 from unit.stages.lineage import lineage
@@ -43,6 +44,21 @@ def test_it_tells_where_the_student_comes_from(tmp_path: Path) -> None:
         "pipeline_tag": "text-generation",
         "tags": ["distillation", "maxtext"],
     }
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (Source(path="sets/chats", config="maths", split="test"), "sets/chats, config maths, split test"),
+        (
+            Source(hugging_face=HuggingFaceRepo(repo="org/data", config="maths", split="train")),
+            "org/data at main, config maths, split train",
+        ),
+    ],
+)
+def test_it_tells_the_config_and_the_split_of_the_dataset(tmp_path: Path, source: Source, told: str) -> None:
+    card = model_card(lineage().model_copy(update={"dataset": source}), Storage(tmp_path))
+    assert f"| dataset | {told} |" in card
 
 
 def test_after_the_evaluation_it_has_the_scores_where_the_hub_finds_them(tmp_path: Path) -> None:

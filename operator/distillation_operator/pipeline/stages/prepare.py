@@ -36,7 +36,11 @@ def dataset_source(source: DatasetSource) -> Source:
     """Where the dataset lies, as programs are told."""
     hub = source.hugging_face
     return Source(
-        hugging_face=HuggingFaceRepo(repo=hub.repo, revision=hub.revision, split=hub.split) if hub else None,
+        hugging_face=HuggingFaceRepo(repo=hub.repo, revision=hub.revision, split=hub.split, config=hub.config)
+        if hub
+        else None,
         gcs_uri=source.gcs.uri if source.gcs else None,
         path=source.path,
+        split=source.split,
+        config=source.config,
     )

@@ -1,0 +1,81 @@
+"""Rows of Parquet and Arrow files, of which only columns that somebody looks at are read.
+
+So neither images in other columns are loaded, nor does it matter that other columns differ between files, which the
+library's builders refuse (CastError).
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from distillation_stages.data.formats import LOOKED_AT
+from distillation_stages.data.tables import ROWS_PER_BATCH, batches_of
+
+Row = dict[str, object]
+
+
+def parquet_rows(stream: IO[bytes], columns: Collection[str] | None) -> Iterator[Row]:
+    """The rows of a Parquet file; with ``columns`` these alone, and texts that are looked at beside them."""
+    with pq.ParquetFile(stream) as file:
+        for batch in batches_of(file, _wanted(file.schema_arrow, columns)):
+            yield from _complete(batch, file.schema_arrow, columns)
+
+
+def arrow_rows(stream: IO[bytes], columns: Collection[str] | None) -> Iterator[Row]:
+    """The rows of an Arrow file or stream, as ``save_to_disk`` writes it; columns as in ``parquet_rows``."""
+    schema, batches = _arrow_batches(stream)
+    for batch in batches():
+        chosen = batch.select(_wanted(schema, columns))
+        for start in range(0, batch.num_rows, ROWS_PER_BATCH):
+            yield from _complete(chosen.slice(start, ROWS_PER_BATCH), schema, columns)
+
+
+def parquet_row_count(stream: IO[bytes]) -> int:
+    """The number of rows, from the file's footer."""
+    return int(pq.read_metadata(stream).num_rows)
+
+
+def _arrow_batches(stream: IO[bytes]) -> tuple[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]]:
+    if stream.read(6) == b"ARROW1":
+        file = pa.ipc.open_file(stream)
+        return file.schema, lambda: map(file.get_batch, range(file.num_record_batches))
+    stream.seek(0)
+    reader = pa.ipc.open_stream(stream)
+    return reader.schema, lambda: iter(reader)
+
+
+def _wanted(schema: pa.Schema, columns: Collection[str] | None) -> list[str]:
+    """Names of columns to read; all but those of bytes (images, sounds) without ``columns``."""
+    if columns is None:
+        return [field.name for field in schema if not _has_bytes(field.type)]
+    return [
+        field.name
+        for field in schema
+        if field.name in columns or (field.name.casefold() in LOOKED_AT and _is_text(field.type))
+    ]
+
+
+def _complete(batch: pa.RecordBatch, schema: pa.Schema, columns: Collection[str] | None) -> Iterator[Row]:
+    """The batch's rows; when all columns are asked for, with those that aren't read as null, so that they are known."""
+    unread = dict.fromkeys(schema.names) if columns is None else {}
+    for row in batch.to_pylist():
+        yield {**unread, **row} if unread else row
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _has_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_nested(kind):
+        return any(_has_bytes(kind.field(number).type) for number in range(kind.num_fields))
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
