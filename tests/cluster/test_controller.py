@@ -348,4 +348,5 @@ def test_a_status_that_was_written_meanwhile_is_decided_anew(jobs: Jobs, pods: P
     for name in FIRST:
         wait_state(jobs, name, "Complete")
     assert jobs.get(NAME)["metadata"]["annotations"]["example.com/touched"] == "2"
+    pods.succeed("preflight")
     pods.wait("generate", 2)
