@@ -1,4 +1,5 @@
-"""Runs the stage preflight over mistakes, each in a storage of its own: ``python preflight_cases.py DIRECTORY``.
+"""Runs the stage preflight over mistakes, each in a storage of its own: ``python preflight_cases.py DIRECTORY``. With
+``models`` behind it, only writes models that are right.
 
 Prints a JSON object: by case, the reason and the message of its verdict, or its counts. One process for all, since its
 imports take most of the time. Needs transformers.
@@ -14,7 +15,6 @@ from typing import Any
 
 from distillation_api.contract import PlannedGeneration, PlannedTraining, PreflightProgram, StageResult, StageSpec
 from distillation_stages.data.tables import PREPARED, write_table
-from distillation_stages.programs.preflight import preflight
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage
 
@@ -165,6 +165,8 @@ CASES = {
 
 def main(directory: Path) -> None:
     """Print what preflight says of each case."""
+    from distillation_stages.programs.preflight import preflight
+
     tokenizer = directory / "tokenizer"
     write_tokenizer(tokenizer)
     told: dict[str, dict[str, Any]] = {}
@@ -198,6 +200,17 @@ def write_tokenizer(directory: Path) -> None:
 
 def build(storage: Storage, case: Case, tokenizer: Path) -> None:
     """Models and prepared rows, as the stages before leave them."""
+    build_models(storage, case, tokenizer)
+    for split, prompts in (("train", case.prompts[1:]), ("holdout", case.prompts[:1])):
+        rows = [{"row": row, "prompt": prompt, "reference": case.references} for row, prompt in enumerate(prompts)]
+        (storage.mount / split).mkdir()
+        write_table(storage.mount / split / "part-00000.parquet", PREPARED, rows)
+    finish(storage, "prepare", train="train", holdout="holdout")
+    case.spoil(storage.mount)
+
+
+def build_models(storage: Storage, case: Case, tokenizer: Path) -> None:
+    """Both models with the markers of their fetch stages."""
     for role, members in (("teacher", case.teacher), ("student", case.student)):
         model = storage.mount / role
         shutil.copytree(tokenizer, model)
@@ -210,12 +223,6 @@ def build(storage: Storage, case: Case, tokenizer: Path) -> None:
         encoded = json.dumps(header).encode()
         (model / "model.safetensors").write_bytes(len(encoded).to_bytes(8, "little") + encoded)
         finish(storage, f"fetch-{role}", model=role)
-    for split, prompts in (("train", case.prompts[1:]), ("holdout", case.prompts[:1])):
-        rows = [{"row": row, "prompt": prompt, "reference": case.references} for row, prompt in enumerate(prompts)]
-        (storage.mount / split).mkdir()
-        write_table(storage.mount / split / "part-00000.parquet", PREPARED, rows)
-    finish(storage, "prepare", train="train", holdout="holdout")
-    case.spoil(storage.mount)
 
 
 def finish(storage: Storage, directory: str, **outputs: str) -> None:
@@ -237,4 +244,9 @@ def spec_of(case: Case) -> StageSpec:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[2:] == ["models"]:
+        right = Storage(Path(sys.argv[1]))
+        write_tokenizer(right.mount / "tokenizer")
+        build_models(right, CASES["right"], right.mount / "tokenizer")
+    else:
+        main(Path(sys.argv[1]))

@@ -5,12 +5,18 @@ That they wait is shown in unit/pipeline/test_graph.py.
 
 import json
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2e.stage_programs import environment, interpreter
+from distillation_api.contract import PrepareProgram, Source, StageSpec
+from distillation_stages.runtime.storage import Storage
+from e2e import preflight_cases
+from e2e.stage_programs import environment, interpreter, run_stage
+
+SCRIPT = Path(preflight_cases.__file__)
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -63,8 +69,7 @@ MISTAKES = {
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What preflight says of each case."""
-    script = Path(__file__).with_name("preflight_cases.py")
-    command = [str(interpreter("converter")), str(script), str(tmp_path_factory.mktemp("preflight"))]
+    command = [str(interpreter("converter")), str(SCRIPT), str(tmp_path_factory.mktemp("preflight"))]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return dict(json.loads(done.stdout.splitlines()[-1]))
@@ -90,6 +95,57 @@ def test_all_mistakes_are_told_at_once(told: dict[str, Any]) -> None:
     assert verdict["message"].startswith("3 things are to be changed: (1) generation.maxModelLen 512")
     assert "(2) maxTargetLength 512" in verdict["message"]
     assert "(3) the tokenizer in" in verdict["message"]
+
+
+ROWS = 20_000
+
+
+def conversation(question: object, role: str = "gpt") -> list[dict[str, object]]:
+    return [{"from": "human", "value": question}, {"from": role, "value": "answer"}]
+
+
+def line(row: int) -> tuple[str, str]:
+    """A row of a dataset in ShareGPT's form, one in a hundred broken; and the reason that it is left out for."""
+    turns: object = conversation(f"hello question {row}")
+    broken = {
+        0: ("BrokenJson", None),
+        100: ("NotAnObject", None),
+        200: ("NotAList", "no list"),
+        300: ("Empty", []),
+        400: ("TurnNotAnObject", ["hello"]),
+        500: ("UnknownRole", conversation(f"hello {row}", role="critic")),
+        600: ("ContentNotText", conversation({"text": "hello"})),
+        700: ("EmptyContent", conversation(" ")),
+        800: ("AssistantFirst", [{"from": "gpt", "value": "answer"}, *conversation(f"hello {row}")]),
+        900: ("PromptTooLong", conversation("hello " * 200 + str(row))),
+    }
+    reason, turns = broken.get(row % 1000, ("", turns)) if row % 100 == 0 else ("", turns)
+    if reason == "BrokenJson":
+        return '{"conversations": [', reason
+    return json.dumps([row] if reason == "NotAnObject" else {"conversations": turns}), reason
+
+
+def test_of_20000_sharegpt_rows_every_one_is_accounted_for_before_the_teacher_sees_them(tmp_path: Path) -> None:
+    """U03: one in a hundred is broken, in ten ways; prepare finds nine of them and preflight the tenth."""
+    storage, python = Storage(tmp_path / "storage"), interpreter("converter")
+    lines = [line(row) for row in range(ROWS)]
+    storage.mount.mkdir()
+    (storage.mount / "chats.jsonl").write_text("".join(f"{text}\n" for text, _ in lines))
+    build = [str(python), str(SCRIPT), str(storage.mount), "models"]
+    subprocess.run(build, check=True, env=environment(), timeout=120)
+    wrong = Counter(reason for _, reason in lines if reason)
+    assert len(wrong) == 10 and wrong.total() == ROWS / 100
+
+    program = PrepareProgram(source=Source(path="chats.jsonl"), messages_column="conversations", holdout=64)
+    prepare = StageSpec(stage="prepare-dataset", fingerprint="p", output="prepare", program=program)
+    counts = run_stage(python, prepare, storage.mount, tmp_path / "prepare").counts
+    too_long = wrong.pop("PromptTooLong")
+    assert {name.removeprefix("rejected."): n for name, n in counts.items() if "rejected" in name} == dict(wrong)
+    assert (counts["read"], counts["kept"], counts["duplicates"]) == (ROWS, ROWS - wrong.total(), 0)
+
+    looks = preflight_cases.spec_of(preflight_cases.CASES["right"])
+    counts = run_stage(python, looks, storage.mount, tmp_path / "preflight").counts
+    assert counts == {"read": ROWS - wrong.total(), "kept": ROWS - ROWS // 100, "rejected.PromptTooLong": too_long}
 
 
 SERVED = """
