@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -72,7 +73,7 @@ def main() -> int:
         return _give_up(spec.stage, error.reason, error.message, log)
     except Exception as error:
         exit_code = _give_up(spec.stage, reasons.PROGRAM_CRASHED, f"{type(error).__name__}: {error}", log)
-        sys.excepthook(*sys.exc_info())
+        say("".join(traceback.format_exception(error)).rstrip())
         return exit_code
     if result is not None:
         write_termination_message(result.model_copy(update={"seconds": round(time.monotonic() - started, 1)}), log)

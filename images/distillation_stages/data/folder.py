@@ -15,6 +15,7 @@ from distillation_stages.data.rows import count_rows, rows_of
 from distillation_stages.data.splits import ALL, of_split, splits_of, summary, tells_of_several
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import say
+from distillation_stages.runtime.storage import below
 from distillation_stages.services.buckets import Tree
 
 README = "README.md"
@@ -38,7 +39,7 @@ class Folder:
 
     def fetched(self, name: str) -> Path:
         """The file, here."""
-        path = self.local / name
+        path = below(self.local, name)
         if self.is_remote:
             self.tree.get(name, path)
         return path
@@ -128,8 +129,9 @@ def _by_readme(folder: Folder, names: list[str], split: str | None, config: str 
     if folder.is_remote:
         # The library goes by names: files without content do until it is known which of them are read.
         for name in filter(is_data_like, names):
-            (folder.local / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder.local / name).touch()
+            path = below(folder.local, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         folder.fetched(README)
     root = folder.local.resolve()
     builder = library.builder_of(str(root), config, folder.name, f"{FIELD}.config")

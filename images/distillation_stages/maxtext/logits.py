@@ -16,6 +16,10 @@ from distillation_stages.runtime.failure import StageError
 MAX_TOKENS = 64
 """Per text: a wrong RoPE, norm or layout shows within a few tokens, and a CPU must run them all."""
 
+UNDECIDED = 0.05
+"""Nats between two tokens that rounding may order either way. A student that has only begun to learn has many such
+pairs: a right export was refused for 12 of 277 tokens at a KL of 0.0002."""
+
 TEXTS = (
     "The quick brown fox jumps over the lazy dog, and then it goes home to sleep until the next morning.",
     "Water boils at 100 degrees Celsius at sea level. On a mountain of 3,000 metres it boils at about 90 degrees.",
@@ -39,7 +43,7 @@ class Comparison:
     kl: float
     """Mean KL(reference || other) in nats per token."""
     top1_agreement: float
-    """Share of positions at which both prefer the same token."""
+    """Share of positions at which both prefer the same token, or the reference is all but undecided between the two."""
     tokens: int
 
     def metrics(self) -> dict[str, float]:
@@ -66,7 +70,8 @@ def compare(reference: Any, other: Any, lengths: list[int]) -> Comparison:
     for expected, got, length in zip(reference, other, lengths, strict=True):
         left, right = _log_softmax(expected[:length]), _log_softmax(got[:length])
         divergence += float((np.exp(left) * (left - right)).sum())
-        agreeing += int((left.argmax(-1) == right.argmax(-1)).sum())
+        preferred = np.take_along_axis(left, right.argmax(-1)[:, None], -1)[:, 0]
+        agreeing += int((preferred >= left.max(-1) - UNDECIDED).sum())
         tokens += length
     return Comparison(kl=divergence / tokens, top1_agreement=agreeing / tokens, tokens=tokens)
 

@@ -15,7 +15,7 @@ from distillation_stages.models.model_directory import check_model, check_names,
 from distillation_stages.models.quantisation import require_unquantised
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import Reporter, say
-from distillation_stages.runtime.storage import Storage, sha256_of
+from distillation_stages.runtime.storage import Storage, below, sha256_of
 from distillation_stages.services import hub
 from distillation_stages.services.buckets import DirectoryTree, GcsTree, Tree
 
@@ -106,7 +106,7 @@ def download_tree(tree: Tree, directory: Path, reporter: Reporter, check: Check)
         if is_weights(name) and not checked:
             check(directory)
             checked = True
-        path = directory / name
+        path = below(directory, name)
         if not (path.is_file() and path.stat().st_size == sizes[name] and tree.holds(name, path)):
             tree.get(name, path)
         done += sizes[name]

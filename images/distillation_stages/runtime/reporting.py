@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from distillation_api.contract import TERMINATION_MESSAGE_LIMIT, Progress, StageFailure, StageResult
+from distillation_stages.runtime.secrets import without_secrets
 
 SECONDS_BETWEEN_LINES = 2.0
 
@@ -50,8 +51,8 @@ def say(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Foreign text as UTF-8 can hold it: half a surrogate pair, which JSON may bring, becomes a question mark."""
-    return text.encode(errors="replace").decode()
+    """Foreign text as UTF-8 can hold it, and without secrets: half a surrogate pair becomes a question mark."""
+    return without_secrets(text.encode(errors="replace").decode())
 
 
 def termination_message(outcome: StageResult | StageFailure) -> str:

@@ -25,6 +25,20 @@ from distillation_stages.runtime.failure import StageError
 _TEMPORARY = ".tmp"
 
 
+def below(root: Path, name: str) -> Path:
+    """The path of a file that others have named, inside the folder. Raises StageError for a name that leads out of it.
+
+    An object of a bucket may be called ``//etc/passwd`` or ``../x``; joined to a folder, these name other places.
+    """
+    parts = name.split("/")
+    if any(part in ("", ".", "..") for part in parts) or "\\" in name or "\0" in name:
+        raise StageError(
+            reasons.NAME_OUTSIDE_FOLDER,
+            f"the name {name!r} is no path inside its folder (empty, '.' or '..' between slashes, or a backslash)",
+        )
+    return root.joinpath(*parts)
+
+
 class Storage:
     """The storage as mounted in this pod. Paths that programs exchange are relative to ``mount``."""
 

@@ -9,7 +9,14 @@ from typing import Any, Protocol
 
 from distillation_api import reasons
 from distillation_stages.runtime.failure import StageError
-from distillation_stages.runtime.storage import is_temporary, publish_bytes, publishing, remove_temporaries, sha256_of
+from distillation_stages.runtime.storage import (
+    below,
+    is_temporary,
+    publish_bytes,
+    publishing,
+    remove_temporaries,
+    sha256_of,
+)
 
 SCHEME = "gs://"
 
@@ -61,26 +68,26 @@ class DirectoryTree:
             remove_temporaries(directory)
 
     def holds(self, name: str, path: Path) -> bool:
-        own = self._root / name
+        own = below(self._root, name)
         return own.is_file() and own.stat().st_size == path.stat().st_size and sha256_of(own) == sha256_of(path)
 
     def get(self, name: str, path: Path) -> None:
-        _copy(self._root / name, path)
+        _copy(below(self._root, name), path)
 
     def put(self, name: str, path: Path) -> None:
-        _copy(path, self._root / name)
+        _copy(path, below(self._root, name))
 
     def read(self, name: str) -> bytes | None:
         try:
-            return (self._root / name).read_bytes()
+            return below(self._root, name).read_bytes()
         except FileNotFoundError:
             return None
 
     def write(self, name: str, data: bytes) -> None:
-        publish_bytes(self._root / name, data)
+        publish_bytes(below(self._root, name), data)
 
     def remove(self, name: str) -> None:
-        (self._root / name).unlink(missing_ok=True)
+        below(self._root, name).unlink(missing_ok=True)
 
 
 class GcsTree:

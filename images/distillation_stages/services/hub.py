@@ -1,6 +1,5 @@
 """The Hugging Face Hub's errors as ours: what the user must change is permanent, everything else is tried again."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -9,8 +8,7 @@ from distillation_api import reasons
 from distillation_api.contract import HuggingFaceRepo
 from distillation_api.reasons.reason import ProgramReason
 from distillation_stages.runtime.failure import StageError
-
-TOKEN_ENV = "HF_TOKEN"
+from distillation_stages.runtime.secrets import HUB_TOKEN, secret
 
 Kind = Literal["model", "dataset"]
 
@@ -23,7 +21,7 @@ NOT_FOUND: dict[Kind, ProgramReason] = {"model": reasons.MODEL_NOT_FOUND, "datas
 
 def token() -> str | None:
     """The token from the Secret that the user named; None when there is none."""
-    return os.environ.get(TOKEN_ENV) or None
+    return secret(HUB_TOKEN)
 
 
 @contextmanager
@@ -69,7 +67,7 @@ def hub_errors(kind: Kind, source: HuggingFaceRepo) -> Iterator[None]:
 
 def _access_hint() -> str:
     if token() is None:
-        return f"No token was given: name a Secret in spec.huggingFaceToken (it becomes {TOKEN_ENV})"
+        return f"No token was given: name a Secret in spec.huggingFaceToken (it becomes {HUB_TOKEN})"
     return "The token in the Secret of spec.huggingFaceToken has no access: accept the terms or use another token"
 
 

@@ -1,10 +1,15 @@
 """What a program says: progress lines, its result, or why it gave up."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from distillation_api.model import Model
+
+Count = Annotated[int, Field(ge=-(2**53), le=2**53)]
+"""What JSON numbers hold exactly; those of all shards together fit into 64 bits."""
+
+ReasonName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=128)]
 
 
 class Progress(Model):
@@ -12,10 +17,10 @@ class Progress(Model):
 
     type: Literal["progress"] = "progress"
     stage: str
-    done: int
-    total: int
+    done: Count
+    total: Count
     unit: Literal["rows", "steps", "bytes"]
-    rate: float | None = None
+    rate: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Units per second, lately."""
     metrics: dict[str, float] = Field(default_factory=dict)
 
@@ -28,7 +33,7 @@ class StageResult(Model):
     stage: str
     fingerprint: str
     outputs: dict[str, str] = Field(default_factory=dict)
-    counts: dict[str, int] = Field(default_factory=dict)
+    counts: dict[str, Count] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
     settings: dict[str, str | int | float | bool] = Field(default_factory=dict)
     parts: dict[str, str] = Field(default_factory=dict)
@@ -44,7 +49,7 @@ class StageFailure(Model):
 
     type: Literal["failure"] = "failure"
     stage: str
-    reason: str
+    reason: ReasonName
     """CamelCase, e.g. MissingColumn."""
     message: str
     permanent: bool

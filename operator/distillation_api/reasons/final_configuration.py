@@ -32,6 +32,11 @@ BAD_STAGE_SPEC = _reason(
     "The image's programs are of another version than the operator.",
     "Give the stage images the operator's own version.",
 )
+BAD_TOKEN = _reason(
+    "BadToken",
+    "The Secret of `huggingFaceToken` holds no token: its value is not one line of printable text.",
+    "Put the token alone, as one line, into the key of the Secret.",
+)
 CONVERSION_DISAGREES = _reason(
     "ConversionDisagrees",
     "The converted checkpoint and transformers disagree on the logits.",

@@ -137,6 +137,11 @@ NO_SAFETENSORS = _reason(
     "The model has no safetensors file.",
     "Load the model in transformers once and save it with `save_pretrained`.",
 )
+NAME_OUTSIDE_FOLDER = _reason(
+    "NameOutsideFolder",
+    "The name of a file or object leads out of the folder that it lies in.",
+    "Remove or rename it; give only sources whose writers you trust.",
+)
 NO_SETTINGS = _reason(
     "NoSettings",
     "The checkpoint's marker has no MaxText settings.",

@@ -199,11 +199,12 @@ class Kube:
         return dict(await self._answer("update", f"{PLURAL}/status", call))
 
     async def read_log_tail(self, namespace: str, pod: str, lines: int) -> str:
-        """The last lines of the stage container's log."""
-        call = self._core.read_namespaced_pod_log(
+        """The last lines of the stage container's log. A limit in bytes may cut a character, and programs write what
+        they like: what isn't UTF-8 is replaced."""
+        call = self._core.read_namespaced_pod_log_without_preload_content(
             pod, namespace, container=CONTAINER, tail_lines=lines, limit_bytes=65_536, _request_timeout=_SECONDS
         )
-        return str(await self._answer("get", "pods/log", call))
+        return str(await self._answer("get", "pods/log", _text(call)))
 
     async def create_event(self, namespace: str, event: Object) -> None:
         """Create an Event."""
@@ -248,6 +249,15 @@ async def _decoded(response: Any) -> Any:
     if response.status >= 400:
         raise _api_error(response.status, response.reason, body)
     return json.loads(body)
+
+
+async def _text(call: Any) -> str:
+    """The text of a response that the client has not read. Raises ApiError."""
+    response = await call
+    body: bytes = await response.read()
+    if response.status >= 400:
+        raise _api_error(response.status, response.reason, body)
+    return body.decode(errors="replace")
 
 
 def _api_error(status: int, reason: str | None, body: str | bytes | None) -> ApiError:

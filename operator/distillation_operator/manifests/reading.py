@@ -37,6 +37,8 @@ _WAITING_REASONS = {
     "CreateContainerError", "RunContainerError",
 }  # fmt: skip
 _LOG_TAIL = 600
+GREATEST_ATTEMPT = 10_000
+"""More attempts than retries of any kind allow: a greater number wasn't written by us."""
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _OUTPUT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]*(/[A-Za-z0-9_][A-Za-z0-9_.=-]*)+")
 _OUTPUT_LIMIT = 256
@@ -73,18 +75,22 @@ def observe(
 
 
 def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
-    """One Job or JobSet."""
+    """One Job or JobSet. Labels, annotations and owner references are claims of whoever may write the object: it is
+    ours when its owner is the DistillationJob and its name and attempt are one that we would have given.
+    """
     labels = child["metadata"].get("labels") or {}
     annotations = child["metadata"].get("annotations") or {}
     owners = child["metadata"].get("ownerReferences") or []
     state, message, ended = _state(child)
+    attempt = read_count(labels.get(ATTEMPT_LABEL))
+    owned = any(owner.get("uid") == uid for owner in owners)
     return Child(
         name=_name(child),
         stage=labels.get(STAGE_LABEL, ""),
-        attempt=read_count(labels.get(ATTEMPT_LABEL)),
+        attempt=attempt,
         state=state,
         uid=child["metadata"].get("uid", ""),
-        ours=any(owner.get("uid") == uid for owner in owners),
+        ours=owned and attempt <= GREATEST_ATTEMPT and _name(child).endswith(f"-{attempt}"),
         terminating="deletionTimestamp" in child["metadata"],
         failure_class=failure_class(_conditions(child, *jobs)) if state is ChildState.FAILED else None,
         fingerprint=_matching(_FINGERPRINT, annotations.get(FINGERPRINT_ANNOTATION)),
@@ -192,7 +198,8 @@ def parse_outcome(message: str | None) -> StageResult | StageFailure | None:
     if not message:
         return None
     try:
-        value = json.loads(message)
+        # Half a surrogate pair is valid as an escape of JSON, and nowhere else.
+        value = json.loads(json.dumps(json.loads(message), ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict):
@@ -213,7 +220,7 @@ def parse_progress(log: str) -> Progress | None:
     for line in reversed(log.splitlines()):
         if line.startswith("{") and '"progress"' in line:
             try:
-                return Progress.model_validate_json(line)
+                return Progress.model_validate_json(line.encode(errors="replace"))
             except ValidationError:
                 continue
     return None

@@ -105,8 +105,10 @@ class Observed:
     """Read from the API server for this decision. What watches have told may be older in one kind than in another."""
 
     def of_stage(self, stage: str) -> list[Child]:
-        """The children of a stage, oldest attempt first."""
-        return sorted((c for c in self.children.values() if c.stage == stage), key=lambda child: child.attempt)
+        """Our children of a stage, oldest attempt first. What is another owner's says nothing about it, whatever its
+        labels claim; it only may have a name that we need."""
+        ours = (child for child in self.children.values() if child.ours and child.stage == stage)
+        return sorted(ours, key=lambda child: child.attempt)
 
     def pods_of(self, child: str) -> list[Pod]:
         """The pods of a child."""

@@ -701,7 +701,7 @@ def test_64_pods_with_long_messages_stay_below_the_limit() -> None:
 
 
 def test_whatever_a_program_tells_fits_the_schema_of_the_status() -> None:
-    given = Given().gave_up("prepare-dataset", "R" * 500, "m" * 5000)
+    given = Given().gave_up("prepare-dataset", "R" * 128, "m" * 5000)
     given.completed(
         "fetch-teacher",
         outputs={"model": "p" * 1000},

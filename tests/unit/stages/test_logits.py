@@ -44,3 +44,11 @@ def test_distance_is_measured() -> None:
     compared = compare(reference, other, [1])
     assert compared.kl == pytest.approx(0.8 * math.log(9))
     assert compared.top1_agreement == 0.0
+
+
+@pytest.mark.parametrize(("gap", "agreement"), [(0.001, 1.0), (0.04, 1.0), (0.06, 0.0), (1.0, 0.0)])
+def test_a_token_that_is_as_likely_as_the_first_is_no_disagreement(gap: float, agreement: float) -> None:
+    """Rounding orders such a pair either way; the wrong token by far is what a wrong conversion shows."""
+    reference = numpy.array([[[2.0, 2.0 - gap, 0.0]]])
+    other = numpy.array([[[2.0 - gap, 2.0, 0.0]]])
+    assert compare(reference, other, [1]).top1_agreement == agreement

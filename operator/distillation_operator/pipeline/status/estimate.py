@@ -15,7 +15,15 @@ def time_left(stage: StageStatus) -> timedelta | None:
     if stage.state != "Running" or progress is None or progress.rate is None or not progress.total:
         return None
     rate = float(progress.rate)
-    return timedelta(seconds=(progress.total - progress.done) / rate) if rate > 0 else None
+    return _seconds((progress.total - progress.done) / rate) if rate > 0 else None
+
+
+_LONGEST = 1e10
+"""Seconds, some three hundred years: a rate near 0 would make more than a timedelta holds."""
+
+
+def _seconds(seconds: float) -> timedelta:
+    return timedelta(seconds=max(0.0, min(seconds, _LONGEST)))
 
 
 def job_time_left(pipeline: Mapping[str, Stage], stages: Mapping[str, StageStatus]) -> timedelta | None:
@@ -33,7 +41,7 @@ def job_time_left(pipeline: Mapping[str, Stage], stages: Mapping[str, StageStatu
             continue
         left = time_left(status)
         if left is None and isinstance(stage.program, TrainProgram) and stage.program.steps and pace is not None:
-            left = timedelta(seconds=stage.program.steps * pace)
+            left = _seconds(stage.program.steps * pace)
         if left is None:
             return None
         total, begun = total + left, True
