@@ -72,7 +72,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_the_answers_with_their_ends_are_learnt_and_nothing_else(
     name: str, learnt: dict[str, list[str]], told: dict[str, Any]
 ) -> None:
-    """M20, and what is learnt of several turns."""
+    """In every turn, and of no other."""
     case = told[name]
     # Packed, a few rows come twice in the batch.
     assert {text: answers for text, answers in case["texts"]} == learnt
