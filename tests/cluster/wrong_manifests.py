@@ -351,6 +351,13 @@ WRONG = [
     Wrong("same name twice", put("spec.training.stages[1].name", "first"), "training.stages[1]", "Duplicate value"),
     Wrong("long stage name", put(f"{FIRST}.name", "a" * 17), f"{FIRST}.name", "Too long: may not be more than 16"),
     Wrong("unknown data", put(f"{FIRST}.data", "Both"), f"{FIRST}.data", '"TeacherCompletions", "OriginalDataset"'),
+    Wrong("unknown turns", put(f"{FIRST}.trainOn", "All"), f"{FIRST}.trainOn", '"LastAssistantTurn", "Every'),
+    Wrong(
+        "every turn of the teacher's",
+        put(f"{FIRST}.trainOn", "EveryAssistantTurn"),
+        f"{FIRST}.trainOn",
+        "trainOn EveryAssistantTurn goes with data OriginalDataset: of TeacherCompletions only the last turn is the ",
+    ),
     Wrong("unknown objective", put(f"{FIRST}.objective", "Magic"), f"{FIRST}.objective", '"SupervisedFineTuning"'),
     Wrong("unknown dtype", put(f"{FIRST}.dtype", "int8"), f"{FIRST}.dtype", '"float32", "bfloat16"'),
     Wrong("zero steps", put(f"{FIRST}.steps", 0), f"{FIRST}.steps", "greater than or equal to 1"),

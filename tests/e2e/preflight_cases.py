@@ -45,6 +45,7 @@ NO_REASONING = TEMPLATE.replace("message.content", "message.content.split('</thi
 GENERATION = {"max_model_len": 128, "max_tokens": 32, "max_lost_share": 0.5}
 TRAINING = {"name": "one", "data": "TeacherCompletions", "max_target_length": 128, "bytes_per_parameter": 12}
 QUESTION = [{"role": "user", "content": "hello question"}]
+CONVERSATION = [*QUESTION, {"role": "assistant", "content": "answer"}, {"role": "user", "content": "hello " * 40}]
 WITH_SYSTEM = [{"role": "system", "content": "hello"}, *QUESTION]
 
 
@@ -106,6 +107,10 @@ CASES = {
     "a few rows have a system message that the student's template refuses": Case(
         template={"student": NO_SYSTEM}, prompts=[WITH_SYSTEM] * 2 + [QUESTION] * 10
     ),
+    "every answer of conversations that are too long": Case(
+        prompts=[CONVERSATION] * 12, references=None,
+        training=[{"data": "OriginalDataset", "train_on": "EveryAssistantTurn", "max_target_length": 20}],
+    ),
     # The teacher.
     "an unknown architecture": Case(teacher={"architectures": ["OurOwnForCausalLM"]}),
     "an encoder of texts": Case(teacher={"architectures": ["BertModel"]}),
@@ -150,6 +155,9 @@ CASES = {
     ),
     "more than the student's context": Case(training=[{"max_target_length": 512}]),
     "prompts that fill the rows": Case(training=[{"max_target_length": 4}]),
+    "the last answer of conversations that are too long": Case(
+        prompts=[CONVERSATION] * 12, training=[{"data": "OriginalDataset", "max_target_length": 20}]
+    ),
     "a student's template with tokens beyond the vocabulary": Case(student={"vocab_size": 5}),
     "a student that never learns to stop": Case(spoil=pad_is_all_there_is),
     "the student's heads over an axis": Case(training=[{"tensor_parallelism": 8}]),

@@ -31,6 +31,7 @@ RIGHT: dict[str, dict[str, int]] = {
         "kept": 10,
         "rejected.StudentTemplateRefused": 2,
     },
+    "every answer of conversations that are too long": {"read": 12, "kept": 12},
 }
 
 MISTAKES = {
@@ -58,6 +59,7 @@ MISTAKES = {
     "reasoning that the student's template takes out": ("ReasoningNotRendered", "student.chatTemplate"),
     "more than the student's context": ("ContextTooShort", "maxTargetLength 512 of training stage one"),
     "prompts that fill the rows": ("NoTrainableTokens", "maxTargetLength=4"),
+    "the last answer of conversations that are too long": ("NoTrainableTokens", "maxTargetLength=20"),
     "a student's template with tokens beyond the vocabulary": ("TokensBeyondVocabulary", "the student's chat template"),
     "a student that never learns to stop": ("PadIsEos", "would never learn to stop"),
     "the student's heads over an axis": ("HeadsNotDivisible", "parallelism.tensor of stage one"),

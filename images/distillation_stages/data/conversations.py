@@ -41,9 +41,25 @@ class Conversation:
     conversions: frozenset[Conversion] = frozenset()
     """What had to be brought to the standard form."""
 
+    @property
+    def answers(self) -> int:
+        """The number of the dataset's own answers."""
+        return sum(turn["role"] == "assistant" for turn in self.prompt) + (self.reference is not None)
+
     def digest(self) -> bytes:
         """SHA-256 of the prompt: equal for equal prompts only."""
         return hashlib.sha256(json.dumps(self.prompt, ensure_ascii=True).encode()).digest()
+
+
+def up_to_last_answer(prompt: list[Turn], reference: str | None) -> tuple[list[Turn], str] | None:
+    """What comes before the last answer of the dataset's own, and that answer; None where there is none.
+
+    Without a reference it is one inside the prompt.
+    """
+    if reference:
+        return prompt, reference
+    answers = [position for position, turn in enumerate(prompt) if turn["role"] == "assistant"]
+    return (prompt[: answers[-1]], prompt[answers[-1]]["content"]) if answers else None
 
 
 def from_messages(messages: object, system: object = None, vocabulary: Vocabulary = KNOWN) -> Conversation:

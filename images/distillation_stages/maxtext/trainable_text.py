@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distillation_api import reasons
+from distillation_stages.data.conversations import Turn
 from distillation_stages.maxtext.training_tokenizer import padding_token
 from distillation_stages.runtime.failure import StageError
 
@@ -19,12 +20,31 @@ ENDINGS_READ = 50
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """An answer that is learnt with its end, and the text before it that isn't."""
+
+    given: str
+    answer: str
+
+    @property
+    def text(self) -> str:
+        """Both, as the template renders them."""
+        return self.given + self.answer
+
+
+@dataclass(frozen=True)
 class Rendered:
-    """One conversation as the student's template renders it."""
+    """One row of training, as the student's template renders it."""
 
     row: int
-    prompt: str
-    completion: str
+    """Of the dataset."""
+    exchanges: tuple[Exchange, ...]
+    """Each goes on where the one before ends."""
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(exchange.text for exchange in self.exchanges)
 
 
 @dataclass(frozen=True)
@@ -35,12 +55,42 @@ class Checked:
     prompts_too_long: int
     """Rows whose prompt leaves no room for an answer: they train nothing."""
     truncated: int
+    """Rows with an answer that is cut."""
+    answers_left_out: int
+    """Answers that begin beyond the length."""
     tokens_per_row: float
     trainable_tokens: int
 
 
-def render(tokenizer: Any, row: int, prompt: list[dict[str, str]], answer: str) -> Rendered:
-    """The conversation as text: what is given, and what is to be learnt."""
+def render(tokenizer: Any, row: int, prompt: list[Turn], answer: str) -> Rendered:
+    """The conversation as text of which the last answer is learnt."""
+    return Rendered(row, (_exchange(tokenizer, row, prompt, answer),))
+
+
+def render_every_turn(tokenizer: Any, row: int, prompt: list[Turn], answer: str) -> list[Rendered]:
+    """The conversation as text of which every answer is learnt, each after what the template gives before it.
+
+    That is one row as long as the text up to an answer stays as it is when more turns follow. Templates that take the
+    reasoning out of earlier turns, or put something into the last one only, change it: there a new row begins, with all
+    turns that are given. It costs their tokens again, but what is learnt follows what the student sees when it is used.
+    """
+    turns = [*prompt, {"role": "assistant", "content": answer}]
+    rows: list[list[Exchange]] = []
+    before = ""
+    for position, turn in enumerate(turns):
+        if turn["role"] != "assistant":
+            continue
+        whole = _exchange(tokenizer, row, turns[:position], turn["content"])
+        if before and whole.given.startswith(before) and whole.given != before:
+            rows[-1].append(Exchange(whole.given[len(before) :], whole.answer))
+        else:
+            rows.append([whole])
+        before = whole.text
+    return [Rendered(row, tuple(exchanges)) for exchanges in rows]
+
+
+def _exchange(tokenizer: Any, row: int, prompt: list[Turn], answer: str) -> Exchange:
+    """All that is given before the answer, and the answer. Raises StageError when the template renders none."""
     try:
         given = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
         whole = tokenizer.apply_chat_template(
@@ -54,24 +104,26 @@ def render(tokenizer: Any, row: int, prompt: list[dict[str, str]], answer: str) 
         given = given[:common]
     if not given or len(whole) == len(given):
         raise StageError(reasons.CHAT_TEMPLATE_REFUSES, f"the chat template renders no answer for row {row}")
-    return Rendered(row, given, whole[len(given) :])
+    return Exchange(given, whole[len(given) :])
 
 
 def render_all(
-    tokenizer: Any, conversations: Iterable[tuple[int, list[dict[str, str]], str]]
+    tokenizer: Any, conversations: Iterable[tuple[int, list[Turn], str]], every_turn: bool = False
 ) -> tuple[list[Rendered], int]:
     """Row number, prompt and answer of each as text, and how many the chat template refuses: those are passed over.
 
-    Raises StageError when it refuses most of them.
+    Raises StageError when it refuses most of them. ``every_turn``: the answers inside the prompt are learnt too.
     """
     rows: list[Rendered] = []
     refused: list[str] = []
+    taken = 0
     for conversation in conversations:
         try:
-            rows.append(render(tokenizer, *conversation))
+            rows += render_every_turn(tokenizer, *conversation) if every_turn else [render(tokenizer, *conversation)]
+            taken += 1
         except StageError as error:
             refused.append(error.message)
-    require_most(len(refused), len(rows) + len(refused), refused[0] if refused else "")
+    require_most(len(refused), taken + len(refused), refused[0] if refused else "")
     return rows, len(refused)
 
 
@@ -98,35 +150,43 @@ def end_of(answer: Sequence[int], tokenizer: Any) -> int | None:
 
 def endings(rows: Sequence[Rendered], tokenizer: Any) -> set[int]:
     """The tokens that end the answers: what a student must learn to stop."""
-    ends = (end_of(tokenizer(row.completion)["input_ids"], tokenizer) for row in sample_of(rows)[:ENDINGS_READ])
+    answers = (exchange.answer for row in sample_of(rows)[:ENDINGS_READ] for exchange in row.exchanges)
+    ends = (end_of(tokenizer(answer)["input_ids"], tokenizer) for answer in answers)
     return {end for end in ends if end is not None}
 
 
 def check(rows: Sequence[Rendered], tokenizer: Any, max_target_length: int) -> Checked:
     """Tokenise a sample of the rows as MaxText will. Raises StageError when nothing, or no end, could be learnt."""
-    pad = padding_token(tokenizer)
-    masked = {pad, tokenizer.bos_token_id}
+    masked = {padding_token(tokenizer), tokenizer.bos_token_id}
     sample = sample_of(rows)
-    too_long = truncated = tokens = trainable = 0
+    too_long = truncated = left_out = tokens = trainable = 0
     for row in sample:
-        given = len(tokenizer(row.prompt)["input_ids"])
-        answer = tokenizer(row.completion)["input_ids"]
-        end = end_of(answer, tokenizer)
-        if end is not None and end in masked:
-            what = "pads with it" if end == pad else "masks the labels of bos"
-            raise StageError(
-                reasons.PAD_IS_EOS if end == pad else reasons.BOS_IS_EOS,
-                f"row {row.row} ends its answer with token {end} ({tokenizer.decode([end])!r}), but training {what}: "
-                "the student would never learn to stop. Set another pad_token (or bos_token) in tokenizer_config.json",
-            )
-        length = min(given + len(answer), max_target_length)
-        tokens += length
-        too_long += given >= max_target_length
-        truncated += given < max_target_length < given + len(answer)
-        trainable += sum(token not in masked for token in answer[: max(0, max_target_length - given)])
+        length = 0
+        for number, exchange in enumerate(row.exchanges):
+            start = length + len(tokenizer(exchange.given)["input_ids"])
+            answer = tokenizer(exchange.answer)["input_ids"]
+            _check_end(row, answer, tokenizer)
+            length = start + len(answer)
+            too_long += number == 0 and start >= max_target_length
+            left_out += start >= max_target_length
+            truncated += start < max_target_length < length
+            trainable += sum(token not in masked for token in answer[: max(0, max_target_length - start)])
+        tokens += min(length, max_target_length)
     if not trainable:
         raise StageError(
             reasons.NO_TRAINABLE_TOKENS,
             f"in all {len(sample)} rows checked the prompt alone fills maxTargetLength={max_target_length}; raise it",
         )
-    return Checked(len(sample), too_long, truncated, tokens / len(sample), trainable)
+    return Checked(len(sample), too_long, truncated, left_out, tokens / len(sample), trainable)
+
+
+def _check_end(row: Rendered, answer: Sequence[int], tokenizer: Any) -> None:
+    """Raises StageError when MaxText would mask the end of the tokenised answer."""
+    end, pad = end_of(answer, tokenizer), padding_token(tokenizer)
+    if end is not None and end in (pad, tokenizer.bos_token_id):
+        what = "pads with it" if end == pad else "masks the labels of bos"
+        raise StageError(
+            reasons.PAD_IS_EOS if end == pad else reasons.BOS_IS_EOS,
+            f"row {row.row} ends its answer with token {end} ({tokenizer.decode([end])!r}), but training {what}: "
+            "the student would never learn to stop. Set another pad_token (or bos_token) in tokenizer_config.json",
+        )

@@ -47,6 +47,8 @@ class Kept:
     """The rows themselves, a table of PREPARED."""
     keys: list[bytes] = field(default_factory=list)
     """Per row: what decides whether it is held out."""
+    answers: list[int] = field(default_factory=list)
+    """Per row: the number of the dataset's own answers."""
     groups: list[bytes] = field(default_factory=list)
     """Per row: its group's key; empty without a group column."""
     read: int = 0
@@ -82,6 +84,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         "read": kept.read,
         "kept": len(kept.keys),
         "train": len(kept.keys) - len(held),
+        "answers": sum(answers for position, answers in enumerate(kept.answers) if position not in held),
         "holdout": len(held),
         "duplicates": kept.duplicates,
         **reasons.rejected_counts(kept.rejected),
@@ -193,6 +196,7 @@ def _kept_rows(
             continue
         seen.add(digest)
         kept.keys.append(_seeded(program.seed, digest))
+        kept.answers.append(conversation.answers)
         kept.groups.extend([group] if program.group_column is not None else [])
         yield {"row": position, "prompt": conversation.prompt, "reference": conversation.reference}
         reporter.progress(*_how_far(program, dataset, kept))

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from distillation_api.contract.common import ProgramModel, StageOutput
+from distillation_api.contract.train import TrainOn
 from distillation_api.model import Model
 
 
@@ -27,6 +28,7 @@ class PlannedTraining(Model):
     name: str
     """As in ``training.stages[].name``."""
     data: Literal["TeacherCompletions", "OriginalDataset"]
+    train_on: TrainOn = "LastAssistantTurn"
     max_target_length: int
     runs_teacher: bool = False
     """True for logit matching: the teacher's weights lie on the chips too."""

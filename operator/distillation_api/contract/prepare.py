@@ -21,10 +21,10 @@ class PrepareProgram(ProgramModel):
     Result outputs: ``train`` and ``holdout``, directories of Parquet parts with columns ``row`` (int64, the position in
     the source), ``prompt`` (list of {role, content}: the conversation up to and with its last user turn) and
     ``reference`` (string or null: the assistant's answer that followed). Counts: read, kept, train, holdout,
-    duplicates and ``rejected.<reason>``; read = kept + duplicates + all rejected. Of the rows that weren't rejected,
-    ``converted.<what>`` were brought to the standard form, and ``unread.<column>`` have text in a column that looks
-    like a part of the question and isn't read. ``skippedFiles`` of the dataset's folder aren't read, though they may
-    hold rows.
+    duplicates and ``rejected.<reason>``; read = kept + duplicates + all rejected. ``answers`` are the dataset's own in
+    the rows for training, of all turns. Of the rows that weren't rejected, ``converted.<what>`` were brought to the
+    standard form, and ``unread.<column>`` have text in a column that looks like a part of the question and isn't read.
+    ``skippedFiles`` of the dataset's folder aren't read, though they may hold rows.
     """
 
     outputs_version: ClassVar[int] = 3

@@ -9,9 +9,11 @@ from distillation_api.contract.common import ProgramModel, StageOutput
 from distillation_api.contract.objectives import Objective
 from distillation_api.model import Model
 
+TrainOn = Literal["LastAssistantTurn", "EveryAssistantTurn"]
+
 
 class TrainData(Model):
-    """Which rows a training stage reads."""
+    """Which rows a training stage reads, and which answers in them it learns."""
 
     kind: Literal["TeacherCompletions", "OriginalDataset"]
     completions: StageOutput | None = None
@@ -20,6 +22,8 @@ class TrainData(Model):
     """Number of shards of the generate stage (TeacherCompletions)."""
     dataset: StageOutput | None = None
     """Output directory of the prepare stage (OriginalDataset)."""
+    train_on: TrainOn = "LastAssistantTurn"
+    """EveryAssistantTurn (OriginalDataset) learns the answers inside the prompts too."""
 
 
 class TrainProgram(ProgramModel):
@@ -28,8 +32,9 @@ class TrainProgram(ProgramModel):
 
     Runs on every host of every slice; host 0 verifies and writes the result. Result outputs: ``checkpoint``
     (``.../checkpoints/N/model_params``), ``history`` (JSONL: step, loss, learningRate, tokensPerSecondPerDevice, and
-    klToTeacher for logit matching). Result ``settings`` are passed on. Counts: steps, rows. Metrics: loss (the last),
-    firstLoss.
+    klToTeacher for logit matching). Result ``settings`` are passed on. Counts: steps, rows, answers (that are learnt in
+    these rows); of the rows that were tokenised before (checkedRows) promptTooLong (they teach nothing), answerCut, and
+    answersLeftOut (answers that begin beyond the length). Metrics: loss (the last), firstLoss.
     """
 
     kind: Literal["train"] = "train"

@@ -73,6 +73,8 @@ class TrainingStage(Model):
     """Name of the stage; the stage is called train-NAME in the status. At most 16 characters."""
     data: Literal["TeacherCompletions", "OriginalDataset"] = "TeacherCompletions"
     """Train on the teacher's answers or on the dataset's own."""
+    train_on: Literal["LastAssistantTurn", "EveryAssistantTurn"] = "LastAssistantTurn"
+    """Which answers of a conversation are learnt; every one only of the OriginalDataset."""
     objective: Literal["SupervisedFineTuning", "LogitMatching"] = "SupervisedFineTuning"
     """What the student is trained for: the data's tokens (SFT), or the teacher's logits on them."""
     logit_matching: LogitMatching | None = None
@@ -116,6 +118,12 @@ class TrainingStage(Model):
             "!has(self.logitMatching) || self.objective == 'LogitMatching'",
             "logitMatching goes with objective LogitMatching",
             field="logitMatching",
+        ),
+        Rule(
+            "self.trainOn == 'LastAssistantTurn' || self.data == 'OriginalDataset'",
+            "trainOn EveryAssistantTurn goes with data OriginalDataset: of TeacherCompletions only the last turn is "
+            "the teacher's",
+            field="trainOn",
         ),
         *maxtext_rules.rules(),
     ]

@@ -42,6 +42,12 @@ def test_a_training_setting_changes_its_stage_and_those_after(members: dict[str,
     assert changed(training=stages(**members)) == {"train-two", "export", "evaluate"}
 
 
+def test_learning_every_turn_is_looked_at_before_and_the_default_changes_nothing() -> None:
+    every = stages(trainOn="EveryAssistantTurn")
+    assert changed(training=every) == {"preflight", "train-two", "export", "evaluate"}
+    assert changed(training=stages(trainOn="LastAssistantTurn")) == set()
+
+
 @pytest.mark.parametrize(
     "members",
     [

@@ -66,6 +66,22 @@ def test_hosts_and_gradient_accumulation_read_more() -> None:
     assert "generate/0" in prepared(80, stage).decide().created
 
 
+def test_every_answer_may_be_a_row() -> None:
+    """A template that renders earlier answers otherwise than the last makes a row of each."""
+    stage = {"steps": 20, "data": "OriginalDataset", "trainOn": "EveryAssistantTurn"}
+
+    def counted(**counts: int) -> Given:
+        return prepared(39, stage).completed("prepare-dataset", counts={"train": 39, "kept": 47, **counts})
+
+    assert "generate/0" in counted(answers=40).decide().created
+    assert message(counted(answers=39).decide()).startswith(
+        "20 steps of 2 rows read 40, but OriginalDataset has at most 39 training rows (one for each answer), "
+        "read at most once; lower steps to 19"
+    )
+    # Prepared by an operator that didn't count them: the stage's program tells.
+    assert "generate/0" in counted().decide().created
+
+
 def test_rows_that_the_teacher_lost_count() -> None:
     given = prepared(40, {"steps": 20}).done("convert-student")
     assert "train-one/0" in given.completed("generate", counts={"train": 40}).decide().created

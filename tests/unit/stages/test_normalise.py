@@ -215,6 +215,7 @@ def test_accounting_closes_and_rejected_rows_count_as_rejected_alone(storage: St
         "read": 4,
         "kept": 2,
         "train": 2,
+        "answers": 1,
         "holdout": 0,
         "duplicates": 1,
         "rejected.UnknownRole": 1,

@@ -115,6 +115,7 @@ def test_a_bad_row_is_counted_by_its_reason_and_the_others_go_on(storage: Storag
         "read": 4,
         "kept": 3,
         "train": 2,
+        "answers": 2,
         "holdout": 1,
         "duplicates": 0,
         f"rejected.{reason}": 1,
@@ -130,6 +131,20 @@ def test_accounting_closes_over_a_mixture(storage: Storage) -> None:
     assert counts["duplicates"] == 2
 
 
+def test_the_datasets_own_answers_are_counted_in_every_turn_of_the_rows_for_training(storage: Storage) -> None:
+    turns = [user("a"), assistant("b"), user("c"), assistant("d"), user("e")]
+    rows: list[object] = [{"messages": turns[:length]} for length in (1, 2, 4, 5)]
+    result = prepare(storage, [*rows, {"messages": [user("f"), assistant(" ")]}], holdout=0)
+    # The second is a duplicate of the first, which has no answer.
+    assert (result.counts["train"], result.counts["answers"]) == (4, 0 + 2 + 2 + 0)
+    apart = Storage(storage.mount / "apart")
+    apart.mount.mkdir()
+    held = prepare(apart, [*rows, *numbered(20)], holdout=15)
+    trained = rows_in(apart, held.outputs["train"])
+    answers = sum((row["reference"] is not None) + len(row["prompt"]) // 2 for row in trained)
+    assert held.counts["answers"] == answers
+
+
 def test_rows_keep_their_position_in_the_source(storage: Storage) -> None:
     result = prepare(storage, ["{", GOOD, {"messages": []}, *numbered(2)], holdout=0)
     assert [row["row"] for row in rows_in(storage, result.outputs["train"])] == [1, 3, 4]
@@ -139,7 +154,7 @@ def test_byte_order_mark_line_ends_and_blank_lines_are_no_content(storage: Stora
     """D3."""
     lines = [json.dumps(row) for row in numbered(3)]
     (storage.mount / "data.jsonl").write_bytes("\ufeff".encode() + "\r\n\r\n".join(lines).encode())
-    assert prepare(storage).counts == {"read": 3, "kept": 3, "train": 2, "holdout": 1, "duplicates": 0}
+    assert prepare(storage).counts == {"read": 3, "kept": 3, "train": 2, "answers": 2, "holdout": 1, "duplicates": 0}
 
 
 def test_bytes_that_are_no_text_cost_their_row_only(storage: Storage) -> None:
@@ -246,7 +261,8 @@ def test_a_holdout_that_leaves_nothing_is_refused(storage: Storage, members: dic
 
 def test_limit_is_the_number_of_rows_used(storage: Storage) -> None:
     counts = prepare(storage, ["{", GOOD, GOOD, *numbered(50)], holdout=2, limit=10).counts
-    assert counts == {"read": 12, "kept": 10, "train": 8, "holdout": 2, "duplicates": 1, "rejected.BrokenJson": 1}
+    assert (counts["read"], counts["kept"], counts["train"], counts["holdout"]) == (12, 10, 8, 2)
+    assert (counts["duplicates"], counts["rejected.BrokenJson"]) == (1, 1)
 
 
 # Files.

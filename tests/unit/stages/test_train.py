@@ -21,7 +21,7 @@ from distillation_api.contract import (
 )
 from distillation_stages.maxtext import distillation_config
 from distillation_stages.maxtext.checkpoints import steps_in
-from distillation_stages.maxtext.trainable_text import Rendered
+from distillation_stages.maxtext.trainable_text import Exchange, Rendered
 from distillation_stages.programs.train import inputs as train_inputs
 from distillation_stages.programs.train import training as train
 from distillation_stages.programs.train.data import order
@@ -65,7 +65,7 @@ def replace_maxtext(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def inputs(program: TrainProgram, storage: Storage, scratch: Path) -> Inputs:
     """Of 80 rows, as if they had been rendered and checked."""
-    rows = [Rendered(row, f"prompt {row}", f"answer {row}") for row in range(80)]
+    rows = [Rendered(row, (Exchange(f"prompt {row}", f"answer {row}"),)) for row in range(80)]
     return Inputs(rows, rows_per_step=4.0, steps=program.steps or 0, counts={"rows": 80})
 
 

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from distillation_api import reasons
-from distillation_api.contract import PreflightProgram, StageResult, StageSpec
+from distillation_api.contract import PlannedTraining, PreflightProgram, StageResult, StageSpec
 from distillation_stages.data.tables import count_rows, parts_of, read_rows
-from distillation_stages.maxtext.trainable_text import check, endings
+from distillation_stages.maxtext.trainable_text import Rendered, check, endings
 from distillation_stages.maxtext.training_tokenizer import write_training_tokenizer
 from distillation_stages.models.model_config import read_config
 from distillation_stages.models.rendering import Renderer, check_system_prompt
@@ -110,7 +110,8 @@ def _of_prompts(spec: StageSpec, storage: Storage, teacher_model: Path, student_
     prepared = storage.require_marker(program.dataset).outputs
     splits = {split: parts_of(storage.at(prepared[split])) for split in ("train", "holdout")}
     totals = {split: count_rows(parts) for split, parts in splits.items()}
-    prompts, reporter = Prompts(teacher, student, generation), Reporter(spec.stage, "rows")
+    every_turn = any(stage.train_on == "EveryAssistantTurn" for stage in program.training)
+    prompts, reporter = Prompts(teacher, student, generation, every_turn), Reporter(spec.stage, "rows")
     for split, parts in splits.items():
         for done in prompts.take(read_rows(parts), totals[split], for_training=split == "train"):
             reporter.progress(done, sum(totals.values()))
@@ -134,7 +135,7 @@ def _check_vocabularies(
     turns = [{"role": "user", "content": "A question?"}]
     asked = str(teacher.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
     check_tokens([asked], teacher.tokenizer, vocabulary_size(teacher_model), "the teacher's")
-    texts = [row.prompt + row.completion for row in seen.with_stand_in[:CHECKED_TEXTS]]
+    texts = [row.text for row in seen.with_stand_in[:CHECKED_TEXTS]]
     check_tokens(texts, student.tokenizer, vocabulary_size(model), "the student's")
 
 
@@ -143,11 +144,17 @@ def _check_training(program: PreflightProgram, seen: Rendering, student: Path) -
     filled = {}
     with tempfile.TemporaryDirectory() as scratch:
         for index, stage in enumerate(program.training):
-            # With the dataset's own answers where these are what is learnt.
-            rows = seen.with_reference if stage.data == "OriginalDataset" else seen.with_stand_in
+            rows = _learnt_rows(stage, seen)
             if not rows:
                 continue  # Too few rows are the operator's own verdict, by their counts.
             copy = Path(scratch) / str(index)
             tokenizer = write_training_tokenizer(student, copy, partial(endings, rows))
             filled[stage.name] = check(rows, tokenizer, stage.max_target_length).prompts_too_long
     return filled
+
+
+def _learnt_rows(stage: PlannedTraining, seen: Rendering) -> list[Rendered]:
+    """The sampled rows as that stage learns them: with the dataset's own answers where these are what is learnt."""
+    if stage.data == "TeacherCompletions":
+        return seen.with_stand_in
+    return seen.with_every_turn if stage.train_on == "EveryAssistantTurn" else seen.with_reference

@@ -8,9 +8,9 @@ from typing import Any
 from distillation_api import reasons
 from distillation_api.contract import PlannedGeneration
 from distillation_api.reasons.reason import RowReason
-from distillation_stages.data.conversations import Turn
+from distillation_stages.data.conversations import Turn, up_to_last_answer
 from distillation_stages.data.tables import Row
-from distillation_stages.maxtext.trainable_text import CHECKED_ROWS, Rendered, render, require_most
+from distillation_stages.maxtext.trainable_text import CHECKED_ROWS, Rendered, render, render_every_turn, require_most
 from distillation_stages.models.reasoning import CLOSE, OPEN
 from distillation_stages.models.rendering import Renderer, with_system
 from distillation_stages.runtime.failure import StageError
@@ -31,6 +31,8 @@ class Rendering:
     """Some rows for training, evenly spread, as the student will be trained on the teacher's answer to them."""
     with_reference: list[Rendered] = field(default_factory=list)
     """Some rows with the dataset's own answer."""
+    with_every_turn: list[Rendered] = field(default_factory=list)
+    """Some rows with all of the dataset's own answers; empty where no training stage learns them."""
 
     def reject(self, reason: RowReason, row: int, told: object) -> None:
         """Count a row that is left out."""
@@ -41,9 +43,12 @@ class Rendering:
 class Prompts:
     """Both templates, and what is asked of them."""
 
-    def __init__(self, teacher: Renderer, student: Renderer, planned: PlannedGeneration) -> None:
-        """``student``: its renderer, with the template that it is trained with."""
-        self._teacher, self._student, self._planned = teacher, student, planned
+    def __init__(
+        self, teacher: Renderer, student: Renderer, planned: PlannedGeneration, every_turn: bool = False
+    ) -> None:
+        """``student``: its renderer, with the template that it is trained with. ``every_turn``: a training stage learns
+        all of the dataset's own answers."""
+        self._teacher, self._student, self._planned, self._every_turn = teacher, student, planned, every_turn
         self.seen = Rendering()
 
     def take(self, rows: Iterable[Row], total: int, for_training: bool) -> Iterable[int]:
@@ -64,6 +69,9 @@ class Prompts:
                     self.seen.with_stand_in.append(rendered)
                 if sampled and reference:
                     self.seen.with_reference.append(render(self._student.tokenizer, number, prompt, reference))
+                own = up_to_last_answer(prompt, reference) if sampled and self._every_turn else None
+                if own is not None:
+                    self.seen.with_every_turn += render_every_turn(self._student.tokenizer, number, *own)
             except StageError as error:
                 reason, told = reasons.STUDENT_TEMPLATE_REFUSED, error.message
         if reason is not None:
@@ -105,11 +113,12 @@ def check_reasoning(student: Any, planned: PlannedGeneration) -> None:
     probe = "a thought that must be learnt"
     answer = f"{OPEN}\n{probe}\n{CLOSE}\n\n{STAND_IN}"
     rendered = render(student, 0, [{"role": "user", "content": "A question?"}], answer)
-    if probe not in rendered.completion:
+    learnt = rendered.exchanges[0].answer
+    if probe not in learnt:
         raise StageError(
             reasons.REASONING_NOT_RENDERED,
             f"generation.reasoning is {planned.reasoning}, but the student's chat template takes the reasoning out of "
-            f"an answer: of {answer!r} it renders {rendered.completion!r}. Give a template that leaves it in "
+            f"an answer: of {answer!r} it renders {learnt!r}. Give a template that leaves it in "
             "student.chatTemplate, or set generation.reasoning to StripClosed",
         )
 

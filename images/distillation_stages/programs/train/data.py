@@ -13,6 +13,7 @@ from pathlib import Path
 
 from distillation_api import reasons
 from distillation_api.contract import TrainData
+from distillation_stages.data.conversations import Turn, up_to_last_answer
 from distillation_stages.maxtext.trainable_text import Rendered
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage
@@ -20,16 +21,22 @@ from distillation_stages.runtime.storage import Storage
 SEED = 0
 
 
-def read_conversations(data: TrainData, storage: Storage) -> Iterator[tuple[int, list[dict[str, str]], str]]:
-    """Row number, prompt and answer of every training row, in the order of the source."""
+def read_conversations(data: TrainData, storage: Storage) -> Iterator[tuple[int, list[Turn], str]]:
+    """Row number, prompt and answer of every training row, in the order of the source.
+
+    Where every turn is learnt, a conversation whose last user turn has no answer ends with the answer before it.
+    """
     import pyarrow.parquet as pq
 
+    every_turn = data.train_on == "EveryAssistantTurn"
     if data.kind == "OriginalDataset":
         if not data.dataset:
             raise StageError(reasons.BAD_TRAIN_DATA, "OriginalDataset needs 'dataset'")
         directories = [storage.at(storage.require_marker(data.dataset).outputs["train"])]
         answer, split = "reference", None
     else:
+        if every_turn:
+            raise StageError(reasons.BAD_TRAIN_DATA, "of TeacherCompletions only the last turn is the teacher's")
         if not data.completions or not data.shards:
             raise StageError(reasons.BAD_TRAIN_DATA, "TeacherCompletions needs 'completions' and 'shards'")
         shards = [f"{data.completions}/shard-{index}" for index in range(data.shards)]
@@ -43,8 +50,14 @@ def read_conversations(data: TrainData, storage: Storage) -> Iterator[tuple[int,
                 columns = ["row", "prompt", answer, *(["split"] if split else [])]
                 for batch in file.iter_batches(batch_size=256, columns=columns):
                     for row in batch.to_pylist():
-                        if row[answer] and (split is None or row["split"] == split):
-                            yield row["row"], row["prompt"], row[answer]
+                        if split is not None and row["split"] != split:
+                            continue
+                        if every_turn:
+                            found = up_to_last_answer(row["prompt"], row[answer])
+                        else:
+                            found = (row["prompt"], row[answer]) if row[answer] else None
+                        if found is not None:
+                            yield row["row"], *found
 
 
 def rows_of_step(batch: int, packing: bool, max_target_length: int, tokens_per_row: float) -> float:
@@ -96,7 +109,12 @@ def write_parts(rows: Sequence[Rendered], positions: Iterator[int], hosts: int, 
     slices: list[list[dict[str, object]]] = [[] for _ in writers]
     for number, position in enumerate(positions):
         row = rows[position]
-        messages = [{"role": "user", "content": row.prompt}, {"role": "assistant", "content": row.completion}]
+        # MaxText learns what an assistant says, and joins the texts as they stand.
+        messages = [
+            {"role": role, "content": content}
+            for exchange in row.exchanges
+            for role, content in (("user", exchange.given), ("assistant", exchange.answer))
+        ]
         host = number // per_host % hosts
         slices[host].append({"messages": messages})
         if len(slices[host]) == 1024:

@@ -80,7 +80,9 @@ def read_inputs(program: TrainProgram, storage: Storage, scratch: Path) -> Input
     set_environment()
     model = storage.at(storage.require_marker(program.tokenizer).outputs["model"])
     template = Renderer.load(model, program.chat_template).tokenizer
-    rows, refused = render_all(template, read_conversations(program.data, storage))
+    every_turn = program.data.train_on == "EveryAssistantTurn"
+    rows, refused = render_all(template, read_conversations(program.data, storage), every_turn)
+    answers = sum(len(row.exchanges) for row in rows)
     batch = rows_per_step(program)
     if len(rows) < batch:
         raise StageError(
@@ -93,16 +95,18 @@ def read_inputs(program: TrainProgram, storage: Storage, scratch: Path) -> Input
     per_step = rows_of_step(batch, program.packing, program.max_target_length, checked.tokens_per_row)
     steps = steps_of(program, len(rows), per_step)
     say(
-        f"{len(rows)} rows, {per_step:.1f} per step, {steps} steps; of {checked.rows} checked "
-        f"{checked.prompts_too_long} have a prompt that fills maxTargetLength={program.max_target_length} and "
-        f"{checked.truncated} an answer that is cut there"
+        f"{len(rows)} rows with {answers} answers, {per_step:.1f} rows per step, {steps} steps; of {checked.rows} rows "
+        f"checked {checked.prompts_too_long} have a prompt that fills maxTargetLength={program.max_target_length} and "
+        f"{checked.truncated} an answer that is cut there; {checked.answers_left_out} of their answers begin beyond it"
     )
     counts = {
         "rows": len(rows),
+        "answers": answers,
         **reasons.rejected_counts({reasons.STUDENT_TEMPLATE_REFUSED: refused} if refused else {}),
         "checkedRows": checked.rows,
         "promptTooLong": checked.prompts_too_long,
         "answerCut": checked.truncated,
+        "answersLeftOut": checked.answers_left_out,
     }
     return Inputs(rows, per_step, steps, counts)
 

@@ -22,19 +22,22 @@ def check_row_budget(stage: Stage, pipeline: Pipeline, statuses: Mapping[str, St
     rows = _rows(program, pipeline, statuses)
     if rows is None:
         return None
+    told = f"{rows} training rows"
+    if program.data.train_on == "EveryAssistantTurn":
+        told = f"at most {told} (one for each answer)"
     batch = _rows_per_step(stage, program)
     epochs = program.epochs or 1
     if rows < batch:
         return Cause.of(
             reasons.TOO_FEW_ROWS,
-            f"{program.data.kind} has {rows} training rows, one step reads {batch} (perDeviceBatchSize "
+            f"{program.data.kind} has {told}, one step reads {batch} (perDeviceBatchSize "
             f"{program.per_device_batch_size:g} on all devices); lower it or give more rows.",
         )
     if program.steps is not None and program.steps * batch > rows * epochs:
         return Cause.of(
             reasons.TOO_FEW_ROWS,
-            f"{program.steps} steps of {batch} rows read {program.steps * batch}, but {program.data.kind} has {rows} "
-            f"training rows, read at most {_times(epochs)}; lower steps to {rows * epochs // batch} or set epochs to "
+            f"{program.steps} steps of {batch} rows read {program.steps * batch}, but {program.data.kind} has {told}, "
+            f"read at most {_times(epochs)}; lower steps to {rows * epochs // batch} or set epochs to "
             f"{-(-program.steps * batch // rows)}.",
         )
     return None
@@ -46,6 +49,9 @@ def _times(epochs: int) -> str:
 
 def _rows(program: TrainProgram, pipeline: Pipeline, statuses: Mapping[str, StageStatus]) -> int | None:
     """At most this many rows; exact once the teacher has answered."""
+    if program.data.train_on == "EveryAssistantTurn":
+        # Where the template renders earlier answers otherwise than the last, each becomes a row of its own.
+        return _count(statuses, pipeline.prepare_dataset, "answers")
     prepared = _count(statuses, pipeline.prepare_dataset)
     if program.data.kind == "OriginalDataset":
         return prepared
@@ -57,9 +63,9 @@ def _rows(program: TrainProgram, pipeline: Pipeline, statuses: Mapping[str, Stag
     return prepared * generate.sampling.samples_per_prompt
 
 
-def _count(statuses: Mapping[str, StageStatus], stage: Stage) -> int | None:
+def _count(statuses: Mapping[str, StageStatus], stage: Stage, name: str = "train") -> int | None:
     status = statuses.get(stage.name)
-    return status.counts.get("train") if status and status.state == "Complete" and status.counts else None
+    return status.counts.get(name) if status and status.state == "Complete" and status.counts else None
 
 
 def _rows_per_step(stage: Stage, program: TrainProgram) -> int:

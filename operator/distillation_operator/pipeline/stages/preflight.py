@@ -48,6 +48,7 @@ def _training(graph: Builder, stage: TrainingStage) -> PlannedTraining:
     return PlannedTraining(
         name=stage.name,
         data=stage.data,
+        train_on=stage.train_on,
         max_target_length=stage.max_target_length,
         runs_teacher=stage.objective == "LogitMatching",
         bytes_per_parameter=_bytes_per_parameter(stage),

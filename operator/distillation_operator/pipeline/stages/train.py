@@ -67,7 +67,7 @@ def mesh(stage: TrainingStage, placement: Placement) -> dict[str, int]:
 
 def _data(graph: Builder, stage: TrainingStage, dataset: Stage, generated: Stage) -> TrainData:
     if stage.data == "OriginalDataset":
-        return TrainData(kind=stage.data, dataset=dataset.output)
+        return TrainData(kind=stage.data, dataset=dataset.output, train_on=stage.train_on)
     return TrainData(kind=stage.data, completions=generated.output, shards=graph.spec.generation.shards)
 
 
