@@ -58,7 +58,7 @@ def another_member(*kinds: str) -> dict[str, str]:
 
 def raised(kind: str) -> dict[str, str]:
     """A program that writes something else for the same input."""
-    return {kind: "    outputs_version = 2\n"}
+    return {kind: "    outputs_version = 99\n"}
 
 
 def to_the_middle_of_training(jobs: Jobs, pods: Pods) -> dict[str, str]:

@@ -435,6 +435,38 @@ WRONG = [
         f"{FIRST}.gradientAccumulationSteps",
         "greater than or equal to 1",
     ),
+    # Arguments of chat templates
+    *(
+        Wrong(
+            f"chat template argument {name} of {of}",
+            put(f"spec.{of}.chatTemplateArguments", {name: "1"}),
+            f"spec.{of}.chatTemplateArguments",
+            message,
+        )
+        for of, name, message in [
+            ("generation", "messages", "must not set what the renderer itself hands to templates: messages"),
+            ("generation", "enableThinking", "digits and underscores, no digit first: enableThinking"),
+            ("student", "tools", "must not set what the renderer itself hands to templates: tools"),
+        ]
+    ),
+    Wrong(
+        "too long a chat template argument",
+        put("spec.generation.chatTemplateArguments", {"reasoning_effort": "x" * 257}),
+        "spec.generation.chatTemplateArguments.reasoning_effort",
+        "may not be more than 256",
+    ),
+    Wrong(
+        "a boolean for a chat template argument",
+        put("spec.generation.chatTemplateArguments", {"enable_thinking": False}),
+        "spec.generation.chatTemplateArguments.enable_thinking",
+        "must be of type string",
+    ),
+    Wrong(
+        "too many chat template arguments",
+        put("spec.student.chatTemplateArguments", {f"argument_{number}": "1" for number in range(17)}),
+        "spec.student.chatTemplateArguments",
+        "must have at most 16 items",
+    ),
     # The rest
     Wrong("gate of 1", put("spec.evaluation.require.minCrossEntropyDrop", 1), "minCrossEntropyDrop", "less than 1"),
     Wrong("bad CPU", put("spec.conversion.resources.cpu", "two"), "spec.conversion.resources.cpu", "two"),

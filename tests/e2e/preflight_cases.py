@@ -41,6 +41,7 @@ TEMPLATE = (
     "{{ message.content }} {{ eos_token }} {% endfor %}{% if add_generation_prompt %}<model> {% endif %}"
 )
 NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system message') }}{% endif %}" + TEMPLATE
+NEEDS_ARGUMENT = "{% if thinking is not false %}{{ raise_exception('no argument') }}{% endif %}" + TEMPLATE
 NO_REASONING = TEMPLATE.replace("message.content", "message.content.split('</think>')[-1]")
 GENERATION = {"max_model_len": 128, "max_tokens": 32, "max_lost_share": 0.5}
 TRAINING = {"name": "one", "data": "TeacherCompletions", "max_target_length": 128, "bytes_per_parameter": 12}
@@ -62,6 +63,8 @@ class Case:
     """Of the tokenizers, by model."""
     given_template: str | None = None
     """``student.chatTemplate``"""
+    student_arguments: dict[str, str] = field(default_factory=dict)
+    """``student.chatTemplateArguments``"""
     prompts: list[list[dict[str, str]]] = field(default_factory=lambda: [QUESTION] * 12)
     references: str | None = "answer"
     parameters: int = 1000
@@ -103,6 +106,14 @@ CASES = {
     "a few prompts fill a row of training": Case(
         prompts=[QUESTION] * 10 + [[{"role": "user", "content": "hello " * 20}]] * 2,
         training=[{"max_target_length": 20}],
+    ),
+    "a known reasoner without its marks, all of which is kept": Case(
+        teacher={"architectures": ["GptOssForCausalLM"]}, generation={"reasoning": "Keep"}
+    ),
+    "arguments without which both templates refuse": Case(
+        template={"teacher": NEEDS_ARGUMENT, "student": NEEDS_ARGUMENT},
+        generation={"chat_template_arguments": {"thinking": "false"}},
+        student_arguments={"thinking": "false"},
     ),
     "a few rows have a system message that the student's template refuses": Case(
         template={"student": NO_SYSTEM}, prompts=[WITH_SYSTEM] * 2 + [QUESTION] * 10
@@ -150,6 +161,7 @@ CASES = {
         template={"student": "{% for message in messages %}{% if message.role == 'user' %}<user> {{ message.content }} "
                              "{% endif %}{% endfor %}"}
     ),
+    "a known reasoner without its marks": Case(teacher={"architectures": ["GptOssForCausalLM"]}),
     "reasoning that the student's template takes out": Case(
         template={"student": NO_REASONING}, generation={"reasoning": "Keep"}
     ),
@@ -245,6 +257,7 @@ def spec_of(case: Case) -> StageSpec:
         student="fetch-student",
         dataset="prepare",
         student_chat_template=case.given_template,
+        student_chat_template_arguments=case.student_arguments,
         generation=PlannedGeneration.model_validate({**GENERATION, **case.generation}),
         training=[PlannedTraining.model_validate({**TRAINING, **stage}) for stage in case.training],
     )

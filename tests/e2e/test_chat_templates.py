@@ -46,6 +46,26 @@ except StageError as error:
     print(error.reason.name, error.message)
 """
 
+ARGUMENTS = """
+import json, shutil, sys
+from pathlib import Path
+from transformers import AutoTokenizer
+from distillation_stages.models.rendering import Renderer
+from distillation_stages.programs.export import write_chat_template
+asked, turns = dict(tokenize=False, add_generation_prompt=True), [{"role": "user", "content": "hello"}]
+renderer = Renderer.load(Path(sys.argv[1]), sys.argv[2], {"thinking": "false", "effort": "3", "style": "low"})
+exported = Path(sys.argv[3])
+shutil.copytree(sys.argv[1], exported)
+write_chat_template(exported, renderer.tokenizer.get_chat_template())
+served, plain = AutoTokenizer.from_pretrained(exported), AutoTokenizer.from_pretrained(sys.argv[1])
+print(json.dumps([
+    plain.apply_chat_template(turns, chat_template=sys.argv[2], thinking=False, effort=3, style="low", **asked),
+    renderer.tokenizer.apply_chat_template(turns, **asked),
+    served.apply_chat_template(turns, **asked),
+    served.apply_chat_template(turns, thinking=True, **asked),
+]))
+"""
+
 TURNS = (
     "{% for message in messages %}<{{ 'model' if message.role == 'assistant' else message.role }}> "
     "{{ message.content }} <end> {% endfor %}{% if add_generation_prompt %}<model>{% endif %}"
@@ -93,7 +113,31 @@ def test_a_tokenizer_without_a_template_is_refused_with_what_to_add(
     shutil.copytree(folder / "Qwen: has none", tmp_path / "model")
     (tmp_path / "model" / "chat_template.jinja").unlink()
     told = told_by(REFUSED, str(tmp_path / "model"))
-    assert "has no chat template" in told and "Add chat_template.jinja" in told
+    assert "has no chat template" in told and "Give one in student.chatTemplate" in told
+
+
+@pytest.mark.timeout(120)
+def test_named_templates_without_a_default_are_refused_with_what_to_give(
+    folder: Path, rendered: dict[str, list[Any]], tmp_path: Path
+) -> None:
+    """V5: where rendering would end in an error, after the teacher is loaded."""
+    shutil.copytree(folder / "Qwen: has none", tmp_path / "model")
+    template = tmp_path / "model" / "chat_template.jinja"
+    named = tmp_path / "model" / "additional_chat_templates"
+    named.mkdir()
+    template.rename(named / "tool_use.jinja")
+    told = told_by(REFUSED, str(tmp_path / "model"))
+    assert "MissingChatTemplate" in told and "none is called default" in told and "student.chatTemplate" in told
+
+
+@pytest.mark.timeout(120)
+def test_arguments_are_as_if_handed_over_and_defaults_of_the_exported_template(
+    folder: Path, rendered: dict[str, list[Any]], tmp_path: Path
+) -> None:
+    """U20."""
+    template = TURNS + "{% if thinking is false %}off {{ effort + 1 }} {{ style }}{% endif %}"
+    told = json.loads(told_by(ARGUMENTS, str(folder / "Qwen: has none"), template, str(tmp_path / "exported")))
+    assert told == ["<user> hello <end> <model>off 4 low"] * 3 + ["<user> hello <end> <model>"]
 
 
 def told_by(script: str, *arguments: str) -> str:

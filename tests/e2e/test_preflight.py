@@ -26,6 +26,8 @@ RIGHT: dict[str, dict[str, int]] = {
     "a base model with a template of the job's": {"read": 12, "kept": 12},
     "a few prompts are too long": {"read": 12, "kept": 10, "rejected.PromptTooLong": 2},
     "a few prompts fill a row of training": {"read": 12, "kept": 12, "promptFills.one": 2},
+    "a known reasoner without its marks, all of which is kept": {"read": 12, "kept": 12},
+    "arguments without which both templates refuse": {"read": 12, "kept": 12},
     "a few rows have a system message that the student's template refuses": {
         "read": 12,
         "kept": 10,
@@ -56,6 +58,7 @@ MISTAKES = {
     "a student's tokenizer that is broken": ("UnusableTokenizer", "student"),
     "system messages that the student's template refuses": ("ChatTemplateRefuses", "refuses 8 of 12 conversations"),
     "a student's template that renders no answers": ("ChatTemplateRefuses", "renders no answer"),
+    "a known reasoner without its marks": ("ReasoningMarksUnknown", "(GptOssForCausalLM) reasons before it answers"),
     "reasoning that the student's template takes out": ("ReasoningNotRendered", "student.chatTemplate"),
     "more than the student's context": ("ContextTooShort", "maxTargetLength 512 of training stage one"),
     "prompts that fill the rows": ("NoTrainableTokens", "maxTargetLength=4"),
@@ -84,7 +87,7 @@ def test_what_is_right_passes_with_every_prompt_accounted_for(name: str, told: d
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_told_before_any_chip_is_asked_for(name: str, told: dict[str, Any]) -> None:
-    """U13, U14, and their kind."""
+    """U13, U14, U18, and their kind."""
     reason, words = MISTAKES[name]
     assert told[name]["reason"] == reason, told[name]
     assert words in told[name]["message"]

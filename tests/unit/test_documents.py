@@ -106,8 +106,9 @@ def test_manifests_are_valid(page: str, text: str) -> None:
     for document in yaml.safe_load_all(text):
         if isinstance(document, dict) and document.get("kind") == "DistillationJob":
             assert validate(document) == []
-        elif isinstance(document, dict) and document.keys() == {"dataset"}:
-            assert validate(changed(put("spec.dataset", document["dataset"]))) == []
+        elif isinstance(document, dict) and document.keys() in ({"dataset"}, {"generation"}):
+            [(member, value)] = document.items()
+            assert validate(changed(put(f"spec.{member}", value))) == []
         else:
             assert isinstance(document, dict) and (document.get("kind") or document.get("repos"))
 

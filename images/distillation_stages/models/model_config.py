@@ -22,6 +22,12 @@ def read_config(model: Path) -> HuggingFaceConfig:
     return config
 
 
+def architectures(config: HuggingFaceConfig) -> list[str]:
+    """The classes that the model's author names for it; none where the member is missing or no list."""
+    names = config.get("architectures")
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
 LANGUAGE_PARTS = ("text_config", "llm_config", "language_config")
 """Members of config.json that hold the language model's own configuration, for models of several parts."""
 

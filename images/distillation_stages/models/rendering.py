@@ -1,12 +1,15 @@
 """Conversations to token ids with a model's own chat template."""
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from distillation_api import reasons
 from distillation_stages.data.conversations import Turn
-from distillation_stages.models.reasoning import opens_reasoning
+from distillation_stages.models.reasoning import Policy
+from distillation_stages.models.teacher_reasoning import TeacherReasoning, find_reasoning
+from distillation_stages.models.template_arguments import with_arguments
 from distillation_stages.runtime.failure import StageError
 
 _ANSWER = "answer-text-between-which-the-template-puts-its-marks"
@@ -20,10 +23,16 @@ class Renderer:
         self.tokenizer = tokenizer
 
     @staticmethod
-    def load(model: Path, chat_template: str | None = None, field: str = "student.chatTemplate") -> "Renderer":
+    def load(
+        model: Path,
+        chat_template: str | None = None,
+        arguments: Mapping[str, str] | None = None,
+        field: str = "student.chatTemplate",
+    ) -> "Renderer":
         """The renderer of a model directory. Raises StageError when the tokenizer has no chat template.
 
-        ``chat_template``: instead of the model's own, from the ``field`` of the job's spec.
+        ``chat_template``: instead of the model's own, from the ``field`` of the job's spec. ``arguments``: variables
+        for the template.
         """
         from transformers import AutoTokenizer
 
@@ -41,6 +50,16 @@ class Renderer:
                 f"the tokenizer in {model} has no chat template: neither chat_template.jinja nor a chat_template in "
                 f"tokenizer_config.json. Give one in {field}, or use the model's chat variant",
             )
+        try:
+            template = str(tokenizer.get_chat_template())
+        except ValueError as error:  # Several templates, by name.
+            raise StageError(
+                reasons.MISSING_CHAT_TEMPLATE,
+                f"the tokenizer in {model} has several chat templates, of which none is called default: {error}. Give "
+                f"the right one in {field}",
+            ) from error
+        if arguments:
+            tokenizer.chat_template = with_arguments(template, arguments)
         return Renderer(tokenizer)
 
     def prompt_ids(self, prompt: list[Turn]) -> list[int]:
@@ -56,10 +75,9 @@ class Renderer:
             del ids[0]
         return ids
 
-    def opens_reasoning(self) -> bool:
-        """True when the template itself opens a block of reasoning for the answer."""
-        turns = [{"role": "user", "content": "question"}]
-        return opens_reasoning(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    def reasoning(self, architectures: Iterable[str], policy: Policy) -> TeacherReasoning:
+        """How a teacher of these architectures marks its reasoning. Raises StageError for marks that aren't found."""
+        return find_reasoning(self.tokenizer, architectures, policy)
 
     def token_ids(self, text: str) -> list[int]:
         """The text's tokens, nothing added."""
@@ -80,7 +98,7 @@ class Renderer:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
 
     def template_hash(self) -> str:
-        """SHA-256 of the chat template."""
+        """SHA-256 of the chat template, with its arguments."""
         return hashlib.sha256(str(self.tokenizer.chat_template).encode()).hexdigest()
 
 

@@ -54,8 +54,9 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         load_torch()
         convert_to_hugging_face(checkpoint, student, config, settings, model, program.dtype, cache)
         complete_directory(student, model, program.dtype)
-        if program.chat_template is not None:
-            write_chat_template(model, program.chat_template)
+        if program.chat_template is not None or program.chat_template_arguments:
+            trained_with = Renderer.load(student, program.chat_template, program.chat_template_arguments)
+            write_chat_template(model, trained_with.tokenizer.get_chat_template())
         write_generation_config(model, config, Renderer.load(model).end_of_turn())
         if program.lineage is not None:
             (model / CARD_NAME).write_text(model_card(program.lineage, storage))

@@ -24,6 +24,8 @@ class EvaluateProgram(ProgramModel):
     """Output directory of the fetch stage of the student."""
     chat_template: str | None = None
     """Instead of the student's own."""
+    chat_template_arguments: dict[str, str] = Field(default_factory=dict)
+    """Variables for the template, as users write them."""
     after: StageOutput
     """Output directory of the export stage."""
     between: dict[str, StageOutput] = Field(default_factory=dict)

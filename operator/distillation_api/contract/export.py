@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from distillation_api.contract.common import Lineage, ProgramModel, StageOutput
 
 
@@ -22,6 +24,8 @@ class ExportProgram(ProgramModel):
     """Output directory of the fetch stage of the student: config and tokenizer."""
     chat_template: str | None = None
     """Instead of the student's own."""
+    chat_template_arguments: dict[str, str] = Field(default_factory=dict)
+    """Variables for the template, as users write them."""
     max_kl: float = 0.01
     min_top1_agreement: float = 0.97
     dtype: Literal["bfloat16", "float32"] = "bfloat16"

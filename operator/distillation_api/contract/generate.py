@@ -1,6 +1,6 @@
 """What the stage generate is asked."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,8 +32,10 @@ class GenerateProgram(ProgramModel):
     ``completionTokens``; ``shard-I/ledger.jsonl``, one line per chunk; and ``shard-I/_DONE.json``, the shard's marker.
     There is no marker for the whole: a reader asks for those of all shards. Counts: read (answers asked for), kept,
     train, holdout, duplicates, ``rejected.<reason>``, promptTokens, completionTokens; read = kept + duplicates + all
-    rejected.
+    rejected. withoutReasoning are those of the kept that lack the reasoning that the teacher's chat template knows of.
     """
+
+    outputs_version: ClassVar[int] = 2
 
     kind: Literal["generate"] = "generate"
     model: StageOutput
@@ -49,5 +51,7 @@ class GenerateProgram(ProgramModel):
     """True when no training stage reads completions: then only the holdout is answered, for the evaluation."""
     system_prompt: str | None = None
     chat_template: str | None = None
+    chat_template_arguments: dict[str, str] = Field(default_factory=dict)
+    """Variables for the template, as users write them."""
     reasoning: Literal["StripClosed", "Keep", "RequireClosed"] = "StripClosed"
     max_lost_share: float = 0.5

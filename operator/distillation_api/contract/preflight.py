@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from distillation_api.contract.common import ProgramModel, StageOutput
 from distillation_api.contract.train import TrainOn
 from distillation_api.model import Model
@@ -19,6 +21,8 @@ class PlannedGeneration(Model):
     """Memory of all chips of one replica; None on CPU."""
     system_prompt: str | None = None
     chat_template: str | None = None
+    chat_template_arguments: dict[str, str] = Field(default_factory=dict)
+    """Variables for the template, as users write them."""
     reasoning: Literal["StripClosed", "Keep", "RequireClosed"] = "StripClosed"
 
 
@@ -58,5 +62,6 @@ class PreflightProgram(ProgramModel):
     dataset: StageOutput
     """Output directory of the prepare stage."""
     student_chat_template: str | None = None
+    student_chat_template_arguments: dict[str, str] = Field(default_factory=dict)
     generation: PlannedGeneration
     training: list[PlannedTraining]

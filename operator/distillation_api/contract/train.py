@@ -44,6 +44,8 @@ class TrainProgram(ProgramModel):
     """Output directory of the fetch stage of the student."""
     chat_template: str | None = None
     """Instead of the student's own."""
+    chat_template_arguments: dict[str, str] = Field(default_factory=dict)
+    """Variables for the template, as users write them."""
     data: TrainData
     objective: Objective
     steps: int | None = None

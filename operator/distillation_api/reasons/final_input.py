@@ -177,6 +177,12 @@ QUANTISED_MODEL = _reason(
     "The weights of the student, or of a teacher for logit matching, are quantised: MaxText reads plain weights only.",
     "Give the repository that the model was quantised from.",
 )
+REASONING_MARKS_UNKNOWN = _reason(
+    "ReasoningMarksUnknown",
+    "The teacher is known to reason, but the marks around its reasoning are found neither in its vocabulary nor in its "
+    "chat template: the reasoning would be learnt as if it were the answer.",
+    "Give the template that was published with it in `generation.chatTemplate`, or set `generation.reasoning` to Keep.",
+)
 REASONING_NOT_RENDERED = _reason(
     "ReasoningNotRendered",
     "`generation.reasoning` keeps the teacher's reasoning, and the student's chat template takes it out of answers.",

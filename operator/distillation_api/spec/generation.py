@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 from distillation_api.cel import Rule
 from distillation_api.model import Model
 from distillation_api.spec.placement import Accelerator, Resources
+from distillation_api.spec.template_arguments import TemplateArguments, argument_rules
 from distillation_api.spec.types import ChatTemplate
 
 
@@ -69,9 +70,13 @@ class Generation(Model):
     without it."""
     chat_template: ChatTemplate | None = None
     """Jinja chat template for a teacher whose tokenizer has none."""
+    chat_template_arguments: TemplateArguments | None = None
+    """Variables for the teacher's chat template: {enable_thinking: "false"}. Texts; true, false and whole numbers are
+    taken as such."""
     reasoning: Literal["StripClosed", "Keep", "RequireClosed"] = "StripClosed"
-    """What becomes of <think>...</think> in completions. StripClosed: taken out; Keep: left as it is; RequireClosed:
-    left, and a completion without it is rejected. A block that never closes is rejected, but for Keep."""
+    """What becomes of the teacher's reasoning. StripClosed: taken out; Keep: left, as <think>...</think> whatever the
+    teacher's own marks; RequireClosed: left, and a completion without it is rejected. Reasoning that never closes is
+    rejected, but for Keep."""
     max_lost_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Greatest share of a shard's rows that may be rejected; above it the stage fails and says why."""
     accelerator: Accelerator | None = None
@@ -90,6 +95,7 @@ class Generation(Model):
             "slices must be 1 for generation: use shards for more replicas",
             field="accelerator.slices",
         ),
+        *argument_rules("chatTemplateArguments"),
         Rule(
             f"!has(self.accelerator) || {_ONE_HOST}",
             f"accelerator of generation must be {_ONE_HOST_TEXT}",

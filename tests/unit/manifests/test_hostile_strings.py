@@ -23,6 +23,8 @@ FULL: Object = copy.deepcopy(GOOD)
 FULL["metadata"]["namespace"] = "tenant"
 FULL["spec"]["dataset"] |= {"systemColumn": "system", "messages": {"roleKey": "who", "roles": {"user": ["customer"]}}}
 FULL["spec"]["generation"] |= {"systemPrompt": "be brief", "chatTemplate": "{{ messages }}"}
+FULL["spec"]["generation"]["chatTemplateArguments"] = {"reasoning_effort": "low"}
+FULL["spec"]["student"]["chatTemplateArguments"] = {"enable_thinking": "false"}
 FULL["spec"]["generation"]["sampling"] = {"stop": ["END"]}
 FULL["spec"]["pod"] = {"serviceAccountName": "distill", "priorityClassName": "batch", "imagePullSecrets": ["registry"]}
 FULL["spec"]["export"] = {"to": {"gcs": {"uri": "gs://models/new"}}}
@@ -130,4 +132,6 @@ def test_the_strings_that_would_leave_the_storage_or_name_the_host_are_refused()
 def test_every_string_of_the_spec_was_tried() -> None:
     leaves = json.dumps([".".join(map(str, path)) for path in PLACES])
     for name in ("repo", "uri", "bucket", "serviceAccountName", "systemPrompt", "chatTemplate", "queue", "secretName"):
+        assert name in leaves
+    for name in ("reasoning_effort", "enable_thinking"):
         assert name in leaves

@@ -10,6 +10,7 @@ from distillation_api.accelerators import ACCELERATORS
 from distillation_api.contract import (
     ConvertProgram,
     EvaluateProgram,
+    ExportProgram,
     FetchProgram,
     GenerateProgram,
     LogitMatching,
@@ -304,3 +305,28 @@ def test_the_teacher_answers_only_the_holdout_when_no_stage_trains_on_its_answer
 def test_the_student_is_scored_after_each_training_stage() -> None:
     stages = pipeline()
     assert program(stages["evaluate"], EvaluateProgram).between == {"one": stages["export-one"].output}
+
+
+def test_template_arguments_reach_every_program_that_renders() -> None:
+    """U20."""
+    small = small_spec()
+    teachers, students = {"enable_thinking": "false"}, {"reasoning_effort": "low"}
+    members = {
+        "generation": {**small.get("generation", {}), "chatTemplateArguments": teachers},
+        "student": {**small["student"], "chatTemplateArguments": students},
+    }
+    stages = pipeline(**members)
+    assert program(stages["generate"], GenerateProgram).chat_template_arguments == teachers
+    preflight = program(stages["preflight"], PreflightProgram)
+    assert preflight.generation.chat_template_arguments == teachers
+    assert preflight.student_chat_template_arguments == students
+    assert [
+        stage.program.chat_template_arguments for stage in stages.values() if isinstance(stage.program, TrainProgram)
+    ] == [students] * 2
+    assert program(stages["evaluate"], EvaluateProgram).chat_template_arguments == students
+    assert program(stages["export"], ExportProgram).chat_template_arguments == students
+    plain = pipeline(**{name: {**told, "chatTemplateArguments": {}} for name, told in members.items()})
+    assert {name: stage.fingerprint for name, stage in plain.items()} == {
+        name: stage.fingerprint for name, stage in pipeline().items()
+    }
+    assert stages["generate"].fingerprint != plain["generate"].fingerprint

@@ -22,7 +22,7 @@ class LetterRenderer:
     """Each letter is a token."""
 
     @staticmethod
-    def load(model: Path, chat_template: str | None = None) -> "LetterRenderer":
+    def load(model: Path, chat_template: str | None, arguments: dict[str, str]) -> "LetterRenderer":
         return LetterRenderer()
 
     def prompt_ids(self, prompt: list[dict[str, str]]) -> list[int]:

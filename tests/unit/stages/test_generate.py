@@ -8,6 +8,8 @@ import pytest
 
 from distillation_api.contract import GenerateProgram, StageResult
 from distillation_stages.data.tables import PREPARED, Row, split_evenly, write_table
+from distillation_stages.models.reasoning_marks import MARKS, THINK
+from distillation_stages.models.teacher_reasoning import TeacherReasoning
 from distillation_stages.programs.generate import shard as generate
 from distillation_stages.programs.generate import vllm_teacher
 from distillation_stages.programs.generate.ledger import Ledger, plan
@@ -29,13 +31,15 @@ class WordRenderer:
     """Renders each word as a token; refuses what says so, as templates do."""
 
     rendered: list[list[dict[str, str]]] = []
+    found = TeacherReasoning(THINK, "")
 
     @staticmethod
-    def load(model: Path, chat_template: str | None = None, field: str = "") -> "WordRenderer":
+    def load(model: Path, chat_template: str | None, arguments: dict[str, str], field: str) -> "WordRenderer":
         return WordRenderer()
 
-    def opens_reasoning(self) -> bool:
-        return False
+    def reasoning(self, architectures: list[str], policy: str) -> TeacherReasoning:
+        assert architectures == ["LlamaForCausalLM"]
+        return self.found
 
     def prompt_ids(self, prompt: list[dict[str, str]]) -> list[int]:
         WordRenderer.rendered.append(prompt)
@@ -59,8 +63,8 @@ class FakeEngine:
     answers_left: int | None = None
     asked: list[Request] = []
 
-    def __init__(self, model: Path, program: GenerateProgram, engine_seed: int) -> None:
-        self.versions = {"vllm": "fake"}
+    def __init__(self, model: Path, program: GenerateProgram, engine_seed: int, special_tokens: bool) -> None:
+        self.versions = {"vllm": "fake", "specialTokens": str(special_tokens)}
 
     def answers(
         self, requests: Iterable[Request | Answer], beat: Callable[[], None]
@@ -95,6 +99,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
     monkeypatch.setattr(FakeEngine, "answers_left", None)
     monkeypatch.setattr(FakeEngine, "asked", [])
     monkeypatch.setattr(WordRenderer, "rendered", [])
+    monkeypatch.setattr(WordRenderer, "found", TeacherReasoning(THINK, ""))
     storage = Storage(tmp_path)
     prepared(storage, [f"question {number}" for number in range(TRAIN + HOLDOUT)], holdout=HOLDOUT)
     return storage
@@ -109,6 +114,7 @@ def prepared(storage: Storage, questions: list[str], holdout: int) -> None:
     write_table(storage.at("prepared/holdout/part-0.parquet"), PREPARED, held)
     finish(storage, "prepared", train="prepared/train", holdout="prepared/holdout")
     finish(storage, "teacher", model="teacher")
+    storage.at("teacher/config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"]}))
 
 
 def program(**members: object) -> GenerateProgram:
@@ -307,6 +313,45 @@ def test_reasoning_is_settled_by_the_policy(storage: Storage, monkeypatch: pytes
     strict = run_shard(storage, monkeypatch, reasoning="RequireClosed", maxLostShare=1)
     assert [row["completion"] for row in completions(storage, strict)] == ["<think>so</think> yes"]
     assert (strict.counts["rejected.NoReasoning"], strict.counts["rejected.OpenReasoning"]) == (20, 1)
+
+
+def test_a_teacher_that_never_reasons_though_its_template_knows_how_is_warned_of(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """U18."""
+    WordRenderer.found = TeacherReasoning(THINK, "chat template", expected=True)
+    result = run_shard(storage, monkeypatch)
+    assert result.counts["withoutReasoning"] == result.counts["kept"] == TRAIN + HOLDOUT
+    assert result.versions["reasoningMarks"] == "think"
+    told = capsys.readouterr().err
+    assert "the teacher marks its reasoning with '<think>' and '</think>' (think, found in its chat template)" in told
+    assert "WARNING: none of the 22 answers has reasoning" in told
+
+
+def test_one_that_reasons_now_and_then_is_counted_without_a_warning(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """U18."""
+    WordRenderer.found = TeacherReasoning(THINK, "chat template", expected=True)
+    FakeEngine.special = {1: ("<think>so</think> yes", "stop"), 2: ("<think>so", "stop")}
+    result = run_shard(storage, monkeypatch)
+    assert (result.counts["withoutReasoning"], result.counts["kept"]) == (TRAIN + HOLDOUT - 2, TRAIN + HOLDOUT - 1)
+    assert "WARNING" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("policy", "learnt"), [("StripClosed", "yes"), ("Keep", "<think>\nso\n</think>\n\nyes")])
+def test_marks_that_are_special_tokens_are_seen_and_none_is_learnt(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, policy: str, learnt: str
+) -> None:
+    """U18."""
+    control = frozenset({"[THINK]", "[/THINK]", "</s>"})
+    marks = next(marks for marks in MARKS if marks.name == "mistral")
+    WordRenderer.found = TeacherReasoning(marks, "vocabulary", control=control)
+    FakeEngine.special = {1: ("[THINK]so[/THINK]yes</s>", "stop")}
+    result = run_shard(storage, monkeypatch, reasoning=policy)
+    assert completions(storage, result)[1]["completion"] == learnt
+    assert (result.versions["specialTokens"], result.versions["reasoningMarks"]) == ("True", "mistral")
+    assert "withoutReasoning" not in result.counts
 
 
 # Starting again.

@@ -56,7 +56,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     stages = {BEFORE: program.before, **program.between, AFTER: program.after}
     models = {name: storage.at(storage.require_marker(stage).outputs["model"]) for name, stage in stages.items()}
     rows = holdout_rows(program, storage)
-    renderer = Renderer.load(models[BEFORE], program.chat_template)
+    renderer = Renderer.load(models[BEFORE], program.chat_template, program.chat_template_arguments)
     holdout = render(rows, renderer)
     work = _Work(spec.stage, holdout, renderer, total=(len(models) + 1) * len(rows))
     reference, apart = _reference(program, storage, models[BEFORE], work)

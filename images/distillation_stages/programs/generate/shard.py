@@ -30,6 +30,8 @@ INDEX_ENV = "JOB_COMPLETION_INDEX"
 SECONDS_TO_HANG = 1800.0
 """Without a step of the engine for so long it hangs; compiling for a TPU takes some ten minutes."""
 EXAMPLE_LETTERS = 200
+WITHOUT_REASONING = "withoutReasoning"
+"""Name of the count of kept answers that lack what the teacher's chat template knows of."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Chunk:
     """Answers wanted."""
     rejected: Counter[RowReason] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
+    without_reasoning: set[int] = field(default_factory=set)
+    """Keys of the kept answers that lack it."""
 
     def reject(self, reason: RowReason, row: Row, text: str = "") -> None:
         """Count an answer that is left out."""
@@ -82,17 +86,20 @@ class Chunk:
     def publish(self, ledger: Ledger) -> None:
         """Write the chunk's file, rows in order, equal answers to one prompt once."""
         seen: set[tuple[int, str]] = set()
-        rows = []
-        for _, row in sorted(self.kept.items()):
+        rows, without_reasoning = [], 0
+        for key, row in sorted(self.kept.items()):
             mark = (row["row"], row["completion"])
             if mark not in seen:
                 seen.add(mark)
                 rows.append(row)
+                without_reasoning += key in self.without_reasoning
         counts = {"read": self.read, "kept": len(rows)}
         for split in ("train", "holdout"):
             counts[split] = sum(row["split"] == split for row in rows)
         if len(rows) < len(self.kept):
             counts["duplicates"] = len(self.kept) - len(rows)
+        if without_reasoning:
+            counts[WITHOUT_REASONING] = without_reasoning
         counts |= reasons.rejected_counts(self.rejected)
         ledger.publish(self.slot, rows, counts, self.examples)
 
@@ -130,6 +137,8 @@ class Shard:
         row = chunk.waiting.pop(answer.key)
         self.finished_answers += 1
         if answer.rejected is None:
+            if answer.lacks_reasoning:
+                chunk.without_reasoning.add(answer.key)
             chunk.kept[answer.key] = {
                 **row,
                 "completion": answer.text,
@@ -174,6 +183,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         say(f"the teacher is loaded {time.monotonic() - started:.1f} s after the start")
         metrics = generate(spec, teacher, Shard(missing, ledger, prompts, program.sampling), ledger, wanted)
     ledger.write()
+    tell_of_reasoning(ledger.counts(), program.reasoning)
     result = StageResult(
         stage=spec.stage,
         fingerprint=spec.fingerprint,
@@ -223,6 +233,17 @@ def _give_up(stage: str) -> None:
     write_termination_message(stage_failure(stage, reasons.ENGINE_HANGS, message), termination_log())
     sys.stdout.flush()
     exit_at_once(reasons.ENGINE_HANGS.exit_code)
+
+
+def tell_of_reasoning(counts: dict[str, int], policy: str) -> None:
+    """Warn in the log when a teacher that was to reason never has: then its marks may be others than was thought."""
+    if policy == "StripClosed" and counts["kept"] and counts.get(WITHOUT_REASONING, 0) == counts["kept"]:
+        say(
+            f"WARNING: none of the {counts['kept']} answers has reasoning, though the teacher's chat template knows of "
+            "it. Read some: if they reason in other words, it would be learnt as part of the answer; set "
+            "generation.reasoning to RequireClosed to have such answers rejected. If the teacher isn't to reason, this "
+            "is as it should be"
+        )
 
 
 def shard_index(shards: int) -> int:

@@ -35,6 +35,8 @@ class Answer:
     finish_reason: str = ""
     prompt_tokens: int = 0
     tokens: int = 0
+    lacks_reasoning: bool = False
+    """True for an answer without reasoning of a teacher whose chat template knows of it."""
 
 
 class Teacher(Protocol):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from distillation_api import reasons
-from distillation_api.contract import GenerateProgram
+from distillation_api.contract import GenerateProgram, Sampling
 from distillation_stages.runtime.failure import ACCELERATOR_BUSY, StageError
 from distillation_stages.runtime.reporting import say
 
@@ -54,13 +54,17 @@ class EngineAnswer:
 class Engine:
     """A vLLM engine in this process, with the model loaded."""
 
-    def __init__(self, model: Path, program: GenerateProgram, engine_seed: int) -> None:
-        """Loads the model. Raises StageError when vLLM refuses it with these settings, or for memory."""
+    def __init__(self, model: Path, program: GenerateProgram, engine_seed: int, special_tokens: bool = False) -> None:
+        """Loads the model. Raises StageError when vLLM refuses it with these settings, or for memory.
+
+        ``special_tokens``: whether answers have the text of special tokens too.
+        """
         import vllm
         from vllm.platforms import current_platform
 
         self.versions = {"vllm": str(vllm.__version__)}
         self._sampling = program.sampling
+        self._special_tokens = special_tokens
         # JAX has no seed per request: there the engine's own has to do.
         self._seeds_per_request = not current_platform.is_tpu()
         arguments = engine_arguments(model, program, engine_seed, on_cpu=current_platform.is_cpu())
@@ -112,19 +116,10 @@ class Engine:
             raise engine_failure(error) or error from error
 
     def _take(self, request: Request) -> bool:
-        from vllm import SamplingParams
         from vllm.inputs.engine import tokens_input
-        from vllm.sampling_params import RequestOutputKind
 
-        parameters = SamplingParams(
-            temperature=self._sampling.temperature,
-            top_p=self._sampling.top_p,
-            top_k=self._sampling.top_k,
-            stop=self._sampling.stop or None,
-            max_tokens=self._sampling.max_tokens,
-            seed=request.seed if self._seeds_per_request else None,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
+        seed = request.seed if self._seeds_per_request else None
+        parameters = sampling_parameters(self._sampling, seed, self._special_tokens)
         try:
             self._engine.add_request(str(request.key), tokens_input(request.token_ids), parameters)
         except ValueError as error:
@@ -132,6 +127,25 @@ class Engine:
             say(f"vLLM refuses request {request.key}: {error}")
             return False
         return True
+
+
+def sampling_parameters(sampling: Sampling, seed: int | None, special_tokens: bool) -> Any:
+    """vLLM's parameters of one request. ``special_tokens``: whether the answer has the text of these too."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        stop=sampling.stop or None,
+        max_tokens=sampling.max_tokens,
+        seed=seed,
+        skip_special_tokens=not special_tokens,
+        # Marks of several tokens are to be found as they are written.
+        spaces_between_special_tokens=not special_tokens,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
 
 
 def engine_arguments(model: Path, program: GenerateProgram, engine_seed: int, on_cpu: bool) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from distillation_api import reasons
 from distillation_api.contract import GenerateProgram, Sampling
 from distillation_api.reasons.reason import RowReason
 from distillation_stages.data.conversations import Turn
-from distillation_stages.models.reasoning import apply_reasoning_policy
+from distillation_stages.models.model_config import architectures, read_config
 from distillation_stages.models.rendering import Renderer, check_system_prompt, with_system
 from distillation_stages.programs.generate.teacher import Answer, Question
 from distillation_stages.programs.generate.vllm_engine import REFUSED, Engine, EngineAnswer, Request
 from distillation_stages.runtime.failure import RowRejected, StageError
+from distillation_stages.runtime.reporting import say
 
 
 class VllmTeacher:
@@ -27,20 +28,26 @@ class VllmTeacher:
         self._model = model
         self._program = program
         self._first_position = first_position
-        self._renderer = Renderer.load(model, program.chat_template, "generation.chatTemplate")
+        self._renderer = Renderer.load(
+            model, program.chat_template, program.chat_template_arguments, "generation.chatTemplate"
+        )
         check_system_prompt(self._renderer, program.system_prompt)
-        self._opened = self._renderer.opens_reasoning()
+        self._reasoning = self._renderer.reasoning(architectures(read_config(model)), program.reasoning)
+        say(str(self._reasoning))
         self._engine: Engine | None = None
         self._prompt_tokens: dict[int, int] = {}
         """Of the questions that the engine is at, by key."""
         self._rendered: tuple[int, list[int] | RowReason, str] | None = None
         """The row that was rendered last: its samples come one after the other."""
-        self.versions = {"chatTemplate": self._renderer.template_hash()}
+        self.versions = {
+            "chatTemplate": self._renderer.template_hash(),
+            "reasoningMarks": self._reasoning.marks.name if self._reasoning.found_in else "none found",
+        }
 
     def load(self) -> None:
         """Load the model into vLLM."""
         seed = engine_seed(self._program.sampling, self._first_position)
-        self._engine = Engine(self._model, self._program, seed)
+        self._engine = Engine(self._model, self._program, seed, self._reasoning.keeps_special_tokens)
         self.versions |= self._engine.versions
 
     def answers(self, questions: Iterable[Question], beat: Callable[[], None]) -> Iterator[Answer]:
@@ -77,12 +84,20 @@ class VllmTeacher:
         text = answer.text
         if rejected is None:
             try:
-                text = apply_reasoning_policy(answer.text, self._program.reasoning, self._opened)
+                text = self._reasoning.completion(answer.text, self._program.reasoning)
                 rejected = None if text else reasons.EMPTY
             except RowRejected as error:
                 rejected = error.reason
         text = text if rejected is None else answer.text
-        return Answer(answer.key, text, rejected, answer.finish_reason, prompt_tokens, answer.tokens)
+        return Answer(
+            answer.key,
+            text,
+            rejected,
+            answer.finish_reason,
+            prompt_tokens,
+            answer.tokens,
+            lacks_reasoning=self._reasoning.expected and not self._reasoning.is_in(answer.text),
+        )
 
 
 def check_lengths(program: GenerateProgram) -> None:

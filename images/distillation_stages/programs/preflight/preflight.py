@@ -12,7 +12,7 @@ from distillation_api.contract import PlannedTraining, PreflightProgram, StageRe
 from distillation_stages.data.tables import count_rows, parts_of, read_rows
 from distillation_stages.maxtext.trainable_text import Rendered, check, endings
 from distillation_stages.maxtext.training_tokenizer import write_training_tokenizer
-from distillation_stages.models.model_config import read_config
+from distillation_stages.models.model_config import architectures, read_config
 from distillation_stages.models.rendering import Renderer, check_system_prompt
 from distillation_stages.models.serving import check_served
 from distillation_stages.models.vocabularies import vocabulary_size
@@ -103,9 +103,12 @@ def _of_prompts(spec: StageSpec, storage: Storage, teacher_model: Path, student_
     program = spec.program
     assert isinstance(program, PreflightProgram)
     generation = program.generation
-    teacher = Renderer.load(teacher_model, generation.chat_template, "generation.chatTemplate")
-    student = Renderer.load(student_model, program.student_chat_template)
+    teacher = Renderer.load(
+        teacher_model, generation.chat_template, generation.chat_template_arguments, "generation.chatTemplate"
+    )
+    student = Renderer.load(student_model, program.student_chat_template, program.student_chat_template_arguments)
     check_system_prompt(teacher, generation.system_prompt)
+    say(str(teacher.reasoning(architectures(read_config(teacher_model)), generation.reasoning)))
     check_reasoning(student.tokenizer, generation)
     prepared = storage.require_marker(program.dataset).outputs
     splits = {split: parts_of(storage.at(prepared[split])) for split in ("train", "holdout")}

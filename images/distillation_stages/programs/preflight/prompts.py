@@ -11,7 +11,7 @@ from distillation_api.reasons.reason import RowReason
 from distillation_stages.data.conversations import Turn, up_to_last_answer
 from distillation_stages.data.tables import Row
 from distillation_stages.maxtext.trainable_text import CHECKED_ROWS, Rendered, render, render_every_turn, require_most
-from distillation_stages.models.reasoning import CLOSE, OPEN
+from distillation_stages.models.reasoning import Parts, kept
 from distillation_stages.models.rendering import Renderer, with_system
 from distillation_stages.runtime.failure import StageError
 
@@ -106,12 +106,12 @@ def check_shares(seen: Rendering, planned: PlannedGeneration) -> None:
 def check_reasoning(student: Any, planned: PlannedGeneration) -> None:
     """Raises StageError when reasoning is to be learnt that the student's template takes out of its answers.
 
-    ``student``: its tokenizer.
+    Whatever the teacher's own marks, it is written as the student is to learn it. ``student``: its tokenizer.
     """
     if planned.reasoning == "StripClosed":
         return
     probe = "a thought that must be learnt"
-    answer = f"{OPEN}\n{probe}\n{CLOSE}\n\n{STAND_IN}"
+    answer = kept(Parts(probe, STAND_IN, opened=True, closed=True, ends_open=False))
     rendered = render(student, 0, [{"role": "user", "content": "A question?"}], answer)
     learnt = rendered.exchanges[0].answer
     if probe not in learnt:

@@ -79,7 +79,7 @@ def read_inputs(program: TrainProgram, storage: Storage, scratch: Path) -> Input
     """Render and check the rows, and write the tokenizer below ``scratch``; refuse what couldn't be trained on."""
     set_environment()
     model = storage.at(storage.require_marker(program.tokenizer).outputs["model"])
-    template = Renderer.load(model, program.chat_template).tokenizer
+    template = Renderer.load(model, program.chat_template, program.chat_template_arguments).tokenizer
     every_turn = program.data.train_on == "EveryAssistantTurn"
     rows, refused = render_all(template, read_conversations(program.data, storage), every_turn)
     answers = sum(len(row.exchanges) for row in rows)

@@ -19,6 +19,7 @@ def add_evaluate(
     program = EvaluateProgram(
         before=student.output,
         chat_template=spec.student.chat_template,
+        chat_template_arguments=spec.student.chat_template_arguments or {},
         after=exported.output,
         completions=generated.output,
         shards=spec.generation.shards,

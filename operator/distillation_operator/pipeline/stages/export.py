@@ -15,6 +15,7 @@ def add_export(graph: Builder, trained: TrainingStage, checkpoint: Stage, studen
         checkpoint=checkpoint.output,
         student=student.output,
         chat_template=spec.student.chat_template,
+        chat_template_arguments=spec.student.chat_template_arguments or {},
         max_kl=spec.conversion.max_kl,
         dtype=spec.export.dtype,
         lineage=lineage(graph, checkpoint),

@@ -23,6 +23,7 @@ def add_generate(graph: Builder, teacher: Stage, dataset: Stage, after: Iterable
         holdout_only=all(stage.data != "TeacherCompletions" for stage in spec.training.stages),
         system_prompt=generation.system_prompt,
         chat_template=generation.chat_template,
+        chat_template_arguments=generation.chat_template_arguments or {},
         reasoning=generation.reasoning,
         max_lost_share=generation.max_lost_share,
         tensor_parallelism=max(placement.chips_per_host, 1),

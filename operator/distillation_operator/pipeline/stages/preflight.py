@@ -20,6 +20,7 @@ def add_preflight(graph: Builder, teacher: Stage, student: Stage, dataset: Stage
         student=student.output,
         dataset=dataset.output,
         student_chat_template=spec.student.chat_template,
+        student_chat_template_arguments=spec.student.chat_template_arguments or {},
         generation=_generation(graph),
         training=[_training(graph, stage) for stage in spec.training.stages],
     )
@@ -38,6 +39,7 @@ def _generation(graph: Builder) -> PlannedGeneration:
         accelerator_gib=None if chip is None else chip * placement.chips_per_host,
         system_prompt=generation.system_prompt,
         chat_template=generation.chat_template,
+        chat_template_arguments=generation.chat_template_arguments or {},
         reasoning=generation.reasoning,
     )
 

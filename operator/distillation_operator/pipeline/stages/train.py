@@ -28,6 +28,7 @@ def add_training(
         start=start.output,
         tokenizer=student.output,
         chat_template=graph.spec.student.chat_template,
+        chat_template_arguments=graph.spec.student.chat_template_arguments or {},
         data=_data(graph, stage, dataset, generated),
         objective=_objective(stage, teacher),
         steps=stage.steps,

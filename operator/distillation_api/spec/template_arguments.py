@@ -1,0 +1,47 @@
+"""What a manifest hands to a chat template as variables."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from distillation_api.cel import Rule
+
+NAME_PATTERN = "^[a-z_][a-z0-9_]{0,63}$"
+"""Of a variable of Jinja's, as templates name theirs."""
+
+RESERVED = (
+    # What the renderer itself hands to the template, or takes before it.
+    "messages", "conversation", "tools", "documents", "add_generation_prompt", "continue_final_message", "tokenize",
+    "tokenizer", "chat_template", "return_dict", "return_tensors", "truncation", "padding", "max_length",
+    "bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token",
+    "raise_exception", "strftime_now",
+    # Jinja's own words.
+    "true", "false", "none", "and", "or", "not", "in", "is", "if", "else", "loop", "self", "super", "caller",
+    "namespace", "range", "dict",
+)  # fmt: skip
+
+TemplateArguments = Annotated[dict[str, Annotated[str, StringConstraints(max_length=256)]], Field(max_length=16)]
+"""Names are bounded by the rules: a structural schema knows nothing of a map's keys."""
+
+
+def argument_rules(field: str) -> list[Rule]:
+    """Rules about the names of a map of arguments that is the member ``field``."""
+    return [
+        _none(
+            field,
+            f"!k.matches('{NAME_PATTERN}')",
+            "are variables of the template: at most 64 lower case letters, digits and underscores, no digit first",
+        ),
+        _none(
+            field, f"k.matches('^({'|'.join(RESERVED)})$')", "must not set what the renderer itself hands to templates"
+        ),
+    ]
+
+
+def _none(field: str, wrong: str, told: str) -> Rule:
+    return Rule(
+        f"!has(self.{field}) || !self.{field}.exists(k, {wrong})",
+        f"{field} {told}",
+        field=field,
+        message_expression=f"self.{field}.map(k, {wrong}, '{field} {told}: ' + k)[0]",
+    )
