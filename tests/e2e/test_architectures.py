@@ -19,8 +19,9 @@ pytestmark = pytest.mark.timeout(600)
     ("kind", "name"), [("qwen2", "qwen2.5-1.5b"), ("qwen3", "qwen3-1.7b"), ("llama", "llama3.1-8b")]
 )
 def test_a_family_converts_there_and_back_in_any_size(kind: str, name: str, tmp_path: Path) -> None:
-    """M16: qwen3-1.7b is also one that MaxText converts, but can't convert back by itself. The Llama is made like 3.2,
-    whose RoPE is scaled by other numbers than MaxText's own, with the rotary buffers that Llama 2's files hold.
+    """M16, U34: qwen3-1.7b is also one that MaxText converts, but can't convert back by itself. The Llama is made like
+    3.2 (U01), whose RoPE is scaled by other numbers than MaxText's own, with the rotary buffers that Llama 2's files
+    hold (U02).
     """
     storage, python = Storage(tmp_path / "storage"), interpreter("converter")
     made_model(storage, "student", "small_family.py", kind)
@@ -80,6 +81,7 @@ REFUSED = ["model.layers.0.self_attn.q_proj.lora_A.weight", "model.layers.0.self
 
 
 def test_what_transformers_ignores_is_no_weight_and_all_else_is(tmp_path: Path) -> None:
+    """U02."""
     asked = {str(tmp_path / kind): [*names, *REFUSED] for kind, names in PASSED_OVER.items()}
     for model in map(Path, asked):
         model.mkdir()

@@ -111,6 +111,19 @@ def test_equal_students_have_equal_scores(storage: Storage, evaluated: StageResu
 
 
 @pytest.mark.timeout(600)
+def test_answers_are_measured_in_the_students_tokens_and_ends(storage: Storage, evaluated: StageResult) -> None:
+    metrics = evaluated.metrics
+    assert metrics["endsByItselfTeacher"] == pytest.approx(1 - 1 / ROWS), "one of its answers was cut"
+    assert 4 < metrics["answerTokensTeacher"] < 48
+    answers = json.loads(storage.at(evaluated.outputs["scores"]).read_text())["answers"]
+    teacher, before, between, after = answers["models"]
+    assert {**before, "model": "a"} == between
+    assert {one["answers"] for one in answers["models"]} == {ROWS}
+    assert all(0 < one["answerTokensP90"] <= answers["limit"] for one in (before, after)), "random, but not mute"
+    assert teacher["repetition"] < 0.2
+
+
+@pytest.mark.timeout(600)
 def test_a_browser_shows_the_report_with_marks_in_every_plot(
     storage: Storage, folder: Path, evaluated: StageResult
 ) -> None:
@@ -121,11 +134,13 @@ def test_a_browser_shows_the_report_with_marks_in_every_plot(
         plots.setdefault(mark["plot"], []).append(mark)
     bars = [marks for marks in plots.values() if marks[0]["id"].startswith("mark-bar")]
     (curve,) = (marks for marks in plots.values() if marks[0]["id"].startswith("mark-curve"))
-    assert [len(marks) for marks in bars] == [3, 3, 3], "cross-entropy, KL and agreement: before, between, after"
+    scores, answers = bars[:3], bars[3:]
+    assert [len(marks) for marks in scores] == [3, 3, 3], "cross-entropy, KL and agreement: before, between, after"
+    assert [len(marks) for marks in answers] == [4, 4], "ends and repetition: the teacher and the same"
     cross_entropies = bars[0]
     assert all(bar["width"] > 10 and bar["height"] > 10 for bar in cross_entropies)
     assert curve[0]["width"] > 100 and curve[0]["height"] > 50
-    assert told["samples"] == 10
+    assert told["samples"] == ROWS
 
 
 def shown(report: Path, folder: Path) -> tuple[dict[str, Any], list[str]]:

@@ -38,7 +38,7 @@ def by_transformers(storage: Storage) -> tuple[float, float]:
 
 @pytest.mark.timeout(900)
 def test_teacher_and_student_scale_rope_each_by_its_own_numbers(tmp_path: Path) -> None:
-    """Both have the same weights, so that all that lies between them is the scaling."""
+    """U01. Both have the same weights, so that all that lies between them is the scaling."""
     storage = Storage(tmp_path / "storage")
     for role, length in LENGTHS.items():
         made_model(storage, role, "small_family.py", "llama", str(length))

@@ -12,11 +12,14 @@ class EvaluateProgram(ProgramModel):
 
     Metrics: ``crossEntropyBefore``, ``crossEntropyAfter`` in nats per completion token, perplexities, and where teacher
     and student have the same vocabulary ``klBefore``, ``klAfter`` (teacher || student, nats per token) and
-    ``top1AgreementBefore``, ``top1AgreementAfter``. Counts: rows, tokens. Outputs: ``report``, one self-contained HTML
-    file, ``samples`` and ``scores``, JSON. Fails (exit 65, reason EvaluationGateFailed) when the drop is below the
-    gate; the report is written all the same.
+    ``top1AgreementBefore``, ``top1AgreementAfter``. Of the answers to some of the prompts, each for ``Teacher``,
+    ``Before`` and ``After``: ``answerTokens`` (median), ``endsByItself`` (share of the answers) and ``repetition``
+    (share of repeated n-grams); ``degenerateAfter`` is 1 when those after are far worse than the teacher's, else 0.
+    Counts: rows, tokens. Outputs: ``report``, one self-contained HTML file, ``samples`` and ``scores``, JSON. Fails
+    (exit 65, reason EvaluationGateFailed) when the drop is below the gate; the report is written all the same.
     """
 
+    outputs_version: ClassVar[int] = 2
     report_only: ClassVar[set[str]] = {"reported", "spec"}
 
     kind: Literal["evaluate"] = "evaluate"

@@ -27,6 +27,12 @@ STAGE_COMPLETE = _reason(
     "A stage is complete.",
     "Nothing.",
 )
+DEGENERATE_ANSWERS = _reason(
+    "DegenerateAnswers",
+    "The evaluation is complete, but unlike the teacher's most of the student's answers run to the limit, repeat "
+    "themselves or are empty.",
+    "Read the answers in the report. Often training was too short, its rate too high, or its answers were cut.",
+)
 SUSPENDED = _reason(
     "Suspended",
     "The job was suspended.",

@@ -75,6 +75,7 @@ def test_what_is_not_text_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_numbers_are_read_as_kubectl_reads_them(tmp_path: Path) -> None:
+    """U37."""
     file = tmp_path / "job.yaml"
     text = yaml.safe_dump(changed(put("spec.training.stages[0].learningRate", "RATE"))).replace("RATE", "1e-5")
     file.write_text(text.replace("org/teacher", "org/teacher\n        revision: 2026-01-01"))

@@ -10,7 +10,16 @@ import pytest
 from distillation_api.contract import EvaluateProgram, StageResult
 from distillation_stages.data.tables import COMPLETIONS, write_table
 from distillation_stages.programs.evaluate import evaluation as evaluate
-from distillation_stages.programs.evaluate.scoring import LOGITS_AT_ONCE, ROWS_AT_ONCE, Score, Scored, batches
+from distillation_stages.programs.evaluate.answers import LEAST_TOKENS, Answer
+from distillation_stages.programs.evaluate.scoring import (
+    LOGITS_AT_ONCE,
+    ROWS_AT_ONCE,
+    TOKENS_AT_ONCE,
+    Score,
+    Scored,
+    batches,
+    groups,
+)
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage
 from unit.stages.stage_inputs import OUTPUT, finish, prompt_of, spec_of
@@ -55,8 +64,10 @@ class FakeModel:
         on_rows(len(rows))
         return Score(self._cross_entropy)
 
-    def answers(self, prompts: list[list[int]], max_tokens: int, end: int) -> list[list[int]]:
-        return [[ord("x")] * int(self._cross_entropy) for _ in prompts]
+    def answers(self, prompts: Sequence[list[int]], max_tokens: int, end: int) -> list[Answer]:
+        """As many letters as its cross-entropy. From 10 nats on it repeats itself to the limit."""
+        ends = self._cross_entropy < 10
+        return [Answer([ord("x")] * (int(self._cross_entropy) if ends else max_tokens), ends) for _ in prompts]
 
 
 @pytest.fixture
@@ -101,6 +112,16 @@ def test_both_scores_their_drop_and_perplexities_are_told(storage: Storage) -> N
         "crossEntropyDrop": 0.25,
         "perplexityBefore": math.exp(4),
         "perplexityAfter": math.exp(3),
+        "degenerateAfter": 0.0,
+        "answerTokensTeacher": 3.5,
+        "endsByItselfTeacher": 1.0,
+        "repetitionTeacher": 0.0,
+        "answerTokensBefore": 4.0,
+        "endsByItselfBefore": 1.0,
+        "repetitionBefore": 0.0,
+        "answerTokensAfter": 3.0,
+        "endsByItselfAfter": 1.0,
+        "repetitionAfter": 0.0,
     }
     assert storage.read_marker(OUTPUT) == result
 
@@ -114,6 +135,7 @@ def test_the_student_between_two_training_stages_is_scored_too(storage: Storage)
         ("teacher-data", 3.5),
         ("after", 3.0),
     ]
+    assert [one["model"] for one in scores["answers"]["models"]] == ["the teacher", "before", "teacher-data", "after"]
     report = storage.at(result.outputs["report"]).read_text()
     assert "teacher-data" in report
 
@@ -136,8 +158,47 @@ def test_a_truncated_answer_has_no_end_to_predict(storage: Storage) -> None:
 
 def test_samples_show_the_teacher_and_both_students(storage: Storage) -> None:
     samples = json.loads(storage.at(score(storage).outputs["samples"]).read_text())
-    assert len(samples) == evaluate.SAMPLES
+    assert len(samples) == evaluate.SAMPLES == 16
     assert samples[0] == {"row": 1, "prompt": prompt_of("q1"), "teacher": "a1", "before": "xxxx", "after": "xxx"}
+
+
+def only(storage: Storage, *rows: dict[str, object]) -> None:
+    """Let generate have written these rows alone."""
+    for shard in range(2):
+        path = storage.at(f"generated/shard-{shard}/chunk-00000.parquet")
+        write_table(path, COMPLETIONS, [] if shard else rows)
+
+
+def test_a_student_that_repeats_itself_to_the_limit_is_seen_at_a_glance(storage: Storage) -> None:
+    result = score(storage, after="10")
+    assert result.metrics["degenerateAfter"] == 1.0
+    assert result.metrics["endsByItselfAfter"] == 0.0
+    assert result.metrics["answerTokensAfter"] == LEAST_TOKENS
+    assert result.metrics["repetitionAfter"] == pytest.approx(44 / 45)
+    told = json.loads(storage.at(result.outputs["scores"]).read_text())["answers"]["degeneration"]
+    assert told.startswith("0% of its answers end by themselves, of the teacher's 100%; 98% of its 4-grams")
+    assert "answers degenerate." in storage.at(result.outputs["report"]).read_text()
+
+
+def test_a_gate_that_stops_leaves_the_report_with_the_answers(storage: Storage) -> None:
+    with pytest.raises(StageError):
+        score(storage, before="11", after="10", minCrossEntropyDrop=0.5)
+    (report,) = storage.at(OUTPUT).glob("*/report.html")
+    assert "answers degenerate." in report.read_text()
+
+
+def test_the_teachers_cut_answers_do_not_end_by_themselves(storage: Storage) -> None:
+    only(storage, completion(1, "holdout", "length"), completion(2, "holdout"), completion(3, "holdout", "length"))
+    metrics = score(storage).metrics
+    assert metrics["endsByItselfTeacher"] == pytest.approx(1 / 3)
+    assert metrics["answerTokensTeacher"] == 2.0
+
+
+def test_one_sample_is_enough(storage: Storage) -> None:
+    only(storage, completion(7, "holdout"))
+    result = score(storage, after="0")
+    assert result.metrics["answerTokensAfter"] == 0.0
+    assert result.metrics["degenerateAfter"] == 1.0, "the model answers with nothing"
 
 
 @pytest.mark.parametrize(("after", "required"), [("3.8", 0.05), ("4", 0.0), ("3", None), ("5", None)])
@@ -190,3 +251,17 @@ def test_batches_hold_each_row_once_and_few_logits(vocabulary: int) -> None:
         width = max(map(len, batch)) - min(len(row.prompt_ids) for row in batch)
         assert len(batch) == 1 or len(batch) * width * vocabulary <= LOGITS_AT_ONCE
         assert len(batch) <= ROWS_AT_ONCE
+
+
+@pytest.mark.parametrize("longest", [1, 100, 2_000, 20_000])
+def test_prompts_are_answered_in_order_and_in_bounded_batches(longest: int) -> None:
+    prompts = [[number] * (number % 5 * longest // 4 + 1) for number in range(16)]
+    found = list(groups(prompts, 256))
+    assert [prompt for group in found for prompt in group] == prompts
+    for group in found:
+        assert len(group) == 1 or len(group) * (max(map(len, group)) + 256) <= TOKENS_AT_ONCE
+    assert len(found) == 1 or longest > 100
+
+
+def test_without_prompts_nothing_is_answered() -> None:
+    assert list(groups([], 48)) == []

@@ -51,7 +51,7 @@ def test_the_config_says_the_exported_dtype_and_keeps_the_rest(student: Path, mo
 
 
 def test_the_template_that_was_trained_with_is_the_models_only_one(student: Path, model: Path) -> None:
-    """U14: a base model has none, or several; whoever serves the student must use what it has learnt."""
+    """U14, U32: a base model has none, or several; whoever serves the student must use what it has learnt."""
     complete_directory(student, model, "bfloat16")
     settings = {"eos_token": "</s>", "chat_template": [{"name": "default", "template": "other"}]}
     (model / "tokenizer_config.json").write_text(json.dumps(settings))
@@ -99,6 +99,7 @@ def test_a_full_storage_is_told_with_what_is_needed_and_what_is_free(tmp_path: P
 def test_a_server_stops_where_the_template_ends_an_answer(
     tmp_path: Path, own: dict[str, object] | None, config: dict[str, object], written: dict[str, object]
 ) -> None:
+    """U35."""
     if own is not None:
         (tmp_path / "generation_config.json").write_text(json.dumps(own))
     write_generation_config(tmp_path, config, 7)

@@ -47,8 +47,14 @@ def write_sharded(model: Path) -> None:
 # In the storage.
 
 
-@pytest.mark.parametrize("write", [write_model, write_sharded])
+def write_sentencepiece(model: Path) -> None:
+    write_model(model)
+    (model / "tokenizer.json").rename(model / "tokenizer.model")
+
+
+@pytest.mark.parametrize("write", [write_model, write_sharded, write_sentencepiece])
 def test_a_whole_model_in_the_storage_is_taken_where_it_lies(storage: Storage, write: Callable[[Path], None]) -> None:
+    """U31, U33."""
     write(storage.at("model"))
     result = fetch_path(storage)
     assert result.outputs == {"model": "model"}
@@ -156,6 +162,7 @@ QUANTISED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("members", "method"), QUANTISED)
 def test_a_quantised_student_is_refused_by_its_config(storage: Storage, members: dict[str, Any], method: str) -> None:
+    """U16."""
     write_model(storage.at("model"))
     storage.at("model/config.json").write_text(json.dumps(members))
     with pytest.raises(StageError, match=rf"quantised by {method}; .* give the repository") as caught:
@@ -166,6 +173,7 @@ def test_a_quantised_student_is_refused_by_its_config(storage: Storage, members:
 
 @pytest.mark.parametrize("name", ["hf_quant_config.json", "quantize_config.json", "quant_config.json"])
 def test_a_student_is_refused_by_the_file_of_the_tool_that_quantised_it(storage: Storage, name: str) -> None:
+    """U16."""
     write_model(storage.at("model"))
     storage.at(f"model/{name}").write_text('{"bits": 4}')
     with pytest.raises(StageError, match=name):
@@ -204,6 +212,7 @@ def test_a_model_that_is_converted_is_refused_before_its_weights_are_read(storag
 
 
 def test_no_weights_of_a_quantised_student_are_downloaded(tmp_path: Path) -> None:
+    """U16."""
     write_sharded(tmp_path / "bucket")
     (tmp_path / "bucket" / "config.json").write_text(json.dumps(QUANTISED[0][0]))
     bucket = CountingTree(tmp_path / "bucket")

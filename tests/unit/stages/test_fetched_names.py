@@ -84,6 +84,7 @@ def test_a_teacher_that_only_answers_may_be_any_model(storage: Storage, model: s
 
 
 def test_a_quantised_teacher_is_refused_where_its_logits_are_matched(storage: Storage) -> None:
+    """U16."""
     lies(storage, "Qwen3-4B")
     storage.at("model/config.json").write_text(json.dumps({**MODELS["Qwen3-4B"], "quantization_config": {"bits": 4}}))
     with pytest.raises(StageError) as caught:

@@ -67,6 +67,7 @@ def test_missing_sizes_are_named() -> None:
 
 
 def test_rope_is_read_where_transformers_5_writes_it() -> None:
+    """U36."""
     config = {"rope_parameters": {"rope_type": "default", "rope_theta": 500000.0}}
     assert rope_theta(config) == 500000.0
     assert rope_scaling(config) is None

@@ -226,6 +226,7 @@ def test_a_config_that_nobody_asked_maxtext_about_may_hold_anything(change: dict
 
 
 def test_rope_is_read_where_transformers_5_writes_it() -> None:
+    """U36."""
     config = MODELS["Llama-3.1-8B"]
     moved = {name: value for name, value in config.items() if not name.startswith("rope_")}
     assert found_name({**moved, "rope_parameters": {**config["rope_scaling"], "rope_theta": 500000.0}}) == "llama3.1-8b"

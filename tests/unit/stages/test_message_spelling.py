@@ -137,6 +137,7 @@ def test_the_documented_templates_are_one(storage: Storage) -> None:
 def test_an_unknown_role_or_key_is_told_with_the_member_to_set(
     storage: Storage, conversation: list[object], advice: str
 ) -> None:
+    """U03."""
     assert advice.format("dataset.messages") in refusal(storage, conversation)
 
 

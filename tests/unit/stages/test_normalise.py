@@ -109,10 +109,12 @@ def test_each_conversion_is_documented() -> None:
 def test_rows_that_were_converted_are_counted_by_what(
     storage: Storage, case: str, column: str, counts: dict[str, int]
 ) -> None:
+    """U03, U08, U11."""
     assert converted(prepare(storage, case, messages_column=column)) == counts
 
 
 def test_sharegpt_is_what_its_messages_say_in_the_standard_form(storage: Storage) -> None:
+    """U03."""
     result = prepare(storage, "sharegpt-from-and-value", messages_column="conversations")
     first = rows_in(storage, result.outputs["train"])[0]
     assert first == {"row": 0, "prompt": [user("What is 0 plus one?")], "reference": "It is 1."}
@@ -136,6 +138,7 @@ def test_sharegpt_is_what_its_messages_say_in_the_standard_form(storage: Storage
     ],
 )
 def test_known_spellings_become_the_standard_form(messages: list[object], prompt: list[object]) -> None:
+    """U03, U08, U11, and members that stand unused (U38)."""
     assert from_messages(messages).prompt == prompt
 
 
@@ -262,6 +265,7 @@ def test_a_missing_group_column_is_no_matter_of_formats(storage: Storage) -> Non
 def test_text_beside_the_prompt_that_nobody_reads_is_warned_of_and_counted(
     storage: Storage, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """U04."""
     members = {"prompt_column": "instruction", "response_column": "output"}
     result = prepare(storage, "alpaca", **members)
     assert (result.counts["duplicates"], result.counts["unread.input"]) == (1, 2)

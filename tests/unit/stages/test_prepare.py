@@ -276,6 +276,21 @@ def test_parquet_and_json_lines_give_the_same(storage: Storage) -> None:
         assert rows_in(storage, lines.outputs[split]) == rows_in(storage, parquet.outputs[split])
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_files_of_one_directory_need_only_the_columns_that_are_read_in_common(storage: Storage, suffix: str) -> None:
+    """U39."""
+    others: list[dict[str, object]] = [{"score": 1}, {"score": "high", "source": {"id": 1}}, {}]
+    (storage.mount / "set").mkdir(parents=True)
+    for number, other in enumerate(others):
+        row, path = {"messages": [user(f"q{number}")], **other}, storage.mount / "set" / f"{number}.{suffix}"
+        if suffix == "jsonl":
+            write_lines(path, [row])
+        else:
+            pq.write_table(pa.Table.from_pylist([row]), path)
+    result = prepare(storage, path="set", holdout=0)
+    assert [row["row"] for row in rows_in(storage, result.outputs["train"])] == [0, 1, 2]
+
+
 def test_a_directory_is_read_in_the_order_of_its_names(storage: Storage) -> None:
     write_lines(storage.mount / "set" / "b.jsonl", numbered(4)[2:])
     write_lines(storage.mount / "set" / "a.jsonl", numbered(2))

@@ -53,6 +53,7 @@ def refusal(storage: Storage, rows: list[object], template: str, **members: obje
 
 
 def test_a_question_in_two_columns_is_asked_whole(storage: Storage) -> None:
+    """U04."""
     rows: list[object] = [*(CASES / "alpaca.jsonl").read_text().splitlines()]
     result = prepare(storage, rows, prompt_template=ALPACA, response_column="output")
     first, second, third = rows_in(storage, result.outputs["train"])
@@ -311,6 +312,7 @@ def test_the_warning_has_the_line_of_the_spec_that_reads_it_and_with_it_there_is
     members: dict[str, object],
     lines: list[str],
 ) -> None:
+    """U04."""
     prepare(storage, rows, **members)
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
     assert [

@@ -9,6 +9,7 @@ import pytest
 
 from distillation_api.contract import ReportedStage, StageResult
 from distillation_stages.data.stage_facts import StageFacts, read_history
+from distillation_stages.programs.evaluate.answers import Answer, Comparison
 from distillation_stages.programs.evaluate.report import POINTS, Report, Sample, curve, duration, render_report
 from distillation_stages.runtime.storage import Storage
 from unit.stages.stage_inputs import prompt_of
@@ -17,6 +18,9 @@ SCORES = [
     {"model": "before", "crossEntropy": 4.0, "perplexity": 54.6, "kl": 2.0, "top1Agreement": 0.2},
     {"model": "after", "crossEntropy": 3.0, "perplexity": 20.1, "kl": 1.25, "top1Agreement": 0.4},
 ]
+
+PROSE, LOOP = Answer(list(range(17)), True), Answer([1] * 48, False)
+ANSWERS = Comparison.of(48, [PROSE], {"before": [LOOP], "after": [PROSE]})
 
 HISTORY = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.5}]
 
@@ -28,6 +32,7 @@ def report(**changes: Any) -> Report:
         "scores": SCORES,
         "no_kl_because": None,
         "samples": [Sample(7, prompt_of("Why?"), "Because.", "Hm.", "Because")],
+        "answers": ANSWERS,
         "verdict": None,
         **changes,
     }
@@ -40,13 +45,47 @@ def test_all_that_was_measured_is_on_the_page() -> None:
         assert told in page, told
 
 
+def cells(page: str, table: str) -> list[list[str]]:
+    """The texts of a table's rows below its head."""
+    found = re.search(rf'<table id="{table}">(.*?)</table>', page, re.DOTALL)
+    assert found is not None
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in found[1].split("<tr>")]
+    return [row for row in rows if row]
+
+
+def test_the_figures_of_answers_stand_side_by_side_with_their_definition() -> None:
+    page = render_report(report())
+    assert cells(page, "answers") == [
+        ["the teacher", "1", "17", "17", "100%", "0%"],
+        ["before", "1", "48", "48", "0%", "98%"],
+        ["after", "1", "17", "17", "100%", "0%"],
+    ]
+    assert "at most 48 tokens" in page
+    assert "distinct\n4-grams / all 4-grams" in page
+    assert "degenerate" not in page
+
+
+def test_a_student_whose_answers_degenerate_is_told_of_above_the_plots() -> None:
+    page = render_report(report(answers=Comparison.of(48, [PROSE], {"before": [PROSE], "after": [LOOP]})))
+    head, _ = page.split("<h2>Plots</h2>")
+    assert "0% of its answers end by themselves, of the teacher&#39;s 100%" in head
+
+
+def test_a_report_without_answers_says_nothing_of_them() -> None:
+    page = render_report(report(samples=[], answers=Comparison.of(48, [], {"before": [], "after": []})))
+    assert 'id="answers"' not in page
+    assert "4-grams" not in page
+
+
 def test_texts_of_models_and_datasets_are_only_texts() -> None:
     attack = "<script>alert(1)</script>"
     sample = Sample(1, prompt_of(attack), attack, attack, attack)
     history = [{"step": 1, "loss": 1.0}]
     told = StageFacts(attack, 1.0, 0.0, {attack: 1}, {attack: 1.0}, {attack: attack}, history)
     scores = [{**score, "model": attack} for score in SCORES]
-    page = render_report(report(samples=[sample], stages=[told], spec=json.dumps({"a": attack}), scores=scores))
+    answers = Comparison.of(48, [PROSE], {attack: [PROSE], "after": [PROSE]})
+    members = {"samples": [sample], "stages": [told], "scores": scores, "answers": answers}
+    page = render_report(report(spec=json.dumps({"a": attack}), **members))
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(1)") >= 8
 

@@ -17,6 +17,7 @@ LLAMA_3_2 = {"rope_type": "llama3", **MAXTEXTS_OWN, "factor": 32.0}
 
 
 def test_the_numbers_of_llama_3_2_travel_with_the_checkpoint() -> None:
+    """U01."""
     assert json.loads(setting_of(LLAMA_3_2)[SETTING]) == {**MAXTEXTS_OWN, "factor": 32.0}
 
 

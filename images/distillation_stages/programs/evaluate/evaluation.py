@@ -13,6 +13,7 @@ from distillation_stages.data.stage_facts import StageFacts
 from distillation_stages.data.tables import Row, parts_of, read_rows
 from distillation_stages.models.rendering import Renderer
 from distillation_stages.models.vocabularies import check_sizes, check_tokens, load_tokenizer, vocabulary_size
+from distillation_stages.programs.evaluate.answers import TEACHER, Answer, Comparison, limit_for
 from distillation_stages.programs.evaluate.report import Report, Sample, render_report
 from distillation_stages.programs.evaluate.scoring import LanguageModel, Reference, Score, Scored, weight_bytes
 from distillation_stages.runtime.environment import available_memory, set_environment
@@ -20,10 +21,13 @@ from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import Reporter, say
 from distillation_stages.runtime.storage import Storage, publish_bytes
 
-SAMPLES = 10
-SAMPLE_TOKENS = 48
+SAMPLES = 16
+"""Prompts that each student answers: few, since it answers on a CPU."""
 
 BEFORE, AFTER = "before", "after"
+
+CUT = "length"
+"""The ``finishReason`` of an answer that was cut off at its limit."""
 
 REFERENCE_TOKENS = 4096
 """Answer tokens at which the teacher's whole distribution is taken: enough for a mean, and few enough for a disk."""
@@ -38,13 +42,21 @@ class Holdout:
     end: int
     """The token that ends an answer."""
 
+    def sampled(self) -> list[Answer]:
+        """The teacher's answers to the first ``SAMPLES`` prompts, in the student's tokens."""
+        ended = [row["finishReason"] != CUT for row in self.rows[:SAMPLES]]
+        return [
+            Answer(scored.answer_ids[:-1] if whole else scored.answer_ids, whole)
+            for scored, whole in zip(self.scored, ended, strict=False)
+        ]
+
 
 @dataclass
 class Measured:
     """What one model got."""
 
     score: Score
-    answers: list[str] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     """Its own answers to the first ``SAMPLES`` prompts."""
 
 
@@ -58,15 +70,17 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     rows = holdout_rows(program, storage)
     renderer = Renderer.load(models[BEFORE], program.chat_template, program.chat_template_arguments)
     holdout = render(rows, renderer)
-    work = _Work(spec.stage, holdout, renderer, total=(len(models) + 1) * len(rows))
+    answered = holdout.sampled()
+    work = _Work(spec.stage, holdout, limit_for(answered), total=(len(models) + 1) * len(rows))
     reference, apart = _reference(program, storage, models[BEFORE], work)
     measured = {name: work.measure(name, directory, reference) for name, directory in models.items()}
     workspace = storage.workspace(spec.output)
     scores = [score_as_json(name, one.score) for name, one in measured.items()]
     outputs = {"samples": workspace / "samples.json", "scores": workspace / "scores.json"}
-    samples = _samples(holdout, measured[BEFORE], measured[AFTER])
+    answers = Comparison.of(work.answer_tokens, answered, {name: one.answers for name, one in measured.items()})
+    samples = _samples(holdout, measured[BEFORE], measured[AFTER], renderer)
     publish_bytes(outputs["samples"], _json([vars(sample) for sample in samples]))
-    publish_bytes(outputs["scores"], _json({"models": scores, "noKlBecause": apart}))
+    publish_bytes(outputs["scores"], _json({"models": scores, "noKlBecause": apart, "answers": answers.as_json()}))
     verdict = gate(measured[BEFORE].score, measured[AFTER].score, program.min_cross_entropy_drop)
     outputs["report"] = workspace / "report.html"
     report = Report(
@@ -75,6 +89,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         scores=scores,
         no_kl_because=apart,
         samples=samples,
+        answers=answers,
         verdict=verdict,
     )
     publish_bytes(outputs["report"], render_report(report).encode())
@@ -86,7 +101,8 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         fingerprint=spec.fingerprint,
         outputs=told,
         counts=_counts(holdout, reference),
-        metrics=metrics_of(measured[BEFORE].score, measured[AFTER].score),
+        metrics=metrics_of(measured[BEFORE].score, measured[AFTER].score)
+        | answers.metrics({TEACHER: "Teacher", BEFORE: "Before", AFTER: "After"}),
         seconds=round(time.monotonic() - started, 1),
     )
     storage.write_marker(spec.output, result)
@@ -99,7 +115,8 @@ class _Work:
 
     stage: str
     holdout: Holdout
-    renderer: Renderer
+    answer_tokens: int
+    """What a student gets for an answer of its own."""
     total: int
     done: int = 0
 
@@ -111,7 +128,7 @@ class _Work:
         self._reporter.progress(self.done + rows, self.total)
 
     def measure(self, name: str, directory: Path, reference: Reference | None) -> Measured:
-        """Raises StageError when the score is no number. Only the first and the last model answer on their own."""
+        """Raises StageError when the score is no number."""
         model = LanguageModel(directory)
         measured = Measured(model.score(self.holdout.scored, reference, self.progress))
         self.done += len(self.holdout.rows)
@@ -120,10 +137,8 @@ class _Work:
                 reasons.SCORE_NOT_FINITE,
                 f"the cross-entropy {name} is {measured.score.cross_entropy}: the model is broken",
             )
-        if name in (BEFORE, AFTER):
-            prompts = [row.prompt_ids for row in self.holdout.scored[:SAMPLES]]
-            answers = model.answers(prompts, SAMPLE_TOKENS, self.holdout.end)
-            measured.answers.extend(self.renderer.text(ids) for ids in answers)
+        prompts = [row.prompt_ids for row in self.holdout.scored[:SAMPLES]]
+        measured.answers.extend(model.answers(prompts, self.answer_tokens, self.holdout.end))
         return measured
 
 
@@ -244,12 +259,12 @@ def _scored(row: Row, renderer: Renderer, end: int) -> Scored:
     prompt: list[Turn] = row["prompt"]
     answer = renderer.token_ids(row["completion"])
     # An answer that was cut off has no end to predict.
-    return Scored(renderer.prompt_ids(prompt), answer if row["finishReason"] == "length" else [*answer, end])
+    return Scored(renderer.prompt_ids(prompt), answer if row["finishReason"] == CUT else [*answer, end])
 
 
-def _samples(holdout: Holdout, before: Measured, after: Measured) -> list[Sample]:
+def _samples(holdout: Holdout, before: Measured, after: Measured, renderer: Renderer) -> list[Sample]:
     return [
-        Sample(row["row"], row["prompt"], row["completion"], old, new)
+        Sample(row["row"], row["prompt"], row["completion"], renderer.text(old.tokens), renderer.text(new.tokens))
         for row, old, new in zip(holdout.rows, before.answers, after.answers, strict=False)
     ]
 

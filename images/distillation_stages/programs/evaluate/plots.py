@@ -25,8 +25,8 @@ def lines(title: str, x_label: str, y_label: str, curves: Mapping[str, Line]) ->
     return _svg(figure, title)
 
 
-def bars(title: str, y_label: str, heights: Mapping[str, float]) -> str:
-    """One bar per name, its value above it."""
+def bars(title: str, y_label: str, heights: Mapping[str, float], highest: float | None = None) -> str:
+    """One bar per name, its value above it. ``highest``: where the axis ends, so that small shares look small."""
     figure, axes = _figure(title)
     drawn = axes.bar(list(heights), list(heights.values()), width=0.6, color=_colours(len(heights)))
     for number, bar in enumerate(drawn):
@@ -34,6 +34,8 @@ def bars(title: str, y_label: str, heights: Mapping[str, float]) -> str:
     axes.bar_label(drawn, fmt="%.3g")
     axes.set_ylabel(y_label)
     axes.margins(y=0.15)
+    if highest is not None:
+        axes.set_ylim(0, 1.15 * highest)
     return _svg(figure, title)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from distillation_stages.data.conversations import Turn
 from distillation_stages.data.stage_facts import StageFacts, number
+from distillation_stages.programs.evaluate.answers import GRAM, Comparison
 from distillation_stages.programs.evaluate.plots import Line, bars, lines
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -40,6 +41,7 @@ class Report:
     """As scores.json has them: the first is the student before, the last the one after."""
     no_kl_because: str | None
     samples: Sequence[Sample]
+    answers: Comparison
     verdict: str | None
     """Why the gate let nothing through; None when it did."""
 
@@ -50,13 +52,14 @@ def render_report(report: Report) -> str:
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": number, "duration": duration}
+    environment.filters |= {"number": number, "duration": duration, "share": "{:.0%}".format}
     template = environment.from_string(TEMPLATE.read_text())
     spec = json.loads(report.spec) if report.spec else {}
     return template.render(
         report=report,
         title=_title(spec),
         spec=json.dumps(spec, indent=2, ensure_ascii=False),
+        gram=GRAM,
         plots=[Markup(plot) for plot in plots(report)],
         versions=sorted({(name, value) for stage in report.stages for name, value in stage.versions.items()}),
         chip_hours=sum(stage.chip_hours for stage in report.stages),
@@ -65,7 +68,7 @@ def render_report(report: Report) -> str:
 
 
 def plots(report: Report) -> Iterable[str]:
-    """Bars of each score before, between and after; then each training stage's curves."""
+    """Bars of each score before, between and after; of all models' answers; then each training stage's curves."""
     shown = {
         "crossEntropy": ("Cross-entropy of the teacher's held-out answers", "nats per token"),
         "kl": ("KL(teacher || student), held out", "nats per token"),
@@ -75,6 +78,12 @@ def plots(report: Report) -> Iterable[str]:
         heights = {str(score["model"]): float(score[name]) for score in report.scores if name in score}
         if heights:
             yield bars(title, unit, heights)
+    figures = report.answers.figures
+    if figures:
+        ends = {name: told.ends_by_itself for name, told in figures.items()}
+        repeated = {name: told.repetition for name, told in figures.items()}
+        yield bars("Answers that end by themselves, held out", "share of answers", ends, highest=1)
+        yield bars(f"Repeated {GRAM}-grams within an answer, held out", "share, mean of answers", repeated, highest=1)
     for stage in report.stages:
         curves = {"loss": curve(stage.history, "loss"), "KL to the teacher": curve(stage.history, "klToTeacher")}
         drawn = {name: line for name, line in curves.items() if line[0]}

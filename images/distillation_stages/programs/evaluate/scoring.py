@@ -1,17 +1,22 @@
 """Scores of given answers under a model, in bounded memory: cross-entropy, and the distance to the teacher."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distillation_api import reasons
+from distillation_stages.programs.evaluate.answers import Answer
 from distillation_stages.runtime.failure import StageError
 
 LOGITS_AT_ONCE = 64_000_000
 """Logits in memory per batch, as float32 256 MB. A vocabulary is up to 256,000 wide, so it is what memory goes to."""
 
 ROWS_AT_ONCE = 8
+
+TOKENS_AT_ONCE = 16_384
+"""Prompts and answers, with padding, of a batch that is answered: the cache of a Llama 2 7B takes 8 GB for it. A step
+reads all weights, whatever the number of rows, so that few large batches are fast."""
 
 FLOAT32_UP_TO_BYTES = 8 * 2**30
 """Models with more weights on disk are loaded in bfloat16."""
@@ -123,8 +128,16 @@ class LanguageModel:
             return Score(nats / tokens)
         return Score(nats / tokens, kl / reference.tokens, agreed / reference.tokens)
 
-    def answers(self, prompts: list[list[int]], max_tokens: int, end: int) -> list[list[int]]:
-        """The greedy answers' tokens, all made at once, each without the token that ends it."""
+    def answers(self, prompts: Sequence[list[int]], max_tokens: int, end: int) -> list[Answer]:
+        """Its greedy answers, of at most ``max_tokens`` each.
+
+        Besides ``end``, what its generation config names ends an answer, as it does where the model is served.
+        """
+        ends = {end, *_ends_of(self._model.generation_config)}
+        together = groups(prompts, max_tokens)
+        return [answer for group in together for answer in self._answers(group, max_tokens, end, ends)]
+
+    def _answers(self, prompts: Sequence[list[int]], max_tokens: int, end: int, ends: set[int]) -> list[Answer]:
         import torch
 
         longest = max(map(len, prompts))
@@ -137,10 +150,10 @@ class LanguageModel:
                 attention_mask=mask,
                 max_new_tokens=max_tokens,
                 do_sample=False,
-                eos_token_id=end,
+                eos_token_id=sorted(ends),
                 pad_token_id=end,
             )
-        return [_until(end, line) for line in output[:, longest:].tolist()]
+        return [until(ends, line) for line in output[:, longest:].tolist()]
 
     def _logits(self, batch: list[Scored]) -> tuple[Any, Any]:
         """Logits (n, vocabulary) as float32 and the answer's tokens (n), row after row."""
@@ -168,8 +181,31 @@ def weight_bytes(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.glob("*.safetensors"))
 
 
-def _until(end: int, tokens: list[int]) -> list[int]:
-    return tokens[: tokens.index(end)] if end in tokens else tokens
+def _ends_of(generation_config: Any) -> list[int]:
+    """The tokens at which a model is said to end: one, several or none."""
+    told = generation_config.eos_token_id
+    return [] if told is None else [told] if isinstance(told, int) else list(told)
+
+
+def until(ends: Collection[int], tokens: list[int]) -> Answer:
+    """The answer that a line of generated tokens begins with; after its end comes padding."""
+    for place, token in enumerate(tokens):
+        if token in ends:
+            return Answer(tokens[:place], True)
+    return Answer(tokens, False)
+
+
+def groups(prompts: Sequence[list[int]], max_tokens: int) -> Iterator[list[list[int]]]:
+    """The prompts in their order, in batches of at most ``TOKENS_AT_ONCE`` (one prompt may exceed it)."""
+    group: list[list[int]] = []
+    for prompt in prompts:
+        grown = [*group, prompt]
+        if group and len(grown) * (max(map(len, grown)) + max_tokens) > TOKENS_AT_ONCE:
+            yield group
+            grown = [prompt]
+        group = grown
+    if group:
+        yield group
 
 
 def batches(rows: Sequence[Scored], vocabulary: int) -> Iterator[list[Scored]]:

@@ -21,7 +21,7 @@ from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.observed import Child, ChildState, Observed, Pod
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.status.pen import FAILURE_LIMIT, REASON_LIMIT, cut, rewrite_stage, with_state
-from distillation_operator.pipeline.status.stage_status import completion_message, with_progress, with_results
+from distillation_operator.pipeline.status.stage_status import completion_cause, with_progress, with_results
 from distillation_operator.pipeline.status.times import format_time
 
 NO_PODS_PERIOD = timedelta(seconds=5)
@@ -166,8 +166,7 @@ def _completed(
         return _ruled(status, rule_on_lost_result(retries, status.attempts, child), child, now)
     ended = rewrite_stage(status, completion_time=format_time(child.ended_at or now), progress=None)
     results = list(by_index.values())
-    message = completion_message(stage.program, results[0])
-    told = Cause("", message) if message else None
+    told = completion_cause(stage.program, results[0])
     return StageDecision(with_state(with_results(ended, results), "Complete", told))
 
 

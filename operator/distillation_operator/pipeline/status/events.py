@@ -33,9 +33,13 @@ def _of_stage(before: StageStatus | None, after: StageStatus) -> list[Event]:
         metrics = ", ".join(f"{name} {value}" for name, value in (after.metrics or {}).items())
         found = " (found done in the storage)" if after.reused else ""
         end = f": {metrics}" if metrics else "."
-        return [
-            Event("Normal", reasons.STAGE_COMPLETE.name, f"{after.name} is complete{found}{end} {message}".rstrip())
-        ]
+        complete = f"{after.name} is complete{found}{end}"
+        if after.reason:
+            return [
+                Event("Normal", reasons.STAGE_COMPLETE.name, complete),
+                Event("Warning", after.reason, f"{after.name}: {message}"),
+            ]
+        return [Event("Normal", reasons.STAGE_COMPLETE.name, f"{complete} {message}".rstrip())]
     if after.state == "Failed" and was != "Failed":
         return [Event("Warning", after.reason or reasons.STAGE_FAILED.name, f"{after.name} failed: {message}")]
     if before is not None and after.attempts != before.attempts:

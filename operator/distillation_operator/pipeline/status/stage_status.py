@@ -1,9 +1,11 @@
 """What the pods of a stage have said, as its status holds it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from distillation_api.contract import FetchProgram, Program, Progress, StageResult
+from distillation_api import reasons
+from distillation_api.contract import EvaluateProgram, FetchProgram, Program, Progress, StageResult
 from distillation_api.status import StageProgress, StageStatus
+from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.status.pen import VALUE_LIMIT, decimals, limited, rewrite_stage
 
 
@@ -40,11 +42,36 @@ def with_results(status: StageStatus, results: Sequence[StageResult]) -> StageSt
     )
 
 
-def completion_message(program: Program, result: StageResult) -> str | None:
-    """What a user may want to know of a stage that is complete: MaxText's name of a model, and where it is from."""
-    if not isinstance(program, FetchProgram) or not program.for_max_text:
-        return None
+def completion_cause(program: Program, result: StageResult) -> Cause | None:
+    """What a user may want to know of a stage that is complete, with a reason where it is a warning."""
+    match program:
+        case FetchProgram(for_max_text=True):
+            message = _maxtext_name(program, result)
+            return Cause("", message) if message else None
+        case EvaluateProgram() if result.metrics.get("degenerateAfter"):
+            return Cause.of(reasons.DEGENERATE_ANSWERS, _degeneration(result.metrics))
+        case _:
+            return None
+
+
+def _maxtext_name(program: FetchProgram, result: StageResult) -> str | None:
+    """MaxText's name of a model, and where it is from."""
     if program.max_text_model is not None:
         return f"MaxText runs it as {program.max_text_model}, as maxTextModel says."
     found = result.settings.get("model_name")
     return f"MaxText runs it as {found}, found from config.json." if found is not None else None
+
+
+def _degeneration(metrics: Mapping[str, float]) -> str:
+    """The student's answers beside the teacher's; a figure that the program hasn't told is left out."""
+    told = {
+        "median length in tokens": ("answerTokens", "{:.6g}"),
+        "share that ends by itself": ("endsByItself", "{:.0%}"),
+        "share of repeated n-grams": ("repetition", "{:.0%}"),
+    }
+    figures = [
+        f"{text} {form.format(metrics[f'{name}After'])}, the teacher's {form.format(metrics[f'{name}Teacher'])}"
+        for text, (name, form) in told.items()
+        if f"{name}After" in metrics and f"{name}Teacher" in metrics
+    ]
+    return f"The student's answers degenerate: {'; '.join(figures)}. The report has them."
