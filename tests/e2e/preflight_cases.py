@@ -103,6 +103,11 @@ CASES = {
     ),
     "a base model with a template of the job's": Case(template={"student": None}, given_template=TEMPLATE),
     "a few prompts are too long": Case(prompts=long_prompts(2, 10)),
+    "prompts that the teacher isn't asked may be longer": Case(
+        prompts=[QUESTION, *long_prompts(8, 3)],
+        generation={"holdout_only": True},
+        training=[{"data": "OriginalDataset", "max_target_length": 256}],
+    ),
     "a few prompts fill a row of training": Case(
         prompts=[QUESTION] * 10 + [[{"role": "user", "content": "hello " * 20}]] * 2,
         training=[{"max_target_length": 20}],

@@ -25,6 +25,7 @@ RIGHT: dict[str, dict[str, int]] = {
     "right, on chips": {"read": 12, "kept": 12},
     "a base model with a template of the job's": {"read": 12, "kept": 12},
     "a few prompts are too long": {"read": 12, "kept": 10, "rejected.PromptTooLong": 2},
+    "prompts that the teacher isn't asked may be longer": {"read": 12, "kept": 12},
     "a few prompts fill a row of training": {"read": 12, "kept": 12, "promptFills.one": 2},
     "a known reasoner without its marks, all of which is kept": {"read": 12, "kept": 12},
     "arguments without which both templates refuse": {"read": 12, "kept": 12},

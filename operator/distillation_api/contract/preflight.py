@@ -16,6 +16,8 @@ class PlannedGeneration(Model):
     max_tokens: int
     """Longest answer."""
     max_lost_share: float
+    holdout_only: bool = False
+    """True when no training stage reads completions: then the teacher is asked the holdout's prompts alone."""
     tensor_parallelism: int = 1
     accelerator_gib: int | None = None
     """Memory of all chips of one replica; None on CPU."""

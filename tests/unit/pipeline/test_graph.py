@@ -137,6 +137,12 @@ def test_the_preflight_is_told_of_the_machines() -> None:
     assert program(pipeline()["preflight"], PreflightProgram).training[0].bytes_per_parameter == 12
 
 
+def test_the_preflight_knows_which_prompts_the_teacher_is_asked() -> None:
+    own = {"stages": [{"name": "one", "steps": 10, "data": "OriginalDataset"}]}
+    assert program(pipeline(training=own)["preflight"], PreflightProgram).generation.holdout_only
+    assert not program(pipeline()["preflight"], PreflightProgram).generation.holdout_only
+
+
 def test_publish_exists_only_with_a_target_and_waits_for_the_gate() -> None:
     assert "publish" not in pipeline()
     stages = pipeline(export={"to": {"gcs": {"uri": "gs://bucket/model"}}})

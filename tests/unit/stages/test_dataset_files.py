@@ -530,7 +530,14 @@ def test_a_saved_dataset_is_read_by_the_splits_that_it_names(storage: Storage) -
     written(storage, "set/dataset_dict.json", '{"splits": ["sft", "preferences"]}')
     assert refusal(storage, "set")[0] == "SeveralSplits"
     assert questions(storage, prepare(storage, "set", split="sft")) == ["sft"]
-    assert prepare(storage, "set/sft").counts == {"read": 1, "kept": 1, "train": 1, "answers": 1, "holdout": 0, "duplicates": 0}
+    assert prepare(storage, "set/sft").counts == {
+        "read": 1,
+        "kept": 1,
+        "train": 1,
+        "answers": 1,
+        "holdout": 0,
+        "duplicates": 0,
+    }
 
 
 def test_a_file_is_of_the_split_that_is_asked_for(storage: Storage) -> None:

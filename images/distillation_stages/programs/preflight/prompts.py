@@ -24,6 +24,8 @@ class Rendering:
     """What the templates made of the prompts so far."""
 
     read: int = 0
+    asked: int = 0
+    """Those of them that the teacher is to answer."""
     rejected: Counter[RowReason] = field(default_factory=Counter)
     examples: dict[RowReason, str] = field(default_factory=dict)
     """The first of each, for messages."""
@@ -56,12 +58,14 @@ class Prompts:
         step = max(1, total // CHECKED_ROWS)
         for index, row in enumerate(rows):
             self.seen.read += 1
-            self._take(row, sampled=for_training and index % step == 0)
+            is_asked = not (for_training and self._planned.holdout_only)
+            self.seen.asked += is_asked
+            self._take(row, sampled=for_training and index % step == 0, is_asked=is_asked)
             yield self.seen.read
 
-    def _take(self, row: Row, sampled: bool) -> None:
+    def _take(self, row: Row, sampled: bool, is_asked: bool) -> None:
         number, prompt, reference = row["row"], row["prompt"], row["reference"]
-        reason, told = self._asked(prompt)
+        reason, told = self._asked(prompt) if is_asked else (None, "")
         if reason is None:
             try:
                 rendered = render(self._student.tokenizer, number, prompt, STAND_IN)
@@ -93,12 +97,12 @@ def check_shares(seen: Rendering, planned: PlannedGeneration) -> None:
     require_most(seen.rejected[refused], seen.read, seen.examples.get(refused, ""))
     unasked = {reason: seen.rejected[reason] for reason in (reasons.TEMPLATE_REFUSED, reasons.PROMPT_TOO_LONG)}
     lost = sum(unasked.values())
-    if lost > planned.max_lost_share * seen.read:
+    if lost > planned.max_lost_share * seen.asked:
         worst = max(unasked, key=lambda reason: unasked[reason])
         counted = ", ".join(f"{count} {reason.name}" for reason, count in unasked.items() if count)
         raise StageError(
             reasons.TOO_MANY_ROWS_LOST,
-            f"the teacher can't be asked {lost} of {seen.read} prompts, generation.maxLostShare allows "
+            f"the teacher can't be asked {lost} of {seen.asked} prompts, generation.maxLostShare allows "
             f"{planned.max_lost_share:.0%}: {counted}. Example: {seen.examples[worst]}. {worst.remedy}",
         )
 

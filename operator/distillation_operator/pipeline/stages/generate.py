@@ -20,7 +20,7 @@ def add_generate(graph: Builder, teacher: Stage, dataset: Stage, after: Iterable
         chunk_rows=generation.chunk_rows,
         max_model_len=generation.max_model_len,
         sampling=Sampling(**generation.sampling.model_dump(exclude_none=True)),
-        holdout_only=all(stage.data != "TeacherCompletions" for stage in spec.training.stages),
+        holdout_only=answers_holdout_only(graph),
         system_prompt=generation.system_prompt,
         chat_template=generation.chat_template,
         chat_template_arguments=generation.chat_template_arguments or {},
@@ -29,6 +29,11 @@ def add_generate(graph: Builder, teacher: Stage, dataset: Stage, after: Iterable
         tensor_parallelism=max(placement.chips_per_host, 1),
     )
     return graph.add("generate", program, "teacher", placement, after)
+
+
+def answers_holdout_only(graph: Builder) -> bool:
+    """Whether no training stage reads the teacher's answers."""
+    return all(stage.data != "TeacherCompletions" for stage in graph.spec.training.stages)
 
 
 def generation_placement(graph: Builder) -> Placement:

@@ -4,7 +4,7 @@ from distillation_api.contract import PlannedGeneration, PlannedTraining, Prefli
 from distillation_api.spec import TrainingStage
 from distillation_operator.pipeline.builder import Builder
 from distillation_operator.pipeline.stage import Stage
-from distillation_operator.pipeline.stages.generate import generation_placement
+from distillation_operator.pipeline.stages.generate import answers_holdout_only, generation_placement
 from distillation_operator.pipeline.stages.train import mesh, training_placement
 
 _BYTES = {"float32": 4, "bfloat16": 2}
@@ -35,6 +35,7 @@ def _generation(graph: Builder) -> PlannedGeneration:
         max_model_len=generation.max_model_len,
         max_tokens=generation.sampling.max_tokens,
         max_lost_share=generation.max_lost_share,
+        holdout_only=answers_holdout_only(graph),
         tensor_parallelism=max(placement.chips_per_host, 1),
         accelerator_gib=None if chip is None else chip * placement.chips_per_host,
         system_prompt=generation.system_prompt,
