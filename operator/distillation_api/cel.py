@@ -51,6 +51,16 @@ def immutable(member: str, why: str) -> Rule:
     )
 
 
+def no_key(member: str, wrong: str, message: str, expression: str) -> Rule:
+    """No key ``k`` of a map is wrong; ``expression`` is CEL that says of the first that is what would be right."""
+    return Rule(
+        f"!has(self.{member}) || !self.{member}.exists(k, {wrong})",
+        message,
+        field=member,
+        message_expression=f"self.{member}.map(k, {wrong}, {expression})[0]",
+    )
+
+
 def cel_map(values: dict[str, int]) -> str:
     """A CEL map literal."""
     return "{" + ", ".join(f"'{key}': {value}" for key, value in values.items()) + "}"

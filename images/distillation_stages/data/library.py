@@ -17,7 +17,7 @@ from distillation_stages.data.dataset import Dataset
 from distillation_stages.data.files import DataFile, FileFormat, format_of
 from distillation_stages.data.formats import LOOKED_AT
 from distillation_stages.data.rows import rows_of
-from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.failure import StageError, first_line
 
 SEPARATORS = {FileFormat.CSV: ",", FileFormat.TSV: "\t"}
 
@@ -68,8 +68,8 @@ def builder_of(place: str, config: str | None, name: str, field: str, **options:
             "many such repositories on the Hub have them as Parquet at the revision refs/convert/parquet",
         ) from error
     except ValueError as error:
-        told = str(error)
-        if told.startswith("Config name is missing") or re.match(r"BuilderConfig .* not found", told):
+        message = str(error)
+        if message.startswith("Config name is missing") or re.match(r"BuilderConfig .* not found", message):
             names = datasets.get_dataset_config_names(place, **options)
             lacks = f"has no config {config!r}" if config is not None else "has several configs, and none is chosen"
             raise StageError(
@@ -95,15 +95,9 @@ def files_of(builder: Any, split: str, name: str, field: str) -> list[str]:
 def split_dataset(builder: Any, split: str, name: str, files: dict[str, Callable[[], IO[bytes]]]) -> Dataset:
     """The rows of a split, whose files are given by name with what opens each."""
     if _is_plain(builder, files):
-        ours = [DataFile(file, opened) for file, opened in files.items()]
-        return Dataset(name, lambda columns: rows_of(ours, columns), _total(builder, split))
+        read = [DataFile(file, opened) for file, opened in files.items()]
+        return Dataset(name, lambda columns: rows_of(read, columns), _total(builder, split))
     return Dataset(name, lambda columns: _streamed(builder, split, name, columns), _total(builder, split))
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _total(builder: Any, split: str) -> int | None:

@@ -53,7 +53,7 @@ class PromptTemplate:
             raise _bad(f"it is nested too deeply: {error}") from error
         except Exception as error:
             # Not all that Jinja takes for a template compiles, such as a number of 5000 digits.
-            raise _bad(f"Jinja can't compile it: {_told(error)}") from error
+            raise _bad(f"Jinja can't compile it: {_described(error)}") from error
         if (other := next(tree.find_all(OTHER_TEMPLATES), None)) is not None:
             raise _bad(f"line {other.lineno}: there is no other template to {type(other).__name__.lower()}")
         if not columns:
@@ -74,10 +74,12 @@ class PromptTemplate:
         except UndefinedError as error:
             # Only where the template asks: it may have a value for rows that lack the column.
             lacking = len(read) < len(self.columns)
-            raise RowRejected(reasons.NO_COLUMN if lacking else reasons.PROMPT_TEMPLATE_FAILED, _told(error)) from error
+            raise RowRejected(
+                reasons.NO_COLUMN if lacking else reasons.PROMPT_TEMPLATE_FAILED, _described(error)
+            ) from error
         except Exception as error:
             # What users write in a template can raise anything.
-            raise RowRejected(reasons.PROMPT_TEMPLATE_FAILED, _told(error)) from error
+            raise RowRejected(reasons.PROMPT_TEMPLATE_FAILED, _described(error)) from error
 
     def in_spec(self) -> str:
         """The template as a member of a spec takes it, in one line."""
@@ -130,7 +132,7 @@ def _joined(pieces: Iterable[str]) -> str:
     return "".join(made)
 
 
-def _told(error: Exception) -> str:
+def _described(error: Exception) -> str:
     return (str(error) or type(error).__name__)[:MAX_DETAIL]
 
 

@@ -59,7 +59,7 @@ def count_rows(files: Iterable[DataFile]) -> int | None:
 
 
 def _rows(file: DataFile, columns: Collection[str] | None) -> Iterator[SourceRow]:
-    with _told_as_broken(file):
+    with _broken_is_final(file):
         if file.format is FileFormat.JSON:
             yield from document_rows(file.open)
         else:
@@ -70,7 +70,7 @@ def _rows(file: DataFile, columns: Collection[str] | None) -> Iterator[SourceRow
 def _count(file: DataFile) -> int | None:
     if file.is_compressed:
         return None
-    with _told_as_broken(file), file.open() as stream:
+    with _broken_is_final(file), file.open() as stream:
         if file.format is FileFormat.PARQUET:
             return parquet_row_count(stream)
         if file.format is FileFormat.JSON_LINES:
@@ -79,7 +79,7 @@ def _count(file: DataFile) -> int | None:
 
 
 @contextmanager
-def _told_as_broken(file: DataFile) -> Iterator[None]:
+def _broken_is_final(file: DataFile) -> Iterator[None]:
     try:
         yield
     except BROKEN as error:

@@ -26,7 +26,7 @@ ROWS_TO_LEARN_COLUMNS = 100
 def open_dataset(source: Source, storage: Storage, scratch: Path) -> Dataset:
     """The dataset. ``scratch`` takes a local copy of a bucket's files.
 
-    Raises StageError when there is no such dataset, it can't be told which of its files are meant, or it can't be
+    Raises StageError when there is no such dataset, it can't be lacks which of its files are meant, or it can't be
     reached.
     """
     dataset = _opened(source, storage, scratch)
@@ -55,8 +55,8 @@ def _require(dataset: Dataset, columns: list[str]) -> None:
     found = sorted({name for row in first for name in row})
     missing = [name for name in columns if name not in found]
     if found and missing:
-        told = f"dataset {dataset.name} has no column {', '.join(map(repr, missing))}; its columns: {', '.join(found)}"
-        raise StageError(reasons.MISSING_COLUMN, ". ".join(filter(None, [told, hint(first, columns)])))
+        lacks = f"dataset {dataset.name} has no column {', '.join(map(repr, missing))}; its columns: {', '.join(found)}"
+        raise StageError(reasons.MISSING_COLUMN, ". ".join(filter(None, [lacks, hint(first, columns)])))
 
 
 def _opened(source: Source, storage: Storage, scratch: Path) -> Dataset:

@@ -20,7 +20,7 @@ def of_role(role: object, message: Mapping[str, object], vocabulary: Vocabulary,
     """What to set for an unknown role that follows the role ``before``; empty where nothing would help."""
     if role is None:
         return of_key("role", message, vocabulary)
-    if not isinstance(role, str) or not _can_be_told(role) or role.strip().casefold() in TOOL_ROLES:
+    if not isinstance(role, str) or not _is_quotable(role) or role.strip().casefold() in TOOL_ROLES:
         return ""
     likely = {None: "user or .system", "user": "assistant"}.get(before, "user")
     return f"{role.strip()!r}: add it to dataset.messages.roles.{likely}"
@@ -28,7 +28,7 @@ def of_role(role: object, message: Mapping[str, object], vocabulary: Vocabulary,
 
 def of_key(name: str, message: Mapping[str, object], vocabulary: Vocabulary) -> str:
     """What to set where the message has neither the standard key nor another known one; empty where it has."""
-    keys = [key for key in message if _can_be_told(key)]
+    keys = [key for key in message if _is_quotable(key)]
     known = {*KEYS[name], vocabulary.keys.get(name)}
     if not keys or any(key in known or key.casefold() in known for key in keys):
         return ""
@@ -37,5 +37,5 @@ def of_key(name: str, message: Mapping[str, object], vocabulary: Vocabulary) -> 
     return f"the keys are {', '.join(map(repr, keys[:MAX_KEYS]))}: name the right one in dataset.messages.{fields}"
 
 
-def _can_be_told(name: str) -> bool:
+def _is_quotable(name: str) -> bool:
     return name.isprintable() and 0 < len(name.strip()) <= MAX_NAME

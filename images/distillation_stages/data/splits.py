@@ -46,9 +46,9 @@ def splits_of(names: Iterable[str], saved: Iterable[str] = ()) -> dict[str, froz
     )
     for rule in rules:
         found = {name: rule(name) for name in files}
-        told = frozenset[str]().union(*found.values())
+        named = frozenset[str]().union(*found.values())
         # "part-00000-of-00008" alone is no split, but what many name the parts of one.
-        if told and (rule is not _by_shard or len(told) > 1 or told & KEYWORDS.keys()):
+        if named and (rule is not _by_shard or len(named) > 1 or named & KEYWORDS.keys()):
             return found
     return {name: frozenset() for name in files}
 

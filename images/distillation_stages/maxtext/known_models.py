@@ -32,9 +32,9 @@ class Shape:
     rms_norm_eps: float | None = None
 
     def differences(self, other: "Shape") -> list[str]:
-        """In what both say something, and not the same, as ``member: ours (MaxText: theirs)``."""
+        """In what both say something, and not the same, as ``member: value (MaxText: known)``."""
         pairs = [(field.name, getattr(self, field.name), getattr(other, field.name)) for field in fields(self)]
-        return [f"{name}: {ours} (MaxText: {theirs})" for name, ours, theirs in pairs if _differ(ours, theirs)]
+        return [f"{name}: {value} (MaxText: {known})" for name, value, known in pairs if _differ(value, known)]
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _differ(ours: object, theirs: object) -> bool:
-    return ours is not None and theirs is not None and ours != theirs
+def _differ(value: object, known: object) -> bool:
+    return value is not None and known is not None and value != known
 
 
 def _dense(

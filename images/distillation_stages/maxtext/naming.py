@@ -11,7 +11,7 @@ from math import log
 from distillation_api import reasons
 from distillation_stages.maxtext.families import FAMILIES, sized_settings
 from distillation_stages.maxtext.known_models import KNOWN, KnownModel, Shape, shape_of
-from distillation_stages.models.model_config import HuggingFaceConfig
+from distillation_stages.models.model_config import HuggingFaceConfig, architectures
 from distillation_stages.runtime.failure import StageError
 
 NAME = "model_name"
@@ -50,11 +50,11 @@ def _model_name(config: HuggingFaceConfig, given: str | None, trained: bool, fie
     if given in right:
         return given
     if given is not None:
-        told = "; ".join(shape_of(config).differences(KNOWN[given].shape))
+        wrong = "; ".join(shape_of(config).differences(KNOWN[given].shape))
         raise StageError(
             reasons.MAX_TEXT_MODEL_CONTRADICTED,
-            f"{field} is {given!r}, but config.json differs from it in {told}. Right would be {' or '.join(right)}; or "
-            "leave the field out, and the name is found",
+            f"{field} is {given!r}, but config.json differs from it in {wrong}. Right would be {' or '.join(right)}; "
+            "or leave the field out, and the name is found",
         )
     # Names of one shape mean the same.
     if len({models[name].shape for name in right}) > 1:
@@ -125,19 +125,19 @@ def _no_such_shape(config: HuggingFaceConfig, models: Mapping[str, KnownModel], 
     )
 
 
-def _distance(ours: Shape, theirs: Shape) -> float:
+def _distance(shape: Shape, known: Shape) -> float:
     """Nepers between the sizes, added up; what is no size counts as one when it differs."""
-    pairs = [(getattr(ours, field.name), getattr(theirs, field.name)) for field in fields(Shape)]
-    return sum(_apart(a, b) for a, b in pairs if a is not None and b is not None)
+    pairs = [(getattr(shape, field.name), getattr(known, field.name)) for field in fields(Shape)]
+    return sum(_difference(a, b) for a, b in pairs if a is not None and b is not None)
 
 
-def _apart(ours: object, theirs: object) -> float:
-    if isinstance(ours, str) and isinstance(theirs, str):
+def _difference(value: object, known: object) -> float:
+    if isinstance(value, str) and isinstance(known, str):
         # Another factor of the same kind of scaling is half of a difference.
-        return (float(ours != theirs) + float(ours.split()[0] != theirs.split()[0])) / 2
-    if isinstance(ours, bool) or not isinstance(ours, int | float) or not isinstance(theirs, int | float):
-        return float(ours != theirs)
-    return abs(log(ours / theirs)) if ours > 0 and theirs > 0 else 1.0
+        return (float(value != known) + float(value.split()[0] != known.split()[0])) / 2
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isinstance(known, int | float):
+        return float(value != known)
+    return abs(log(value / known)) if value > 0 and known > 0 else 1.0
 
 
 def _kind(config: HuggingFaceConfig) -> str:
@@ -145,6 +145,6 @@ def _kind(config: HuggingFaceConfig) -> str:
 
 
 def _architecture(config: HuggingFaceConfig) -> str:
-    named = config.get("architectures")
-    name = f"the architecture {named[0]}" if isinstance(named, list) and named else "an architecture without a name"
+    named = architectures(config)
+    name = f"the architecture {named[0]}" if named else "an architecture without a name"
     return f"{name} (model_type {_kind(config)})"

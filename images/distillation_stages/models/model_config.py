@@ -36,3 +36,8 @@ def language_config(config: HuggingFaceConfig) -> HuggingFaceConfig:
     """The language model's own configuration: the whole, or of a model of several parts that part, over the whole."""
     parts = (config.get(name) for name in LANGUAGE_PARTS)
     return {**config, **next((part for part in parts if isinstance(part, Mapping)), {})}
+
+
+def end_tokens(value: object) -> list[int]:
+    """The tokens at which a configuration's ``eos_token_id`` says that a model ends: one, several or none."""
+    return [] if value is None else value if isinstance(value, list) else [value]  # type: ignore[list-item]

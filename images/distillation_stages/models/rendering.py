@@ -10,7 +10,8 @@ from distillation_stages.data.conversations import Turn
 from distillation_stages.models.reasoning import Policy
 from distillation_stages.models.teacher_reasoning import TeacherReasoning, find_reasoning
 from distillation_stages.models.template_arguments import with_arguments
-from distillation_stages.runtime.failure import StageError
+from distillation_stages.models.vocabularies import load_tokenizer
+from distillation_stages.runtime.failure import RowRejected, StageError
 
 _ANSWER = "answer-text-between-which-the-template-puts-its-marks"
 
@@ -34,14 +35,7 @@ class Renderer:
         ``chat_template``: instead of the model's own, from the ``field`` of the job's spec. ``arguments``: variables
         for the template.
         """
-        from transformers import AutoTokenizer
-
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise StageError(
-                reasons.UNUSABLE_TOKENIZER, f"the tokenizer in {model} can't be loaded: {error}"
-            ) from error
+        tokenizer = load_tokenizer(model)
         if chat_template is not None:
             tokenizer.chat_template = chat_template
         if not tokenizer.chat_template:
@@ -121,3 +115,18 @@ def with_system(prompt: list[Turn], system_prompt: str | None) -> list[Turn]:
     if system_prompt is None or prompt[0]["role"] == "system":
         return prompt
     return [{"role": "system", "content": system_prompt}, *prompt]
+
+
+def asked_ids(renderer: Renderer, prompt: list[Turn], system_prompt: str | None, limit: int) -> list[int]:
+    """The tokens of what the teacher is asked, at most ``limit``.
+
+    Raises RowRejected, with the template's words or the lengths, for a conversation that it can't be asked.
+    """
+    try:
+        ids = renderer.prompt_ids(with_system(prompt, system_prompt))
+    except Exception as error:
+        # Templates raise errors of many kinds, about one conversation: the others must go on.
+        raise RowRejected(reasons.TEMPLATE_REFUSED, str(error)) from error
+    if len(ids) > limit:
+        raise RowRejected(reasons.PROMPT_TOO_LONG, f"{len(ids)} tokens, at most {limit}")
+    return ids

@@ -1,15 +1,15 @@
 """Whether vLLM serves a model at all."""
 
 from distillation_api import reasons
-from distillation_stages.models.model_config import HuggingFaceConfig
+from distillation_stages.models.model_config import HuggingFaceConfig, architectures
 from distillation_stages.models.served_architectures import SERVED
 from distillation_stages.runtime.failure import StageError
 
 
 def check_served(config: HuggingFaceConfig) -> None:
     """Raises StageError for a teacher that vLLM has no implementation of, or that is no model for conversations."""
-    names = config.get("architectures") or []
-    if not isinstance(names, list) or not names:
+    names = architectures(config)
+    if not names:
         raise StageError(
             reasons.TEACHER_NOT_SERVED,
             "config.json of the teacher names no architectures, by which vLLM finds a model's implementation; give the "
@@ -17,17 +17,17 @@ def check_served(config: HuggingFaceConfig) -> None:
         )
     if any(name in SERVED for name in names):
         return
-    told = ", ".join(map(str, names))
+    named = ", ".join(names)
     if config.get("is_encoder_decoder"):
         raise StageError(
             reasons.TEACHER_NOT_SERVED,
-            f"the teacher is a model of an encoder and a decoder ({told}), which vLLM doesn't serve; take a causal "
+            f"the teacher is a model of an encoder and a decoder ({named}), which vLLM doesn't serve; take a causal "
             "language model",
         )
-    if not any(_is_known_to_transformers(str(name)) for name in names):
+    if not any(_is_known_to_transformers(name) for name in names):
         raise StageError(
             reasons.TEACHER_NOT_SERVED,
-            f"vLLM has no implementation of the teacher's architecture {told} for text generation, and neither has "
+            f"vLLM has no implementation of the teacher's architecture {named} for text generation, and neither has "
             "transformers; code that comes with a model isn't run. Take a teacher that vLLM serves",
         )
 

@@ -14,7 +14,17 @@ from distillation_stages.runtime.failure import StageError
 
 def parameters_of(model: Path) -> int:
     """The number of parameters in the directory's safetensors files, from their headers."""
-    return sum(math.prod(shape) for name, shape in tensors_of(model).items() if not re.search(ROTARY_BUFFER, name))
+    return count_parameters(weights_of(model))
+
+
+def weights_of(model: Path) -> dict[str, "Tensor"]:
+    """Each tensor in the directory's safetensors files but rotary buffers, from their headers."""
+    return {name: tensor for name, tensor in headers_of(model).items() if not re.search(ROTARY_BUFFER, name)}
+
+
+def count_parameters(weights: Mapping[str, "Tensor"]) -> int:
+    """The numbers in the tensors."""
+    return sum(math.prod(tensor.shape) for tensor in weights.values())
 
 
 ROTARY_BUFFER = r"rotary_emb\.inv_freq$"
@@ -73,11 +83,11 @@ def headers_of(model: Path) -> dict[str, Tensor]:
     for path in files:
         with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        tensors |= {name: _tensor(told) for name, told in header.items() if name != "__metadata__"}
+        tensors |= {name: _tensor(entry) for name, entry in header.items() if name != "__metadata__"}
     return tensors
 
 
-def _tensor(told: Mapping[str, Any]) -> Tensor:
-    first, last = told["data_offsets"]
-    numbers = math.prod(told["shape"])
-    return Tensor(told["shape"], (last - first) / numbers if numbers else 0)
+def _tensor(entry: Mapping[str, Any]) -> Tensor:
+    first, last = entry["data_offsets"]
+    numbers = math.prod(entry["shape"])
+    return Tensor(entry["shape"], (last - first) / numbers if numbers else 0)

@@ -12,7 +12,7 @@ from distillation_stages.maxtext.cpu import prepare_cpu
 from distillation_stages.maxtext.logits import compare, maxtext_logits, samples, transformers_logits
 from distillation_stages.maxtext.to_hugging_face import convert_to_hugging_face, load_torch
 from distillation_stages.models.model_card import CARD_NAME, model_card
-from distillation_stages.models.model_config import HuggingFaceConfig, read_config
+from distillation_stages.models.model_config import HuggingFaceConfig, end_tokens, read_config
 from distillation_stages.models.rendering import Renderer
 from distillation_stages.models.weights import parameters_of
 from distillation_stages.runtime.failure import StageError
@@ -98,8 +98,7 @@ def write_generation_config(model: Path, config: HuggingFaceConfig, end: int) ->
         settings = json.loads(path.read_text())
     else:
         settings = {name: config[name] for name in ("bos_token_id", "eos_token_id") if config.get(name) is not None}
-    known = settings.get("eos_token_id")
-    ends = [] if known is None else known if isinstance(known, list) else [known]
+    ends = end_tokens(settings.get("eos_token_id"))
     if end not in ends:
         settings["eos_token_id"] = [*ends, end] if ends else end
         path.write_text(json.dumps(settings, indent=2) + "\n")

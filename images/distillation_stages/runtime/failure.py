@@ -35,3 +35,9 @@ class RowRejected(Exception):
 def stage_failure(stage: str, reason: ProgramReason, message: str) -> StageFailure:
     """The termination message of a stage that ends for this reason."""
     return StageFailure(stage=stage, reason=reason.name, message=message, permanent=reason.is_final)
+
+
+def first_line(error: Exception) -> str:
+    """What a library's error says, in one line; its class where it says nothing."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

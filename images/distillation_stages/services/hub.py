@@ -7,7 +7,7 @@ from typing import Literal
 from distillation_api import reasons
 from distillation_api.contract import HuggingFaceRepo
 from distillation_api.reasons.reason import ProgramReason
-from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.failure import StageError, first_line
 from distillation_stages.runtime.secrets import HUB_TOKEN, secret
 
 Kind = Literal["model", "dataset"]
@@ -52,16 +52,14 @@ def hub_errors(kind: Kind, source: HuggingFaceRepo) -> Iterator[None]:
         if status == 404 or isinstance(error, errors.RepositoryNotFoundError):
             raise StageError(missing, f"the Hub has no {what}; check the name and the revision") from error
         raise StageError(
-            reasons.HUB_UNAVAILABLE, f"the Hub answered {status} for {what}: {_first_line(error)}"
+            reasons.HUB_UNAVAILABLE, f"the Hub answered {status} for {what}: {first_line(error)}"
         ) from error
     except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, OSError) as error:
-        raise StageError(reasons.HUB_UNAVAILABLE, f"can't read {what} from the Hub: {_first_line(error)}") from error
+        raise StageError(reasons.HUB_UNAVAILABLE, f"can't read {what} from the Hub: {first_line(error)}") from error
     except Exception as error:
         # The HTTP library's errors (httpx or requests, by version) are neither OSError nor the hub's own.
         if type(error).__module__.split(".")[0] in ("httpx", "httpcore", "requests", "urllib3", "aiohttp"):
-            raise StageError(
-                reasons.HUB_UNAVAILABLE, f"can't read {what} from the Hub: {_first_line(error)}"
-            ) from error
+            raise StageError(reasons.HUB_UNAVAILABLE, f"can't read {what} from the Hub: {first_line(error)}") from error
         raise
 
 
@@ -69,8 +67,3 @@ def _access_hint() -> str:
     if token() is None:
         return f"No token was given: name a Secret in spec.huggingFaceToken (it becomes {HUB_TOKEN})"
     return "The token in the Secret of spec.huggingFaceToken has no access: accept the terms or use another token"
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -38,13 +38,13 @@ def _rule() -> Rule:
     series = "|".join(
         f"{series}({'|'.join(name.removeprefix(series) for name in names)})" for series, names in _BY_SERIES.items()
     )
-    told = "".join(f"self.matches('(?i){series}') ? '{', '.join(names)}' : " for series, names in _BY_SERIES.items())
+    listed = "".join(f"self.matches('(?i){series}') ? '{', '.join(names)}' : " for series, names in _BY_SERIES.items())
     others = f"names that begin with {', '.join(_BY_SERIES)}"
     otherwise = "; left out, it is found from config.json"
     return Rule(
         f"self.matches('^({series.replace('.', '[.]')})$')",
         "must be MaxText's own name of a model",
-        message_expression=f"self + ' is no model of MaxText; it has ' + ({told}'{others}') + '{otherwise}'",
+        message_expression=f"self + ' is no model of MaxText; it has ' + ({listed}'{others}') + '{otherwise}'",
     )
 
 

@@ -7,7 +7,7 @@ server could not bound its length. Names are matched by a pattern and not by a l
 from collections.abc import Iterable
 from itertools import groupby
 
-from distillation_api.cel import Rule
+from distillation_api.cel import Rule, no_key
 from distillation_api.maxtext.managed import (
     FORBIDDEN_NAME_PATTERN,
     FORBIDDEN_REASON,
@@ -45,7 +45,7 @@ def rules() -> list[Rule]:
 
 def _managed_rule(field: str, names: tuple[str, ...]) -> Rule:
     remedy = managed_remedy(field)
-    return _none(
+    return no_key(
         _LISTED,
         _among(names),
         f"maxText must not set {_shown(names)}: {remedy}",
@@ -55,7 +55,7 @@ def _managed_rule(field: str, names: tuple[str, ...]) -> Rule:
 
 def _unknown_rule() -> Rule:
     allowed = ", ".join(ALLOWED)
-    return _none(
+    return no_key(
         _LISTED,
         f"!{_among([*ALLOWED, *MANAGED])}",
         "maxText must not set what is not in the list of MaxText's tuning settings",
@@ -65,7 +65,7 @@ def _unknown_rule() -> Rule:
 
 def _value_rule(kind: Kind, names: tuple[str, ...]) -> Rule:
     value = f"self.{_LISTED}[k]"
-    return _none(
+    return no_key(
         _LISTED,
         f"{_among(names)} && !({_fits(kind, value)})",
         f"maxText.{_shown(names)} must be {kind}",
@@ -90,35 +90,25 @@ def _fits(kind: Kind, value: str) -> str:
 def _unlisted_rules() -> list[Rule]:
     begin = "'maxTextUnlisted must not set ' + k + ': "
     return [
-        _none(
+        no_key(
             _UNLISTED,
             _among([*ALLOWED, *MANAGED]),
             "maxTextUnlisted must not set what maxText may set or what follows from another field",
             f"{begin}it belongs into maxText, or follows from another field; docs/maxtext-settings.md has which'",
         ),
-        _none(
+        no_key(
             _UNLISTED,
             f"!k.matches('{SETTING_NAME}')",
             "maxTextUnlisted must set MaxText's settings only: lower case letters, digits and underscores",
             f"{begin}MaxText has only names of lower case letters, digits and underscores'",
         ),
-        _none(
+        no_key(
             _UNLISTED,
             f"k.matches('{FORBIDDEN_NAME_PATTERN}')",
             f"maxTextUnlisted must not set paths and the like: {FORBIDDEN_REASON}",
             f"{begin}{FORBIDDEN_REASON}'",
         ),
     ]
-
-
-def _none(member: str, wrong: str, message: str, told: str) -> Rule:
-    """No key ``k`` of a map is wrong; ``told`` is CEL that says of the first that is what would be right."""
-    return Rule(
-        f"!has(self.{member}) || !self.{member}.exists(k, {wrong})",
-        message,
-        field=member,
-        message_expression=f"self.{member}.map(k, {wrong}, {told})[0]",
-    )
 
 
 def _shown(names: tuple[str, ...]) -> str:

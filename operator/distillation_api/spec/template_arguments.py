@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from distillation_api.cel import Rule
+from distillation_api.cel import Rule, no_key
 
 NAME_PATTERN = "^[a-z_][a-z0-9_]{0,63}$"
 """Of a variable of Jinja's, as templates name theirs."""
@@ -26,22 +26,11 @@ TemplateArguments = Annotated[dict[str, Annotated[str, StringConstraints(max_len
 
 def argument_rules(field: str) -> list[Rule]:
     """Rules about the names of a map of arguments that is the member ``field``."""
-    return [
-        _none(
-            field,
-            f"!k.matches('{NAME_PATTERN}')",
-            "are variables of the template: at most 64 lower case letters, digits and underscores, no digit first",
+    wrong_names = {
+        f"!k.matches('{NAME_PATTERN}')": (
+            f"{field} are variables of the template: at most 64 lower case letters, digits and underscores, no digit "
+            "first"
         ),
-        _none(
-            field, f"k.matches('^({'|'.join(RESERVED)})$')", "must not set what the renderer itself hands to templates"
-        ),
-    ]
-
-
-def _none(field: str, wrong: str, told: str) -> Rule:
-    return Rule(
-        f"!has(self.{field}) || !self.{field}.exists(k, {wrong})",
-        f"{field} {told}",
-        field=field,
-        message_expression=f"self.{field}.map(k, {wrong}, '{field} {told}: ' + k)[0]",
-    )
+        f"k.matches('^({'|'.join(RESERVED)})$')": (f"{field} must not set what the renderer itself hands to templates"),
+    }
+    return [no_key(field, wrong, message, f"'{message}: ' + k") for wrong, message in wrong_names.items()]

@@ -245,19 +245,19 @@ def _listed(answer: Object, kind: str) -> Listed:
 
 async def _decoded(response: Any) -> Any:
     """The JSON of a response that the client has not read. Raises ApiError."""
-    body = await response.read()
-    if response.status >= 400:
-        raise _api_error(response.status, response.reason, body)
-    return json.loads(body)
+    return json.loads(await _body(response))
 
 
 async def _text(call: Any) -> str:
     """The text of a response that the client has not read. Raises ApiError."""
-    response = await call
+    return (await _body(await call)).decode(errors="replace")
+
+
+async def _body(response: Any) -> bytes:
     body: bytes = await response.read()
     if response.status >= 400:
         raise _api_error(response.status, response.reason, body)
-    return body.decode(errors="replace")
+    return body
 
 
 def _api_error(status: int, reason: str | None, body: str | bytes | None) -> ApiError:

@@ -198,8 +198,11 @@ def parse_outcome(message: str | None) -> StageResult | StageFailure | None:
     if not message:
         return None
     try:
-        # Half a surrogate pair is valid as an escape of JSON, and nowhere else.
-        value = json.loads(json.dumps(json.loads(message), ensure_ascii=False).encode(errors="replace"))
+        text = message.encode(errors="replace")
+        value = json.loads(text)
+        if b"\\u" in text:
+            # Half a surrogate pair is valid as an escape of JSON, and nowhere else.
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict):

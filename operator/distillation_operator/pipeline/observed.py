@@ -107,8 +107,8 @@ class Observed:
     def of_stage(self, stage: str) -> list[Child]:
         """Our children of a stage, oldest attempt first. What is another owner's says nothing about it, whatever its
         labels claim; it only may have a name that we need."""
-        ours = (child for child in self.children.values() if child.ours and child.stage == stage)
-        return sorted(ours, key=lambda child: child.attempt)
+        owned = (child for child in self.children.values() if child.ours and child.stage == stage)
+        return sorted(owned, key=lambda child: child.attempt)
 
     def pods_of(self, child: str) -> list[Pod]:
         """The pods of a child."""

@@ -82,19 +82,19 @@ def degeneration(teacher: Figures | None, student: Figures | None) -> str | None
     """In what the student's answers are far worse than the teacher's; None when in nothing."""
     if teacher is None or student is None:
         return None
-    told = []
+    differences = []
     if student.median_tokens == 0 < teacher.median_tokens:
-        told.append("half of its answers or more are empty")
+        differences.append("half of its answers or more are empty")
     if ENDING_TEACHER <= teacher.ends_by_itself > student.ends_by_itself / ENDING_STUDENT:
-        told.append(
+        differences.append(
             f"{student.ends_by_itself:.0%} of its answers end by themselves, of the teacher's "
             f"{teacher.ends_by_itself:.0%}"
         )
     if student.repetition >= teacher.repetition + REPETITION_ABOVE:
-        told.append(
+        differences.append(
             f"{student.repetition:.0%} of its {GRAM}-grams are repeated, of the teacher's {teacher.repetition:.0%}"
         )
-    return "; ".join(told) or None
+    return "; ".join(differences) or None
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Comparison:
     def of(limit: int, teacher: Sequence[Answer], students: Mapping[str, Sequence[Answer]]) -> "Comparison":
         """``students``: in order, the last the one after all training. The teacher's answers are cut like theirs."""
         answers = {TEACHER: [answer.up_to(limit) for answer in teacher], **students}
-        figures = {name: told for name, its in answers.items() if (told := figures_of(its)) is not None}
+        figures = {name: found for name, its in answers.items() if (found := figures_of(its)) is not None}
         last = next(reversed(answers))
         return Comparison(limit, figures, degeneration(figures.get(TEACHER), figures.get(last)))
 
@@ -123,14 +123,14 @@ class Comparison:
 
     def metrics(self, names: Mapping[str, str]) -> dict[str, float]:
         """As a stage's result has them, of the models that ``names`` holds, by the end of their metrics' names."""
-        told = {"degenerateAfter": float(self.degeneration is not None)}
+        metrics = {"degenerateAfter": float(self.degeneration is not None)}
         for model, end in names.items():
             if model in self.figures:
                 figures = self.figures[model]
-                told[f"answerTokens{end}"] = figures.median_tokens
-                told[f"endsByItself{end}"] = figures.ends_by_itself
-                told[f"repetition{end}"] = figures.repetition
-        return told
+                metrics[f"answerTokens{end}"] = figures.median_tokens
+                metrics[f"endsByItself{end}"] = figures.ends_by_itself
+                metrics[f"repetition{end}"] = figures.repetition
+        return metrics
 
 
 def figures_as_json(name: str, figures: Figures) -> dict[str, str | float]:

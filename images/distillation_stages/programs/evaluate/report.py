@@ -80,8 +80,8 @@ def plots(report: Report) -> Iterable[str]:
             yield bars(title, unit, heights)
     figures = report.answers.figures
     if figures:
-        ends = {name: told.ends_by_itself for name, told in figures.items()}
-        repeated = {name: told.repetition for name, told in figures.items()}
+        ends = {name: one.ends_by_itself for name, one in figures.items()}
+        repeated = {name: one.repetition for name, one in figures.items()}
         yield bars("Answers that end by themselves, held out", "share of answers", ends, highest=1)
         yield bars(f"Repeated {GRAM}-grams within an answer, held out", "share, mean of answers", repeated, highest=1)
     for stage in report.stages:

@@ -1,11 +1,12 @@
 """Scores of given answers under a model, in bounded memory: cross-entropy, and the distance to the teacher."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distillation_api import reasons
+from distillation_stages.models.model_config import end_tokens
 from distillation_stages.programs.evaluate.answers import Answer
 from distillation_stages.runtime.failure import StageError
 
@@ -133,7 +134,7 @@ class LanguageModel:
 
         Besides ``end``, what its generation config names ends an answer, as it does where the model is served.
         """
-        ends = {end, *_ends_of(self._model.generation_config)}
+        ends = {end, *end_tokens(self._model.generation_config.eos_token_id)}
         together = groups(prompts, max_tokens)
         return [answer for group in together for answer in self._answers(group, max_tokens, end, ends)]
 
@@ -181,12 +182,6 @@ def weight_bytes(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.glob("*.safetensors"))
 
 
-def _ends_of(generation_config: Any) -> list[int]:
-    """The tokens at which a model is said to end: one, several or none."""
-    told = generation_config.eos_token_id
-    return [] if told is None else [told] if isinstance(told, int) else list(told)
-
-
 def until(ends: Collection[int], tokens: list[int]) -> Answer:
     """The answer that a line of generated tokens begins with; after its end comes padding."""
     for place, token in enumerate(tokens):
@@ -197,27 +192,27 @@ def until(ends: Collection[int], tokens: list[int]) -> Answer:
 
 def groups(prompts: Sequence[list[int]], max_tokens: int) -> Iterator[list[list[int]]]:
     """The prompts in their order, in batches of at most ``TOKENS_AT_ONCE`` (one prompt may exceed it)."""
-    group: list[list[int]] = []
-    for prompt in prompts:
-        grown = [*group, prompt]
-        if group and len(grown) * (max(map(len, grown)) + max_tokens) > TOKENS_AT_ONCE:
-            yield group
-            grown = [prompt]
-        group = grown
-    if group:
-        yield group
+    return _grown(prompts, lambda group: len(group) * (max(map(len, group)) + max_tokens) <= TOKENS_AT_ONCE)
 
 
 def batches(rows: Sequence[Scored], vocabulary: int) -> Iterator[list[Scored]]:
     """The rows in batches of similar length whose logits stay under ``LOGITS_AT_ONCE`` (one row may exceed it)."""
-    batch: list[Scored] = []
-    for row in sorted(rows, key=len):
-        grown = [*batch, row]
+
+    def fits(batch: list[Scored]) -> bool:
         # Logits are made from the shortest prompt's end to the longest row's.
-        width = len(row) - min(len(other.prompt_ids) for other in grown)
-        if batch and (len(grown) > ROWS_AT_ONCE or len(grown) * width * vocabulary > LOGITS_AT_ONCE):
+        width = len(batch[-1]) - min(len(row.prompt_ids) for row in batch)
+        return len(batch) <= ROWS_AT_ONCE and len(batch) * width * vocabulary <= LOGITS_AT_ONCE
+
+    return _grown(sorted(rows, key=len), fits)
+
+
+def _grown[T](items: Iterable[T], fits: Callable[[list[T]], bool]) -> Iterator[list[T]]:
+    """The items in their order, in batches that fit, or have one item."""
+    batch: list[T] = []
+    for item in items:
+        if batch and not fits([*batch, item]):
             yield batch
-            grown = [row]
-        batch = grown
+            batch = []
+        batch = [*batch, item]
     if batch:
         yield batch

@@ -183,7 +183,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         say(f"the teacher is loaded {time.monotonic() - started:.1f} s after the start")
         metrics = generate(spec, teacher, Shard(missing, ledger, prompts, program.sampling), ledger, wanted)
     ledger.write()
-    tell_of_reasoning(ledger.counts(), program.reasoning)
+    warn_of_missing_reasoning(ledger.counts(), program.reasoning)
     result = StageResult(
         stage=spec.stage,
         fingerprint=spec.fingerprint,
@@ -235,7 +235,7 @@ def _give_up(stage: str) -> None:
     exit_at_once(reasons.ENGINE_HANGS.exit_code)
 
 
-def tell_of_reasoning(counts: dict[str, int], policy: str) -> None:
+def warn_of_missing_reasoning(counts: dict[str, int], policy: str) -> None:
     """Warn in the log when a teacher that was to reason never has: then its marks may be others than was thought."""
     if policy == "StripClosed" and counts["kept"] and counts.get(WITHOUT_REASONING, 0) == counts["kept"]:
         say(

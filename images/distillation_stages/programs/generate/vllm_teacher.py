@@ -9,7 +9,7 @@ from distillation_api.contract import GenerateProgram, Sampling
 from distillation_api.reasons.reason import RowReason
 from distillation_stages.data.conversations import Turn
 from distillation_stages.models.model_config import architectures, read_config
-from distillation_stages.models.rendering import Renderer, check_system_prompt, with_system
+from distillation_stages.models.rendering import Renderer, asked_ids, check_system_prompt
 from distillation_stages.programs.generate.teacher import Answer, Question
 from distillation_stages.programs.generate.vllm_engine import REFUSED, Engine, EngineAnswer, Request
 from distillation_stages.runtime.failure import RowRejected, StageError
@@ -68,15 +68,11 @@ class VllmTeacher:
 
     def _render(self, conversation: list[Turn]) -> tuple[list[int] | RowReason, str]:
         """Token ids; or why the conversation can't be asked, with an example."""
-        try:
-            token_ids = self._renderer.prompt_ids(with_system(conversation, self._program.system_prompt))
-        except Exception as error:
-            # Templates raise errors of many kinds, about one conversation: the others must go on.
-            return reasons.TEMPLATE_REFUSED, str(error)
         limit = self._program.max_model_len - self._program.sampling.max_tokens
-        if len(token_ids) > limit:
-            return reasons.PROMPT_TOO_LONG, f"{len(token_ids)} tokens, at most {limit}"
-        return token_ids, ""
+        try:
+            return asked_ids(self._renderer, conversation, self._program.system_prompt, limit), ""
+        except RowRejected as rejected:
+            return rejected.reason, rejected.detail
 
     def _judged(self, answer: EngineAnswer) -> Answer:
         prompt_tokens = self._prompt_tokens.pop(answer.key)

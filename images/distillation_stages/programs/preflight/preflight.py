@@ -1,6 +1,5 @@
 """Tell on CPU what can be known before any accelerator is asked for; see PreflightProgram."""
 
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from distillation_stages.models.model_config import architectures, read_config
 from distillation_stages.models.rendering import Renderer, check_system_prompt
 from distillation_stages.models.serving import check_served
 from distillation_stages.models.vocabularies import vocabulary_size
-from distillation_stages.models.weights import ROTARY_BUFFER, headers_of, parameters_of
+from distillation_stages.models.weights import count_parameters, parameters_of, weights_of
 from distillation_stages.programs.preflight.prompts import (
     Prompts,
     Rendering,
@@ -70,15 +69,16 @@ def together(verdicts: list[StageError]) -> StageError:
     """One verdict that tells of all, so that nobody mends them one run after the other."""
     if len(verdicts) == 1:
         return verdicts[0]
-    told = "; ".join(f"({number}) {verdict.message}" for number, verdict in enumerate(verdicts, start=1))
-    return StageError(verdicts[0].reason, f"{len(verdicts)} things are to be changed: {told}")
+    messages = "; ".join(f"({number}) {verdict.message}" for number, verdict in enumerate(verdicts, start=1))
+    return StageError(verdicts[0].reason, f"{len(verdicts)} things are to be changed: {messages}")
 
 
 def _of_sizes(program: PreflightProgram, teacher: Path, student: Path) -> Iterator[StageError]:
     """What config.json and the weights' headers say against the plan."""
     served, trained = read_config(teacher), read_config(student)
     generation = program.generation
-    weights = {name: tensor for name, tensor in headers_of(teacher).items() if not re.search(ROTARY_BUFFER, name)}
+    weights = weights_of(teacher)
+    parameters = parameters_of(student), count_parameters(weights)
     checks: list[Callable[[], None]] = [
         partial(check_served, served),
         partial(check_generation_context, served, generation),
@@ -89,7 +89,7 @@ def _of_sizes(program: PreflightProgram, teacher: Path, student: Path) -> Iterat
         checks += [
             partial(check_training_context, trained, stage),
             partial(check_trained_heads, trained, stage),
-            partial(check_trained_memory, parameters_of(student), parameters_of(teacher), stage),
+            partial(check_trained_memory, *parameters, stage),
         ]
     for one in checks:
         try:

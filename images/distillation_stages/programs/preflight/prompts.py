@@ -8,12 +8,12 @@ from typing import Any
 from distillation_api import reasons
 from distillation_api.contract import PlannedGeneration
 from distillation_api.reasons.reason import RowReason
-from distillation_stages.data.conversations import Turn, up_to_last_answer
+from distillation_stages.data.conversations import up_to_last_answer
 from distillation_stages.data.tables import Row
 from distillation_stages.maxtext.trainable_text import CHECKED_ROWS, Rendered, render, render_every_turn, require_most
 from distillation_stages.models.reasoning import Parts, kept
-from distillation_stages.models.rendering import Renderer, with_system
-from distillation_stages.runtime.failure import StageError
+from distillation_stages.models.rendering import Renderer, asked_ids
+from distillation_stages.runtime.failure import RowRejected, StageError
 
 STAND_IN = "An answer."
 """In the place of the teacher's answer, which there isn't yet."""
@@ -36,10 +36,10 @@ class Rendering:
     with_every_turn: list[Rendered] = field(default_factory=list)
     """Some rows with all of the dataset's own answers; empty where no training stage learns them."""
 
-    def reject(self, reason: RowReason, row: int, told: object) -> None:
+    def reject(self, reason: RowReason, row: int, detail: str) -> None:
         """Count a row that is left out."""
         self.rejected[reason] += 1
-        self.examples.setdefault(reason, f"row {row}: {told}")
+        self.examples.setdefault(reason, f"row {row}: {detail}")
 
 
 class Prompts:
@@ -65,30 +65,22 @@ class Prompts:
 
     def _take(self, row: Row, sampled: bool, is_asked: bool) -> None:
         number, prompt, reference = row["row"], row["prompt"], row["reference"]
-        reason, told = self._asked(prompt) if is_asked else (None, "")
-        if reason is None:
-            try:
-                rendered = render(self._student.tokenizer, number, prompt, STAND_IN)
-                if sampled:
-                    self.seen.with_stand_in.append(rendered)
-                if sampled and reference:
-                    self.seen.with_reference.append(render(self._student.tokenizer, number, prompt, reference))
-                own = up_to_last_answer(prompt, reference) if sampled and self._every_turn else None
-                if own is not None:
-                    self.seen.with_every_turn += render_every_turn(self._student.tokenizer, number, *own)
-            except StageError as error:
-                reason, told = reasons.STUDENT_TEMPLATE_REFUSED, error.message
-        if reason is not None:
-            self.seen.reject(reason, number, told)
-
-    def _asked(self, prompt: list[Turn]) -> tuple[RowReason | None, str]:
-        """Why the teacher can't be asked, with its words; as generate itself will find."""
         try:
-            tokens = len(self._teacher.prompt_ids(with_system(prompt, self._planned.system_prompt)))
-        except Exception as error:  # Templates are programs of the model's author: they raise whatever they like.
-            return reasons.TEMPLATE_REFUSED, str(error)
-        limit = self._planned.max_model_len - self._planned.max_tokens
-        return (reasons.PROMPT_TOO_LONG, f"{tokens} tokens, at most {limit}") if tokens > limit else (None, "")
+            if is_asked:
+                limit = self._planned.max_model_len - self._planned.max_tokens
+                asked_ids(self._teacher, prompt, self._planned.system_prompt, limit)
+            rendered = render(self._student.tokenizer, number, prompt, STAND_IN)
+            if sampled:
+                self.seen.with_stand_in.append(rendered)
+            if sampled and reference:
+                self.seen.with_reference.append(render(self._student.tokenizer, number, prompt, reference))
+            own = up_to_last_answer(prompt, reference) if sampled and self._every_turn else None
+            if own is not None:
+                self.seen.with_every_turn += render_every_turn(self._student.tokenizer, number, *own)
+        except RowRejected as rejected:
+            self.seen.reject(rejected.reason, number, rejected.detail)
+        except StageError as error:
+            self.seen.reject(reasons.STUDENT_TEMPLATE_REFUSED, number, error.message)
 
 
 def check_shares(seen: Rendering, planned: PlannedGeneration) -> None:

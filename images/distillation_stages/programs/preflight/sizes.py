@@ -61,23 +61,28 @@ def _rope_factors(config: HuggingFaceConfig) -> Iterable[float]:
 
 def check_generation_context(config: HuggingFaceConfig, planned: PlannedGeneration) -> None:
     """Raises StageError for a generation.maxModelLen that vLLM would refuse."""
-    longest = context_length(config)
-    if longest is not None and planned.max_model_len > longest:
-        raise StageError(
-            reasons.CONTEXT_TOO_SHORT,
-            f"generation.maxModelLen {planned.max_model_len} is more than the {longest} tokens of the teacher's "
-            f"context (config.json); lower it to at most {longest}, and sampling.maxTokens below that",
-        )
+    _check_context(
+        config,
+        planned.max_model_len,
+        f"generation.maxModelLen {planned.max_model_len}",
+        "the teacher",
+        ", and sampling.maxTokens below that",
+    )
 
 
 def check_training_context(config: HuggingFaceConfig, planned: PlannedTraining) -> None:
     """Raises StageError for a maxTargetLength that the student has no positions for."""
+    length = planned.max_target_length
+    _check_context(config, length, f"maxTargetLength {length} of training stage {planned.name}", "the student")
+
+
+def _check_context(config: HuggingFaceConfig, length: int, field: str, whose: str, also: str = "") -> None:
     longest = context_length(config)
-    if longest is not None and planned.max_target_length > longest:
+    if longest is not None and length > longest:
         raise StageError(
             reasons.CONTEXT_TOO_SHORT,
-            f"maxTargetLength {planned.max_target_length} of training stage {planned.name} is more than the {longest} "
-            f"tokens of the student's context (config.json); lower it to at most {longest}",
+            f"{field} is more than the {longest} tokens of {whose}'s context (config.json); lower it to at most "
+            f"{longest}{also}",
         )
 
 

@@ -22,21 +22,21 @@ def check_row_budget(stage: Stage, pipeline: Pipeline, statuses: Mapping[str, St
     rows = _rows(program, pipeline, statuses)
     if rows is None:
         return None
-    told = f"{rows} training rows"
+    had = f"{rows} training rows"
     if program.data.train_on == "EveryAssistantTurn":
-        told = f"at most {told} (one for each answer)"
+        had = f"at most {had} (one for each answer)"
     batch = _rows_per_step(stage, program)
     epochs = program.epochs or 1
     if rows < batch:
         return Cause.of(
             reasons.TOO_FEW_ROWS,
-            f"{program.data.kind} has {told}, one step reads {batch} (perDeviceBatchSize "
+            f"{program.data.kind} has {had}, one step reads {batch} (perDeviceBatchSize "
             f"{program.per_device_batch_size:g} on all devices); lower it or give more rows.",
         )
     if program.steps is not None and program.steps * batch > rows * epochs:
         return Cause.of(
             reasons.TOO_FEW_ROWS,
-            f"{program.steps} steps of {batch} rows read {program.steps * batch}, but {program.data.kind} has {told}, "
+            f"{program.steps} steps of {batch} rows read {program.steps * batch}, but {program.data.kind} has {had}, "
             f"read at most {_times(epochs)}; lower steps to {rows * epochs // batch} or set epochs to "
             f"{-(-program.steps * batch // rows)}.",
         )

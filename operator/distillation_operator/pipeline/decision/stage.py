@@ -166,8 +166,8 @@ def _completed(
         return _ruled(status, rule_on_lost_result(retries, status.attempts, child), child, now)
     ended = rewrite_stage(status, completion_time=format_time(child.ended_at or now), progress=None)
     results = list(by_index.values())
-    told = completion_cause(stage.program, results[0])
-    return StageDecision(with_state(with_results(ended, results), "Complete", told))
+    cause = completion_cause(stage.program, results[0])
+    return StageDecision(with_state(with_results(ended, results), "Complete", cause))
 
 
 def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> StageDecision:

@@ -63,15 +63,15 @@ def _maxtext_name(program: FetchProgram, result: StageResult) -> str | None:
 
 
 def _degeneration(metrics: Mapping[str, float]) -> str:
-    """The student's answers beside the teacher's; a figure that the program hasn't told is left out."""
-    told = {
+    """The student's answers beside the teacher's; a figure that the program hasn't reported is left out."""
+    shown = {
         "median length in tokens": ("answerTokens", "{:.6g}"),
         "share that ends by itself": ("endsByItself", "{:.0%}"),
         "share of repeated n-grams": ("repetition", "{:.0%}"),
     }
     figures = [
         f"{text} {form.format(metrics[f'{name}After'])}, the teacher's {form.format(metrics[f'{name}Teacher'])}"
-        for text, (name, form) in told.items()
+        for text, (name, form) in shown.items()
         if f"{name}After" in metrics and f"{name}Teacher" in metrics
     ]
     return f"The student's answers degenerate: {'; '.join(figures)}. The report has them."
