@@ -37,6 +37,7 @@ PROGRAMS = {
     "prepare": "distillation_stages.programs.prepare",
     "convert": "distillation_stages.programs.convert",
     "check_tokenizers": "distillation_stages.programs.check_tokenizers",
+    "pack": "distillation_stages.programs.pack",
     "preflight": "distillation_stages.programs.preflight.preflight",
     "generate": "distillation_stages.programs.generate.shard",
     "train": "distillation_stages.programs.train.training",

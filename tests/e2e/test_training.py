@@ -14,7 +14,7 @@ from distillation_api.contract import EXIT_TERMINATED, EXIT_TRY_AGAIN, TrainData
 from distillation_stages.data.tables import Row
 from distillation_stages.runtime.storage import Storage
 from e2e.stage_programs import environment, interpreter
-from e2e.training_storage import Training, copy_of, counting_rows, prepared, train_program
+from e2e.training_storage import Training, copy_of, counting_rows, packed, prepared, train_program
 
 WEIGHTS = re.compile(r"completed step: (\d+),.* total_weights: (\d+)")
 
@@ -30,6 +30,7 @@ def storage(folder: Path, converted_models: Storage) -> Storage:
     """A storage with a converted student."""
     storage = copy_of(converted_models, folder / "storage")
     prepared(storage, counting_rows(16))
+    packed(storage, folder / "packed")
     return storage
 
 
@@ -82,7 +83,9 @@ def test_all_of_the_answer_and_its_end_is_learnt_and_nothing_else(storage: Stora
     rows = conversations()
     prepared(storage, rows, "conversations")
     data = TrainData(kind="OriginalDataset", dataset="conversations")
-    program = train_program(steps=1, per_device_batch_size=4, data=data, tokenizer="padded", max_target_length=128)
+    asked = {"max_target_length": 128, "sequences_per_step": 4}
+    packed(storage, folder / "mask", "mask", student="padded", data=data, **asked)
+    program = train_program(1, "mask", per_device_batch_size=4, tokenizer="padded", **asked)
     training = Training(storage, folder, program, "train-mask")
     training.run()
     answers = token_ids(storage.at("padded/model"), [f"{row['reference']}<|im_end|>\n" for row in rows])
@@ -111,7 +114,7 @@ def token_ids(model: Path, texts: list[str]) -> list[list[int]]:
 
 def hosts_of(storage: Storage, folder: Path) -> list[Training]:
     """Two hosts of one training, as their pods are told."""
-    program = train_program(steps=12, hosts=2, parallelism={"fsdp": 2})
+    program = train_program(steps=12, hosts=2, parallelism={"fsdp": 2}, per_device_batch_size=1)
     hosts = []
     for index in range(2):
         (folder / f"host-{index}").mkdir(exist_ok=True)

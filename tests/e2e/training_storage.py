@@ -11,6 +11,7 @@ from typing import Any
 
 from distillation_api.contract import (
     ConvertProgram,
+    PackProgram,
     StageResult,
     StageSpec,
     SupervisedFineTuning,
@@ -71,15 +72,35 @@ def counting_rows(count: int) -> list[Row]:
     ]
 
 
-def train_program(**changes: Any) -> TrainProgram:
+BATCH = 2
+
+
+def packed(storage: Storage, log: Path, name: str = "packed", **changes: Any) -> StageResult:
+    """The prepared rows as sequences, of which a training takes any number of steps: it reads ``NAME-STEPS``."""
+    program = PackProgram(
+        student="fetch-student",
+        data=TrainData(kind="OriginalDataset", dataset="prepare"),
+        max_target_length=64,
+        packing=False,
+        sequences_per_step=BATCH,
+        epochs=10,
+    ).model_copy(update=changes)
+    spec = StageSpec(stage="pack-one", fingerprint="s", output=name, program=program)
+    result = run_stage(interpreter("converter"), spec, storage.mount, log)
+    for steps in range(1, result.counts["steps"] + 1):
+        counts = {**result.counts, "steps": steps}
+        storage.write_marker(f"{name}-{steps}", result.model_copy(update={"counts": counts}))
+    return result
+
+
+def train_program(steps: int = 8, packed: str = "packed", **changes: Any) -> TrainProgram:
     """Small steps on one CPU process."""
     program = TrainProgram(
         start="convert-student",
         tokenizer="fetch-student",
-        data=TrainData(kind="OriginalDataset", dataset="prepare"),
-        steps=8,
-        epochs=100,
-        per_device_batch_size=2,
+        data=f"{packed}-{steps}",
+        sequences_per_step=BATCH,
+        per_device_batch_size=BATCH,
         max_target_length=64,
         learning_rate=1e-3,
         warmup_steps_fraction=0.1,

@@ -4,9 +4,20 @@ A row stays whole: attention and positions begin anew with it. What isn't learnt
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from distillation_stages.data.tables import batched
+from distillation_stages.data.token_rows import TokenRow
+from distillation_stages.runtime.storage import publish_bytes, publishing
 
 OPEN_SEQUENCES = 64
 """Sequences that still take rows. More of them leave fewer gaps, but the order of the rows is kept less well."""
@@ -14,38 +25,22 @@ OPEN_SEQUENCES = 64
 SEQUENCES_PER_GROUP = 64
 """Of a row group, the least that a reader fetches."""
 
+SEQUENCES_PER_FILE = 4096
+
 MANIFEST = "manifest.json"
 
+COLUMNS: dict[str, Any] = {
+    "tokens": pa.int32(),
+    "learnt": pa.bool_(),
+    "positions": pa.int32(),
+    "segments": pa.int32(),
+}
+"""Of a sequence; each has one value per place. The mask belongs to the token itself: who shifts the tokens to get
+labels shifts it with them. Positions begin anew with each row, segments are the row's number in the sequence: from 1,
+padding is 0."""
 
-@dataclass(frozen=True)
-class TokenRow:
-    """One row of training as token ids."""
-
-    tokens: tuple[int, ...]
-    learnt: tuple[bool, ...]
-    """Of each token, whether the student learns to say it."""
-    cut: bool = False
-    """Whether some of the row lay beyond the length."""
-
-    @property
-    def trained(self) -> int:
-        """How many of the tokens are learnt."""
-        return sum(self.learnt)
-
-
-def token_row(segments: Iterable[tuple[Sequence[int], bool]], length: int) -> TokenRow:
-    """The row of segments, each with whether it is learnt, up to the length.
-
-    The first token follows nothing, so it can't be learnt.
-    """
-    tokens: list[int] = []
-    learnt: list[bool] = []
-    for segment, is_learnt in segments:
-        tokens += segment
-        learnt += [is_learnt] * len(segment)
-    if learnt:
-        learnt[0] = False
-    return TokenRow(tuple(tokens[:length]), tuple(learnt[:length]), len(tokens) > length)
+Sequences = dict[str, NDArray[Any]]
+"""By column, an array of sequences by places."""
 
 
 @dataclass
@@ -59,32 +54,30 @@ class Packed:
         """How many tokens the rows have."""
         return sum(len(row.tokens) for row in self.rows)
 
-    def columns(self, length: int, padding: int) -> dict[str, list[int] | list[bool]]:
-        """Token ids, loss mask, positions within the row, and the row's number in the sequence: from 1, padding is 0.
-
-        The mask belongs to the token itself. A trainer that shifts the tokens to get its labels shifts it with them.
-        """
-        rest = length - self.used
+    def columns(self, length: int, padding: int) -> Sequences:
+        """One sequence."""
+        sizes = [len(row.tokens) for row in self.rows]
+        values = {
+            "tokens": np.concatenate([row.tokens for row in self.rows]),
+            "learnt": np.concatenate([row.learnt for row in self.rows]),
+            "positions": np.concatenate([np.arange(size) for size in sizes]),
+            "segments": np.repeat(np.arange(1, len(sizes) + 1), sizes),
+        }
+        rest = (0, length - sum(sizes))
         return {
-            "tokens": [token for row in self.rows for token in row.tokens] + [padding] * rest,
-            "learnt": [learnt for row in self.rows for learnt in row.learnt] + [False] * rest,
-            "positions": [position for row in self.rows for position in range(len(row.tokens))] + [0] * rest,
-            "segments": [number for number, row in enumerate(self.rows, 1) for _ in row.tokens] + [0] * rest,
+            name: np.pad(column, rest, constant_values=padding if name == "tokens" else 0)
+            for name, column in values.items()
         }
 
 
 def pack(rows: Iterable[TokenRow], length: int) -> Iterator[Packed]:
     """The rows in sequences of at most ``length`` tokens: each goes to the oldest open sequence that has room.
 
-    The same rows in the same order give the same sequences. Rows without tokens are passed over.
+    The same rows in the same order give the same sequences.
     """
     opened: list[tuple[Packed, int]] = []
     for row in rows:
         size = len(row.tokens)
-        if size > length:
-            raise ValueError(f"a row of {size} tokens was not cut at {length}")
-        if not size:
-            continue
         place = next((place for place, (_, room) in enumerate(opened) if room >= size), None)
         if place is None:
             if len(opened) == OPEN_SEQUENCES:
@@ -99,6 +92,11 @@ def pack(rows: Iterable[TokenRow], length: int) -> Iterator[Packed]:
     yield from (packed for packed, _ in opened)
 
 
+def one_by_one(rows: Iterable[TokenRow]) -> Iterator[Packed]:
+    """Each row in a sequence of its own."""
+    return (Packed([row]) for row in rows)
+
+
 @dataclass
 class Manifest:
     """What the files hold."""
@@ -109,8 +107,6 @@ class Manifest:
     """Each as often as it is read."""
     tokens: int = 0
     trained_tokens: int = 0
-    cut: int = 0
-    """Rows of which some lay beyond the length."""
 
     @property
     def efficiency(self) -> float:
@@ -122,10 +118,9 @@ class Manifest:
         return {
             "maxTargetLength": self.length,
             "sequences": self.sequences,
-            "rows": self.rows,
+            "rowsRead": self.rows,
             "tokens": self.tokens,
             "trainedTokens": self.trained_tokens,
-            "cut": self.cut,
             "efficiency": self.efficiency,
         }
 
@@ -135,36 +130,64 @@ class Manifest:
         self.rows += len(packed.rows)
         self.tokens += packed.used
         self.trained_tokens += sum(row.trained for row in packed.rows)
-        self.cut += sum(row.cut for row in packed.rows)
 
 
-def write_sequences(
-    sequences: Iterable[Packed], length: int, padding: int, directory: Path, per_file: int = 4096
-) -> Manifest:
-    """Write the sequences in their order as Parquet files, and the manifest after them."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = {"tokens": pa.int32(), "learnt": pa.bool_(), "positions": pa.int32(), "segments": pa.int32()}
-    schema = pa.schema([pa.field(name, pa.list_(kind)) for name, kind in kinds.items()])
+def write_sequences(sequences: Iterable[Packed], length: int, padding: int, directory: Path) -> Manifest:
+    """Write the sequences in their order as Parquet files."""
+    schema = pa.schema([pa.field(name, pa.list_(kind, length)) for name, kind in COLUMNS.items()])
     directory.mkdir(parents=True, exist_ok=True)
     manifest = Manifest(length)
-    held: list[dict[str, list[int] | list[bool]]] = []
-    files = 0
-
-    def write() -> None:
-        nonlocal files
-        table = pa.Table.from_pylist(held, schema=schema)
-        pq.write_table(table, directory / f"part-{files:05d}.parquet", row_group_size=SEQUENCES_PER_GROUP)
-        files += 1
-        held.clear()
-
-    for packed in sequences:
-        manifest.add(packed)
-        held.append(packed.columns(length, padding))
-        if len(held) == per_file:
-            write()
-    if held:
-        write()
-    (directory / MANIFEST).write_text(json.dumps(manifest.as_written()))
+    for number, part in enumerate(batched(sequences, SEQUENCES_PER_FILE)):
+        with (
+            publishing(directory / part_name(number)) as temporary,
+            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        ):
+            for group in batched(part, SEQUENCES_PER_GROUP):
+                writer.write_table(_table(group, length, padding, schema), row_group_size=SEQUENCES_PER_GROUP)
+        for packed in part:
+            manifest.add(packed)
     return manifest
+
+
+def write_manifest(directory: Path, members: dict[str, Any]) -> None:
+    """Publish the manifest beside the files, after them."""
+    publish_bytes(directory / MANIFEST, json.dumps(members, indent=1).encode())
+
+
+def part_name(number: int) -> str:
+    """The name of the file that holds the sequences from ``number`` times 4096 on."""
+    return f"part-{number:05d}.parquet"
+
+
+class SequenceFiles:
+    """The sequences in a directory by their number, each row group read once while it is in use."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        # A reader goes through its sequences in order; the second group is the one before.
+        self._group = lru_cache(maxsize=2)(self._read_group)
+
+    def __getitem__(self, index: int) -> Sequences:
+        """One sequence: by column, an array of places."""
+        group, place = divmod(index, SEQUENCES_PER_GROUP)
+        return {name: column[place] for name, column in self._group(group).items()}
+
+    def _read_group(self, group: int) -> Sequences:
+        number, inside = divmod(group, SEQUENCES_PER_FILE // SEQUENCES_PER_GROUP)
+        with pq.ParquetFile(self._directory / part_name(number)) as file:
+            table = file.read_row_group(inside, columns=list(COLUMNS))
+        return {name: _as_array(table.column(name)) for name in COLUMNS}
+
+
+def _table(group: list[Packed], length: int, padding: int, schema: pa.Schema) -> pa.Table:
+    columns = [packed.columns(length, padding) for packed in group]
+    arrays = [
+        pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate([one[name] for one in columns]), kind), length)
+        for name, kind in COLUMNS.items()
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _as_array(column: pa.ChunkedArray) -> NDArray[Any]:
+    values = column.combine_chunks()
+    return np.asarray(values.flatten().to_numpy(zero_copy_only=False)).reshape(len(values), -1)

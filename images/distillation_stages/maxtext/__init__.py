@@ -19,7 +19,8 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "maxtext.layers.embeddings": ("LLaMARotaryEmbedding._apply_scaling_factor",),
     "maxtext.utils.model_creation_utils": ("from_pretrained",),
     # Both trainers.
-    "maxtext.input_pipeline.hf_data_processing": ("preprocessing_pipeline",),
+    "maxtext.input_pipeline.input_pipeline_interface": ("create_data_iterator", "make_hf_train_iterator"),
+    "maxtext.input_pipeline.multihost_dataloading": ("MultiHostDataLoadIterator",),
     "maxtext.utils.max_logging": ("log",),
     "orbax.checkpoint": (
         "CheckpointManager.reached_preemption",
@@ -38,6 +39,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
         "MaxTextDistillationTrainer.train_steps",
     ),
     "maxtext.trainers.post_train.distillation.distillation_utils": (
+        "CombinedDistillationStrategy",
         "MaxTextToTunixIterator",
         "METRIC_HARD_LOSS",
         "METRIC_KL_DIV_T1",

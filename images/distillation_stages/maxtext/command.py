@@ -31,7 +31,6 @@ class TrainingPaths:
 
     checkpoint: Path
     tokenizer: Path
-    data: Path
     output: Path
     jax_cache: Path
 
@@ -46,12 +45,6 @@ def devices_of(program: TrainProgram) -> int:
             raise StageError(reasons.BAD_PARALLELISM, f"parallelism {axis}={size} must be at least 1")
         devices *= size
     return devices
-
-
-def rows_per_step(program: TrainProgram) -> int:
-    """The global batch of one step. A batch below one row per device is one row per device (MaxText loads that)."""
-    devices = devices_of(program)
-    return max(devices, int(devices * program.per_device_batch_size)) * program.gradient_accumulation_steps
 
 
 def training_arguments(program: TrainProgram, steps: int, start: Settings, paths: TrainingPaths) -> list[str]:
@@ -82,8 +75,7 @@ def _defaults(program: TrainProgram) -> Settings:
     if program.hardware == "cpu":
         settings |= {
             "attention": "dot_product",
-            # Neither a worker process that outlives the trainer nor a thread that copies checkpoints.
-            "grain_worker_count": 0,
+            # No thread that copies checkpoints.
             "async_checkpointing": False,
             # Recomputing activations costs time, and a CPU has memory enough.
             "remat_policy": "minimal",
@@ -98,14 +90,8 @@ def _managed(program: TrainProgram, steps: int, paths: TrainingPaths) -> Setting
         "base_output_directory": str(paths.output),
         "tokenizer_path": str(paths.tokenizer),
         "tokenizer_type": "huggingface",
+        # Its reader of such data is replaced by ours.
         "dataset_type": "hf",
-        "hf_path": "parquet",
-        "hf_train_files": str(paths.data / "*.parquet"),
-        "train_split": "train",
-        "train_data_columns": "['messages']",
-        # The data is written in the order and to the length that the steps need.
-        "enable_data_shuffling": False,
-        "num_epoch": 1,
         "steps": steps,
         "learning_rate_schedule_steps": steps,
         "learning_rate": program.learning_rate,

@@ -15,13 +15,15 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from distillation_api.contract import EXIT_TERMINATED
-from distillation_stages.maxtext import rope_scaling
+from distillation_stages.maxtext import packed_batches, rope_scaling
 
 DIAGNOSTICS = "cloud_accelerator_diagnostics"
 BATCHES_ENV = "TRAINING_BATCHES"
 """Number of batches after which the distillation trainer ends; it has no other end than that of its data."""
 
 TERMINATED = "terminated after saving step "
+
+NO_TOKEN = -1
 
 DATA_ERROR = "Exception in load_next_train_batch: "
 """As MaxText's SFT trainer logs what its loader raised."""
@@ -40,20 +42,6 @@ def patch_imports() -> None:
         setattr(package, name, module)
         sys.modules[module.__name__] = module
     sys.modules[DIAGNOSTICS] = package
-
-
-def patch_worker_count(hf_data_processing: Any) -> None:
-    """Let ``grain_worker_count`` hold for Hugging Face data too, where MaxText forgets to pass it on.
-
-    With the default of 1 there is always a worker process, which imports all of MaxText once more.
-    """
-    original = hf_data_processing.preprocessing_pipeline
-
-    def preprocessing_pipeline(*arguments: Any, **keywords: Any) -> Any:
-        keywords.setdefault("grain_worker_count", min(1, keywords["config"].grain_worker_count))
-        return original(*arguments, **keywords)
-
-    hf_data_processing.preprocessing_pipeline = preprocessing_pipeline
 
 
 def patch_learning_rate_log(metric_logger: Any, log: Callable[[str], None]) -> None:
@@ -99,6 +87,20 @@ def patch_batch_count(distillation_utils: Any, count: int, log: Callable[[str], 
     """End the distillation trainer after ``count`` batches: it ignores ``steps``."""
     original = distillation_utils.MaxTextToTunixIterator
     distillation_utils.MaxTextToTunixIterator = lambda batches: BoundedBatches(original(batches), count, log)
+
+
+def patch_padding(distillation_utils: Any) -> None:
+    """Let the distillation trainer learn whatever the data says is learnt.
+
+    It leaves out every label that is the padding token, in models without one of their own the end of each answer.
+    """
+    strategy = distillation_utils.CombinedDistillationStrategy
+    original = strategy.__init__
+
+    def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:
+        original(self, *arguments, **{**keywords, "pad_id": NO_TOKEN})
+
+    strategy.__init__ = __init__
 
 
 def patch_step_log(train_distill: Any, distillation_utils: Any, log: Callable[[str], None]) -> None:
@@ -224,6 +226,7 @@ def _distill() -> Callable[[list[str]], None]:
 
     patch_batch_count(distillation_utils, int(os.environ[BATCHES_ENV]), max_logging.log)
     patch_step_log(train_distill, distillation_utils, max_logging.log)
+    patch_padding(distillation_utils)
     main: Callable[[list[str]], None] = train_distill.main
     return main
 
@@ -246,12 +249,14 @@ def main() -> None:
         patch_imports()
     trainer = TRAINERS[sys.argv.pop(1)]
     scaling = take_argument(rope_scaling.SETTING)
+    sequences = take_argument(packed_batches.SETTING)
     from absl import app  # type: ignore[import-not-found]  # Comes with MaxText.
-    from maxtext.input_pipeline import hf_data_processing
+    from maxtext.input_pipeline import input_pipeline_interface
     from maxtext.layers.attentions import Attention
     from maxtext.layers.embeddings import LLaMARotaryEmbedding
 
-    patch_worker_count(hf_data_processing)
+    if sequences is not None:
+        packed_batches.patch_train_iterator(input_pipeline_interface, sequences)
     if scaling is not None:
         rope_scaling.patch_rope_scaling(Attention, LLaMARotaryEmbedding, json.loads(scaling))
     _install_sigterm_handler()

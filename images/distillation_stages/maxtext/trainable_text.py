@@ -1,22 +1,15 @@
-"""Conversations as the student's chat template renders them for training, and what of them MaxText can learn."""
+"""Conversations as the student's chat template renders them for training."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from distillation_api import reasons
 from distillation_stages.data.conversations import Turn
-from distillation_stages.maxtext.training_tokenizer import padding_token
 from distillation_stages.runtime.failure import StageError
-
-CHECKED_ROWS = 2_000
-"""Rows that are tokenised before training, evenly spread; tokenising millions would keep accelerators waiting."""
 
 MOST_REFUSED = 0.5
 """Share of conversations that the student's template may refuse."""
-
-ENDINGS_READ = 50
-"""A template ends all answers alike."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +38,6 @@ class Rendered:
     def text(self) -> str:
         """All of it."""
         return "".join(exchange.text for exchange in self.exchanges)
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What the tokenised rows say about the data."""
-
-    rows: int
-    prompts_too_long: int
-    """Rows whose prompt leaves no room for an answer: they train nothing."""
-    truncated: int
-    """Rows with an answer that is cut."""
-    answers_left_out: int
-    """Answers that begin beyond the length."""
-    tokens_per_row: float
-    trainable_tokens: int
 
 
 def render(tokenizer: Any, row: int, prompt: list[Turn], answer: str) -> Rendered:
@@ -107,24 +85,31 @@ def _exchange(tokenizer: Any, row: int, prompt: list[Turn], answer: str) -> Exch
     return Exchange(given, whole[len(given) :])
 
 
-def render_all(
-    tokenizer: Any, conversations: Iterable[tuple[int, list[Turn], str]], every_turn: bool = False
-) -> tuple[list[Rendered], int]:
-    """Row number, prompt and answer of each as text, and how many the chat template refuses: those are passed over.
+class RenderedRows(Iterable[Rendered]):
+    """Conversations as text, one after the other. Those that the chat template refuses are passed over and counted;
+    when these are most of them, iterating ends with a StageError."""
 
-    Raises StageError when it refuses most of them. ``every_turn``: the answers inside the prompt are learnt too.
-    """
-    rows: list[Rendered] = []
-    refused: list[str] = []
-    taken = 0
-    for conversation in conversations:
-        try:
-            rows += render_every_turn(tokenizer, *conversation) if every_turn else [render(tokenizer, *conversation)]
-            taken += 1
-        except StageError as error:
-            refused.append(error.message)
-    require_most(len(refused), taken + len(refused), refused[0] if refused else "")
-    return rows, len(refused)
+    def __init__(
+        self, tokenizer: Any, conversations: Iterable[tuple[int, list[Turn], str]], every_turn: bool = False
+    ) -> None:
+        """Of each conversation its row number, prompt and answer. ``every_turn``: the answers inside the prompt are
+        learnt too."""
+        self._tokenizer, self._conversations, self._every_turn = tokenizer, conversations, every_turn
+        self.refused = 0
+
+    def __iter__(self) -> Iterator[Rendered]:
+        read, example = 0, ""
+        for conversation in self._conversations:
+            read += 1
+            try:
+                if self._every_turn:
+                    yield from render_every_turn(self._tokenizer, *conversation)
+                else:
+                    yield render(self._tokenizer, *conversation)
+            except StageError as error:
+                self.refused += 1
+                example = example or error.message
+        require_most(self.refused, read, example)
 
 
 def require_most(refused: int, read: int, example: str) -> None:
@@ -134,59 +119,4 @@ def require_most(refused: int, read: int, example: str) -> None:
             reasons.CHAT_TEMPLATE_REFUSES,
             f"the student's chat template refuses {refused} of {read} conversations. Example: {example}. Give one that "
             "takes them in student.chatTemplate, or leave such conversations out of the dataset",
-        )
-
-
-def sample_of(rows: Sequence[Rendered]) -> Sequence[Rendered]:
-    """The rows that are tokenised before training."""
-    return rows[:: max(1, len(rows) // CHECKED_ROWS)]
-
-
-def end_of(answer: Sequence[int], tokenizer: Any) -> int | None:
-    """The special token that ends a tokenised answer; None when it has none."""
-    special = set(tokenizer.all_special_ids)
-    return next((token for token in reversed(answer) if token in special), None)
-
-
-def endings(rows: Sequence[Rendered], tokenizer: Any) -> set[int]:
-    """The tokens that end the answers: what a student must learn to stop."""
-    answers = (exchange.answer for row in sample_of(rows)[:ENDINGS_READ] for exchange in row.exchanges)
-    ends = (end_of(tokenizer(answer)["input_ids"], tokenizer) for answer in answers)
-    return {end for end in ends if end is not None}
-
-
-def check(rows: Sequence[Rendered], tokenizer: Any, max_target_length: int) -> Checked:
-    """Tokenise a sample of the rows as MaxText will. Raises StageError when nothing, or no end, could be learnt."""
-    masked = {padding_token(tokenizer), tokenizer.bos_token_id}
-    sample = sample_of(rows)
-    too_long = truncated = left_out = tokens = trainable = 0
-    for row in sample:
-        length = 0
-        for number, exchange in enumerate(row.exchanges):
-            start = length + len(tokenizer(exchange.given)["input_ids"])
-            answer = tokenizer(exchange.answer)["input_ids"]
-            _check_end(row, answer, tokenizer)
-            length = start + len(answer)
-            too_long += number == 0 and start >= max_target_length
-            left_out += start >= max_target_length
-            truncated += start < max_target_length < length
-            trainable += sum(token not in masked for token in answer[: max(0, max_target_length - start)])
-        tokens += min(length, max_target_length)
-    if not trainable:
-        raise StageError(
-            reasons.NO_TRAINABLE_TOKENS,
-            f"in all {len(sample)} rows checked the prompt alone fills maxTargetLength={max_target_length}; raise it",
-        )
-    return Checked(len(sample), too_long, truncated, left_out, tokens / len(sample), trainable)
-
-
-def _check_end(row: Rendered, answer: Sequence[int], tokenizer: Any) -> None:
-    """Raises StageError when MaxText would mask the end of the tokenised answer."""
-    end, pad = end_of(answer, tokenizer), padding_token(tokenizer)
-    if end is not None and end in (pad, tokenizer.bos_token_id):
-        what = "pads with it" if end == pad else "masks the labels of bos"
-        raise StageError(
-            reasons.PAD_IS_EOS if end == pad else reasons.BOS_IS_EOS,
-            f"row {row.row} ends its answer with token {end} ({tokenizer.decode([end])!r}), but training {what}: "
-            "the student would never learn to stop. Set another pad_token (or bos_token) in tokenizer_config.json",
         )

@@ -1,20 +1,57 @@
-"""Rendered conversations as the token ids that are packed."""
+"""Rendered conversations as token ids, and what of them fits."""
 
+from dataclasses import dataclass
 from typing import Any
 
-from distillation_stages.data.packing import TokenRow, token_row
+from distillation_api import reasons
+from distillation_stages.data.token_rows import TokenRow, token_row
 from distillation_stages.maxtext.trainable_text import Rendered
+from distillation_stages.runtime.failure import StageError
 
 
-def tokenised(rendered: Rendered, tokenizer: Any, length: int) -> TokenRow:
-    """The row up to the length; each answer is learnt with its end, even where that is the token that pads.
+@dataclass
+class Fitting:
+    """What of the rows so far fits into the length."""
 
-    The texts are tokenised one by one, so that no token lies across the border of an answer: the student is given the
-    one and says the other. The tokenizer must put nothing of its own in front.
-    """
-    segments = (
-        (tokenizer(text)["input_ids"], learnt)
-        for exchange in rendered.exchanges
-        for text, learnt in ((exchange.given, False), (exchange.answer, True))
-    )
-    return token_row(segments, length)
+    length: int
+    rows: int = 0
+    answers: int = 0
+    prompts_too_long: int = 0
+    """Rows whose prompt leaves no room for an answer: they teach nothing."""
+    answers_cut: int = 0
+    answers_left_out: int = 0
+    """Answers that begin beyond the length."""
+    trained: int = 0
+    """Rows that teach something."""
+
+    def tokenised(self, rendered: Rendered, tokenizer: Any) -> TokenRow:
+        """The row up to the length, counted; each answer is learnt with its end.
+
+        The texts are tokenised one by one, so that no token lies across the border of an answer: the student is given
+        the one and says the other.
+        """
+        segments: list[tuple[list[int], bool]] = []
+        end = 0
+        for number, exchange in enumerate(rendered.exchanges):
+            given, answer = (
+                tokenizer(text, add_special_tokens=False)["input_ids"] for text in (exchange.given, exchange.answer)
+            )
+            segments += [(given, False), (answer, True)]
+            start = end + len(given)
+            end = start + len(answer)
+            self.prompts_too_long += number == 0 and start >= self.length
+            self.answers_left_out += start >= self.length
+            self.answers_cut += start < self.length < end
+        row = token_row(segments, self.length)
+        self.rows += 1
+        self.answers += len(rendered.exchanges)
+        self.trained += bool(row.trained)
+        return row
+
+    def require_trained(self) -> None:
+        """Raise StageError when nothing could be learnt."""
+        if self.rows and not self.trained:
+            raise StageError(
+                reasons.NO_TRAINABLE_TOKENS,
+                f"in all {self.rows} rows the prompt alone fills maxTargetLength={self.length}; raise it",
+            )

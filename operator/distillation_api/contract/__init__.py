@@ -36,11 +36,13 @@ from distillation_api.contract.fetch import FetchProgram
 from distillation_api.contract.generate import GenerateProgram, Sampling
 from distillation_api.contract.messages import Progress, StageFailure, StageResult
 from distillation_api.contract.objectives import LogitMatching, Objective, SupervisedFineTuning
+from distillation_api.contract.pack import PackProgram
 from distillation_api.contract.preflight import PlannedGeneration, PlannedTraining, PreflightProgram
 from distillation_api.contract.prepare import MessageSpelling, PrepareProgram
 from distillation_api.contract.publish import PublishProgram
 from distillation_api.contract.stage_spec import Program, StageSpec
-from distillation_api.contract.train import TrainData, TrainProgram
+from distillation_api.contract.train import TrainProgram
+from distillation_api.contract.training_data import TrainData, TrainOn
 
 __all__ = [
     "EXIT_BAD_CONFIGURATION",
@@ -66,6 +68,7 @@ __all__ = [
     "LogitMatching",
     "MessageSpelling",
     "Objective",
+    "PackProgram",
     "PlannedGeneration",
     "PlannedTraining",
     "PreflightProgram",
@@ -84,5 +87,6 @@ __all__ = [
     "StageSpec",
     "SupervisedFineTuning",
     "TrainData",
+    "TrainOn",
     "TrainProgram",
 ]

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from distillation_api.contract.common import ProgramModel, StageOutput
-from distillation_api.contract.train import TrainOn
+from distillation_api.contract.training_data import TrainOn
 from distillation_api.model import Model
 
 

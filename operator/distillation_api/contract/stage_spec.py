@@ -10,6 +10,7 @@ from distillation_api.contract.evaluate import EvaluateProgram
 from distillation_api.contract.export import ExportProgram
 from distillation_api.contract.fetch import FetchProgram
 from distillation_api.contract.generate import GenerateProgram
+from distillation_api.contract.pack import PackProgram
 from distillation_api.contract.preflight import PreflightProgram
 from distillation_api.contract.prepare import PrepareProgram
 from distillation_api.contract.publish import PublishProgram
@@ -23,6 +24,7 @@ Program = Annotated[
     | CheckTokenizersProgram
     | PreflightProgram
     | GenerateProgram
+    | PackProgram
     | TrainProgram
     | ExportProgram
     | EvaluateProgram

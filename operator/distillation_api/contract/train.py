@@ -7,23 +7,6 @@ from pydantic import Field
 from distillation_api.accelerators import Hardware
 from distillation_api.contract.common import ProgramModel, StageOutput
 from distillation_api.contract.objectives import Objective
-from distillation_api.model import Model
-
-TrainOn = Literal["LastAssistantTurn", "EveryAssistantTurn"]
-
-
-class TrainData(Model):
-    """Which rows a training stage reads, and which answers in them it learns."""
-
-    kind: Literal["TeacherCompletions", "OriginalDataset"]
-    completions: StageOutput | None = None
-    """Output directory of the generate stage (TeacherCompletions)."""
-    shards: int | None = None
-    """Number of shards of the generate stage (TeacherCompletions)."""
-    dataset: StageOutput | None = None
-    """Output directory of the prepare stage (OriginalDataset)."""
-    train_on: TrainOn = "LastAssistantTurn"
-    """EveryAssistantTurn (OriginalDataset) learns the answers inside the prompts too."""
 
 
 class TrainProgram(ProgramModel):
@@ -32,9 +15,8 @@ class TrainProgram(ProgramModel):
 
     Runs on every host of every slice; host 0 verifies and writes the result. Result outputs: ``checkpoint``
     (``.../checkpoints/N/model_params``), ``history`` (JSONL: step, loss, learningRate, tokensPerSecondPerDevice, and
-    klToTeacher for logit matching). Result ``settings`` are passed on. Counts: steps, rows, answers (that are learnt in
-    these rows); of the rows that were tokenised before (checkedRows) promptTooLong (they teach nothing), answerCut, and
-    answersLeftOut (answers that begin beyond the length). Metrics: loss (the last), firstLoss.
+    klToTeacher for logit matching). Result ``settings`` are passed on. Counts: steps, and what the stage pack-NAME
+    counted of its rows. Metrics: loss (the last), firstLoss.
     """
 
     kind: Literal["train"] = "train"
@@ -42,16 +24,11 @@ class TrainProgram(ProgramModel):
     """Output directory of the convert stage or of the training stage before."""
     tokenizer: StageOutput
     """Output directory of the fetch stage of the student."""
-    chat_template: str | None = None
-    """Instead of the student's own."""
-    chat_template_arguments: dict[str, str] = Field(default_factory=dict)
-    """Variables for the template, as users write them."""
-    data: TrainData
+    data: StageOutput
+    """Output directory of the stage pack-NAME: all that the steps read."""
+    sequences_per_step: int
+    """Of one optimizer step, on all devices and over all its batches."""
     objective: Objective
-    steps: int | None = None
-    """When absent, they follow from the rows and epochs."""
-    epochs: int | None = None
-    """How often each row may be read; 1 when absent."""
     per_device_batch_size: float
     gradient_accumulation_steps: int = 1
     """Batches of one optimizer step."""

@@ -18,6 +18,7 @@ from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.placement import Placement
 from distillation_operator.pipeline.stage import Stage
+from distillation_operator.pipeline.stages.pack import packed_for
 from distillation_operator.pipeline.status.chip_hours import SECONDS_PER_HOUR
 
 _WIDE = 1000
@@ -77,7 +78,7 @@ def cost(job: DistillationJob, pipeline: Mapping[str, Stage], rates: Mapping[str
     for name, rate in rates.items():
         if name not in pipeline:
             raise CommandError(f"--rate {name}: no such stage; there are {', '.join(pipeline)}")
-        hours[name] = chips(pipeline[name]) * _units(job.spec, pipeline[name]) / rate / SECONDS_PER_HOUR
+        hours[name] = chips(pipeline[name]) * _units(job.spec, pipeline[name], pipeline) / rate / SECONDS_PER_HOUR
     total = sum(hours.values())
     failures = job.spec.retries.failures
     told = ", ".join(f"{name} {value:.1f}" for name, value in hours.items())
@@ -89,14 +90,16 @@ def cost(job: DistillationJob, pipeline: Mapping[str, Stage], rates: Mapping[str
     )
 
 
-def _units(spec: DistillationJobSpec, stage: Stage) -> int:
+def _units(spec: DistillationJobSpec, stage: Stage, pipeline: Mapping[str, Stage]) -> int:
     """Rows or steps of a stage."""
     if stage.program.kind == "generate":
         if spec.dataset.limit is None:
             raise CommandError(f"--rate {stage.name}: its rows are not known before dataset.limit is set")
         return spec.dataset.limit * spec.generation.sampling.samples_per_prompt
-    if stage.program.kind == "train" and stage.program.steps is not None:
-        return stage.program.steps
+    if stage.program.kind == "train":
+        packed = packed_for(stage.program, pipeline).program
+        if packed.kind == "pack" and packed.steps is not None:
+            return packed.steps
     raise CommandError(f"--rate {stage.name}: only generation and training stages with steps have a rate")
 
 

@@ -13,6 +13,7 @@ from distillation_operator.pipeline.stages.evaluate import add_evaluate
 from distillation_operator.pipeline.stages.export import add_export
 from distillation_operator.pipeline.stages.fetch import add_fetch_student, add_fetch_teacher
 from distillation_operator.pipeline.stages.generate import add_generate
+from distillation_operator.pipeline.stages.pack import add_pack
 from distillation_operator.pipeline.stages.preflight import add_preflight
 from distillation_operator.pipeline.stages.prepare import add_prepare_dataset
 from distillation_operator.pipeline.stages.publish import add_publish
@@ -61,7 +62,8 @@ def build_pipeline(spec: DistillationJobSpec, recorded: Mapping[str, RecordedOut
     checkpoint = converted
     exports: dict[str, Stage] = {}
     for stage in spec.training.stages:
-        checkpoint = add_training(graph, stage, checkpoint, student, dataset, generated, converted_teacher, gates)
+        packed = add_pack(graph, stage, student, dataset, generated)
+        checkpoint = add_training(graph, stage, checkpoint, student, packed, converted_teacher, gates)
         exports[stage.name] = add_export(graph, stage, checkpoint, student)
     exported = exports.pop(spec.training.stages[-1].name)
     evaluated = add_evaluate(graph, teacher, student, generated, exports, exported)

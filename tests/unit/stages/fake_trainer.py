@@ -15,13 +15,14 @@ from typing import Any
 import yaml
 
 from distillation_stages.maxtext.checkpoints import newest_step
+from distillation_stages.maxtext.packed_batches import SETTING
 from distillation_stages.maxtext.start import BATCHES_ENV
 from unit.stages.training_inputs import distill_line, save_checkpoint, step_line
 
 
 def settings_of(trainer: str, config: str, arguments: list[str]) -> dict[str, Any]:
     if trainer == "distill":
-        return dict(yaml.safe_load(Path(config).read_text()))
+        return {**yaml.safe_load(Path(config).read_text()), **settings_of("sft", "", arguments)}
     return dict(argument.split("=", 1) for argument in arguments)
 
 
@@ -42,6 +43,8 @@ def main() -> int:
         print(line(step, loss=plan.get("loss", f"{10 / step:.3f}"), weights=plan.get("weights", 90)), flush=True)
         if step == 1 or step % period == 0 or step == steps:
             save_checkpoint(checkpoints, step)
+    if plan.get("note"):
+        Path(plan["note"]).write_text(settings[SETTING])
     if plan.get("say"):
         print(plan["say"], flush=True)
     if plan.get("hang"):

@@ -14,15 +14,7 @@ from distillation_stages.maxtext.start import (
     patch_imports,
     patch_learning_rate_log,
     patch_step_log,
-    patch_worker_count,
 )
-
-
-@pytest.mark.parametrize(("asked", "given"), [(0, 0), (1, 1), (4, 1)])
-def test_the_worker_count_reaches_the_pipeline_which_takes_one_at_most(asked: int, given: int) -> None:
-    module = SimpleNamespace(preprocessing_pipeline=lambda **keywords: keywords["grain_worker_count"])
-    patch_worker_count(module)
-    assert module.preprocessing_pipeline(config=SimpleNamespace(grain_worker_count=asked)) == given
 
 
 def test_the_uploader_is_replaced_before_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:

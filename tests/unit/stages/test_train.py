@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,19 +20,21 @@ from distillation_api.contract import (
 )
 from distillation_stages.maxtext import distillation_config
 from distillation_stages.maxtext.checkpoints import steps_in
-from distillation_stages.maxtext.trainable_text import Exchange, Rendered
+from distillation_stages.maxtext.packed_batches import Reading
 from distillation_stages.programs.train import inputs as train_inputs
 from distillation_stages.programs.train import training as train
-from distillation_stages.programs.train.data import order
-from distillation_stages.programs.train.inputs import Host, Inputs
+from distillation_stages.programs.train.inputs import Host
 from distillation_stages.programs.train.record import Summary
 from distillation_stages.programs.train.trainer_process import TrainerProcess
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage
+from unit.stages.stage_inputs import finish
 from unit.stages.training_inputs import logit_matching, save_checkpoint, train_program
 
 STEPS = 20
 OUTPUT = "train"
+COUNTS = {"steps": 20, "restarts": 0, "repeatedSteps": 0, "rows": 80, "answers": 90, "promptTooLong": 1}
+"""Those of its rows are told again by what was trained on them."""
 TESTS = Path(__file__).resolve().parents[2]
 
 
@@ -50,6 +51,10 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
     )
     storage.write_marker("convert", converted)
     storage.write_marker("convert-teacher", converted.model_copy(update={"stage": "convert-teacher"}))
+    finish(storage, "student", model="student/model")
+    counts = {"steps": STEPS, "rows": 80, "answers": 90, "promptTooLong": 1, "sequences": 80, "tokens": 900}
+    packed = StageResult(stage="pack", fingerprint="f2", outputs={"sequences": "packed/sequences"}, counts=counts)
+    storage.write_marker("packed", packed)
     (tmp_path / "scratch").mkdir()
     monkeypatch.setenv("SCRATCH", str(tmp_path / "scratch"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
@@ -60,17 +65,10 @@ def replace_maxtext(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_inputs, "TRAINER_MODULE", "unit.stages.fake_trainer")
     for module in (train_inputs, distillation_config):
         monkeypatch.setattr(module, "config_file", lambda name: Path(name))
-    monkeypatch.setattr(train, "read_inputs", inputs)
-
-
-def inputs(program: TrainProgram, storage: Storage, scratch: Path) -> Inputs:
-    """Of 80 rows, as if they had been rendered and checked."""
-    rows = [Rendered(row, (Exchange(f"prompt {row}", f"answer {row}"),)) for row in range(80)]
-    return Inputs(rows, rows_per_step=4.0, steps=program.steps or 0, counts={"rows": 80})
 
 
 def spec(program: TrainProgram | None = None) -> StageSpec:
-    return StageSpec(stage="train-x", fingerprint="f1", output=OUTPUT, program=program or train_program(steps=STEPS))
+    return StageSpec(stage="train-x", fingerprint="f1", output=OUTPUT, program=program or train_program())
 
 
 def run(
@@ -103,7 +101,7 @@ def test_the_result_names_the_last_checkpoint_and_passes_the_settings_on(
     }
     assert result.settings == {"model_name": "llama2-7b"}
     assert result.metrics == {"firstLoss": 10.0, "loss": 0.5}
-    assert result.counts == {"steps": 20, "restarts": 0, "repeatedSteps": 0, "rows": 80}
+    assert result.counts == COUNTS
     assert storage.read_marker(OUTPUT) == result
 
 
@@ -139,7 +137,7 @@ def test_the_history_has_every_step_once(storage: Storage, monkeypatch: pytest.M
 
 # Logit matching
 
-MATCHING = train_program(steps=STEPS, objective=logit_matching())
+MATCHING = train_program(objective=logit_matching())
 
 
 def test_logit_matching_ends_after_its_steps_and_tells_the_distance_to_the_teacher(
@@ -204,7 +202,7 @@ def test_a_training_that_did_not_happen_fails(
 ) -> None:
     """M1, M2, M3, M13, M18: the trainer ends with exit code 0 all the same."""
     with pytest.raises(StageError, match=named) as caught:
-        run(storage, monkeypatch, train_program(steps=STEPS, objective=matching), **plan)
+        run(storage, monkeypatch, train_program(objective=matching), **plan)
     assert caught.value.reason.name == reason
     assert storage.read_marker(OUTPUT) is None
 
@@ -234,20 +232,20 @@ def test_a_restart_goes_on_from_the_newest_whole_checkpoint(storage: Storage, mo
     assert [line["step"] for line in history(storage)] == list(range(1, STEPS + 1)), "the repeated ones once"
 
 
-@pytest.mark.parametrize(("matching", "spare"), [(SupervisedFineTuning(), 1), (logit_matching(), 0)])
+@pytest.mark.parametrize("matching", [SupervisedFineTuning(), logit_matching()], ids=["sft", "logits"])
 def test_data_goes_on_where_the_training_does(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch, matching: Objective, spare: int
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, matching: Objective
 ) -> None:
-    """M4, M21: MaxText would read from the first row again; M5: distillation trains on all that there is."""
+    """M4, M21: MaxText would read from the first row again."""
     save_checkpoint(saved(storage), 10)
-    written = []
+    run(storage, monkeypatch, train_program(objective=matching), note=str(tmp_path / "note"))
+    reading = Reading.parse((tmp_path / "note").read_text())
+    assert reading == Reading(str(storage.at("packed/sequences")), first_step=10, steps=STEPS, sequences_per_step=4)
 
-    def write(rows: object, positions: Iterator[int], hosts: int, per_host: int, directory: Path) -> None:
-        written.append(list(positions))
 
-    monkeypatch.setattr(train_inputs, "write_parts", write)
-    run(storage, monkeypatch, train_program(steps=STEPS, objective=matching))
-    assert written == [list(order(80, 0, 4 * (STEPS + spare)))[4 * 10 :]]
+def test_what_is_trained_on_must_be_packed_first(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StageError, match="not-yet"):
+        run(storage, monkeypatch, train_program(data="not-yet"))
 
 
 def test_a_run_that_had_ended_before_its_marker_is_finished_without_training(
@@ -257,7 +255,7 @@ def test_a_run_that_had_ended_before_its_marker_is_finished_without_training(
     (storage.at(OUTPUT) / "_DONE.json").unlink()
     result = run(storage, monkeypatch, exit=1, say="must not be started")
     assert result is not None
-    assert result.counts == {"steps": 20, "restarts": 0, "repeatedSteps": 0, "rows": 80}
+    assert result.counts == COUNTS
 
 
 def test_a_run_killed_between_its_last_save_and_its_last_line_is_finished(

@@ -1,63 +1,25 @@
 """Which rows a training run reads, in which order, and what is refused before accelerators are kept waiting."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from distillation_api.contract import StageResult, TrainData
 from distillation_stages.data.tables import COMPLETIONS, PREPARED, write_table
+from distillation_stages.data.training_rows import read_conversations
 from distillation_stages.maxtext.trainable_text import (
     Exchange,
     Rendered,
-    check,
-    endings,
+    RenderedRows,
     render,
-    render_all,
     render_every_turn,
 )
-from distillation_stages.programs.train.data import (
-    order,
-    read_conversations,
-    rows_needed,
-    rows_of_step,
-    steps_of_epochs,
-    write_parts,
-)
+from distillation_stages.maxtext.training_tokens import Fitting
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage
+from unit.stages.letter_tokenizer import BOS, END, PAD, LetterTokenizer
 from unit.stages.stage_inputs import finish, prompt_of
-
-PAD, BOS, END = 0, 1, 2
-
-
-class LetterTokenizer:
-    """Each letter is a token; ``<``, ``>`` and ``_`` stand for bos, end of turn and padding."""
-
-    pad_token_id: int | None = PAD
-    unk_token_id: int | None = None
-    bos_token_id: int | None = BOS
-    all_special_ids = (PAD, BOS, END)
-
-    def __init__(self, template: Callable[[list[dict[str, str]], bool], str] | None = None) -> None:
-        self._template = template or self._default
-
-    @staticmethod
-    def _default(messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
-        text = "".join(f"{message['role'][0]}:{message['content']}>" for message in messages)
-        return f"<{text}{'a:' if add_generation_prompt else ''}"
-
-    def apply_chat_template(self, messages: list[dict[str, str]], add_generation_prompt: bool, tokenize: bool) -> str:
-        assert not tokenize
-        return self._template(messages, add_generation_prompt)
-
-    def __call__(self, text: str) -> dict[str, list[int]]:
-        return {"input_ids": [{"<": BOS, ">": END, "_": PAD}.get(letter, ord(letter)) for letter in text]}
-
-    def decode(self, ids: list[int]) -> str:
-        return "".join({BOS: "<", END: ">", PAD: "_"}.get(token, chr(token)) for token in ids)
 
 
 def rendered(prompt: str = "<u:hi>a:", completion: str = "yes>") -> Rendered:
@@ -184,13 +146,13 @@ def conversations(*first_roles: str) -> list[tuple[int, list[dict[str, str]], st
 
 def test_what_the_template_refuses_is_passed_over_and_counted() -> None:
     """U13: one conversation with a system message doesn't cost the others their training."""
-    rows, refused = render_all(LetterTokenizer(refuses_system), conversations("user", "system", "user"))
-    assert ([row.row for row in rows], refused) == ([0, 2], 1)
+    rows = RenderedRows(LetterTokenizer(refuses_system), conversations("user", "system", "user"))
+    assert ([row.row for row in rows], rows.refused) == ([0, 2], 1)
 
 
 def test_a_template_that_refuses_most_conversations_is_the_wrong_one() -> None:
     with pytest.raises(StageError, match=r"refuses 2 of 3 conversations\. Example: .*row 0: no system role") as caught:
-        render_all(LetterTokenizer(refuses_system), conversations("system", "system", "user"))
+        list(RenderedRows(LetterTokenizer(refuses_system), conversations("system", "system", "user")))
     assert caught.value.reason.name == "ChatTemplateRefuses"
 
 
@@ -285,145 +247,74 @@ def test_a_row_goes_on_as_long_as_the_text_stays() -> None:
 
 def test_of_every_turn_whole_conversations_are_refused() -> None:
     turns = [(row, chat("a", "b", "c", system=system), "d") for row, system in enumerate((None, "s", None, None))]
-    rows, refused = render_all(LetterTokenizer(refuses_system), turns, every_turn=True)
-    assert ([row.row for row in rows], refused) == ([0, 2, 3], 1)
-    assert [len(row.exchanges) for row in rows] == [2, 2, 2]
+    rows = RenderedRows(LetterTokenizer(refuses_system), turns, every_turn=True)
+    assert [(row.row, len(row.exchanges)) for row in rows] == [(0, 2), (2, 2), (3, 2)]
+    assert rows.refused == 1
     # Half of the conversations, though more rows than that are left.
     turns += [(row, chat("a", "b", "c", system="s"), "d") for row in range(4, 7)]
     with pytest.raises(StageError, match="refuses 4 of 7 conversations"):
-        render_all(LetterTokenizer(refuses_system), turns, every_turn=True)
+        list(RenderedRows(LetterTokenizer(refuses_system), turns, every_turn=True))
 
 
-# What is checked
+# As tokens
+
+
+def tokens_of(rows: list[Rendered], length: int) -> tuple[Fitting, list[str]]:
+    """What fits, and of each row its letters, those in capitals that are learnt."""
+    fitting, tokenizer = Fitting(length), LetterTokenizer()
+    texts = []
+    for row in rows:
+        tokens = fitting.tokenised(row, tokenizer)
+        letters = zip(tokenizer.decode(tokens.tokens.tolist()), tokens.learnt, strict=True)
+        texts.append("".join(letter.upper() if is_learnt else letter for letter, is_learnt in letters))
+    return fitting, texts
 
 
 def test_rows_without_room_for_an_answer_are_counted() -> None:
     """M3."""
-    checked = check(
-        [rendered(), rendered(prompt="<" + "x" * 20), rendered(completion="y" * 20 + ">")], LetterTokenizer(), 16
-    )
-    assert (checked.rows, checked.prompts_too_long, checked.truncated, checked.answers_left_out) == (3, 1, 1, 1)
-    assert checked.trainable_tokens == 4 + 0 + 8
+    rows = [rendered(), rendered(prompt="<" + "x" * 20), rendered(completion="y" * 20 + ">")]
+    fitting, texts = tokens_of(rows, 16)
+    assert (fitting.rows, fitting.trained) == (3, 2)
+    assert (fitting.prompts_too_long, fitting.answers_cut, fitting.answers_left_out) == (1, 1, 1)
+    assert texts == ["<u:hi>a:YES>", "<" + "x" * 15, "<u:hi>a:" + "Y" * 8]
 
 
 @pytest.mark.parametrize(
-    ("length", "cut", "left_out", "trained"),
-    [(26, 0, 0, 12), (25, 1, 0, 11), (22, 0, 1, 8), (13, 1, 1, 7), (6, 1, 2, 2), (5, 1, 2, 1)],
+    ("length", "cut", "left_out", "text"),
+    [
+        (26, 0, 0, "<u:aYES>u:NO->u:longerYES>"),
+        (25, 1, 0, "<u:aYES>u:NO->u:longerYES"),
+        (22, 0, 1, "<u:aYES>u:NO->u:longer"),
+        (13, 1, 1, "<u:aYES>u:NO-"),
+        (6, 1, 2, "<u:aYE"),
+        (5, 1, 2, "<u:aY"),
+    ],
 )
-def test_of_a_long_conversation_the_later_answers_are_lost(length: int, cut: int, left_out: int, trained: int) -> None:
+def test_of_a_long_conversation_the_later_answers_are_lost(length: int, cut: int, left_out: int, text: str) -> None:
     """Its text of 26 letters: answers at 4-8, 10-14 and 22-26."""
     row = row_of(1, ("<u:a", "yes>"), ("u:", "no->"), ("u:longer", "yes>"))
     assert len(row.text) == 26
-    checked = check([row], LetterTokenizer(), length)
-    assert (checked.rows, checked.prompts_too_long, checked.truncated) == (1, 0, cut)
-    assert (checked.answers_left_out, checked.trainable_tokens) == (left_out, trained)
-    assert checked.tokens_per_row == length, "the whole row, as far as it is read"
+    fitting, texts = tokens_of([row], length)
+    assert (fitting.rows, fitting.answers, fitting.prompts_too_long) == (1, 3, 0)
+    assert (fitting.answers_cut, fitting.answers_left_out) == (cut, left_out)
+    assert texts == [text], "the whole row, as far as it is read"
 
 
-def test_the_ends_of_all_answers_must_be_learnt() -> None:
-    row = row_of(1, ("<u:a", "yes_"), ("u:", "no>"))
+@pytest.mark.parametrize("end", [PAD, BOS, END])
+def test_the_end_of_an_answer_is_learnt_whatever_else_it_means(end: int) -> None:
+    """M20: MaxText masks labels that are the padding token or bos: the student would never learn to stop."""
     tokenizer = LetterTokenizer()
-    assert endings([row], tokenizer) == {PAD, END}
-    with pytest.raises(StageError) as caught:
-        check([row], tokenizer, 64)
-    assert caught.value.reason.name == "PadIsEos"
+    row = Fitting(64).tokenised(row_of(1, ("<u:a", "yes" + tokenizer.decode([end]))), tokenizer)
+    assert (row.tokens[-1], row.learnt[-1]) == (end, True)
+
+
+def test_the_first_token_follows_nothing_and_is_not_learnt() -> None:
+    row = Fitting(64).tokenised(row_of(1, ("", "yes>")), LetterTokenizer())
+    assert row.learnt.tolist() == [False, True, True, True]
 
 
 def test_nothing_but_rows_without_room_is_refused() -> None:
+    fitting, _ = tokens_of([rendered(prompt="<" + "x" * 20)], 8)
     with pytest.raises(StageError, match="maxTargetLength=8") as caught:
-        check([rendered(prompt="<" + "x" * 20)], LetterTokenizer(), 8)
+        fitting.require_trained()
     assert caught.value.reason.name == "NoTrainableTokens"
-
-
-def test_padding_with_the_end_of_the_turn_is_refused() -> None:
-    """M20: the student would never learn to stop."""
-    tokenizer = LetterTokenizer()
-    tokenizer.pad_token_id = END
-    with pytest.raises(StageError, match="pad_token") as caught:
-        check([rendered()], tokenizer, 64)
-    assert caught.value.reason.name == "PadIsEos"
-
-
-def test_a_missing_pad_token_is_the_unknown_one_as_in_maxtext() -> None:
-    tokenizer = LetterTokenizer()
-    tokenizer.pad_token_id, tokenizer.unk_token_id = None, END
-    with pytest.raises(StageError) as caught:
-        check([rendered()], tokenizer, 64)
-    assert caught.value.reason.name == "PadIsEos"
-
-
-def test_an_end_that_is_also_the_beginning_is_refused() -> None:
-    tokenizer = LetterTokenizer()
-    tokenizer.bos_token_id = END
-    with pytest.raises(StageError) as caught:
-        check([rendered()], tokenizer, 64)
-    assert caught.value.reason.name == "BosIsEos"
-
-
-# The order
-
-
-def test_every_epoch_has_every_row_once_in_an_order_of_its_own() -> None:
-    positions = list(order(total=10, skip=0, count=20))
-    assert sorted(positions[:10]) == sorted(positions[10:]) == list(range(10))
-    assert positions[:10] != positions[10:]
-
-
-@pytest.mark.parametrize("skip", [0, 3, 10, 17])
-def test_a_restart_goes_on_where_the_run_before_would_have(skip: int) -> None:
-    """M4, M21."""
-    assert list(order(10, skip, 12)) == list(order(10, 0, 40))[skip : skip + 12]
-
-
-def test_unpacked_steps_read_exactly_their_batches() -> None:
-    assert rows_of_step(4, packing=False, max_target_length=128, tokens_per_row=10) == 4
-    assert rows_needed(steps=6, batch=4, packing=False, rows_per_step=4.0) == 24
-
-
-def test_packed_steps_read_several_rows_per_row_of_the_batch() -> None:
-    per_step = rows_of_step(4, packing=True, max_target_length=128, tokens_per_row=32)
-    assert per_step == 16
-    rows = rows_needed(steps=6, batch=4, packing=True, rows_per_step=per_step)
-    assert rows * 32 >= 6 * 4 * 128
-    assert rows % 4 == 0, "every host gets the same number"
-
-
-def test_rows_longer_than_the_target_are_cut_not_spread() -> None:
-    assert rows_of_step(4, packing=True, max_target_length=128, tokens_per_row=500) == 4
-
-
-@pytest.mark.parametrize(
-    ("epochs", "rows", "per_step", "steps"), [(1, 80, 4.0, 20), (3, 10, 4.0, 7), (1, 3, 4.0, 1), (2, 100, 16.0, 12)]
-)
-def test_epochs_become_steps(epochs: int, rows: int, per_step: float, steps: int) -> None:
-    assert steps_of_epochs(epochs, rows, per_step) == steps
-
-
-@pytest.mark.parametrize("hosts", [1, 2, 4])
-def test_any_number_of_hosts_reads_the_same_global_batches(tmp_path: Path, hosts: int) -> None:
-    batch, steps = 8, 3
-    rows = [row_of(row, (f"prompt {row}", f"answer {row}")) for row in range(10)]
-    positions = list(order(len(rows), 0, batch * steps))
-    write_parts(rows, iter(positions), hosts, batch // hosts, tmp_path)
-    parts = [pq.read_table(part).to_pylist() for part in sorted(tmp_path.glob("*.parquet"))]
-    assert len(parts) == hosts
-    per_host = batch // hosts
-    for step in range(steps):
-        read = [row for part in parts for row in part[step * per_host : (step + 1) * per_host]]
-        expected = positions[step * batch : (step + 1) * batch]
-        assert [row["messages"][0]["content"] for row in read] == [f"prompt {position}" for position in expected]
-
-
-def test_rows_are_what_maxtext_takes(tmp_path: Path) -> None:
-    write_parts([rendered()], iter([0]), 1, 1, tmp_path)
-    assert pq.read_table(tmp_path / "part-00000.parquet").to_pylist() == [
-        {"messages": [{"role": "user", "content": "<u:hi>a:"}, {"role": "assistant", "content": "yes>"}]}
-    ]
-
-
-def test_a_row_of_several_answers_is_what_maxtext_takes(tmp_path: Path) -> None:
-    write_parts([row_of(1, ("<u:a>a:", "b>"), ("u:c>a:", "d>"))], iter([0]), 1, 1, tmp_path)
-    (row,) = pq.read_table(tmp_path / "part-00000.parquet").to_pylist()
-    assert [(message["role"], message["content"]) for message in row["messages"]] == [
-        ("user", "<u:a>a:"), ("assistant", "b>"), ("user", "u:c>a:"), ("assistant", "d>"),
-    ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from distillation_api.contract import LogitMatching, SupervisedFineTuning, TrainData, TrainProgram
+from distillation_api.contract import LogitMatching, SupervisedFineTuning, TrainProgram
 
 LLAMA2_7B = {
     "architectures": ["LlamaForCausalLM"],
@@ -33,8 +33,8 @@ def train_program(**changes: object) -> TrainProgram:
     program = TrainProgram(
         start="convert",
         tokenizer="student",
-        data=TrainData(kind="OriginalDataset", dataset="prepare"),
-        steps=20,
+        data="packed",
+        sequences_per_step=4,
         per_device_batch_size=4,
         max_target_length=128,
         learning_rate=3e-4,

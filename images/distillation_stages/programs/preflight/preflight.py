@@ -1,6 +1,5 @@
 """Tell on CPU what can be known before any accelerator is asked for; see PreflightProgram."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,8 +8,8 @@ from pathlib import Path
 from distillation_api import reasons
 from distillation_api.contract import PlannedTraining, PreflightProgram, StageResult, StageSpec
 from distillation_stages.data.tables import count_rows, parts_of, read_rows
-from distillation_stages.maxtext.trainable_text import Rendered, check, endings
-from distillation_stages.maxtext.training_tokenizer import write_training_tokenizer
+from distillation_stages.maxtext.trainable_text import Rendered
+from distillation_stages.maxtext.training_tokens import Fitting
 from distillation_stages.models.model_config import architectures, read_config
 from distillation_stages.models.rendering import Renderer, check_system_prompt
 from distillation_stages.models.serving import check_served
@@ -123,7 +122,7 @@ def _of_prompts(spec: StageSpec, storage: Storage, teacher_model: Path, student_
         say(f"{seen.rejected[reason]} prompts are left out as {reason.name}, the first is {example}")
     check_shares(seen, generation)
     _check_vocabularies(seen, teacher, teacher_model, student, student_model)
-    filled = _check_training(program, seen, student_model)
+    filled = _check_training(program, seen, student)
     return {
         "read": seen.read,
         "kept": seen.read - seen.rejected.total(),
@@ -142,17 +141,16 @@ def _check_vocabularies(
     check_tokens(texts, student.tokenizer, vocabulary_size(model), "the student's")
 
 
-def _check_training(program: PreflightProgram, seen: Rendering, student: Path) -> dict[str, int]:
+def _check_training(program: PreflightProgram, seen: Rendering, student: Renderer) -> dict[str, int]:
     """By training stage, how many sampled prompts leave no room for an answer."""
     filled = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        for index, stage in enumerate(program.training):
-            rows = _learnt_rows(stage, seen)
-            if not rows:
-                continue  # Too few rows are the operator's own verdict, by their counts.
-            copy = Path(scratch) / str(index)
-            tokenizer = write_training_tokenizer(student, copy, partial(endings, rows))
-            filled[stage.name] = check(rows, tokenizer, stage.max_target_length).prompts_too_long
+    for stage in program.training:
+        fitting = Fitting(stage.max_target_length)
+        for row in _learnt_rows(stage, seen):
+            fitting.tokenised(row, student.tokenizer)
+        # Too few rows are the operator's own verdict, by their counts.
+        fitting.require_trained()
+        filled[stage.name] = fitting.prompts_too_long
     return filled
 
 

@@ -10,10 +10,13 @@ from distillation_api.contract import PlannedGeneration
 from distillation_api.reasons.reason import RowReason
 from distillation_stages.data.conversations import up_to_last_answer
 from distillation_stages.data.tables import Row
-from distillation_stages.maxtext.trainable_text import CHECKED_ROWS, Rendered, render, render_every_turn, require_most
+from distillation_stages.maxtext.trainable_text import Rendered, render, render_every_turn, require_most
 from distillation_stages.models.reasoning import Parts, kept
 from distillation_stages.models.rendering import Renderer, asked_ids
 from distillation_stages.runtime.failure import RowRejected, StageError
+
+CHECKED_ROWS = 2_000
+"""Rows that are tokenised, evenly spread."""
 
 STAND_IN = "An answer."
 """In the place of the teacher's answer, which there isn't yet."""

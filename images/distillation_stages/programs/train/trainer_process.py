@@ -20,7 +20,6 @@ from distillation_api.contract import (
 from distillation_stages.maxtext import checkpoints
 from distillation_stages.maxtext.command import (
     devices_of,
-    rows_per_step,
 )
 from distillation_stages.maxtext.log import Step, TrainerLog
 from distillation_stages.maxtext.start import BATCHES_ENV
@@ -55,7 +54,7 @@ class TrainerProcess:
         self._log = TrainerLog()
         self._without_weights = 0
         self._newest = done
-        self._tokens_per_step = rows_per_step(program) * program.max_target_length / devices_of(program)
+        self._tokens_per_step = program.sequences_per_step * program.max_target_length / devices_of(program)
 
     def run(self, command: list[str], scratch: Path) -> None:
         """Run the trainer to its end. Raises when its log says why it failed."""

@@ -23,7 +23,7 @@ from distillation_stages.maxtext.command import (
     RUN_NAME,
     versions,
 )
-from distillation_stages.programs.train.inputs import Host, read_inputs, trainer_command, write_data
+from distillation_stages.programs.train.inputs import Host, read_inputs, trainer_command
 from distillation_stages.programs.train.record import Record, Summary
 from distillation_stages.programs.train.trainer_process import TrainerProcess
 from distillation_stages.runtime.failure import StageError
@@ -42,7 +42,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult | None:
     saved = run_directory / "checkpoints"
     scratch = Path(tempfile.mkdtemp(prefix="train-", dir=os.environ.get("SCRATCH", SCRATCH_MOUNT)))
     try:
-        inputs = read_inputs(program, storage, scratch)
+        inputs = read_inputs(program, storage)
         newest = checkpoints.newest_step(saved) or 0
         record = Record(run_directory, newest)
         if newest < inputs.steps:
@@ -50,8 +50,8 @@ def run(spec: StageSpec, storage: Storage) -> StageResult | None:
                 remove_temporaries(run_directory)
                 for name in checkpoints.remove_broken(saved):
                     say(f"removed {name}: an interrupted save")
-            write_data(program, inputs, host, newest, scratch)
-            command = trainer_command(program, inputs.steps, storage, start, storage.at(spec.output), scratch)
+            reading = inputs.reading(program, newest)
+            command = trainer_command(program, reading, storage, start, storage.at(spec.output), scratch)
             say(f"inputs ready after {time.monotonic() - started:.1f} s; starting MaxText from step {newest}")
             TrainerProcess(spec.stage, program, inputs.steps, newest, record if host.leads else None).run(
                 command, scratch

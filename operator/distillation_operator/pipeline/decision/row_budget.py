@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from distillation_api import reasons
-from distillation_api.contract import GenerateProgram, TrainProgram
+from distillation_api.contract import GenerateProgram, PackProgram
 from distillation_api.status import StageStatus
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.graph import Pipeline
@@ -11,13 +11,13 @@ from distillation_operator.pipeline.stage import Stage
 
 
 def check_row_budget(stage: Stage, pipeline: Pipeline, statuses: Mapping[str, StageStatus]) -> Cause | None:
-    """What is wrong with a training stage's steps for the rows that its data can have; None while that isn't known.
+    """What is wrong with a training's steps for the rows that its data can have; None while that isn't known.
 
-    ``statuses``: of the stages before it. Packed rows hold several of the data's, so this finds only what is certain;
-    the stage's program looks again with the tokens counted.
+    ``stage``: packs these rows. ``statuses``: of the stages before it. A sequence may hold several rows, so this finds
+    only what is certain; the stage's program looks again with the tokens counted.
     """
     program = stage.program
-    if not isinstance(program, TrainProgram):
+    if not isinstance(program, PackProgram):
         return None
     rows = _rows(program, pipeline, statuses)
     if rows is None:
@@ -25,13 +25,13 @@ def check_row_budget(stage: Stage, pipeline: Pipeline, statuses: Mapping[str, St
     had = f"{rows} training rows"
     if program.data.train_on == "EveryAssistantTurn":
         had = f"at most {had} (one for each answer)"
-    batch = _rows_per_step(stage, program)
+    batch = program.sequences_per_step
     epochs = program.epochs or 1
     if rows < batch:
         return Cause.of(
             reasons.TOO_FEW_ROWS,
-            f"{program.data.kind} has {had}, one step reads {batch} (perDeviceBatchSize "
-            f"{program.per_device_batch_size:g} on all devices); lower it or give more rows.",
+            f"{program.data.kind} has {had}, one step reads {batch} (perDeviceBatchSize on all devices, times "
+            "gradientAccumulationSteps); lower them or give more rows.",
         )
     if program.steps is not None and program.steps * batch > rows * epochs:
         return Cause.of(
@@ -47,7 +47,7 @@ def _times(epochs: int) -> str:
     return "once" if epochs == 1 else f"{epochs} times"
 
 
-def _rows(program: TrainProgram, pipeline: Pipeline, statuses: Mapping[str, StageStatus]) -> int | None:
+def _rows(program: PackProgram, pipeline: Pipeline, statuses: Mapping[str, StageStatus]) -> int | None:
     """At most this many rows; exact once the teacher has answered."""
     if program.data.train_on == "EveryAssistantTurn":
         # Where the template renders earlier answers otherwise than the last, each becomes a row of its own.
@@ -66,9 +66,3 @@ def _rows(program: TrainProgram, pipeline: Pipeline, statuses: Mapping[str, Stag
 def _count(statuses: Mapping[str, StageStatus], stage: Stage, name: str = "train") -> int | None:
     status = statuses.get(stage.name)
     return status.counts.get(name) if status and status.state == "Complete" and status.counts else None
-
-
-def _rows_per_step(stage: Stage, program: TrainProgram) -> int:
-    """As MaxText loads them: a batch below one row per device is one row per device."""
-    devices = stage.placement.pods * max(stage.placement.chips_per_host, 1)
-    return max(devices, int(devices * program.per_device_batch_size)) * program.gradient_accumulation_steps

@@ -5,7 +5,7 @@ from math import prod
 from typing import assert_never
 
 from distillation_api import contract
-from distillation_api.contract import TrainData, TrainProgram
+from distillation_api.contract import TrainProgram
 from distillation_api.spec import LogitMatching, SupervisedFineTuning, TrainingStage
 from distillation_operator.pipeline.builder import Builder
 from distillation_operator.pipeline.placement import Placement, on_cpu, on_slice
@@ -17,8 +17,7 @@ def add_training(
     stage: TrainingStage,
     start: Stage,
     student: Stage,
-    dataset: Stage,
-    generated: Stage,
+    packed: Stage,
     teacher: Stage | None,
     after: Iterable[Stage],
 ) -> Stage:
@@ -27,12 +26,9 @@ def add_training(
     program = TrainProgram(
         start=start.output,
         tokenizer=student.output,
-        chat_template=graph.spec.student.chat_template,
-        chat_template_arguments=graph.spec.student.chat_template_arguments or {},
-        data=_data(graph, stage, dataset, generated),
+        data=packed.output,
+        sequences_per_step=sequences_per_step(stage, placement),
         objective=_objective(stage, teacher),
-        steps=stage.steps,
-        epochs=stage.epochs,
         per_device_batch_size=stage.per_device_batch_size,
         gradient_accumulation_steps=stage.gradient_accumulation_steps,
         max_target_length=stage.max_target_length,
@@ -52,6 +48,12 @@ def add_training(
     return graph.add(f"train-{stage.name}", program, "trainer", placement, after)
 
 
+def sequences_per_step(stage: TrainingStage, placement: Placement) -> int:
+    """Of one optimizer step. A batch below one row per device is one row per device: MaxText loads that."""
+    devices = placement.slices * placement.devices_per_slice
+    return max(devices, int(devices * stage.per_device_batch_size)) * stage.gradient_accumulation_steps
+
+
 def training_placement(graph: Builder, stage: TrainingStage) -> Placement:
     """The machines of a training stage."""
     training = graph.spec.training
@@ -64,12 +66,6 @@ def mesh(stage: TrainingStage, placement: Placement) -> dict[str, int]:
     """The axes of one slice, by MaxText's names; FSDP over all devices unless something else is asked for."""
     devices = placement.devices_per_slice
     return _mesh(stage.parallelism.sizes(), devices) if stage.parallelism else {"fsdp": devices}
-
-
-def _data(graph: Builder, stage: TrainingStage, dataset: Stage, generated: Stage) -> TrainData:
-    if stage.data == "OriginalDataset":
-        return TrainData(kind=stage.data, dataset=dataset.output, train_on=stage.train_on)
-    return TrainData(kind=stage.data, completions=generated.output, shards=graph.spec.generation.shards)
 
 
 def _objective(stage: TrainingStage, teacher: Stage | None) -> contract.Objective:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from distillation_api.contract import TrainProgram
+from distillation_api.contract import PackProgram, TrainProgram
 from distillation_api.status import StageStatus
 from distillation_operator.pipeline.stage import Stage
+from distillation_operator.pipeline.stages.pack import packed_for
 from distillation_operator.pipeline.status.times import format_time
 
 
@@ -40,12 +41,19 @@ def job_time_left(pipeline: Mapping[str, Stage], stages: Mapping[str, StageStatu
         if status.state == "Complete":
             continue
         left = time_left(status)
-        if left is None and isinstance(stage.program, TrainProgram) and stage.program.steps and pace is not None:
-            left = _seconds(stage.program.steps * pace)
+        if left is None and isinstance(stage.program, TrainProgram) and pace is not None:
+            steps = _steps(stage.program, pipeline, stages)
+            left = _seconds(steps * pace) if steps else None
         if left is None:
             return None
         total, begun = total + left, True
     return total if begun else None
+
+
+def _steps(training: TrainProgram, pipeline: Mapping[str, Stage], stages: Mapping[str, StageStatus]) -> int | None:
+    packed = packed_for(training, pipeline)
+    asked = packed.program.steps if isinstance(packed.program, PackProgram) else None
+    return asked or (stages[packed.name].counts or {}).get("steps")
 
 
 def _seconds_per_step(pipeline: Mapping[str, Stage], stages: Mapping[str, StageStatus]) -> float | None:
