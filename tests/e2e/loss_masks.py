@@ -1,27 +1,34 @@
-"""Tells what MaxText learns of rows that a training stage has laid out: ``python loss_masks.py DIRECTORY``.
+"""Tells what MaxText learns of rows that a stage pack-NAME has laid out: ``python loss_masks.py DIRECTORY``.
 
-MaxText's own input pipeline reads them, with tokenizers that come with it. Prints a JSON object: by case, the counts of
-the stage, and the texts of the first batch with the stretches of each that are learnt. One process for all, since its
-imports take most of the time. Needs MaxText.
+They come out of MaxText's own ``create_data_iterator``, with tokenizers that come with MaxText. Prints a JSON object:
+by case, the counts of the stage, and the texts of the first batch with the stretches of each that are learnt; and how
+they compare with what MaxText makes of the same rows itself. One process for all, since its imports take most of the
+time. Needs MaxText.
 """
 
 import itertools
 import json
 import operator
+import random
 import shutil
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distillation_api.contract import StageResult, SupervisedFineTuning, TrainData, TrainProgram
-from distillation_api.contract.train import TrainOn
+import numpy as np
+
+from distillation_api.contract import PackProgram, StageResult, SupervisedFineTuning, TrainData, TrainOn, TrainProgram
 from distillation_stages.data.tables import PREPARED, Row, write_table
 from distillation_stages.maxtext.command import TrainingPaths, config_file, training_arguments
-from distillation_stages.maxtext.start import patch_imports, patch_worker_count
+from distillation_stages.maxtext.packed_batches import Reading, patch_train_iterator
+from distillation_stages.maxtext.start import patch_imports
+from distillation_stages.maxtext.trainable_text import RenderedRows
 from distillation_stages.models.rendering import Renderer
-from distillation_stages.programs.train.inputs import Host, read_inputs, write_data
+from distillation_stages.programs.pack import lay_out, order
 from distillation_stages.runtime.storage import Storage
 
 LLAMA2 = (
@@ -78,22 +85,37 @@ CASES = {
 
 
 def main(directory: Path) -> None:
-    """Print what is learnt in each case."""
+    """Print what is learnt in each case, and how our batches compare with MaxText's own."""
     patch_imports()
-    from maxtext.input_pipeline import hf_data_processing
-
-    patch_worker_count(hf_data_processing)
-    print(json.dumps({name: learnt(case, directory / str(n)) for n, (name, case) in enumerate(CASES.items())}))
+    told: dict[str, Any] = {name: learnt(case, directory / str(n)) for n, (name, case) in enumerate(CASES.items())}
+    told["maxtexts own"] = {
+        "batches": differing_batches(directory / "batches"),
+        "efficiency": efficiencies(directory / "efficiency"),
+    }
+    print(json.dumps(told))
 
 
 def learnt(case: Case, folder: Path) -> dict[str, Any]:
     """What MaxText's trainers see of the case, and what of it they learn."""
-    import jax
-    from maxtext.configs import pyconfig
-    from maxtext.input_pipeline import input_pipeline_interface
     from maxtext.trainers.post_train.distillation import distillation_utils
-    from maxtext.utils import maxtext_utils
 
+    tokenizer, counts = laid_out(case, folder)
+    batch = next(our_batches(case, folder, counts["steps"]))
+    # As the trainer of logit matching takes it.
+    matched = next(distillation_utils.MaxTextToTunixIterator(iter([batch])))
+    rows = list(RenderedRows(tokenizer, conversations_of(case), case.train_on == "EveryAssistantTurn"))
+    whole = [tokenizer(row.text, add_special_tokens=False)["input_ids"] for row in rows]
+    texts = [text for row in zip(*(batch[name].tolist() for name in READ), strict=True) for text in split(*row)]
+    return {
+        "counts": counts,
+        "texts": [[tokenizer.decode(given), [tokenizer.decode(part) for part in parts]] for given, parts in texts],
+        "read as one text": all(given in whole for given, _ in texts),
+        "matched alike": (matched.targets_segmentation == batch["targets_segmentation"]).all().item(),
+    }
+
+
+def laid_out(case: Case, folder: Path) -> tuple[Any, dict[str, int]]:
+    """The student's tokenizer with its template, and the counts of the sequences that now lie in ``sequences``."""
     storage = Storage(folder / "storage")
     write_model(storage, case)
     rows: list[Row] = [
@@ -102,26 +124,116 @@ def learnt(case: Case, folder: Path) -> dict[str, Any]:
     ]
     write_table(storage.at("prepare/train/part-00000.parquet"), PREPARED, rows)
     finish(storage, "prepare", train="prepare/train")
-    program = program_of(case)
-    inputs = read_inputs(program, storage, folder)
-    write_data(program, inputs, Host(0, 1), 0, folder)
-    paths = TrainingPaths(folder, folder / "tokenizer", folder / "data", folder, folder)
-    arguments = [*training_arguments(program, inputs.steps, {}, paths), "log_config=False"]
+    tokenizer = Renderer.load(storage.at("student/model")).tokenizer
+    return tokenizer, lay_out("pack-x", pack_program_of(case), storage, tokenizer, folder / "sequences").counts
+
+
+def conversations_of(case: Case) -> list[tuple[int, list[dict[str, str]], str]]:
+    """As training reads them."""
+    return [(row, turns[:-1], turns[-1]["content"]) for row, turns in enumerate(case.conversations)]
+
+
+def our_batches(case: Case, folder: Path, steps: int) -> Iterator[dict[str, Any]]:
+    """What the trainers get of the sequences."""
+    reading = Reading(str(folder / "sequences"), 0, steps, case.batch)
+    return batches_of(case, folder, lambda interface: patch_train_iterator(interface, reading))
+
+
+def batches_of(
+    case: Case, folder: Path, patch: Callable[[Any], None], settings: dict[str, str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """What MaxText's ``create_data_iterator`` gives."""
+    import jax
+    from maxtext.configs import pyconfig
+    from maxtext.input_pipeline import hf_data_processing, input_pipeline_interface
+    from maxtext.utils import maxtext_utils
+
+    input_pipeline_interface.make_hf_train_iterator = hf_data_processing.make_hf_train_iterator
+    patch(input_pipeline_interface)
+    paths = TrainingPaths(folder, folder / "storage" / "student" / "model", folder, folder)
+    arguments = [*training_arguments(train_program_of(case), 100, {}, paths), "log_config=False"]
+    arguments += [f"{name}={value}" for name, value in (settings or {}).items()]
     config = pyconfig.initialize(["", str(config_file("post_train/sft.yml")), *arguments])
     mesh = jax.sharding.Mesh(maxtext_utils.create_device_mesh(config), config.mesh_axes)
     batches, _ = input_pipeline_interface.create_data_iterator(config, mesh)
-    batch = next(batches)
-    # As the trainer of logit matching takes it.
-    matched = next(distillation_utils.MaxTextToTunixIterator(iter([batch])))
-    tokenizer = Renderer.load(storage.at("student/model")).tokenizer
-    whole = [tokenizer(row.text, add_special_tokens=False)["input_ids"] for row in inputs.rows]
-    texts = [text for row in zip(*(batch[name].tolist() for name in READ), strict=True) for text in split(*row)]
-    return {
-        "counts": inputs.counts,
-        "texts": [[tokenizer.decode(given), [tokenizer.decode(part) for part in parts]] for given, parts in texts],
-        "read as one text": all(given in whole for given, _ in texts),
-        "matched alike": (matched.targets_segmentation == batch["targets_segmentation"]).all().item(),
+    return iter(batches)
+
+
+# Against MaxText's own pipeline, on rows that it takes right
+
+
+def many(count: int) -> list[list[dict[str, str]]]:
+    """Conversations of one turn, of many lengths."""
+    draw = random.Random(7)
+    words = [["rain", "light", "iron", "field", "sum"][draw.randrange(5)] for _ in range(200)]
+    return [chat(f"Question {n}?", " ".join(words[: draw.randint(1, 60)]) + ".") for n in range(count)]
+
+
+def own_batches(case: Case, folder: Path, tokenizer: Any) -> Iterator[dict[str, Any]]:
+    """What MaxText's own pipeline makes of the same rows in the same order, given as texts that it joins as they
+    stand."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = list(RenderedRows(tokenizer, conversations_of(case)))
+    messages = [
+        [{"role": "user", "content": exchange.given}, {"role": "assistant", "content": exchange.answer}]
+        for position in order(len(rows), 0)
+        for exchange in rows[position].exchanges
+    ]
+    pq.write_table(pa.table({"messages": messages}), folder / "rows.parquet")
+    plain = folder / "plain"
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    tokenizer.save_pretrained(plain)
+    # It would put a token of its own in front of every text.
+    file = plain / "tokenizer.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "post_processor": None}))
+    settings = {
+        "hf_path": "parquet",
+        "hf_train_files": str(folder / "rows.parquet"),
+        "train_split": "train",
+        "train_data_columns": "['messages']",
+        "enable_data_shuffling": "False",
+        "num_epoch": "1",
+        "tokenizer_path": str(plain),
+        "tokenizer_type": "huggingface",
     }
+    return batches_of(case, folder, without_workers, settings)
+
+
+def without_workers(interface: Any) -> None:
+    """No process that imports all of MaxText once more."""
+    from maxtext.input_pipeline import hf_data_processing
+
+    original = hf_data_processing.preprocessing_pipeline
+    hf_data_processing.preprocessing_pipeline = partial(original, grain_worker_count=0)
+
+
+def differing_batches(folder: Path) -> dict[str, int]:
+    """Of 20 steps, how many differ, by what."""
+    case = Case("qwen3", CHATML, many(80), "LastAssistantTurn", batch=4)
+    tokenizer, counts = laid_out(case, folder)
+    differing = Counter[str]()
+    compared = 0
+    ours, theirs = our_batches(case, folder, counts["steps"]), own_batches(case, folder, tokenizer)
+    for our, their in itertools.islice(zip(ours, theirs, strict=False), 20):
+        compared += 1
+        # Padding has other numbers there; nothing sees it.
+        filled = np.asarray(our["inputs_segmentation"]) == 1
+        said = np.asarray(our["targets_segmentation"]) == 1
+        differing["learnt"] += not np.array_equal(said, np.asarray(their["targets_segmentation"]) == 1)
+        for name, where in (("inputs", filled), ("inputs_position", filled), ("targets", said)):
+            differing[name] += not np.array_equal(np.asarray(our[name])[where], np.asarray(their[name])[where])
+    return {"compared": compared, **differing}
+
+
+def efficiencies(folder: Path) -> dict[str, float]:
+    """Trained tokens over places, packed by us and by MaxText."""
+    case = Case("qwen3", CHATML, many(600), "LastAssistantTurn", packing=True, batch=4)
+    tokenizer, counts = laid_out(case, folder)
+    ours = counts["trainedTokens"] / (counts["sequences"] * case.max_target_length)
+    masks = [np.asarray(batch["targets_segmentation"]) != 0 for batch in own_batches(case, folder, tokenizer)]
+    return {"ours": ours, "maxtext": float(np.mean(masks))}
 
 
 READ = ("inputs", "inputs_segmentation", "targets", "targets_segmentation")
@@ -133,7 +245,7 @@ def split(
 ) -> Iterator[tuple[list[int], list[list[int]]]]:
     """The texts that are packed into a row, each with its learnt stretches.
 
-    Without packing MaxText fills the segmentation up with the padding token's number; there nothing is learnt.
+    Padding has the number 0.
     """
     for segment in dict.fromkeys(segments):
         text = [token for token, of in zip(inputs, segments, strict=True) if of == segment]
@@ -170,15 +282,26 @@ def finish(storage: Storage, directory: str, **outputs: str) -> None:
     storage.write_marker(directory, StageResult(stage=directory, fingerprint="f", outputs=outputs))
 
 
-def program_of(case: Case) -> TrainProgram:
+def pack_program_of(case: Case) -> PackProgram:
+    """The stage pack-NAME as the operator asks for it; as many epochs as one step needs."""
+    return PackProgram(
+        student="student",
+        data=TrainData(kind="OriginalDataset", dataset="prepare", train_on=case.train_on),
+        max_target_length=case.max_target_length,
+        packing=case.packing,
+        sequences_per_step=case.batch,
+        epochs=1,
+    )
+
+
+def train_program_of(case: Case) -> TrainProgram:
     """The training stage as the operator asks for it."""
     return TrainProgram(
         start="convert-student",
         tokenizer="student",
-        data=TrainData(kind="OriginalDataset", dataset="prepare", train_on=case.train_on),
+        data="pack-x",
+        sequences_per_step=case.batch,
         objective=SupervisedFineTuning(),
-        steps=1,
-        epochs=100,
         per_device_batch_size=case.batch,
         learning_rate=1e-3,
         warmup_steps_fraction=0.1,

@@ -9,7 +9,7 @@ from demo.places import NAMESPACE, Place
 from demo.result import result_of
 from distillation_api.contract import TrainData
 from distillation_stages.data.tables import parts_of, read_rows
-from distillation_stages.programs.train.data import read_conversations
+from distillation_stages.data.training_rows import read_conversations
 from distillation_stages.runtime.storage import Storage
 from e2e.killed_run import JOB, Run
 from testbed.cluster import Testbed

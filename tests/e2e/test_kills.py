@@ -24,6 +24,7 @@ from distillation_api.contract import (
     ExportProgram,
     FetchProgram,
     GenerateProgram,
+    PackProgram,
     PrepareProgram,
     Program,
     PublishProgram,
@@ -37,7 +38,7 @@ from distillation_stages.data.tables import PREPARED, parts_of, read_rows, write
 from distillation_stages.runtime.storage import Storage, sha256_of
 from e2e.bucket import BUCKET, bucket
 from e2e.stage_programs import environment, interpreter
-from e2e.training_storage import MODEL, copy_of, counting_rows, prepared, train_program
+from e2e.training_storage import MODEL, copy_of, counting_rows, packed, prepared, train_program
 from unit.stages.stage_inputs import rows_in, write_lines
 
 SLOW_KILLS = int(os.environ.get("KILLS", "1"))
@@ -136,6 +137,10 @@ def exported(storage: Storage, result: StageResult) -> Any:
     return result.counts, digests(storage.at(result.outputs["model"]))
 
 
+def sequences(storage: Storage, result: StageResult) -> Any:
+    return result.counts, digests(storage.at(result.outputs["sequences"]))
+
+
 def trained(storage: Storage, result: StageResult) -> Any:
     """The last step's checkpoint. No step is told twice; a kill between a save and its line costs that line."""
     history = [json.loads(line) for line in storage.at(result.outputs["history"]).read_text().splitlines()]
@@ -175,13 +180,19 @@ CASES = {
         generated,
         marker=f"{OUTPUT}/shard-0",
     ),
+    "pack": Case(
+        "converter",
+        PackProgram(
+            student="fetch-student", data=TrainData(kind="OriginalDataset", dataset="prepared"), max_target_length=64,
+            packing=True, sequences_per_step=4, epochs=2,
+        ),
+        sequences,
+    ),
     "convert": Case("converter", ConvertProgram(model="fetch-student", max_text_model=MODEL), converted),
     "export": Case("converter", ExportProgram(checkpoint="convert-student", student="fetch-student"), exported),
     "train": Case(
         "trainer",
-        train_program(
-            data=TrainData(kind="OriginalDataset", dataset="dataset"), steps=16, checkpoint_period=3
-        ),
+        train_program(steps=16, checkpoint_period=3),
         trained,
     ),
 }  # fmt: skip
@@ -197,6 +208,8 @@ def source(converted_models: Storage, tmp_path_factory: pytest.TempPathFactory) 
     ]
     write_lines(storage.at("rows.jsonl"), [*lines, "{", *lines[:10]])
     prepared(storage, counting_rows(96), "dataset")
+    prepared(storage, counting_rows(2_000), "prepared")
+    packed(storage, storage.mount.with_name("packed"), data=TrainData(kind="OriginalDataset", dataset="dataset"))
     write_table(storage.at("dataset/holdout/part-00000.parquet"), PREPARED, counting_rows(100)[96:])
     outputs = {"train": "dataset/train", "holdout": "dataset/holdout"}
     storage.write_marker("dataset", StageResult(stage="prepare", fingerprint="p", outputs=outputs))

@@ -15,6 +15,7 @@ from distillation_api.contract import (
     ConvertProgram,
     ExportProgram,
     Lineage,
+    PackProgram,
     ReportedStage,
     Source,
     StageResult,
@@ -78,11 +79,21 @@ def converted(folder: Path, storage: Storage) -> StageResult:
 @pytest.fixture(scope="module")
 def trained(folder: Path, storage: Storage, converted: StageResult) -> StageResult:
     """The train stage's result."""
+    rows = PackProgram(
+        student="fetch",
+        data=TrainData(kind="OriginalDataset", dataset="prepare"),
+        max_target_length=64,
+        packing=False,
+        sequences_per_step=2,
+        steps=STEPS,
+    )
+    spec = StageSpec(stage="pack", fingerprint="s", output="pack", program=rows)
+    run_stage(interpreter("converter"), spec, storage.mount, folder / "pack")
     program = TrainProgram(
         start="convert",
         tokenizer="fetch",
-        data=TrainData(kind="OriginalDataset", dataset="prepare"),
-        steps=STEPS,
+        data="pack",
+        sequences_per_step=2,
         per_device_batch_size=2,
         max_target_length=64,
         learning_rate=1e-3,

@@ -8,7 +8,7 @@ import pytest
 
 from distillation_api.contract import EXIT_TERMINATED, LogitMatching
 from distillation_stages.runtime.storage import Storage
-from e2e.training_storage import Training, copy_of, counting_rows, prepared, train_program
+from e2e.training_storage import Training, copy_of, counting_rows, packed, prepared, train_program
 
 STEPS = 12
 MATCHING = LogitMatching(teacher="convert-teacher", alpha=1.0, temperature=1.0, beta=0.0)
@@ -25,6 +25,7 @@ def storage(folder: Path, converted_models: Storage) -> Storage:
     """A storage with teacher and student converted."""
     storage = copy_of(converted_models, folder / "storage")
     prepared(storage, counting_rows(16))
+    packed(storage, folder / "packed")
     return storage
 
 

@@ -1,4 +1,4 @@
-"""What MaxText's own input pipeline learns of the rows that a training stage lays out: the answers with their ends."""
+"""What MaxText's trainers learn of the rows that a stage pack-NAME lays out: the answers with their ends."""
 
 import json
 import subprocess
@@ -83,7 +83,7 @@ def test_the_answers_with_their_ends_are_learnt_and_nothing_else(
 
 @pytest.mark.parametrize("name", ["every turn", "every turn, packed", "marks around turns"])
 def test_several_turns_are_the_tokens_of_one_text(name: str, told: dict[str, Any]) -> None:
-    """As the student sees the conversation when it is used, though MaxText tokenises every turn apart."""
+    """As the student sees the conversation when it is used, though each answer is tokenised by itself."""
     assert told[name]["read as one text"]
 
 
@@ -93,3 +93,16 @@ def test_answers_beyond_the_length_are_counted(told: dict[str, Any]) -> None:
     assert answers == ["Hello. </s>", "It is 5"]
     counts = case["counts"]
     assert (counts["promptTooLong"], counts["answerCut"], counts["answersLeftOut"]) == (0, 1, 1)
+
+
+# Against MaxText's own pipeline, on conversations of one turn, which it takes right
+
+
+def test_the_batches_of_twenty_steps_are_those_of_maxtexts_own_pipeline(told: dict[str, Any]) -> None:
+    batches = told["maxtexts own"]["batches"]
+    assert batches == {"compared": 20, "learnt": 0, "inputs": 0, "inputs_position": 0, "targets": 0}
+
+
+def test_packing_leaves_no_more_places_untrained_than_maxtexts_own(told: dict[str, Any]) -> None:
+    efficiency = told["maxtexts own"]["efficiency"]
+    assert 0 < efficiency["maxtext"] <= efficiency["ours"] < 1

@@ -10,7 +10,7 @@ from distillation_api.contract import ConvertProgram, LogitMatching, Objective, 
 from distillation_stages.runtime.storage import Storage
 from e2e.small_family import SHORT
 from e2e.stage_programs import environment, interpreter, run_stage
-from e2e.training_storage import Training, made_model, prepared, train_program
+from e2e.training_storage import Training, made_model, packed, prepared, train_program
 
 NAME = "llama3.1-8b"
 LENGTHS = {"student": SHORT, "teacher": 16}
@@ -46,6 +46,7 @@ def test_teacher_and_student_scale_rope_each_by_its_own_numbers(tmp_path: Path) 
         spec = StageSpec(stage=f"convert-{role}", fingerprint="c", output=f"convert-{role}", program=program)
         run_stage(interpreter("converter"), spec, storage.mount, tmp_path / f"convert-{role}")
     prepared(storage, [{"row": row, "prompt": [QUESTION], "reference": ANSWER} for row in range(1, 5)])
+    packed(storage, tmp_path / "packed")
     kl, loss = by_transformers(storage)
     assert kl > 0.1
     matching = LogitMatching(teacher="convert-teacher", alpha=1.0, temperature=1.0, beta=0.0)

@@ -108,7 +108,6 @@ def make_train_iterator(reading: Reading, config: Any, mesh: Any, processes: lis
     return multihost_dataloading.MultiHostDataLoadIterator(host_batches(source, size), mesh)
 
 
-def patch_train_iterator(input_pipeline_interface: Any, argument: str) -> None:
-    """Let MaxText's trainers read our sequences. ``argument``: the value of ``SETTING``."""
-    reading = Reading.parse(argument)
+def patch_train_iterator(input_pipeline_interface: Any, reading: Reading) -> None:
+    """Let MaxText's trainers read our sequences."""
     input_pipeline_interface.make_hf_train_iterator = partial(make_train_iterator, reading)

@@ -256,7 +256,8 @@ def main() -> None:
     from maxtext.layers.embeddings import LLaMARotaryEmbedding
 
     if sequences is not None:
-        packed_batches.patch_train_iterator(input_pipeline_interface, sequences)
+        reading = packed_batches.Reading.parse(sequences)
+        packed_batches.patch_train_iterator(input_pipeline_interface, reading)
     if scaling is not None:
         rope_scaling.patch_rope_scaling(Attention, LLaMARotaryEmbedding, json.loads(scaling))
     _install_sigterm_handler()

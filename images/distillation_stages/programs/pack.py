@@ -115,9 +115,10 @@ def lay_out(stage: str, program: PackProgram, storage: Storage, tokenizer: Any, 
 
 
 def _told(conversations: Iterable[Conversation], total: int, reporter: Reporter) -> Iterator[Conversation]:
-    for done, conversation in enumerate(conversations, start=1):
-        yield conversation
+    """The same, told as they go; some of the tables' rows are none of them."""
+    for done, conversation in enumerate(conversations):
         reporter.progress(done, total)
+        yield conversation
     reporter.progress(total, total)
 
 

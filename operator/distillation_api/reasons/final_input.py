@@ -32,11 +32,6 @@ BAD_TRAIN_DATA = _reason(
     "A training stage was told of no data.",
     "Give the stage images the operator's own version.",
 )
-BOS_IS_EOS = _reason(
-    "BosIsEos",
-    "Answers end with the token that begins a text, whose label training masks: the student would never learn to stop.",
-    "Set another `bos_token` in the student's tokenizer_config.json.",
-)
 BROKEN_MODEL_FILE = _reason(
     "BrokenModelFile",
     "A file of the model is damaged or not what its name says.",
@@ -161,11 +156,6 @@ NOT_A_MODEL_DIRECTORY = _reason(
     "NotAModelDirectory",
     "The model's place has no config.json.",
     "Give a model directory in Hugging Face format.",
-)
-PAD_IS_EOS = _reason(
-    "PadIsEos",
-    "Answers end with the padding token, whose label training masks: the student would never learn to stop.",
-    "Set another `pad_token` in the student's tokenizer_config.json.",
 )
 PATH_OUTSIDE_STORAGE = _reason(
     "PathOutsideStorage",

@@ -62,7 +62,7 @@ def build_pipeline(spec: DistillationJobSpec, recorded: Mapping[str, RecordedOut
     checkpoint = converted
     exports: dict[str, Stage] = {}
     for stage in spec.training.stages:
-        packed = add_pack(graph, stage, student, dataset, generated)
+        packed = add_pack(graph, stage, student, dataset, generated, gates)
         checkpoint = add_training(graph, stage, checkpoint, student, packed, converted_teacher, gates)
         exports[stage.name] = add_export(graph, stage, checkpoint, student)
     exported = exports.pop(spec.training.stages[-1].name)

@@ -18,7 +18,7 @@ V4 = "tpu-v4-podslice 2x2x1, 4 chips per host"
 CONVERTER, TEACHER, TRAINER = (f"distillation-operator/{name}:dev" for name in ("converter", "teacher", "trainer"))
 
 # Stage, what it needs, workload, pods, chips, machines, image.
-ORIGINAL = "train-teacher-data, fetch-student, prepare-dataset"
+ORIGINAL = "train-teacher-data, fetch-student, pack-original-data"
 EVALUATED = "fetch-student, export, export-teacher-data, fetch-teacher, generate"
 GOLDEN = [
     ("fetch-teacher", "-", "Job", "1", "0", "CPU", CONVERTER),
@@ -27,8 +27,18 @@ GOLDEN = [
     ("convert-student", "fetch-student", "Job", "1", "0", "CPU", CONVERTER),
     ("preflight", "fetch-teacher, fetch-student, prepare-dataset", "Job", "1", "0", "CPU", CONVERTER),
     ("generate", "fetch-teacher, prepare-dataset, preflight", "Indexed Job", "4", "32", V5E, TEACHER),
-    ("train-teacher-data", "convert-student, fetch-student, generate, preflight", "JobSet", "1", "4", V4, TRAINER),
+    ("pack-teacher-data", "fetch-student, generate, preflight", "Job", "1", "0", "CPU", CONVERTER),
+    (
+        "train-teacher-data",
+        "convert-student, fetch-student, pack-teacher-data, preflight",
+        "JobSet",
+        "1",
+        "4",
+        V4,
+        TRAINER,
+    ),
     ("export-teacher-data", "train-teacher-data, fetch-student", "Job", "1", "0", "CPU", CONVERTER),
+    ("pack-original-data", "fetch-student, prepare-dataset, preflight", "Job", "1", "0", "CPU", CONVERTER),
     ("train-original-data", f"{ORIGINAL}, preflight", "JobSet", "1", "4", V4, TRAINER),
     ("export", "train-original-data, fetch-student", "Job", "1", "0", "CPU", CONVERTER),
     ("evaluate", EVALUATED, "Job", "1", "0", "CPU", CONVERTER),
@@ -48,7 +58,7 @@ def test_the_guide(capsys: pytest.CaptureFixture[str]) -> None:
     header, *stages = rows(summary)
     assert header == ("STAGE", "NEEDS", "WORKLOAD", "PODS", "CHIPS", "MACHINES", "IMAGE", "FINGERPRINT")
     assert [cells[:-1] for cells in stages] == GOLDEN
-    assert "ml/deepseek2-16b-to-llama2-7b: 12 stages." in summary
+    assert "ml/deepseek2-16b-to-llama2-7b: 14 stages." in summary
     assert "Chips at peak: 32, through Kueue's LocalQueue tpu-queue." in summary
     assert len(manifests) == len(GOLDEN)
 
@@ -56,12 +66,12 @@ def test_the_guide(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_manifests_alone_are_yaml(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "--manifests", "--trainer-image", "registry/trainer@sha256:1", str(GUIDE)]) == 0
     children = list(yaml.safe_load_all(capsys.readouterr().out))
-    assert [(child["kind"], child["metadata"]["namespace"]) for child in children[4:7]] == [
+    assert [(child["kind"], child["metadata"]["namespace"]) for child in children[5:8]] == [
         ("Job", "ml"),
         ("Job", "ml"),
         ("JobSet", "ml"),
     ]
-    slices = children[6]["spec"]["replicatedJobs"][0]["template"]["spec"]
+    slices = children[7]["spec"]["replicatedJobs"][0]["template"]["spec"]
     (container,) = slices["template"]["spec"]["containers"]
     assert container["image"] == "registry/trainer@sha256:1"
     assert container["resources"]["limits"]["google.com/tpu"] == "4"

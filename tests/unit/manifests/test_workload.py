@@ -328,6 +328,7 @@ def test_each_stage_runs_its_image() -> None:
         "convert-student": "c:1",
         "preflight": "c:1",
         "generate": "t:1",
+        "pack-one": "c:1",
         "train-one": "r:1",
         "export": "c:1",
         "evaluate": "c:1",

@@ -8,7 +8,9 @@ from distillation_api.spec import DistillationJobSpec
 from distillation_operator.pipeline.graph import build_pipeline
 from support.scenario import ALL, BEFORE_TRAINING, small_spec
 
-AFTER_GENERATE = {"generate", "train-one", "export-one", "train-two", "export", "evaluate"}
+TRAINED = {"train-one", "export-one", "train-two", "export", "evaluate"}
+AFTER_GENERATE = {"generate", "pack-one", *TRAINED}
+LAST = {"train-two", "export", "evaluate"}
 
 
 def marks(**members: Any) -> dict[str, str]:
@@ -29,22 +31,22 @@ def stages(**members: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "members",
+    ("members", "expected"),
     [
-        {"learningRate": 0.5},
-        {"steps": 11},
-        {"perDeviceBatchSize": 1},
-        {"maxText": {"remat_policy": "full"}},
-        {"packing": False},
+        ({"learningRate": 0.5}, LAST),
+        ({"steps": 11}, {"pack-two", *LAST}),
+        ({"perDeviceBatchSize": 1}, {"pack-two", *LAST}),
+        ({"maxText": {"remat_policy": "full"}}, LAST),
+        ({"packing": False}, {"pack-two", *LAST}),
     ],
 )
-def test_a_training_setting_changes_its_stage_and_those_after(members: dict[str, Any]) -> None:
-    assert changed(training=stages(**members)) == {"train-two", "export", "evaluate"}
+def test_a_training_setting_changes_its_stage_and_those_after(members: dict[str, Any], expected: set[str]) -> None:
+    assert changed(training=stages(**members)) == expected
 
 
 def test_learning_every_turn_is_looked_at_before_and_the_default_changes_nothing() -> None:
     every = stages(trainOn="EveryAssistantTurn")
-    assert changed(training=every) == {"preflight", "train-two", "export", "evaluate"}
+    assert changed(training=every) == {"preflight", "pack-two", *LAST}
     assert changed(training=stages(trainOn="LastAssistantTurn")) == set()
 
 
@@ -75,25 +77,23 @@ def test_what_does_not_determine_results_changes_nothing(members: dict[str, Any]
                 "fetch-student",
                 "convert-student",
                 "preflight",
-                "train-one",
-                "export-one",
-                "train-two",
-                "export",
-                "evaluate",
+                "pack-one",
+                "pack-two",
+                *TRAINED,
             },
         ),
         (
             {"student": {"source": {"path": "models/student"}, "maxTextModel": "llama3.1-8b"}},
-            {"convert-student", "train-one", "export-one", "train-two", "export", "evaluate"},
+            {"convert-student", *TRAINED},
         ),
         (
             {"student": {"source": {"path": "models/student"}}},
-            {"convert-student", "train-one", "export-one", "train-two", "export", "evaluate"},
+            {"convert-student", *TRAINED},
         ),
         ({"teacher": {**small_spec()["teacher"], "maxTextModel": "llama2-7b"}}, set()),
         (
             {"dataset": {"source": {"path": "data.jsonl"}, "messagesColumn": "messages", "limit": 100}},
-            {"prepare-dataset", "preflight", *AFTER_GENERATE},
+            {"prepare-dataset", "preflight", "pack-two", *AFTER_GENERATE},
         ),
         ({"generation": {"sampling": {"seed": 1}}}, AFTER_GENERATE),
         ({"generation": {"maxModelLen": 2048}}, {"preflight", *AFTER_GENERATE}),

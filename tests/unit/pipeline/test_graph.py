@@ -14,6 +14,7 @@ from distillation_api.contract import (
     FetchProgram,
     GenerateProgram,
     LogitMatching,
+    PackProgram,
     PreflightProgram,
     PublishProgram,
     TrainProgram,
@@ -56,8 +57,10 @@ def test_what_each_stage_waits_for() -> None:
         "convert-student": {"fetch-student"},
         "preflight": {"fetch-teacher", "fetch-student", "prepare-dataset"},
         "generate": {"fetch-teacher", "prepare-dataset", "preflight"},
-        "train-one": {"convert-student", "fetch-student", "generate", "preflight"},
-        "train-two": {"train-one", "fetch-student", "prepare-dataset", "preflight"},
+        "pack-one": {"fetch-student", "generate", "preflight"},
+        "pack-two": {"fetch-student", "prepare-dataset", "preflight"},
+        "train-one": {"convert-student", "fetch-student", "pack-one", "preflight"},
+        "train-two": {"train-one", "fetch-student", "pack-two", "preflight"},
         "export": {"train-two", "fetch-student"},
         "export-one": {"train-one", "fetch-student"},
         "evaluate": {"fetch-teacher", "fetch-student", "generate", "export-one", "export"},
@@ -327,7 +330,7 @@ def test_template_arguments_reach_every_program_that_renders() -> None:
     assert preflight.generation.chat_template_arguments == teachers
     assert preflight.student_chat_template_arguments == students
     assert [
-        stage.program.chat_template_arguments for stage in stages.values() if isinstance(stage.program, TrainProgram)
+        stage.program.chat_template_arguments for stage in stages.values() if isinstance(stage.program, PackProgram)
     ] == [students] * 2
     assert program(stages["evaluate"], EvaluateProgram).chat_template_arguments == students
     assert program(stages["export"], ExportProgram).chat_template_arguments == students

@@ -16,7 +16,7 @@ def prepared(train: int, *stages: dict[str, Any], **members: Any) -> Given:
 
 
 def message(seen: Seen) -> str:
-    stage = seen.stage("train-one")
+    stage = seen.stage("pack-one")
     assert (stage.state, stage.reason) == ("Failed", "TooFewRows")
     assert seen.holds("Failed")
     return stage.message or ""
@@ -84,12 +84,12 @@ def test_every_answer_may_be_a_row() -> None:
 
 def test_rows_that_the_teacher_lost_count() -> None:
     given = prepared(40, {"steps": 20}).done("convert-student")
-    assert "train-one/0" in given.completed("generate", counts={"train": 40}).decide().created
+    assert "pack-one/0" in given.completed("generate", counts={"train": 40}).decide().created
     given = prepared(40, {"steps": 20}).done("convert-student")
     assert "has 39 training rows" in message(given.completed("generate", counts={"train": 39}).decide())
 
 
 def test_a_finished_training_is_not_judged_again() -> None:
-    given = prepared(40, {"steps": 20}).done("convert-student", "train-one")
+    given = prepared(40, {"steps": 20}).done("convert-student", "pack-one")
     seen = given.completed("generate", counts={"train": 3}).decide()
-    assert seen.stage("train-one").state == "Complete"
+    assert seen.stage("pack-one").state == "Complete"

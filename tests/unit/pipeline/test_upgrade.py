@@ -21,7 +21,7 @@ from distillation_api.contract import (
 from distillation_api.resource import DistillationJob
 from distillation_operator.pipeline.fingerprint import fingerprint
 from distillation_operator.pipeline.graph import build_pipeline
-from support.scenario import BEFORE_TRAINING, Given
+from support.scenario import BEFORE_GENERATE, BEFORE_TRAINING, Given
 
 CHECKOUT = Path(__file__).parents[3]
 FROZEN = Path(__file__).parent / "fingerprints.json"
@@ -47,11 +47,11 @@ def inputs_of(given: Given, stage: str) -> dict[str, Any]:
 
 
 def test_a_stage_reads_what_the_status_names_and_not_what_would_be_written_today(upgrade: Any) -> None:
-    given = Given().done(*BEFORE_TRAINING)
+    given = Given().done(*BEFORE_GENERATE, "generate")
     wrote = given.stage("generate").output
     upgrade(GenerateProgram)
     assert given.stage("generate").output != wrote
-    assert inputs_of(given, "train-one")["data"]["completions"] == wrote
+    assert inputs_of(given, "pack-one")["data"]["completions"] == wrote
 
 
 def test_a_folder_that_the_status_names_is_read_also_when_folders_are_named_otherwise_today() -> None:

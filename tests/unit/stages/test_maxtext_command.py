@@ -35,8 +35,6 @@ def test_the_checkpoints_own_settings_come_first() -> None:
     assert arguments["model_name"] == "llama2-7b"
     assert arguments["rope_type"] == "llama3.1"
     assert arguments["load_parameters_path"] == "/storage/convert/work/0/items"
-    assert arguments["enable_data_shuffling"] == "False"
-    assert arguments["num_epoch"] == "1"
     assert arguments["dataset_type"] == "hf"
 
 

@@ -112,8 +112,8 @@ def test_nothing_but_prompts_that_fill_the_length_is_refused(tmp_path: Path) -> 
         pytest.param(
             {"packing": True, "max_target_length": 100, "sequences_per_step": 4},
             "one step reads 4 sequences (perDeviceBatchSize on all devices, times gradientAccumulationSteps), but 8 "
-            "rows of OriginalDataset make 1 (packed, each row read at most 1 times); lower the batch size, set epochs to 4 "
-            "or give more rows",
+            "rows of OriginalDataset make 1 (packed, each row read at most 1 times); lower the batch size, set epochs "
+            "to 4 or give more rows",
             id="packed into too few",
         ),
     ],

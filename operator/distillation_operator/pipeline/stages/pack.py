@@ -1,6 +1,6 @@
 """The stages pack-NAME: on CPU, all that a training stage reads, as token ids in the order of its steps."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from distillation_api.contract import PackProgram, TrainData, TrainProgram
 from distillation_api.spec import TrainingStage
@@ -9,7 +9,14 @@ from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.stages.train import sequences_per_step, training_placement
 
 
-def add_pack(graph: Builder, stage: TrainingStage, student: Stage, dataset: Stage, generated: Stage) -> Stage:
+def add_pack(
+    graph: Builder,
+    stage: TrainingStage,
+    student: Stage,
+    dataset: Stage,
+    generated: Stage,
+    after: Iterable[Stage],
+) -> Stage:
     """The sequences of one training stage."""
     program = PackProgram(
         student=student.output,
@@ -22,7 +29,7 @@ def add_pack(graph: Builder, stage: TrainingStage, student: Stage, dataset: Stag
         steps=stage.steps,
         epochs=stage.epochs,
     )
-    return graph.add(f"pack-{stage.name}", program, "converter", graph.cpu)
+    return graph.add(f"pack-{stage.name}", program, "converter", graph.cpu, after)
 
 
 def packed_for(training: TrainProgram, pipeline: Mapping[str, Stage]) -> Stage:
