@@ -5,6 +5,7 @@ from typing import Any
 
 from distillation_operator.controller.queue import Key
 from distillation_operator.manifests.labels import JOB_LABEL, STAGE_LABEL
+from distillation_operator.manifests.pod import CONTAINER
 from distillation_operator.manifests.reading import JOBSET_NAME_LABEL
 
 Object = Mapping[str, Any]
@@ -111,5 +112,16 @@ def _slim(thing: Object) -> Object:
     metadata = {key: value for key, value in thing["metadata"].items() if key != "managedFields"}
     slim = {**thing, "metadata": metadata}
     if thing.get("kind") in ("Job", "JobSet", "Pod"):
-        slim["spec"] = {"suspend": (thing.get("spec") or {}).get("suspend", False)}
+        spec = thing.get("spec") or {}
+        slim["spec"] = {"suspend": spec.get("suspend", False)}
+        if thing["kind"] == "Pod":
+            stage = {"name": CONTAINER, "resources": {"limits": _limits(spec)}}
+            slim["spec"] = {"nodeName": spec.get("nodeName"), "containers": [stage]}
     return slim
+
+
+def _limits(spec: Object) -> Object:
+    for container in spec.get("containers") or []:
+        if container.get("name") == CONTAINER:
+            return (container.get("resources") or {}).get("limits") or {}
+    return {}

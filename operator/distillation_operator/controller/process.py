@@ -14,6 +14,7 @@ from typing import Any
 
 import kopf
 
+from distillation_api import reasons
 from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.controller.cache import Cache
 from distillation_operator.controller.crd_age import OPENAPI_PATH, missing_fields
@@ -25,7 +26,7 @@ from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.probes import Probes
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key, WorkQueue
-from distillation_operator.controller.reconcile import CreationRefused, Reconciler
+from distillation_operator.controller.reconcile import CreationRefused, DecisionFailed, Reconciler
 from distillation_operator.controller.settings import ControllerSettings
 from distillation_operator.manifests.labels import SELECTOR
 
@@ -216,6 +217,10 @@ class _Operator:
             requeue_after = await self._reconciler.reconcile(key)
         except CreationRefused as problem:
             seconds = await self._failed(key, "CreationRefused")
+            log.warning("%s; tried again in %.0f s", problem, seconds, extra={"job": key})
+            return
+        except DecisionFailed as problem:
+            seconds = await self._failed(key, reasons.INTERNAL_ERROR.name)
             log.warning("%s; tried again in %.0f s", problem, seconds, extra={"job": key})
             return
         except ApiError as error:

@@ -4,8 +4,9 @@ Nothing is remembered between two reconciles but what can be lost: progress line
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,17 +16,20 @@ from distillation_api.resource import DistillationJob
 from distillation_api.status import DistillationJobStatus
 from distillation_operator.controller.cache import Cache, is_made_by_jobset
 from distillation_operator.controller.creation_failures import creation_failure
+from distillation_operator.controller.error_ids import id_of
 from distillation_operator.controller.event_recorder import Recorder
 from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
+from distillation_operator.manifests.bare_reading import bare_children, bare_pods
 from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.labels import CHILD_LABEL
 from distillation_operator.manifests.reading import observe, read_pod
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
 from distillation_operator.pipeline.decision.job import Creation, Decision, decide
 from distillation_operator.pipeline.observed import Observed
 from distillation_operator.pipeline.status.events import transitions
@@ -39,6 +43,15 @@ log = logging.getLogger(__name__)
 
 class CreationRefused(Exception):
     """A child could not be created; the status shows why, and the queue tries again later."""
+
+
+class DecisionFailed(Exception):
+    """No decision was possible, by an error of ours that is logged; the status shows its id, and the queue tries again
+    later."""
+
+
+class StatusRefused(Exception):
+    """The API server finds the status invalid that a decision has made."""
 
 
 class Reconciler:
@@ -68,13 +81,21 @@ class Reconciler:
         self._listed.discard(key)
 
     async def reconcile(self, key: Key) -> timedelta | None:
-        """One step. Returns the time after which to look again. Raises ApiError and CreationRefused."""
+        """One step. Returns the time after which to look again. Raises ApiError, CreationRefused and DecisionFailed."""
         raw = self._cache.job(key)
         if raw is None:
             self._problems.pop(key, None)
             self._listed.discard(key)
             return None
         now = datetime.now(UTC)
+        try:
+            return await self._step(raw, key, now)
+        except (ApiError, CreationRefused):
+            raise
+        except Exception as error:
+            raise await self._decide_on(error, raw, key, now) from error
+
+    async def _step(self, raw: Object, key: Key, now: datetime) -> timedelta | None:
         try:
             job = DistillationJob.parse(dict(raw))
         except ValidationError as error:
@@ -93,10 +114,39 @@ class Reconciler:
                 decision = Decision(status=again.status, requeue_after=again.requeue_after)
         else:
             self._problems.pop(key, None)
-        await self._write(raw, job.status, decision.status)
+        try:
+            await self._write(raw, job.status, decision.status)
+        except ApiError as answer:
+            if answer.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+                raise
+            raise StatusRefused(answer.message) from answer
         if self._problems.get(key):
             raise CreationRefused("; ".join(problem.message for problem in self._problems[key].values()))
         return decision.requeue_after
+
+    async def _decide_on(self, error: Exception, raw: Object, key: Key, now: datetime) -> DecisionFailed:
+        """Tell of an error of ours, and do what must be done nevertheless."""
+        mark = id_of(error)
+        log.error("no decision is possible; id %s", mark, exc_info=error, extra={"job": key})
+        failed = DecisionFailed(f"no decision is possible: {type(error).__name__}, id {mark}")
+        before = _read_status(raw)
+        if "deletionTimestamp" in raw["metadata"] or (before is None and raw.get("status")):
+            # Going, with all that it owns; or a status that can't be read, whose facts none of ours may replace.
+            return failed
+        known = {kind: self._cache.children(key, kind) for kind in KINDS} if key in self._listed else None
+        known = known if known is not None else await self._list(key)
+        decision = decide_on_error(
+            raw.get("spec") or {},
+            raw["metadata"]["generation"],
+            before or DistillationJobStatus(),
+            bare_children(raw["metadata"]["uid"], [*known["Job"], *known["JobSet"]]),
+            bare_pods(known["Pod"]),
+            internal_error(type(error).__name__, mark),
+            now,
+        )
+        await self._delete(key, decision.delete)
+        await self._write(self._cache.job(key) or raw, before, decision.status)
+        return failed
 
     async def _decide(self, job: DistillationJob, key: Key, now: datetime) -> Decision:
         """On what the watches have told, or, where that isn't enough, on fresh lists."""
@@ -134,17 +184,20 @@ class Reconciler:
         )
 
     async def _act(self, job: DistillationJob, key: Key, decision: Decision) -> None:
-        for name in decision.delete:
-            for kind in ("Job", "JobSet"):
-                if any(child["metadata"]["name"] == name for child in self._cache.children(key, kind)):
-                    log.info("deleting %s %s", kind, name, extra={"job": key})
-                    await self._kube.delete_child(kind, key[0], name)
+        await self._delete(key, decision.delete)
         problems: dict[str, Cause] = {}
         for creation in decision.create:
             problem = await self._create(job, key, creation)
             if problem is not None:
                 problems[creation.name] = problem
         self._problems[key] = problems
+
+    async def _delete(self, key: Key, names: Iterable[str]) -> None:
+        for name in names:
+            for kind in ("Job", "JobSet"):
+                if any(child["metadata"]["name"] == name for child in self._cache.children(key, kind)):
+                    log.info("deleting %s %s", kind, name, extra={"job": key})
+                    await self._kube.delete_child(kind, key[0], name)
 
     async def _create(self, job: DistillationJob, key: Key, creation: Creation) -> Cause | None:
         manifest = child_manifest(job, creation.stage, creation.attempt, self._installation)

@@ -60,6 +60,8 @@ class Pod:
     """Crashes of its index, its own among them, as Kubernetes counts them where it tries each index by itself."""
     index_disruptions: int = 0
     """Disruptions, likewise."""
+    chips: int = 0
+    """Accelerator chips that it was given, by its own word; decisions go by the stage's placement."""
 
     @property
     def alive(self) -> bool:

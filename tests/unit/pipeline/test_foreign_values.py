@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 
 from distillation_api.schemas.crd import structural_schema
 from distillation_api.status import DistillationJobStatus
+from distillation_operator.manifests.bare_reading import bare_children, bare_pods
 from distillation_operator.manifests.reading import observe, parse_outcome, parse_progress
+from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
 from distillation_operator.pipeline.decision.job import Decision, decide
+from distillation_operator.pipeline.observed import ChildState
 from support.scenario import ALL, START, job_of, small_spec
 
 UID = "uid-1"
@@ -171,6 +174,27 @@ def test_whatever_others_write_there_is_a_decision_and_a_status_that_is_taken(
         # Again on what came of it: a status is read back.
         seen = observe(UID, made, [], running, progress, {}, {}, fresh=True)
         job = job.model_copy(update={"status": check(decide(job, seen, START), validator)})
+
+
+@settings(deadline=None)
+@given(
+    made=st.lists(children(), max_size=4),
+    running=st.lists(pods(), max_size=4),
+    budget=st.sampled_from([None, {}, {"maxChipHours": 1e-6}, {"maxChipHours": 10}]),
+    suspend=st.booleans(),
+    phase=st.sampled_from([None, "Running", "Complete", "Failed"]),
+)
+def test_where_no_decision_is_possible_there_is_one_that_stops_and_a_status_that_is_taken(
+    made: list[Any], running: list[Any], budget: Any, suspend: bool, phase: Any, validator: Any
+) -> None:
+    before = DistillationJobStatus(phase=phase)
+    error = internal_error("OverflowError", "0" * 8)
+    for _ in range(3):
+        seen = bare_children(UID, made), bare_pods(running)
+        decision = decide_on_error({"suspend": suspend, "budget": budget}, 1, before, *seen, error, START)
+        before = check(decision, validator)
+    live = {child.name for child in bare_children(UID, made) if child.state is ChildState.ACTIVE}
+    assert set(decision.delete) == (live if suspend or phase in ("Complete", "Failed") else set())
 
 
 @pytest.mark.parametrize("attempt", ["1", "2000000", "99999999999", "9" * 63])
