@@ -25,8 +25,7 @@ from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
 from distillation_operator.manifests.bare_reading import bare_children, bare_pods
 from distillation_operator.manifests.kinds import child_manifest
-from distillation_operator.manifests.labels import CHILD_LABEL
-from distillation_operator.manifests.reading import observe, read_pod
+from distillation_operator.manifests.reading import observe, reporting_pods
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
@@ -62,6 +61,7 @@ class Reconciler:
         kube: Kube,
         cache: Cache,
         progress: ProgressReader,
+        pending_reasons: PendingReasons,
         recorder: Recorder,
         metrics: Metrics,
         installation: Installation,
@@ -72,7 +72,7 @@ class Reconciler:
         self._recorder = recorder
         self._metrics = metrics
         self._installation = installation
-        self._pending_reasons = PendingReasons(kube)
+        self._pending_reasons = pending_reasons
         self._problems: dict[Key, dict[str, Cause]] = {}
         self._listed: set[Key] = set()
 
@@ -86,6 +86,8 @@ class Reconciler:
         if raw is None:
             self._problems.pop(key, None)
             self._listed.discard(key)
+            self._progress.forget(key)
+            self._pending_reasons.forget(key)
             return None
         now = datetime.now(UTC)
         try:
@@ -152,10 +154,10 @@ class Reconciler:
         """On what the watches have told, or, where that isn't enough, on fresh lists."""
         if key in self._listed:
             known = {kind: self._cache.children(key, kind) for kind in KINDS}
-            decision = decide(job, await self._observe(job, key, known, fresh=False), now)
+            decision = decide(job, self._observe(job, key, known, fresh=False), now)
             if not decision.needs_fresh_lists:
                 return decision
-        return decide(job, await self._observe(job, key, await self._list(key), fresh=True), now)
+        return decide(job, self._observe(job, key, await self._list(key), fresh=True), now)
 
     async def _list(self, key: Key) -> dict[str, list[Object]]:
         lists: dict[str, list[Object]] = {}
@@ -166,20 +168,19 @@ class Reconciler:
         self._listed.add(key)
         return lists
 
-    async def _observe(
+    def _observe(
         self, job: DistillationJob, key: Key, objects_by_kind: Mapping[str, list[Object]], fresh: bool
     ) -> Observed:
         pods, jobs = objects_by_kind["Pod"], objects_by_kind["Job"]
-        running = [pod.name for pod in map(read_pod, pods) if pod.running and not pod.ended]
         children = [child for child in (*jobs, *objects_by_kind["JobSet"]) if not is_made_by_jobset(child)]
         return observe(
             uid=job.metadata.uid,
             children=children,
             jobs_of_jobsets=jobs,
             pods=pods,
-            progress=await self._progress.read(key[0], running),
+            progress=self._progress.known(key, reporting_pods(pods, objects_by_kind["JobSet"])),
             creation_failures=self._problems.get(key, {}),
-            pending_reasons=await self._pending_reasons.read(key[0], children, jobs, pods),
+            pending_reasons=self._pending_reasons.known(key, children, jobs, pods),
             fresh=fresh,
         )
 
@@ -224,14 +225,17 @@ class Reconciler:
         if status == raw.get("status"):
             return
         self._cache.put_job(await self._kube.write_status(raw, status))
-        self._metrics.tell_stages(before, after)
-        for event in transitions(before, after):
-            await self._recorder.tell(raw, event)
+        try:
+            self._metrics.tell_stages(before, after)
+            for event in transitions(before, after):
+                self._recorder.tell(raw, event)
+        except Exception:
+            # The status stands and has it all.
+            log.exception("metrics or Events are not told", extra={"job": _key(raw)})
 
-    def forget_pod(self, pod: Object) -> None:
-        """A pod is gone."""
-        if CHILD_LABEL in (pod["metadata"].get("labels") or {}):
-            self._progress.forget(pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+def _key(raw: Object) -> Key:
+    return raw["metadata"]["namespace"], raw["metadata"]["name"]
 
 
 def _read_status(raw: Object) -> DistillationJobStatus | None:

@@ -193,6 +193,15 @@ def read_pod(pod: Object) -> Pod:
     )
 
 
+def reporting_pods(pods: Iterable[Object], jobsets: Iterable[Object]) -> list[Pod]:
+    """Of the pods those that run and print progress: of pods that work as one, in a JobSet, the first host of the first
+    slice.
+    """
+    as_one = {_name(jobset) for jobset in jobsets}
+    running = (pod for pod in map(read_pod, pods) if pod.running and not pod.ended)
+    return [pod for pod in running if pod.child not in as_one or pod.index == pod.slice == 0]
+
+
 def parse_outcome(message: str | None) -> StageResult | StageFailure | None:
     """The termination message of a stage program; None for anything else, such as the tail of a log."""
     if not message:

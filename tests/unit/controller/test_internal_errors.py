@@ -14,8 +14,11 @@ from distillation_operator.controller.cache import Cache
 from distillation_operator.controller.error_ids import id_of
 from distillation_operator.controller.event_recorder import Recorder
 from distillation_operator.controller.metrics import Metrics
+from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.progress import ProgressReader
+from distillation_operator.controller.queue import Key
 from distillation_operator.controller.reconcile import DecisionFailed, Reconciler
+from distillation_operator.controller.side_calls import SideCalls
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.status.times import format_time
 from support.api_server import Server
@@ -33,11 +36,13 @@ class Controller:
         self.server = Server()
         self.key = self.server.add_job(small_spec(**spec))
         self.cache = Cache()
+        calls = SideCalls()
         self.reconciler = Reconciler(
             self.server,
             self.cache,
-            ProgressReader(self.server),
-            Recorder(self.server),
+            ProgressReader(self.server, calls),
+            PendingReasons(self.server, calls, unheard),
+            Recorder(self.server, calls),
             Metrics(),
             Installation(),
         )
@@ -57,6 +62,10 @@ class Controller:
         job = self.server.jobs[self.key]
         metadata = {**job["metadata"], "generation": 2, "resourceVersion": "1000"}
         self.server.jobs[self.key] = {**job, "metadata": metadata, "spec": {**job["spec"], **members}}
+
+
+async def unheard(key: Key) -> None:
+    """Of no interest here."""
 
 
 def broken(*args: Any, **kwargs: Any) -> Any:
