@@ -61,6 +61,11 @@ class Metrics:
         gauge = Gauge(f"{PREFIX}_queue_depth", "Jobs that wait for a worker.", registry=self.registry)
         gauge.set_function(depth)
 
+    def watch_cache(self, size: Callable[[], int]) -> None:
+        """Report the number of objects that are remembered."""
+        gauge = Gauge(f"{PREFIX}_cached_objects", "Objects that are remembered.", registry=self.registry)
+        gauge.set_function(size)
+
     def watch_jobs(self, jobs: Callable[[], list[Object]]) -> None:
         """Report the jobs that there are at a scrape."""
         self.registry.register(_Jobs(jobs))

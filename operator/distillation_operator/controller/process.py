@@ -67,6 +67,7 @@ class _Operator:
         self._metrics = Metrics()
         self._metrics.watch_queue(self._queue.__len__)
         self._metrics.watch_jobs(self._cache.all_jobs)
+        self._metrics.watch_cache(self._cache.__len__)
         self._workers: list[asyncio.Task[None]] = []
         self._schema_problem: str | None = "the CRD has not been read yet"
 

@@ -4,9 +4,9 @@ Nothing is remembered between two reconciles but what can be lost: progress line
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
@@ -53,6 +53,17 @@ class StatusRefused(Exception):
     """The API server finds the status invalid that a decision has made."""
 
 
+@dataclass(frozen=True)
+class _Children:
+    """What is seen of a job's children."""
+
+    of: Mapping[str, list[Object]]
+    """Ours, by kind."""
+    strange_children: Sequence[Object] = ()
+    """Jobs and JobSets that have our labels and aren't ours; only of a fresh list."""
+    strange_pods: Sequence[Object] = ()
+
+
 class Reconciler:
     """Brings the cluster towards what one DistillationJob asks for."""
 
@@ -74,18 +85,16 @@ class Reconciler:
         self._installation = installation
         self._pending_reasons = pending_reasons
         self._problems: dict[Key, dict[str, Cause]] = {}
-        self._listed: set[Key] = set()
 
     def request_fresh_lists(self, key: Key) -> None:
         """Take a fresh list of the job's children next time: a watch may have missed that one went."""
-        self._listed.discard(key)
+        self._cache.distrust(key)
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """One step. Returns the time after which to look again. Raises ApiError, CreationRefused and DecisionFailed."""
         raw = self._cache.job(key)
         if raw is None:
             self._problems.pop(key, None)
-            self._listed.discard(key)
             self._progress.forget(key)
             self._pending_reasons.forget(key)
             return None
@@ -119,7 +128,7 @@ class Reconciler:
         try:
             await self._write(raw, job.status, decision.status)
         except ApiError as answer:
-            if answer.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+            if answer.status != 422:
                 raise
             raise StatusRefused(answer.message) from answer
         if self._problems.get(key):
@@ -135,14 +144,13 @@ class Reconciler:
         if "deletionTimestamp" in raw["metadata"] or (before is None and raw.get("status")):
             # Going, with all that it owns; or a status that can't be read, whose facts none of ours may replace.
             return failed
-        known = {kind: self._cache.children(key, kind) for kind in KINDS} if key in self._listed else None
-        known = known if known is not None else await self._list(key)
+        known = self._known(key) if self._cache.is_listed(key) else await self._list(key)
         decision = decide_on_error(
             raw.get("spec") or {},
             raw["metadata"]["generation"],
             before or DistillationJobStatus(),
-            bare_children(raw["metadata"]["uid"], [*known["Job"], *known["JobSet"]]),
-            bare_pods(known["Pod"]),
+            bare_children(raw["metadata"]["uid"], [*known.of["Job"], *known.of["JobSet"]]),
+            bare_pods(known.of["Pod"]),
             internal_error(type(error).__name__, mark),
             now,
         )
@@ -152,36 +160,39 @@ class Reconciler:
 
     async def _decide(self, job: DistillationJob, key: Key, now: datetime) -> Decision:
         """On what the watches have told, or, where that isn't enough, on fresh lists."""
-        if key in self._listed:
-            known = {kind: self._cache.children(key, kind) for kind in KINDS}
-            decision = decide(job, self._observe(job, key, known, fresh=False), now)
+        if self._cache.is_listed(key):
+            decision = decide(job, self._observe(job, key, self._known(key), fresh=False), now)
             if not decision.needs_fresh_lists:
                 return decision
         return decide(job, self._observe(job, key, await self._list(key), fresh=True), now)
 
-    async def _list(self, key: Key) -> dict[str, list[Object]]:
-        lists: dict[str, list[Object]] = {}
+    def _known(self, key: Key) -> "_Children":
+        return _Children({kind: self._cache.children(key, kind) for kind in KINDS})
+
+    async def _list(self, key: Key) -> "_Children":
+        ours: dict[str, list[Object]] = {}
+        others: dict[str, list[Object]] = {}
+        self._cache.begin_list(key)
         for kind in KINDS:
             listed = await self._kube.list_children(kind, key)
-            self._cache.replace_children(key, kind, listed.items, listed.version)
-            lists[kind] = listed.items
-        self._listed.add(key)
-        return lists
+            ours[kind], others[kind] = self._cache.replace_children(key, kind, listed.items, listed.version)
+        self._cache.end_list(key)
+        return _Children(ours, [*others["Job"], *others["JobSet"]], others["Pod"])
 
-    def _observe(
-        self, job: DistillationJob, key: Key, objects_by_kind: Mapping[str, list[Object]], fresh: bool
-    ) -> Observed:
-        pods, jobs = objects_by_kind["Pod"], objects_by_kind["Job"]
-        children = [child for child in (*jobs, *objects_by_kind["JobSet"]) if not is_made_by_jobset(child)]
+    def _observe(self, job: DistillationJob, key: Key, seen: "_Children", fresh: bool) -> Observed:
+        pods, jobs = seen.of["Pod"], seen.of["Job"]
+        children = _attempts([*jobs, *seen.of["JobSet"]])
         return observe(
             uid=job.metadata.uid,
-            children=children,
+            # Another's object of a name that we need is told of; what is ours wins.
+            children=[*_attempts(seen.strange_children), *children],
             jobs_of_jobsets=jobs,
             pods=pods,
-            progress=self._progress.known(key, reporting_pods(pods, objects_by_kind["JobSet"])),
+            progress=self._progress.known(key, reporting_pods(pods, seen.of["JobSet"])),
             creation_failures=self._problems.get(key, {}),
             pending_reasons=self._pending_reasons.known(key, children, jobs, pods),
             fresh=fresh,
+            strangers=seen.strange_pods,
         )
 
     async def _act(self, job: DistillationJob, key: Key, decision: Decision) -> None:
@@ -232,6 +243,10 @@ class Reconciler:
         except Exception:
             # The status stands and has it all.
             log.exception("metrics or Events are not told", extra={"job": _key(raw)})
+
+
+def _attempts(children: Iterable[Object]) -> list[Object]:
+    return [child for child in children if not is_made_by_jobset(child)]
 
 
 def _key(raw: Object) -> Key:

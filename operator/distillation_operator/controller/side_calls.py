@@ -88,7 +88,9 @@ class SideCalls:
             for key, calls in jobs.items():
                 if self._of_job[key] >= AT_ONCE_PER_JOB:
                     continue
-                _, call = calls.popitem(last=False)
+                # What needs no kubelet doesn't wait behind what does.
+                call = next((one for one in calls.values() if one.node is None), None) or next(iter(calls.values()))
+                del calls[call.name]
                 jobs.move_to_end(key)
                 self._waiting.move_to_end(namespace)
                 if not calls:

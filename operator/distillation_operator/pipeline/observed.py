@@ -106,6 +106,11 @@ class Observed:
     fresh: bool = False
     """Read from the API server for this decision. What watches have told may be older in one kind than in another."""
 
+    strangers: tuple[Pod, ...] = ()
+    """Pods with our labels and no owner that is known, where fresh. They tell nothing, but may be of a child that is
+    gone, and still write.
+    """
+
     def of_stage(self, stage: str) -> list[Child]:
         """Our children of a stage, oldest attempt first. What is another owner's says nothing about it, whatever its
         labels claim; it only may have a name that we need."""

@@ -160,6 +160,20 @@ def test_other_nodes_are_asked_meanwhile() -> None:
     assert len(run(scenario()).begun) == 60
 
 
+def test_an_event_does_not_wait_behind_the_logs_of_its_job() -> None:
+    async def scenario() -> Reader:
+        calls, event = SideCalls(), Reader(hangs=False)
+        for number in range(256):
+            calls.ask(SideCall(number, ("ml", "job"), Reader(), f"node-{number}"))
+        calls.ask(SideCall("event", ("ml", "job"), event))
+        await asyncio.sleep(10)
+        await calls.close()
+        return event
+
+    (begun,) = run(scenario()).begun
+    assert begun <= side_calls.SECONDS
+
+
 def test_what_waits_is_bounded_and_asked_for_once() -> None:
     async def scenario() -> list[str]:
         results = list[str]()
@@ -344,6 +358,26 @@ def test_what_a_queue_says_is_told_as_soon_as_it_is_read() -> None:
 
     stage = run(scenario())
     assert (stage["state"], stage["message"]) == ("Queued", "insufficient quota")
+
+
+def test_what_is_not_ours_is_no_work() -> None:
+    async def scenario() -> tuple[int, list[tuple[str, str]]]:
+        fleet = Fleet()
+        acting = asyncio.create_task(fleet.operator._act())
+        await fleet.add_job("job")
+        await asyncio.sleep(1)
+        fleet.server.asked.clear()
+        size = len(fleet.operator._cache)
+        labels = child_labels("job", "fetch-teacher", 99, "job-fetch-teacher-99")
+        for number in range(1000):
+            metadata = {"name": f"stranger-{number}", "namespace": "ml", "labels": labels}
+            fleet.server.add("Job", {"metadata": metadata, "spec": {"suspend": True}})
+        await asyncio.sleep(2)
+        acting.cancel()
+        await asyncio.gather(acting, return_exceptions=True)
+        return len(fleet.operator._cache) - size, fleet.server.asked
+
+    assert run(scenario()) == (0, [])
 
 
 def test_of_pods_that_work_as_one_only_the_one_that_reports_is_read() -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from distillation_api.schemas.crd import structural_schema
 from distillation_api.status import DistillationJobStatus
 from distillation_operator.manifests.bare_reading import bare_children, bare_pods
+from distillation_operator.manifests.kept_fields import kept_child
 from distillation_operator.manifests.reading import observe, parse_outcome, parse_progress
 from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
 from distillation_operator.pipeline.decision.job import Decision, decide
@@ -195,6 +196,27 @@ def test_where_no_decision_is_possible_there_is_one_that_stops_and_a_status_that
         before = check(decision, validator)
     live = {child.name for child in bare_children(UID, made) if child.state is ChildState.ACTIVE}
     assert set(decision.delete) == (live if suspend or phase in ("Complete", "Failed") else set())
+
+
+@settings(deadline=None)
+@given(made=st.lists(children(), max_size=4), running=st.lists(pods(), max_size=4))
+def test_what_is_remembered_is_all_that_decisions_read(made: list[Any], running: list[Any]) -> None:
+    kept = [kept_child(child["kind"], child) for child in made], [kept_child("Pod", pod) for pod in running]
+    assert observe(UID, kept[0], [], kept[1], {}, {}, {}) == observe(UID, made, [], running, {}, {}, {})
+    assert bare_children(UID, kept[0]) == bare_children(UID, made)
+    assert bare_pods(kept[1]) == bare_pods(running)
+
+
+def test_a_pod_whose_child_is_gone_may_still_write() -> None:
+    """Of a DistillationJob of the same name that was deleted, say: its labels tell, and it decides nothing else."""
+    running = {"name": "stage", "state": {"running": {}}}
+    labels = {"distillation.dev/child": "job-fetch-teacher-0"}
+    pod = {"metadata": {"name": "p", "labels": labels}, "status": {"phase": "Running", "containerStatuses": [running]}}
+    seen = decide(job_of(small_spec()), observe(UID, [], [], [], {}, {}, {}, fresh=True, strangers=[pod]), START)
+    stage = next(stage for stage in seen.status.stages if stage.name == "fetch-teacher")
+    assert stage.reason == "PredecessorRuns"
+    assert sorted(creation.stage.name for creation in seen.create) == ["fetch-student", "prepare-dataset"]
+    assert seen.requeue_after is not None, "no watch tells of its end"
 
 
 @pytest.mark.parametrize("attempt", ["1", "2000000", "99999999999", "9" * 63])
