@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from distillation_operator.controller import reconcile
+from distillation_operator.controller import process, reconcile
 from distillation_operator.controller.cache import Cache
 from distillation_operator.controller.error_ids import id_of
 from distillation_operator.controller.event_recorder import Recorder
@@ -18,11 +18,13 @@ from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.reconcile import DecisionFailed, Reconciler
+from distillation_operator.controller.settings import ControllerSettings
 from distillation_operator.controller.side_calls import SideCalls
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.status.times import format_time
 from support.api_server import Server
 from support.scenario import small_spec
+from support.virtual_time import now, run
 
 SECRET = "hf_SECRETPART"
 STEPS = ("observe", "decide", "child_manifest")
@@ -198,6 +200,35 @@ def test_a_budget_still_stops_the_pods_of_a_job_that_nothing_can_be_decided_on(m
     assert len(controller.server.deleted) == 3
     assert controller.condition("Suspended")["reason"] == "BudgetReached"
     assert controller.status["chipHours"] == "2.7"
+
+
+def test_it_is_tried_again_ever_later_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> tuple[int, list[float], float | None]:
+        server, operator = Server(), process._Operator(ControllerSettings())
+        operator._assemble(server)
+        key = server.add_job(small_spec())
+        failing(monkeypatch)
+        await operator._job_changed({"type": "ADDED", "object": server.jobs[key]})
+        acting = asyncio.create_task(operator._act())
+        tries = list[float]()
+        while now() < 600:
+            await asyncio.sleep(0.25)
+            tries.append(errors(operator) or 0)
+        writes = [verb for verb, _ in server.asked if verb == "update"]
+        acting.cancel()
+        await asyncio.gather(acting, return_exceptions=True)
+        return len(writes), tries, errors(operator)
+
+    def errors(operator: process._Operator) -> float | None:
+        value: float | None = operator._metrics.registry.get_sample_value(
+            "distillation_reconcile_errors_total", {"reason": "InternalError"}
+        )
+        return value
+
+    writes, tries, total = run(scenario())
+    assert writes == 1, "the same fault is told once"
+    assert total is not None and 10 < total < 20
+    assert tries[-1] - tries[-250] in (1, 2), "at least once a minute"
 
 
 def test_nothing_is_done_for_a_job_that_is_being_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
