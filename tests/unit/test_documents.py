@@ -128,6 +128,7 @@ def test_the_metrics_that_are_documented_are_those_that_there_are() -> None:
     metrics = Metrics()
     metrics.watch_queue(lambda: 0)
     metrics.watch_jobs(lambda: [])
+    metrics.watch_cache(lambda: 0)
     there = {metric.name for metric in metrics.registry.collect()}
     text = (CHECKOUT / "docs" / "operations.md").read_text()
     documented = {found.removesuffix("_total") for found in re.findall(r"\bdistillation_[a-z_]+", text)}

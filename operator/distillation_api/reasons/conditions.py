@@ -27,6 +27,12 @@ UNLISTED_SETTINGS_REFUSED = _reason(
     "Not Accepted: `maxTextUnlisted` is set, which this installation does not allow.",
     "Use `maxText`, or have the operator installed with the chart's value `maxText.allowUnlisted`.",
 )
+INTERNAL_ERROR = _reason(
+    "InternalError",
+    "Stalled, and not Reconciling: the operator fails to decide on this job, by an error of its own. Nothing new is "
+    "started until it succeeds; `suspend`, `budget` and deletion still stop its pods.",
+    "Look in the operator's log for the id that the message has, and report what stands beside it. It is tried again.",
+)
 SUSPENDED_BY_USER = _reason(
     "SuspendedByUser",
     "Suspended: `suspend` is true.",

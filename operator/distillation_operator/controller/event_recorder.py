@@ -1,4 +1,4 @@
-"""Events on DistillationJobs. They are for people: one that can't be written is logged, and work goes on."""
+"""Events on DistillationJobs. They are for people: nothing waits for one, and one that can't be written is logged."""
 
 import logging
 import uuid
@@ -8,26 +8,32 @@ from typing import Any
 
 from distillation_api.resource import API_VERSION, KIND
 from distillation_operator.controller.kube import ApiError, Kube
+from distillation_operator.controller.side_calls import SideCall, SideCalls
 from distillation_operator.pipeline.status.events import Event
 
 COMPONENT = "distillation-operator"
 NOTE_LIMIT = 1024
+SECONDS = 10.0
+"""It is written once or never, unlike what is read: it may take longer."""
 log = logging.getLogger(__name__)
 
 
 class Recorder:
     """Writes Events."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, calls: SideCalls) -> None:
         self._kube = kube
+        self._calls = calls
 
-    async def tell(self, job: Mapping[str, Any], event: Event) -> None:
-        """Write one Event about a DistillationJob."""
+    def tell(self, job: Mapping[str, Any], event: Event) -> None:
+        """Have one Event about a DistillationJob written."""
         metadata = job["metadata"]
+        key = (metadata["namespace"], metadata["name"])
+        name = f"{metadata['name']}.{uuid.uuid4().hex[:16]}"
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}", "namespace": metadata["namespace"]},
+            "metadata": {"name": name, "namespace": metadata["namespace"]},
             "eventTime": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "type": event.type,
             "reason": event.reason,
@@ -43,7 +49,11 @@ class Recorder:
                 "uid": metadata["uid"],
             },
         }
-        try:
-            await self._kube.create_event(metadata["namespace"], body)
-        except ApiError as error:
-            log.warning("event not written: %s", error, extra={"job": (metadata["namespace"], metadata["name"])})
+
+        async def write() -> None:
+            try:
+                await self._kube.create_event(key[0], body)
+            except ApiError as error:
+                log.warning("event not written: %s", error, extra={"job": key})
+
+        self._calls.ask(SideCall(("event", name), key, write, seconds=SECONDS))

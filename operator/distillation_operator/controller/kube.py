@@ -1,5 +1,6 @@
 """The calls to the API server, as plain objects. Its errors come as ``ApiError`` with the server's own words."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -233,6 +234,10 @@ class Kube:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             code = 0
             raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from error
+        except asyncio.CancelledError:
+            # Given up by the caller, whose patience is shorter.
+            code = 0
+            raise
         finally:
             self.count(verb, resource, code)
 

@@ -15,6 +15,7 @@ from distillation_operator.pipeline.status.times import parse_time
 
 PREFIX = "distillation"
 PHASES = ("Pending", "Queued", "Running", "Suspended", "Complete", "Failed")
+ENDED = ("Complete", "Failed")
 _STAGE_SECONDS = (10, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 3 * 24 * 3600, 7 * 24 * 3600)
 
 Object = Mapping[str, Any]
@@ -40,6 +41,12 @@ class Metrics:
             ["verb", "resource", "code"],
             registry=self.registry,
         )
+        self.side_calls = Counter(
+            f"{PREFIX}_side_calls",
+            "Calls for log tails, Events and queues' words, which no decision waits for, by what came of them.",
+            ["result"],
+            registry=self.registry,
+        )
         self.stage_seconds = Histogram(
             f"{PREFIX}_stage_seconds",
             "Time from a stage's start to its end.",
@@ -53,6 +60,11 @@ class Metrics:
         """Report the number of jobs that wait for a worker."""
         gauge = Gauge(f"{PREFIX}_queue_depth", "Jobs that wait for a worker.", registry=self.registry)
         gauge.set_function(depth)
+
+    def watch_cache(self, size: Callable[[], int]) -> None:
+        """Report the number of objects that are remembered."""
+        gauge = Gauge(f"{PREFIX}_cached_objects", "Objects that are remembered.", registry=self.registry)
+        gauge.set_function(size)
 
     def watch_jobs(self, jobs: Callable[[], list[Object]]) -> None:
         """Report the jobs that there are at a scrape."""
@@ -89,9 +101,13 @@ class _Jobs(Collector):
         )
         count: Count[str] = Count()
         for job in self._jobs():
+            phase = _phase(job)
+            count[phase] += 1
+            if phase in ENDED:
+                # Its status tells; series that never end would grow with every job that there has been.
+                continue
             labels = [job["metadata"]["namespace"], job["metadata"]["name"]]
             status = _status(job)
-            count[status.phase or "Pending"] += 1
             hours.add_metric(labels, chip_seconds(status.stages) / SECONDS_PER_HOUR)
             limit = ((job.get("spec") or {}).get("budget") or {}).get("maxChipHours")
             if limit is not None:
@@ -102,6 +118,12 @@ class _Jobs(Collector):
         for phase in PHASES:
             phases.add_metric([phase], count[phase])
         return [phases, hours, budget, progress]
+
+
+def _phase(job: Object) -> str:
+    status = job.get("status")
+    phase = status.get("phase") if isinstance(status, Mapping) else None
+    return phase if phase in PHASES else "Pending"
 
 
 def _status(job: Object) -> DistillationJobStatus:

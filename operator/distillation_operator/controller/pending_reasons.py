@@ -4,11 +4,14 @@ A queue holds it: that stands in Kueue's Workload. Or its pods are refused (no s
 quota, a policy): that stands in an Event of the Job alone.
 """
 
-import time
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from distillation_operator.controller.kube import ApiError, Kube
+from distillation_operator.controller.kube import Kube
+from distillation_operator.controller.queue import Key
+from distillation_operator.controller.side_calls import SideCall, SideCalls
 from distillation_operator.manifests.reading import is_held, jobset_of, lacks_pods, queue_message, refusal_message
 
 SECONDS_BETWEEN_READS = 10.0
@@ -18,48 +21,69 @@ SECONDS_FOR_PODS = 3.0
 Object = Mapping[str, Any]
 
 
+@dataclass
+class _Said:
+    asked_at: float
+    message: str | None = None
+
+
 class PendingReasons:
-    """The last that was said of each child without pods; asked for again only after ``SECONDS_BETWEEN_READS``."""
+    """The last that was said of each child without pods; asked for again only after ``SECONDS_BETWEEN_READS``.
 
-    def __init__(self, kube: Kube) -> None:
+    ``changed``: told of the job when something else is said.
+    """
+
+    def __init__(self, kube: Kube, calls: SideCalls, changed: Callable[[Key], Awaitable[None]]) -> None:
         self._kube = kube
-        self._messages: dict[str, str] = {}
-        self._read_at: dict[str, float] = {}
+        self._calls = calls
+        self._changed = changed
+        self._said: dict[Key, dict[tuple[str, bool], _Said]] = {}
+        """By job, and by the child's UID and whether its queue holds it."""
 
-    async def read(
-        self, namespace: str, children: Iterable[Object], jobs_of_jobsets: Iterable[Object], pods: Iterable[Object]
+    def known(
+        self, key: Key, children: Iterable[Object], jobs_of_jobsets: Sequence[Object], pods: Sequence[Object]
     ) -> dict[str, str]:
-        """Messages by name of the child; where there is nothing to say it is absent."""
+        """Messages by name of the child, as far as they were read; where there is nothing to say it is absent. What is
+        old is asked for.
+        """
+        now = asyncio.get_running_loop().time()
+        before = self._said.get(key, {})
+        said: dict[tuple[str, bool], _Said] = {}
         told: dict[str, str] = {}
-        jobs, pods = list(jobs_of_jobsets), list(pods)
         for child in children:
             name, uid = child["metadata"]["name"], child["metadata"]["uid"]
             held = is_held(child)
             if not held and not lacks_pods(child, pods):
-                self._messages.pop(uid, None)
-                self._read_at.pop(uid, None)
                 continue
-            now = time.monotonic()
             first = now - SECONDS_BETWEEN_READS + (0 if held else SECONDS_FOR_PODS)
-            if now - self._read_at.setdefault(uid, first) >= SECONDS_BETWEEN_READS:
-                self._read_at[uid] = now
-                made = [job["metadata"]["uid"] for job in jobs if jobset_of(job) == name]
-                await self._read_one(namespace, uid, held, made)
-            if uid in self._messages:
-                told[name] = self._messages[uid]
+            entry = said[uid, held] = before.get((uid, held)) or _Said(first)
+            if now - entry.asked_at >= SECONDS_BETWEEN_READS:
+                entry.asked_at = now
+                made = [job["metadata"]["uid"] for job in jobs_of_jobsets if jobset_of(job) == name]
+                self._calls.ask(self._call(key, uid, held, made, entry))
+            if entry.message is not None:
+                told[name] = entry.message
+        self._said[key] = said
+        if not said:
+            del self._said[key]
         return told
 
-    async def _read_one(self, namespace: str, uid: str, held: bool, made: list[str]) -> None:
-        try:
-            if held:
-                message = queue_message(await self._kube.list_workloads(namespace, uid))
-            else:
-                events = [await self._kube.list_failed_creations(namespace, job) for job in (uid, *made)]
-                message = refusal_message(event for of_one in events for event in of_one)
-        except ApiError:
-            # A message is worth no failed reconcile: what was known stands.
-            return
-        if message is not None:
-            self._messages[uid] = message
-        else:
-            self._messages.pop(uid, None)
+    def forget(self, key: Key) -> None:
+        """Drop what is known of a job that is gone."""
+        self._said.pop(key, None)
+
+    def _call(self, key: Key, uid: str, held: bool, made: Sequence[str], entry: _Said) -> SideCall:
+        async def read() -> None:
+            # A message that can't be read is no news: what was known stands.
+            message = await self._read(key[0], uid, held, made)
+            if message != entry.message:
+                entry.message = message
+                await self._changed(key)
+
+        return SideCall(("pending", key, uid, held), key, read)
+
+    async def _read(self, namespace: str, uid: str, held: bool, made: Sequence[str]) -> str | None:
+        if held:
+            return queue_message(await self._kube.list_workloads(namespace, uid))
+        events = [await self._kube.list_failed_creations(namespace, job) for job in (uid, *made)]
+        return refusal_message(event for of_one in events for event in of_one)

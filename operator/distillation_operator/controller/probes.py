@@ -1,11 +1,15 @@
 """The port that Kubernetes and Prometheus ask: /healthz, /readyz and /metrics."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from distillation_operator.controller.metrics import Metrics
+
+RENDER_SECONDS = 5.0
+"""Many jobs take a while to render, and the port is open to whoever reaches it."""
 
 Check = Callable[[], Awaitable[str | None]]
 """What is wrong, for people; None when all is well."""
@@ -20,6 +24,7 @@ class Probes:
         application.router.add_get("/healthz", _answering(alive))
         application.router.add_get("/readyz", _answering(ready))
         application.router.add_get("/metrics", self._tell)
+        self._rendered: tuple[float, bytes] | None = None
         self._runner = web.AppRunner(application, access_log=None)
 
     async def start(self, port: int) -> None:
@@ -32,7 +37,14 @@ class Probes:
         await self._runner.cleanup()
 
     async def _tell(self, request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=self.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def render(self) -> bytes:
+        """The metrics as text, at most ``RENDER_SECONDS`` old: whoever asks often gets the same again."""
+        now = asyncio.get_running_loop().time()
+        if self._rendered is None or now - self._rendered[0] >= RENDER_SECONDS:
+            self._rendered = now, generate_latest(self._metrics.registry)
+        return self._rendered[1]
 
 
 def _answering(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:

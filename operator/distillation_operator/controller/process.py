@@ -14,6 +14,7 @@ from typing import Any
 
 import kopf
 
+from distillation_api import reasons
 from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.controller.cache import Cache
 from distillation_operator.controller.crd_age import OPENAPI_PATH, missing_fields
@@ -22,15 +23,17 @@ from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.controller.leader import Leadership
 from distillation_operator.controller.logging_setup import configure_logs
 from distillation_operator.controller.metrics import Metrics
+from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.probes import Probes
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key, WorkQueue
-from distillation_operator.controller.reconcile import CreationRefused, Reconciler
+from distillation_operator.controller.reconcile import CreationRefused, DecisionFailed, Reconciler
 from distillation_operator.controller.settings import ControllerSettings
+from distillation_operator.controller.side_calls import SideCalls
 from distillation_operator.manifests.labels import SELECTOR
 
-STUCK_SECONDS = 300.0
-"""A queue from which nothing was taken for so long is dead."""
+RECONCILE_SECONDS = 300.0
+"""One reconcile is given up after so long, so that no worker is lost to a call that never ends."""
 SCHEMA_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
@@ -64,6 +67,7 @@ class _Operator:
         self._metrics = Metrics()
         self._metrics.watch_queue(self._queue.__len__)
         self._metrics.watch_jobs(self._cache.all_jobs)
+        self._metrics.watch_cache(self._cache.__len__)
         self._workers: list[asyncio.Task[None]] = []
         self._schema_problem: str | None = "the CRD has not been read yet"
 
@@ -71,9 +75,7 @@ class _Operator:
         # The API server's audit log tells the replicas apart by it.
         kube = self._kube = await Kube.connect(self._settings.kubeconfig, f"distillation-operator/{_replica()}")
         kube.count = lambda verb, resource, code: self._metrics.api_calls.labels(verb, resource, str(code)).inc()
-        self._reconciler = Reconciler(
-            kube, self._cache, ProgressReader(kube), Recorder(kube), self._metrics, self._settings.installation
-        )
+        self._assemble(kube)
         probes = Probes(self._metrics, self._alive, self._ready)
         if self._settings.port is not None:
             await probes.start(self._settings.port)
@@ -92,7 +94,20 @@ class _Operator:
             stop.set()
             await asyncio.gather(watching, return_exceptions=True)
             await probes.close()
+            await self._side_calls.close()
             await kube.close()
+
+    def _assemble(self, kube: Kube) -> None:
+        self._side_calls = SideCalls(lambda result: self._metrics.side_calls.labels(result).inc())
+        self._reconciler = Reconciler(
+            kube,
+            self._cache,
+            ProgressReader(kube, self._side_calls),
+            PendingReasons(kube, self._side_calls, self._queue.add),
+            Recorder(kube, self._side_calls),
+            self._metrics,
+            self._settings.installation,
+        )
 
     async def _watch(self, stop: asyncio.Event) -> None:
         settings = _kopf_settings()
@@ -141,13 +156,10 @@ class _Operator:
             await _cancel(self._workers)
 
     async def _alive(self) -> str | None:
-        """What only a new process can mend."""
-        if any(worker.done() for worker in self._workers):
-            return "a worker has ended"
-        stuck = self._queue.seconds_stuck()
-        if self._workers and stuck > STUCK_SECONDS:
-            return f"no job was taken from the queue for {stuck:.0f} s"
-        return None
+        """What only a new process can mend. That there is an answer shows that the loop turns; calls that fail, and
+        what waits for them, no restart would mend.
+        """
+        return "a worker has ended" if any(worker.done() for worker in self._workers) else None
 
     async def _ready(self) -> str | None:
         return self._schema_problem
@@ -155,13 +167,15 @@ class _Operator:
     async def _read_schema(self) -> None:
         """See whether the CRD is as new as this code, until it is."""
         while self._schema_problem is not None:
+            why = ""
             try:
                 missing = missing_fields(await self._kube.read_document(OPENAPI_PATH))
                 problem = f"the CRD is older than this operator: it lacks {', '.join(missing[:5])}" if missing else None
             except (ApiError, ValueError) as error:
-                problem = f"the CRD can't be read: {error}"
+                # The port is open to whoever reaches it: what the API server said is for the log.
+                problem, why = "the CRD can't be read; the log tells why", f": {error}"
             if problem is not None and problem != self._schema_problem:
-                log.warning("not ready: %s", problem)
+                log.warning("not ready: %s%s", problem, why)
             self._schema_problem = problem
             await asyncio.sleep(SCHEMA_SECONDS)
 
@@ -181,15 +195,16 @@ class _Operator:
     def _watch_children(self, registry: kopf.OperatorRegistry, kind: str, resource: Resource) -> None:
         @kopf.on.event(*resource, registry=registry, id=f"{kind}_changed")
         async def child_changed(event: Mapping[str, Any], **_: Any) -> None:
-            child = event["object"]
-            if event["type"] == "DELETED":
-                key = self._cache.drop_child(kind, child)
-                if kind == "Pod":
-                    self._reconciler.forget_pod(child)
-            else:
-                key = self._cache.put_child(kind, {"kind": kind, **child})
-            if key is not None:
-                await self._queue.add(key)
+            await self._child_changed(kind, event)
+
+    async def _child_changed(self, kind: str, event: Mapping[str, Any]) -> None:
+        child = event["object"]
+        if event["type"] == "DELETED":
+            key = self._cache.drop_child(kind, child)
+        else:
+            key = self._cache.put_child(kind, {"kind": kind, **child})
+        if key is not None:
+            await self._queue.add(key)
 
     async def _job_changed(self, event: Mapping[str, Any]) -> None:
         job = event["object"]
@@ -213,15 +228,24 @@ class _Operator:
 
     async def _reconcile(self, key: Key) -> None:
         try:
-            requeue_after = await self._reconciler.reconcile(key)
+            async with asyncio.timeout(RECONCILE_SECONDS):
+                requeue_after = await self._reconciler.reconcile(key)
         except CreationRefused as problem:
             seconds = await self._failed(key, "CreationRefused")
+            log.warning("%s; tried again in %.0f s", problem, seconds, extra={"job": key})
+            return
+        except DecisionFailed as problem:
+            seconds = await self._failed(key, reasons.INTERNAL_ERROR.name)
             log.warning("%s; tried again in %.0f s", problem, seconds, extra={"job": key})
             return
         except ApiError as error:
             seconds = await self._failed(key, error.reason or str(error.status))
             level = logging.INFO if error.status == 409 else logging.WARNING
             log.log(level, "%s; tried again in %.1f s", error, seconds, extra={"job": key})
+            return
+        except TimeoutError:
+            seconds = await self._failed(key, "Timeout")
+            log.warning("given up after %.0f s; tried again in %.0f s", RECONCILE_SECONDS, seconds, extra={"job": key})
             return
         except Exception:
             seconds = await self._failed(key, "Exception")

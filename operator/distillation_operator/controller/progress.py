@@ -1,47 +1,57 @@
 """Progress of running pods, read from the tails of their logs: no port, no credential, no service in the pod."""
 
 import asyncio
-import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from distillation_api.contract import Progress
-from distillation_operator.controller.kube import ApiError, Kube
+from distillation_operator.controller.kube import Kube
+from distillation_operator.controller.queue import Key
+from distillation_operator.controller.side_calls import SideCall, SideCalls
 from distillation_operator.manifests.reading import parse_progress
+from distillation_operator.pipeline.observed import Pod
 
 SECONDS_BETWEEN_READS = 4.0
 LINES = 40
-AT_ONCE = 8
+
+
+@dataclass
+class _Tail:
+    asked_at: float
+    line: Progress | None = None
 
 
 class ProgressReader:
     """The last progress line of each pod; a log is read again only after ``SECONDS_BETWEEN_READS``."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, calls: SideCalls) -> None:
         self._kube = kube
-        self._lines: dict[tuple[str, str], Progress] = {}
-        self._read_at: dict[tuple[str, str], float] = {}
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._calls = calls
+        self._tails: dict[Key, dict[str, _Tail]] = {}
 
-    async def read(self, namespace: str, pods: list[str]) -> dict[str, Progress]:
-        """Progress by pod; pods that have reported nothing yet are absent."""
-        await asyncio.gather(*(self._read_one((namespace, pod)) for pod in pods))
-        return {pod: self._lines[namespace, pod] for pod in pods if (namespace, pod) in self._lines}
+    def known(self, key: Key, pods: Iterable[Pod]) -> dict[str, Progress]:
+        """Progress by pod, of those of a job's pods that report, as far as it was read; what is old is asked for."""
+        now = asyncio.get_running_loop().time()
+        before = self._tails.get(key, {})
+        tails: dict[str, _Tail] = {}
+        for pod in pods:
+            tail = tails[pod.name] = before.get(pod.name) or _Tail(now - SECONDS_BETWEEN_READS)
+            if now - tail.asked_at >= SECONDS_BETWEEN_READS:
+                tail.asked_at = now
+                self._calls.ask(self._call(key, pod, tail))
+        self._tails[key] = tails
+        if not tails:
+            del self._tails[key]
+        return {name: tail.line for name, tail in tails.items() if tail.line is not None}
 
-    def forget(self, namespace: str, pod: str) -> None:
-        """Drop what is known of a pod that is gone."""
-        self._lines.pop((namespace, pod), None)
-        self._read_at.pop((namespace, pod), None)
+    def forget(self, key: Key) -> None:
+        """Drop what is known of a job that is gone."""
+        self._tails.pop(key, None)
 
-    async def _read_one(self, pod: tuple[str, str]) -> None:
-        now = time.monotonic()
-        if now - self._read_at.get(pod, -SECONDS_BETWEEN_READS) < SECONDS_BETWEEN_READS:
-            return
-        self._read_at[pod] = now
-        async with self._slots:
-            try:
-                log = await self._kube.read_log_tail(*pod, LINES)
-            except ApiError:
-                # Gone, or its node can't be reached: what was known stands.
-                return
-        line = parse_progress(log)
-        if line is not None:
-            self._lines[pod] = line
+    def _call(self, key: Key, pod: Pod, tail: _Tail) -> SideCall:
+        async def read() -> None:
+            line = parse_progress(await self._kube.read_log_tail(key[0], pod.name, LINES))
+            if line is not None:
+                tail.line = line
+
+        return SideCall(("log", key, pod.name), key, read, pod.node)

@@ -23,15 +23,9 @@ class WorkQueue:
         self._due: dict[Key, float] = {}
         self._later: list[tuple[float, Key]] = []
         self._changed = asyncio.Condition()
-        self._taken = 0.0
-        """When a key was taken last, or the first came after there was none, by the loop's clock."""
 
     def __len__(self) -> int:
         return len(self._ready)
-
-    def seconds_stuck(self) -> float:
-        """For how long keys have waited without one being taken."""
-        return asyncio.get_running_loop().time() - self._taken if self._ready else 0.0
 
     async def add(self, key: Key) -> None:
         """Ask for work on a key, at once. A key that is worked on now comes again when that is done."""
@@ -73,7 +67,6 @@ class WorkQueue:
                         self._add(key)
                 if self._ready:
                     key = self._ready.popleft()
-                    self._taken = now
                     self._waiting.discard(key)
                     self._working.add(key)
                     return key
@@ -97,6 +90,4 @@ class WorkQueue:
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
-            if not self._ready:
-                self._taken = asyncio.get_running_loop().time()
             self._ready.append(key)

@@ -4,7 +4,8 @@ Nothing is remembered between two reconciles but what can be lost: progress line
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,17 +16,19 @@ from distillation_api.resource import DistillationJob
 from distillation_api.status import DistillationJobStatus
 from distillation_operator.controller.cache import Cache, is_made_by_jobset
 from distillation_operator.controller.creation_failures import creation_failure
+from distillation_operator.controller.error_ids import id_of
 from distillation_operator.controller.event_recorder import Recorder
 from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
+from distillation_operator.manifests.bare_reading import bare_children, bare_pods
 from distillation_operator.manifests.kinds import child_manifest
-from distillation_operator.manifests.labels import CHILD_LABEL
-from distillation_operator.manifests.reading import observe, read_pod
+from distillation_operator.manifests.reading import observe, reporting_pods
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
 from distillation_operator.pipeline.decision.job import Creation, Decision, decide
 from distillation_operator.pipeline.observed import Observed
 from distillation_operator.pipeline.status.events import transitions
@@ -41,6 +44,26 @@ class CreationRefused(Exception):
     """A child could not be created; the status shows why, and the queue tries again later."""
 
 
+class DecisionFailed(Exception):
+    """No decision was possible, by an error of ours that is logged; the status shows its id, and the queue tries again
+    later."""
+
+
+class StatusRefused(Exception):
+    """The API server finds the status invalid that a decision has made."""
+
+
+@dataclass(frozen=True)
+class _Children:
+    """What is seen of a job's children."""
+
+    of: Mapping[str, list[Object]]
+    """Ours, by kind."""
+    strange_children: Sequence[Object] = ()
+    """Jobs and JobSets that have our labels and aren't ours; only of a fresh list."""
+    strange_pods: Sequence[Object] = ()
+
+
 class Reconciler:
     """Brings the cluster towards what one DistillationJob asks for."""
 
@@ -49,6 +72,7 @@ class Reconciler:
         kube: Kube,
         cache: Cache,
         progress: ProgressReader,
+        pending_reasons: PendingReasons,
         recorder: Recorder,
         metrics: Metrics,
         installation: Installation,
@@ -59,22 +83,30 @@ class Reconciler:
         self._recorder = recorder
         self._metrics = metrics
         self._installation = installation
-        self._pending_reasons = PendingReasons(kube)
+        self._pending_reasons = pending_reasons
         self._problems: dict[Key, dict[str, Cause]] = {}
-        self._listed: set[Key] = set()
 
     def request_fresh_lists(self, key: Key) -> None:
         """Take a fresh list of the job's children next time: a watch may have missed that one went."""
-        self._listed.discard(key)
+        self._cache.distrust(key)
 
     async def reconcile(self, key: Key) -> timedelta | None:
-        """One step. Returns the time after which to look again. Raises ApiError and CreationRefused."""
+        """One step. Returns the time after which to look again. Raises ApiError, CreationRefused and DecisionFailed."""
         raw = self._cache.job(key)
         if raw is None:
             self._problems.pop(key, None)
-            self._listed.discard(key)
+            self._progress.forget(key)
+            self._pending_reasons.forget(key)
             return None
         now = datetime.now(UTC)
+        try:
+            return await self._step(raw, key, now)
+        except (ApiError, CreationRefused):
+            raise
+        except Exception as error:
+            raise await self._decide_on(error, raw, key, now) from error
+
+    async def _step(self, raw: Object, key: Key, now: datetime) -> timedelta | None:
         try:
             job = DistillationJob.parse(dict(raw))
         except ValidationError as error:
@@ -93,58 +125,91 @@ class Reconciler:
                 decision = Decision(status=again.status, requeue_after=again.requeue_after)
         else:
             self._problems.pop(key, None)
-        await self._write(raw, job.status, decision.status)
+        try:
+            await self._write(raw, job.status, decision.status)
+        except ApiError as answer:
+            if answer.status != 422:
+                raise
+            raise StatusRefused(answer.message) from answer
         if self._problems.get(key):
             raise CreationRefused("; ".join(problem.message for problem in self._problems[key].values()))
         return decision.requeue_after
 
+    async def _decide_on(self, error: Exception, raw: Object, key: Key, now: datetime) -> DecisionFailed:
+        """Tell of an error of ours, and do what must be done nevertheless."""
+        mark = id_of(error)
+        log.error("no decision is possible; id %s", mark, exc_info=error, extra={"job": key})
+        failed = DecisionFailed(f"no decision is possible: {type(error).__name__}, id {mark}")
+        before = _read_status(raw)
+        if "deletionTimestamp" in raw["metadata"] or (before is None and raw.get("status")):
+            # Going, with all that it owns; or a status that can't be read, whose facts none of ours may replace.
+            return failed
+        known = self._known(key) if self._cache.is_listed(key) else await self._list(key)
+        decision = decide_on_error(
+            raw.get("spec") or {},
+            raw["metadata"]["generation"],
+            before or DistillationJobStatus(),
+            bare_children(raw["metadata"]["uid"], [*known.of["Job"], *known.of["JobSet"]]),
+            bare_pods(known.of["Pod"]),
+            internal_error(type(error).__name__, mark),
+            now,
+        )
+        await self._delete(key, decision.delete)
+        await self._write(self._cache.job(key) or raw, before, decision.status)
+        return failed
+
     async def _decide(self, job: DistillationJob, key: Key, now: datetime) -> Decision:
         """On what the watches have told, or, where that isn't enough, on fresh lists."""
-        if key in self._listed:
-            known = {kind: self._cache.children(key, kind) for kind in KINDS}
-            decision = decide(job, await self._observe(job, key, known, fresh=False), now)
+        if self._cache.is_listed(key):
+            decision = decide(job, self._observe(job, key, self._known(key), fresh=False), now)
             if not decision.needs_fresh_lists:
                 return decision
-        return decide(job, await self._observe(job, key, await self._list(key), fresh=True), now)
+        return decide(job, self._observe(job, key, await self._list(key), fresh=True), now)
 
-    async def _list(self, key: Key) -> dict[str, list[Object]]:
-        lists: dict[str, list[Object]] = {}
+    def _known(self, key: Key) -> "_Children":
+        return _Children({kind: self._cache.children(key, kind) for kind in KINDS})
+
+    async def _list(self, key: Key) -> "_Children":
+        ours: dict[str, list[Object]] = {}
+        others: dict[str, list[Object]] = {}
+        self._cache.begin_list(key)
         for kind in KINDS:
             listed = await self._kube.list_children(kind, key)
-            self._cache.replace_children(key, kind, listed.items, listed.version)
-            lists[kind] = listed.items
-        self._listed.add(key)
-        return lists
+            ours[kind], others[kind] = self._cache.replace_children(key, kind, listed.items, listed.version)
+        self._cache.end_list(key)
+        return _Children(ours, [*others["Job"], *others["JobSet"]], others["Pod"])
 
-    async def _observe(
-        self, job: DistillationJob, key: Key, objects_by_kind: Mapping[str, list[Object]], fresh: bool
-    ) -> Observed:
-        pods, jobs = objects_by_kind["Pod"], objects_by_kind["Job"]
-        running = [pod.name for pod in map(read_pod, pods) if pod.running and not pod.ended]
-        children = [child for child in (*jobs, *objects_by_kind["JobSet"]) if not is_made_by_jobset(child)]
+    def _observe(self, job: DistillationJob, key: Key, seen: "_Children", fresh: bool) -> Observed:
+        pods, jobs = seen.of["Pod"], seen.of["Job"]
+        children = _attempts([*jobs, *seen.of["JobSet"]])
         return observe(
             uid=job.metadata.uid,
-            children=children,
+            # Another's object of a name that we need is told of; what is ours wins.
+            children=[*_attempts(seen.strange_children), *children],
             jobs_of_jobsets=jobs,
             pods=pods,
-            progress=await self._progress.read(key[0], running),
+            progress=self._progress.known(key, reporting_pods(pods, seen.of["JobSet"])),
             creation_failures=self._problems.get(key, {}),
-            pending_reasons=await self._pending_reasons.read(key[0], children, jobs, pods),
+            pending_reasons=self._pending_reasons.known(key, children, jobs, pods),
             fresh=fresh,
+            strangers=seen.strange_pods,
         )
 
     async def _act(self, job: DistillationJob, key: Key, decision: Decision) -> None:
-        for name in decision.delete:
-            for kind in ("Job", "JobSet"):
-                if any(child["metadata"]["name"] == name for child in self._cache.children(key, kind)):
-                    log.info("deleting %s %s", kind, name, extra={"job": key})
-                    await self._kube.delete_child(kind, key[0], name)
+        await self._delete(key, decision.delete)
         problems: dict[str, Cause] = {}
         for creation in decision.create:
             problem = await self._create(job, key, creation)
             if problem is not None:
                 problems[creation.name] = problem
         self._problems[key] = problems
+
+    async def _delete(self, key: Key, names: Iterable[str]) -> None:
+        for name in names:
+            for kind in ("Job", "JobSet"):
+                if any(child["metadata"]["name"] == name for child in self._cache.children(key, kind)):
+                    log.info("deleting %s %s", kind, name, extra={"job": key})
+                    await self._kube.delete_child(kind, key[0], name)
 
     async def _create(self, job: DistillationJob, key: Key, creation: Creation) -> Cause | None:
         manifest = child_manifest(job, creation.stage, creation.attempt, self._installation)
@@ -171,14 +236,21 @@ class Reconciler:
         if status == raw.get("status"):
             return
         self._cache.put_job(await self._kube.write_status(raw, status))
-        self._metrics.tell_stages(before, after)
-        for event in transitions(before, after):
-            await self._recorder.tell(raw, event)
+        try:
+            self._metrics.tell_stages(before, after)
+            for event in transitions(before, after):
+                self._recorder.tell(raw, event)
+        except Exception:
+            # The status stands and has it all.
+            log.exception("metrics or Events are not told", extra={"job": _key(raw)})
 
-    def forget_pod(self, pod: Object) -> None:
-        """A pod is gone."""
-        if CHILD_LABEL in (pod["metadata"].get("labels") or {}):
-            self._progress.forget(pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+def _attempts(children: Iterable[Object]) -> list[Object]:
+    return [child for child in children if not is_made_by_jobset(child)]
+
+
+def _key(raw: Object) -> Key:
+    return raw["metadata"]["namespace"], raw["metadata"]["name"]
 
 
 def _read_status(raw: Object) -> DistillationJobStatus | None:

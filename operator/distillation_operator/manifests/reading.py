@@ -32,6 +32,8 @@ from distillation_operator.pipeline.status.times import parse_time
 Object = Mapping[str, Any]
 
 JOBSET_NAME_LABEL = "jobset.sigs.k8s.io/jobset-name"
+JOBSET_INDEX_LABEL = "jobset.sigs.k8s.io/job-index"
+JOB_INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 _WAITING_REASONS = {
     "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError",
     "CreateContainerError", "RunContainerError",
@@ -53,11 +55,13 @@ def observe(
     creation_failures: Mapping[str, Cause],
     pending_reasons: Mapping[str, str],
     fresh: bool = False,
+    strangers: Iterable[Object] = (),
 ) -> Observed:
     """All that is known of the job with this uid.
 
     ``children``: its Jobs and JobSets by name and label; ``jobs_of_jobsets``: the Jobs that JobSets have made;
-    ``pending_reasons``: what is known of why one has no pods, by name; ``fresh``: all was listed for this decision.
+    ``pending_reasons``: what is known of why one has no pods, by name; ``fresh``: all was listed for this decision;
+    ``strangers``: pods with our labels and no owner that is known.
     """
     made = list(jobs_of_jobsets)
     read = [read_child(child, uid, [job for job in made if jobset_of(job) == _name(child)]) for child in children]
@@ -71,6 +75,7 @@ def observe(
         progress=progress,
         creation_failures=creation_failures,
         fresh=fresh,
+        strangers=tuple(read_pod(pod) for pod in strangers),
     )
 
 
@@ -172,8 +177,8 @@ def read_pod(pod: Object) -> Pod:
     return Pod(
         name=metadata["name"],
         child=labels.get(CHILD_LABEL, ""),
-        index=read_count(labels.get("batch.kubernetes.io/job-completion-index")),
-        slice=read_count(labels.get("jobset.sigs.k8s.io/job-index")),
+        index=read_count(labels.get(JOB_INDEX_LABEL)),
+        slice=read_count(labels.get(JOBSET_INDEX_LABEL)),
         running=running,
         ended=over,
         succeeded=succeeded,
@@ -191,6 +196,15 @@ def read_pod(pod: Object) -> Pod:
         index_failures=failures,
         index_disruptions=disruptions,
     )
+
+
+def reporting_pods(pods: Iterable[Object], jobsets: Iterable[Object]) -> list[Pod]:
+    """Of the pods those that run and print progress: of pods that work as one, in a JobSet, the first host of the first
+    slice.
+    """
+    as_one = {_name(jobset) for jobset in jobsets}
+    running = (pod for pod in map(read_pod, pods) if pod.running and not pod.ended)
+    return [pod for pod in running if pod.child not in as_one or pod.index == pod.slice == 0]
 
 
 def parse_outcome(message: str | None) -> StageResult | StageFailure | None:

@@ -60,6 +60,8 @@ class Pod:
     """Crashes of its index, its own among them, as Kubernetes counts them where it tries each index by itself."""
     index_disruptions: int = 0
     """Disruptions, likewise."""
+    chips: int = 0
+    """Accelerator chips that it was given, by its own word; decisions go by the stage's placement."""
 
     @property
     def alive(self) -> bool:
@@ -103,6 +105,11 @@ class Observed:
     """Why the API server refused a child when it was last tried, by child name."""
     fresh: bool = False
     """Read from the API server for this decision. What watches have told may be older in one kind than in another."""
+
+    strangers: tuple[Pod, ...] = ()
+    """Pods with our labels and no owner that is known, where fresh. They tell nothing, but may be of a child that is
+    gone, and still write.
+    """
 
     def of_stage(self, stage: str) -> list[Child]:
         """Our children of a stage, oldest attempt first. What is another owner's says nothing about it, whatever its

@@ -1,15 +1,20 @@
-"""The cache: the newest version wins, and another object of the same name is another object."""
+"""The cache: the newest version wins, another object of the same name is another one, and strangers cost nothing."""
 
+import itertools
 from typing import Any
 
-from distillation_operator.controller.cache import Cache, is_made_by_jobset
+import pytest
+
+from distillation_operator.controller.cache import GONE_KEPT, Cache, is_made_by_jobset
 from distillation_operator.manifests.labels import child_labels
 from distillation_operator.manifests.reading import JOBSET_NAME_LABEL
 
 KEY = ("ns", "job")
+JOB_UID = "uid-of-the-job"
+JOB = {"metadata": {"namespace": "ns", "name": "job", "uid": JOB_UID, "resourceVersion": "1"}}
 
 
-def child(name: str, version: int, uid: str = "u1", **labels: str) -> dict[str, Any]:
+def child(name: str, version: int, uid: str = "u1", owner: str = JOB_UID, **labels: str) -> dict[str, Any]:
     return {
         "kind": "Job",
         "metadata": {
@@ -18,6 +23,7 @@ def child(name: str, version: int, uid: str = "u1", **labels: str) -> dict[str, 
             "uid": uid,
             "resourceVersion": str(version),
             "labels": {**child_labels("job", "generate", 0, name), **labels},
+            "ownerReferences": [{"uid": owner, "controller": True}],
             "managedFields": ["large"],
         },
         "spec": {"template": "large", "suspend": True},
@@ -25,26 +31,43 @@ def child(name: str, version: int, uid: str = "u1", **labels: str) -> dict[str, 
     }
 
 
+def pod(name: str, owner: str, version: int = 1, **labels: str) -> dict[str, Any]:
+    made = child(name, version, f"uid-{name}", owner, **labels)
+    state = {"terminated": {"exitCode": 1, "message": "why", "containerID": "large"}}
+    status = {"phase": "Failed", "containerStatuses": [{"name": "stage", "state": state}, {"name": "large"}]}
+    return {**made, "kind": "Pod", "spec": {"nodeName": "node", "volumes": "large"}, "status": status}
+
+
+def of_a_job() -> Cache:
+    cache = Cache()
+    cache.put_job(JOB)
+    return cache
+
+
+def names(cache: Cache, kind: str) -> list[str]:
+    return [c["metadata"]["name"] for c in cache.children(KEY, kind)]
+
+
 def seen(cache: Cache) -> list[int]:
-    return [c["status"]["seen"] for c in cache.children(KEY, "Job")]
+    return [int(c["metadata"]["resourceVersion"]) for c in cache.children(KEY, "Job")]
 
 
 def test_an_older_version_does_not_replace_a_newer_one() -> None:
-    cache = Cache()
+    cache = of_a_job()
     cache.put_child("Job", child("c", 9))
     cache.put_child("Job", child("c", 8))
     assert seen(cache) == [9]
 
 
 def test_versions_are_compared_as_numbers() -> None:
-    cache = Cache()
+    cache = of_a_job()
     cache.put_child("Job", child("c", 9))
     cache.put_child("Job", child("c", 10))
     assert seen(cache) == [10]
 
 
 def test_a_late_deletion_of_a_predecessor_does_not_remove_its_successor() -> None:
-    cache = Cache()
+    cache = of_a_job()
     cache.put_child("Job", child("c", 5, uid="new"))
     cache.drop_child("Job", child("c", 4, uid="old"))
     assert seen(cache) == [5]
@@ -53,17 +76,17 @@ def test_a_late_deletion_of_a_predecessor_does_not_remove_its_successor() -> Non
 
 
 def test_a_fresh_list_removes_what_a_broken_watch_has_missed() -> None:
-    cache = Cache()
+    cache = of_a_job()
+    cache.put_child("Job", child("stays", 5, "u2"))
+    cache.put_child("Pod", pod("stays", "u2"))
     cache.put_child("Job", child("gone", 1))
-    cache.put_child("Pod", child("stays", 2))
     cache.replace_children(KEY, "Job", [child("new", 3)], 4)
-    assert seen(cache) == [3]
+    assert seen(cache) == [5, 3]
     assert len(cache.children(KEY, "Pod")) == 1
 
 
 def test_a_list_that_was_overtaken_by_a_watch_does_not_bring_the_past_back() -> None:
-    cache = Cache()
-    cache.put_job({"metadata": {"namespace": "ns", "name": "job", "resourceVersion": "1"}})
+    cache = of_a_job()
     cache.put_child("Job", child("changed", 7, uid="a"))
     cache.put_child("Job", child("made", 8, uid="b"))
     cache.put_child("Job", child("removed", 3, uid="c"))
@@ -75,14 +98,14 @@ def test_a_list_that_was_overtaken_by_a_watch_does_not_bring_the_past_back() -> 
 
 
 def test_where_the_kind_is_gone_nothing_of_it_is_left() -> None:
-    cache = Cache()
+    cache = of_a_job()
     cache.put_child("Job", child("c", 7))
     cache.replace_children(KEY, "Job", [], None)
     assert seen(cache) == []
 
 
 def test_objects_without_our_labels_are_nobodys() -> None:
-    cache = Cache()
+    cache = of_a_job()
     stranger = child("c", 1)
     stranger["metadata"]["labels"] = {"app": "web"}
     assert cache.put_child("Job", stranger) is None
@@ -94,8 +117,121 @@ def test_jobs_made_by_a_jobset_are_not_attempts() -> None:
 
 
 def test_only_what_decisions_need_is_kept() -> None:
+    cache = of_a_job()
+    large = child("c", 1, note="large")
+    large["metadata"]["annotations"] = {"note": "large" * 50_000, "distillation.dev/output": "large" * 50_000}
+    large["status"] = {"conditions": [{"type": "Failed", "status": "True", "message": "m" * 100_000, "note": "large"}]}
+    cache.put_child("Job", large)
+    cache.put_child("Pod", pod("p", "u1"))
+    (job,), (of_job,) = cache.children(KEY, "Job"), cache.children(KEY, "Pod")
+    assert "note" not in str(job) and len(str(job)) < 10_000
+    assert "large" not in str(of_job) and len(str(of_job)) < 2_000
+    assert job["spec"]["suspend"] is True
+    assert of_job["status"]["containerStatuses"][0]["state"]["terminated"] == {"exitCode": 1, "message": "why"}
+
+
+def test_of_a_distillation_job_nothing_is_kept_twice() -> None:
+    """kubectl's annotation has all of the spec once more."""
     cache = Cache()
+    notes = {"kubectl.kubernetes.io/last-applied-configuration": "large", "distillation.dev/retry": "train-one/2"}
+    metadata = {**JOB["metadata"], "annotations": notes, "labels": {"note": "large"}, "managedFields": ["large"]}
+    cache.put_job({**JOB, "metadata": metadata, "spec": {"suspend": True}})
+    kept = cache.job(KEY)
+    assert kept is not None and "large" not in str(kept)
+    assert kept["metadata"]["annotations"] == {"distillation.dev/retry": "train-one/2"}
+
+
+@pytest.mark.parametrize("kind", ["Job", "JobSet", "Pod"])
+@pytest.mark.parametrize("owner", ["another", "", JOB_UID])
+def test_what_is_not_ours_is_not_kept_and_nobody_looks_at_it(kind: str, owner: str) -> None:
+    """Its labels may name a job; its owner is none of ours, or its DistillationJob doesn't exist."""
+    cache = of_a_job() if owner != JOB_UID else Cache()
+    for number in range(1000):
+        stranger = child(f"c-{number}", 1, f"u{number}", owner)
+        assert cache.put_child(kind, stranger) is None
+        assert cache.drop_child(kind, stranger) is None
+    assert len(cache) <= 1
+    assert len(str(vars(cache))) < 200_000
+
+
+def test_a_fresh_list_keeps_what_is_not_ours_apart() -> None:
+    cache = of_a_job()
+    ours, others = cache.replace_children(KEY, "Job", [child("a", 1), child("b", 1, "u2", owner="another")], 2)
+    assert [[c["metadata"]["name"] for c in part] for part in (ours, others)] == [["a"], ["b"]]
+    assert names(cache, "Job") == ["a"]
+
+
+def test_what_a_jobset_has_made_is_ours() -> None:
+    cache = of_a_job()
+    cache.put_child("JobSet", child("set", 1, "uid-set"))
+    cache.put_child("Job", child("set-slice-0", 2, "uid-slice", "uid-set", **{JOBSET_NAME_LABEL: "set"}))
+    assert cache.put_child("Pod", pod("p", "uid-slice")) == KEY
+    assert cache.put_child("Pod", pod("q", JOB_UID)) is None, "a DistillationJob owns no pods"
+    assert names(cache, "Pod") == ["p"]
+
+
+def test_what_came_before_its_owner_is_listed_again() -> None:
+    """Watches of two kinds tell in any order."""
+    cache = of_a_job()
+    cache.put_child("JobSet", child("set", 1, "uid-set"))
+    cache.begin_list(KEY)
+    cache.end_list(KEY)
+    assert cache.put_child("Pod", pod("p", "uid-slice")) is None
+    assert cache.is_listed(KEY)
+    cache.put_child("Job", child("set-slice-0", 2, "uid-slice", "uid-set", **{JOBSET_NAME_LABEL: "set"}))
+    assert not cache.is_listed(KEY)
+    cache.begin_list(KEY)
+    cache.end_list(KEY)
+    cache.put_child("Job", child("set-slice-1", 3, "uid-other", "uid-set", **{JOBSET_NAME_LABEL: "set"}))
+    assert cache.is_listed(KEY), "nothing of it was passed over"
+
+
+def test_a_pod_that_outlives_its_job_is_known_until_it_is_gone() -> None:
+    cache = of_a_job()
+    job = child("c", 1)
+    cache.put_child("Job", job)
+    cache.put_child("Pod", pod("p", "u1"))
+    cache.drop_child("Job", job)
+    terminating = pod("p", "u1", version=5)
+    terminating["metadata"]["deletionTimestamp"] = "2026-11-25T12:00:00Z"
+    assert cache.put_child("Pod", terminating) == KEY
+    (known,) = cache.children(KEY, "Pod")
+    assert "deletionTimestamp" in known["metadata"]
+    assert cache.drop_child("Pod", terminating) == KEY
+    assert names(cache, "Pod") == []
+
+
+def test_a_child_that_was_taken_from_its_owner_is_forgotten() -> None:
+    cache = of_a_job()
     cache.put_child("Job", child("c", 1))
-    (kept,) = cache.children(KEY, "Job")
-    assert "large" not in str(kept)
-    assert kept["spec"]["suspend"] is True
+    assert cache.put_child("Job", child("c", 2, owner="another")) == KEY
+    assert names(cache, "Job") == []
+
+
+def test_another_job_of_the_same_name_begins_with_nothing() -> None:
+    cache = of_a_job()
+    cache.put_child("Job", child("c", 2))
+    cache.end_list(KEY)
+    cache.put_job({"metadata": {**JOB["metadata"], "uid": "another", "resourceVersion": "3"}})
+    assert names(cache, "Job") == []
+    assert not cache.is_listed(KEY)
+
+
+def test_what_is_remembered_of_deleted_things_expires() -> None:
+    seconds = itertools.count()
+    cache = Cache(clock=lambda: float(next(seconds)))
+    cache.put_job(JOB)
+    for number in range(20_000):
+        made = child("c", number + 1, f"uid-{number}")
+        cache.put_child("Job", made)
+        assert cache.drop_child("Job", made) == KEY
+        assert cache.put_child("Job", made) is None, "an answer that was on its way doesn't bring it back"
+    assert len(str(vars(cache))) < 10_000
+
+
+def test_what_is_remembered_of_deleted_things_is_bounded() -> None:
+    cache = Cache(clock=lambda: 0.0)
+    cache.put_job(JOB)
+    for number in range(3 * GONE_KEPT):
+        cache.drop_child("Job", child("c", 1, f"uid-{number}"))
+    assert len(str(vars(cache))) < 50 * GONE_KEPT

@@ -2,10 +2,11 @@
 
 import asyncio
 
-import pytest
-
 from distillation_operator.controller import process as app
 from distillation_operator.controller.settings import ControllerSettings
+from support.api_server import Server
+from support.scenario import small_spec
+from support.virtual_time import run
 
 KEY = ("ml", "job")
 
@@ -36,25 +37,28 @@ def test_a_worker_that_has_ended_is_told() -> None:
     assert asyncio.run(scenario()) == (None, "a worker has ended")
 
 
-def test_a_queue_from_which_nothing_is_taken_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> tuple[str | None, str | None]:
+def test_work_that_waits_for_an_api_server_is_no_reason_to_start_anew() -> None:
+    """A restart would bring no answer sooner, and all that is known would have to be listed again."""
+
+    async def scenario() -> str | None:
         operator = app._Operator(ControllerSettings())
         operator._workers = [asyncio.create_task(sleep_for_ever())]
         await operator._queue.add(KEY)
-        before = await operator._alive()
-        monkeypatch.setattr(app, "STUCK_SECONDS", -1.0)
-        return before, await operator._alive()
+        await asyncio.sleep(3600)
+        return await operator._alive()
 
-    before, after = asyncio.run(scenario())
-    assert before is None
-    assert after is not None and after.startswith("no job was taken from the queue for")
+    assert run(scenario()) is None
 
 
-def test_an_empty_queue_is_never_stuck() -> None:
-    async def scenario() -> float:
+def test_no_worker_is_lost_to_a_reconcile_that_never_ends() -> None:
+    async def scenario() -> bool:
         operator = app._Operator(ControllerSettings())
-        await operator._queue.add(KEY)
-        await operator._queue.take()
-        return operator._queue.seconds_stuck()
+        server = Server(seconds=float(10**9))
+        operator._assemble(server)
+        key = server.add_job(small_spec())
+        operator._cache.put_job(server.jobs[key])
+        work = asyncio.create_task(operator._reconcile(key))
+        await asyncio.sleep(app.RECONCILE_SECONDS + 1)
+        return work.done() and work.exception() is None
 
-    assert asyncio.run(scenario()) == 0.0
+    assert run(scenario())

@@ -4,7 +4,9 @@ import pytest
 
 from distillation_api.status import DistillationJobStatus
 from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
 from distillation_operator.pipeline.observed import ChildState, FailureClass
+from distillation_operator.pipeline.status.events import transitions
 from support.scenario import ALL, BEFORE_GENERATE, Given
 
 Row = tuple[str, str, str, str, str]
@@ -101,3 +103,26 @@ def test_a_job_goes_through_the_phases_and_back_from_a_suspension() -> None:
     given.spec(suspend=True)
     phases.append(given.decide().status.phase)
     assert phases == ["Pending", "Running", "Suspended", "Running", "Complete", "Complete"]
+
+
+@pytest.mark.parametrize("given", [failed, complete], ids=lambda given: given.__name__)
+def test_a_decision_that_fails_after_the_end_leaves_nothing_when_it_succeeds_again(given: object) -> None:
+    ended = given()  # type: ignore[operator]
+    before = ended.decide().status
+    error = internal_error("OverflowError", "0" * 8)
+    stuck = decide_on_error({}, 1, before, [], [], error, ended.now).status
+    assert table(stuck)["Stalled"] == (YES, "InternalError")
+    assert table(stuck)["Reconciling"] == (NO, "InternalError")
+    assert table(stuck)["Complete"] == table(before)["Complete"]
+    ended.status = stuck
+    assert table(ended.decide().status) == table(before)
+
+
+def test_a_decision_that_fails_is_told_once_in_an_event() -> None:
+    given = running()
+    before = given.decide().status
+    error = internal_error("OverflowError", "0" * 8)
+    stuck = decide_on_error({}, 1, before, [], [], error, given.now).status
+    assert [(event.type, event.reason) for event in transitions(before, stuck)] == [("Warning", "InternalError")]
+    again = decide_on_error({}, 1, stuck, [], [], error, given.now).status
+    assert transitions(stuck, again) == []

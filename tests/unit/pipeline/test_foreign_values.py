@@ -17,8 +17,12 @@ from hypothesis import strategies as st
 
 from distillation_api.schemas.crd import structural_schema
 from distillation_api.status import DistillationJobStatus
+from distillation_operator.manifests.bare_reading import bare_children, bare_pods
+from distillation_operator.manifests.kept_fields import kept_child
 from distillation_operator.manifests.reading import observe, parse_outcome, parse_progress
+from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
 from distillation_operator.pipeline.decision.job import Decision, decide
+from distillation_operator.pipeline.observed import ChildState
 from support.scenario import ALL, START, job_of, small_spec
 
 UID = "uid-1"
@@ -171,6 +175,48 @@ def test_whatever_others_write_there_is_a_decision_and_a_status_that_is_taken(
         # Again on what came of it: a status is read back.
         seen = observe(UID, made, [], running, progress, {}, {}, fresh=True)
         job = job.model_copy(update={"status": check(decide(job, seen, START), validator)})
+
+
+@settings(deadline=None)
+@given(
+    made=st.lists(children(), max_size=4),
+    running=st.lists(pods(), max_size=4),
+    budget=st.sampled_from([None, {}, {"maxChipHours": 1e-6}, {"maxChipHours": 10}]),
+    suspend=st.booleans(),
+    phase=st.sampled_from([None, "Running", "Complete", "Failed"]),
+)
+def test_where_no_decision_is_possible_there_is_one_that_stops_and_a_status_that_is_taken(
+    made: list[Any], running: list[Any], budget: Any, suspend: bool, phase: Any, validator: Any
+) -> None:
+    before = DistillationJobStatus(phase=phase)
+    error = internal_error("OverflowError", "0" * 8)
+    for _ in range(3):
+        seen = bare_children(UID, made), bare_pods(running)
+        decision = decide_on_error({"suspend": suspend, "budget": budget}, 1, before, *seen, error, START)
+        before = check(decision, validator)
+    live = {child.name for child in bare_children(UID, made) if child.state is ChildState.ACTIVE}
+    assert set(decision.delete) == (live if suspend or phase in ("Complete", "Failed") else set())
+
+
+@settings(deadline=None)
+@given(made=st.lists(children(), max_size=4), running=st.lists(pods(), max_size=4))
+def test_what_is_remembered_is_all_that_decisions_read(made: list[Any], running: list[Any]) -> None:
+    kept = [kept_child(child["kind"], child) for child in made], [kept_child("Pod", pod) for pod in running]
+    assert observe(UID, kept[0], [], kept[1], {}, {}, {}) == observe(UID, made, [], running, {}, {}, {})
+    assert bare_children(UID, kept[0]) == bare_children(UID, made)
+    assert bare_pods(kept[1]) == bare_pods(running)
+
+
+def test_a_pod_whose_child_is_gone_may_still_write() -> None:
+    """Of a DistillationJob of the same name that was deleted, say: its labels tell, and it decides nothing else."""
+    running = {"name": "stage", "state": {"running": {}}}
+    labels = {"distillation.dev/child": "job-fetch-teacher-0"}
+    pod = {"metadata": {"name": "p", "labels": labels}, "status": {"phase": "Running", "containerStatuses": [running]}}
+    seen = decide(job_of(small_spec()), observe(UID, [], [], [], {}, {}, {}, fresh=True, strangers=[pod]), START)
+    stage = next(stage for stage in seen.status.stages if stage.name == "fetch-teacher")
+    assert stage.reason == "PredecessorRuns"
+    assert sorted(creation.stage.name for creation in seen.create) == ["fetch-student", "prepare-dataset"]
+    assert seen.requeue_after is not None, "no watch tells of its end"
 
 
 @pytest.mark.parametrize("attempt", ["1", "2000000", "99999999999", "9" * 63])

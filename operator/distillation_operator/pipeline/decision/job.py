@@ -11,21 +11,21 @@ from datetime import datetime, timedelta
 
 from distillation_api import reasons
 from distillation_api.resource import DistillationJob
-from distillation_api.spec import DistillationJobSpec
 from distillation_api.status import DistillationJobStatus, Failure, StageStatus
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.retry_request import apply_retry
 from distillation_operator.pipeline.decision.row_budget import check_row_budget
 from distillation_operator.pipeline.decision.stage import StageDecision, decide_stage, fail_without_pod
+from distillation_operator.pipeline.decision.suspension import suspension
 from distillation_operator.pipeline.graph import Pipeline, build_pipeline
 from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.observed import Child, Observed
 from distillation_operator.pipeline.recorded_outputs import recorded_outputs
 from distillation_operator.pipeline.stage import Stage
-from distillation_operator.pipeline.status.chip_hours import account, chip_hours, chip_seconds, is_reached, time_left
+from distillation_operator.pipeline.status.chip_hours import account, chip_seconds, time_left
 from distillation_operator.pipeline.status.estimate import end_of, job_time_left
 from distillation_operator.pipeline.status.estimate import time_left as stage_time_left
-from distillation_operator.pipeline.status.job_status import summarize
+from distillation_operator.pipeline.status.job_status import summarize, without_internal_error
 from distillation_operator.pipeline.status.pen import rewrite_condition, rewrite_job, rewrite_stage, with_state
 from distillation_operator.pipeline.status.times import format_time, parse_time
 
@@ -74,7 +74,7 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     pipeline = build_pipeline(job.spec, recorded_outputs(status.stages, observed))
     known, accounted = _account(pipeline, status, observed, now)
     used = chip_seconds(known.values())
-    stop = _suspension(job.spec, used)
+    stop = suspension(job.spec.suspend, job.spec.budget.max_chip_hours if job.spec.budget else None, used)
     stages = _decide_stages(job, pipeline, known, observed, stop is not None, now)
     if any(stage.needs_fresh_lists for stage in stages.values()):
         return Decision(before, needs_fresh_lists=True)
@@ -111,20 +111,6 @@ def _account(
     """The stages as the status has them, with the chips that were used since."""
     accounted = parse_time(status.accounted_time) if status.accounted_time else None
     return account(pipeline, {stage.name: stage for stage in status.stages}, observed, accounted, now)
-
-
-def _suspension(spec: DistillationJobSpec, used: int) -> Cause | None:
-    """Why no pod may run, if so."""
-    if spec.suspend:
-        return Cause.of(reasons.SUSPENDED_BY_USER)
-    if is_reached(spec.budget, used):
-        assert spec.budget is not None
-        return Cause.of(
-            reasons.BUDGET_REACHED,
-            f"{chip_hours(used)} chip-hours are used, budget.maxChipHours is {spec.budget.max_chip_hours:g}; finished "
-            "work is kept, raise it to go on.",
-        )
-    return None
 
 
 def _decide_stages(
@@ -212,6 +198,7 @@ def _after_the_end(
         status = _with_accepted(status, rejected_retry)
     if status.observed_generation != job.metadata.generation:
         status = _with_generation(status, job.metadata.generation)
+    status = without_internal_error(job, status, now)
     ended = parse_time(status.completion_time) if status.completion_time else now
     left = ended + timedelta(seconds=job.spec.ttl_seconds_after_finished) - now
     existing = [child for child in observed.children.values() if child.ours and not child.terminating]

@@ -25,6 +25,8 @@ from distillation_operator.pipeline.status.stage_status import completion_cause,
 from distillation_operator.pipeline.status.times import format_time
 
 NO_PODS_PERIOD = timedelta(seconds=5)
+STRANGERS_PERIOD = timedelta(seconds=5)
+"""What isn't ours is no event: it is looked for again."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,12 @@ def _start(job: DistillationJob, status: StageStatus, observed: Observed, now: d
     name = child_name(job.metadata.name, status.name, status.attempt)
     predecessors = {child_name(job.metadata.name, status.name, attempt) for attempt in range(status.attempt + 1)}
     left = [pod.name for pod in observed.pods if pod.child in predecessors and pod.alive]
-    if left:
-        waits = Cause.of(reasons.PREDECESSOR_RUNS, f"Waits for pod {left[0]} of an earlier attempt to end.")
-        return StageDecision(with_state(status, "Pending", waits))
+    strange = [pod.name for pod in observed.strangers if pod.child in predecessors and pod.alive]
+    if left or strange:
+        waits = Cause.of(
+            reasons.PREDECESSOR_RUNS, f"Waits for pod {[*left, *strange][0]} of an earlier attempt to end."
+        )
+        return StageDecision(with_state(status, "Pending", waits), requeue_after=None if left else STRANGERS_PERIOD)
     if not observed.fresh:
         # A pod of an earlier attempt, or of a child that somebody has deleted, may not have been heard of yet.
         return StageDecision(status, needs_fresh_lists=True)
@@ -111,7 +116,8 @@ def _of_child(
 ) -> StageDecision:
     if not child.ours:
         message = f"An object named {child.name} exists and isn't owned by this DistillationJob; delete or rename it."
-        return StageDecision(with_state(status, "Pending", Cause.of(reasons.NAME_TAKEN, message)))
+        taken = Cause.of(reasons.NAME_TAKEN, message)
+        return StageDecision(with_state(status, "Pending", taken), requeue_after=STRANGERS_PERIOD)
     pods = observed.pods_of(child.name)
     if status.start_time is None:
         status = rewrite_stage(status, start_time=format_time(child.created_at or now))

@@ -31,7 +31,7 @@ def account(
     due = accounted is None or now - accounted >= PERIOD
     added: dict[str, int] = {}
     for pod, stage in _on_chips(pipeline, observed):
-        seconds = _seconds(pod, accounted, now)
+        seconds = seconds_run(pod, accounted, now)
         if seconds > 0:
             added[stage.name] = added.get(stage.name, 0) + seconds * stage.placement.chips_per_host
             # The pod may be gone the next time.
@@ -52,9 +52,10 @@ def _on_chips(pipeline: Mapping[str, Stage], observed: Observed) -> Iterable[tup
             yield pod, stage
 
 
-def _seconds(pod: Pod, accounted: datetime | None, now: datetime) -> int:
+def seconds_run(pod: Pod, accounted: datetime | None, now: datetime) -> int:
     """Seconds that the pod has run since ``accounted``."""
-    assert pod.started is not None
+    if pod.started is None:
+        return 0
     begin = pod.started if accounted is None else max(pod.started, accounted)
     end = now if pod.finished is None and not pod.ended else min(pod.finished or begin, now)
     return int((end - begin).total_seconds())
@@ -68,11 +69,6 @@ def chip_seconds(stages: Iterable[StageStatus]) -> int:
 def chip_hours(seconds: int) -> str:
     """For people, with one digit: a chip-hour is a chip for an hour."""
     return f"{seconds / SECONDS_PER_HOUR:.1f}"
-
-
-def is_reached(budget: Budget | None, seconds: int) -> bool:
-    """Whether no chip may run any more."""
-    return budget is not None and seconds >= budget.max_chip_hours * SECONDS_PER_HOUR
 
 
 def time_left(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from distillation_api import reasons
-from distillation_api.status import DistillationJobStatus, StageStatus
+from distillation_api.status import Condition, DistillationJobStatus, StageStatus
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,16 @@ def transitions(before: DistillationJobStatus | None, after: DistillationJobStat
     phase = before.phase if before else None
     if after.phase != phase:
         events += _of_phase(after, phase)
+    error = _internal_error(after)
+    if error is not None and (before is None or _internal_error(before) is None):
+        events.append(Event("Warning", error.reason, error.message))
     return events
+
+
+def _internal_error(status: DistillationJobStatus) -> Condition | None:
+    """The condition that tells of a decision that failed."""
+    stalled = (c for c in status.conditions if c.type == "Stalled" and c.reason == reasons.INTERNAL_ERROR.name)
+    return next(stalled, None)
 
 
 def _of_stage(before: StageStatus | None, after: StageStatus) -> list[Event]:

@@ -70,6 +70,32 @@ def rejected_status(
     return rewrite_job(before, observed_generation=generation, phase="Pending", conditions=conditions)
 
 
+def error_conditions(
+    before: DistillationJobStatus, generation: int, suspension: Cause | None, error: Cause, now: datetime
+) -> list[Condition]:
+    """The conditions of a job on which a decision failed: what was said before stands, but for the error itself and for
+    why its pods are stopped, if they are.
+    """
+    told = {condition.type: condition for condition in before.conditions}
+    if suspension is not None:
+        told["Suspended"] = _condition(
+            before, "Suspended", True, suspension.reason, suspension.message, generation, now
+        )
+    told["Reconciling"] = _condition(before, "Reconciling", False, error.reason, error.message, generation, now)
+    told["Stalled"] = _condition(before, "Stalled", True, error.reason, error.message, generation, now)
+    return list(told.values())
+
+
+def without_internal_error(job: DistillationJob, status: DistillationJobStatus, now: datetime) -> DistillationJobStatus:
+    """The status of a job that has ended, with the conditions of its end where they tell of a decision that failed."""
+    if status.phase is None or all(c.reason != reasons.INTERNAL_ERROR.name for c in status.conditions):
+        return status
+    failed = next((stage for stage in status.stages if stage.state == "Failed"), None)
+    return rewrite_job(
+        status, conditions=_conditions(job, status, status.phase, failed, status.stages, None, None, now)
+    )
+
+
 def _method(job: DistillationJob) -> Literal["Offline", "Online", "Mixed"]:
     objectives = {stage.objective for stage in job.spec.training.stages}
     if len(objectives) > 1:

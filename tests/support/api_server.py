@@ -1,0 +1,138 @@
+"""A stand-in for the API server that keeps objects in memory: what the controller does when one answers slowly, oddly
+or not at all. What a real one does is tested in tests/cluster.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from distillation_operator.controller.kube import ApiError, Kube, Listed
+from distillation_operator.controller.queue import Key
+from distillation_operator.manifests.labels import CHILD_LABEL, JOB_LABEL
+
+Object = Mapping[str, Any]
+UNREACHABLE = "unreachable"
+"""A node whose kubelet never answers."""
+
+
+class Server(Kube):
+    """Objects by kind, and what was asked. ``seconds``: what each call takes, by the loop's clock."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.jobs: dict[Key, dict[str, Any]] = {}
+        self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
+        """By kind, namespace and name."""
+        self.logs: dict[str, str] = {}
+        self.workloads: list[Object] = []
+        self.events: list[Object] = []
+        self.deleted: list[str] = []
+        self.asked: list[tuple[str, str]] = []
+        """Verb and name of each call."""
+        self.unreadable_status: Callable[[Object], bool] = lambda status: False
+        self.tell: Callable[[str, Object], None] = lambda kind, thing: None
+        """Told of each object that was made or changed, as a watch is."""
+        self._versions = itertools.count(1)
+        self.hanging = 0
+        """Calls that wait for an answer that doesn't come."""
+
+    def add_job(self, spec: dict[str, Any], name: str = "job", namespace: str = "ml") -> Key:
+        """A user's DistillationJob."""
+        metadata = {"name": name, "namespace": namespace, "uid": f"uid-{namespace}-{name}", "generation": 1}
+        job = {"apiVersion": "distillation.dev/v1alpha1", "kind": "DistillationJob", "metadata": metadata, "spec": spec}
+        self.jobs[namespace, name] = self._stamped(job)
+        return namespace, name
+
+    def add(self, kind: str, thing: dict[str, Any]) -> dict[str, Any]:
+        """An object that a controller of Kubernetes, or anybody else, has made."""
+        made = self._stamped({"kind": kind, **thing})
+        made["metadata"].setdefault("uid", f"uid-{kind}-{made['metadata']['name']}")
+        self.objects[kind, made["metadata"]["namespace"], made["metadata"]["name"]] = made
+        self.tell(kind, made)
+        return made
+
+    def add_pod(self, child: Object, number: int = 0, node: str = "node", **status: Any) -> dict[str, Any]:
+        """A pod of a child, which runs."""
+        metadata, labels = child["metadata"], child["metadata"]["labels"]
+        running = {"phase": "Running", "containerStatuses": [{"name": "stage", "state": {"running": {}}}]}
+        return self.add(
+            "Pod",
+            {
+                "metadata": {
+                    "name": f"{metadata['name']}-{number}-abcde",
+                    "namespace": metadata["namespace"],
+                    "labels": {**labels, "batch.kubernetes.io/job-completion-index": str(number)},
+                    "ownerReferences": [{"uid": metadata["uid"], "controller": True}],
+                },
+                "spec": {"nodeName": node, "containers": [{"name": "stage"}]},
+                "status": {**running, **status},
+            },
+        )
+
+    def children(self, key: Key) -> list[dict[str, Any]]:
+        """A job's Jobs and JobSets, in the order in which they were made."""
+        return [thing for (kind, _, _), thing in self.objects.items() if kind != "Pod" and _is_of(thing, key)]
+
+    async def create_child(self, manifest: Object) -> Object:
+        await self._answered("create", manifest["metadata"]["name"])
+        if (manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"]) in self.objects:
+            raise ApiError(409, "AlreadyExists", "exists")
+        return self.add(manifest["kind"], dict(manifest))
+
+    async def read_child(self, kind: str, namespace: str, name: str) -> Object:
+        await self._answered("get", name)
+        return self.objects[kind, namespace, name]
+
+    async def delete_child(self, kind: str, namespace: str, name: str) -> None:
+        await self._answered("delete", name)
+        self.deleted.append(name)
+        self.objects.pop((kind, namespace, name), None)
+
+    async def list_children(self, kind: str, key: Key) -> Listed:
+        await self._answered("list", kind)
+        listed = [thing for (of_kind, _, _), thing in self.objects.items() if of_kind == kind and _is_of(thing, key)]
+        return Listed(list[Object](listed), next(self._versions))
+
+    async def write_status(self, job: Object, status: Object) -> Object:
+        await self._answered("update", job["metadata"]["name"])
+        if self.unreadable_status(status):
+            raise ApiError(422, "Invalid", "status.stages[0].counts: a value of somebody's")
+        key = job["metadata"]["namespace"], job["metadata"]["name"]
+        self.jobs[key] = self._stamped({**self.jobs[key], "status": status})
+        return self.jobs[key]
+
+    async def list_workloads(self, namespace: str, uid: str) -> list[Object]:
+        await self._answered("list", "workloads")
+        return self.workloads
+
+    async def list_failed_creations(self, namespace: str, uid: str) -> list[Object]:
+        await self._answered("list", "events")
+        return []
+
+    async def read_log_tail(self, namespace: str, pod: str, lines: int) -> str:
+        self.asked.append(("log", pod))
+        if self.objects["Pod", namespace, pod]["spec"]["nodeName"].startswith(UNREACHABLE):
+            self.hanging += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.hanging -= 1
+        await self._answered("read", pod)
+        return self.logs.get(pod, "")
+
+    async def create_event(self, namespace: str, event: Object) -> None:
+        await self._answered("event", event["reason"])
+        self.events.append(event)
+
+    async def _answered(self, verb: str, name: str) -> None:
+        self.asked.append((verb, name))
+        await asyncio.sleep(self.seconds)
+
+    def _stamped(self, thing: dict[str, Any]) -> dict[str, Any]:
+        return {**thing, "metadata": {**thing["metadata"], "resourceVersion": str(next(self._versions))}}
+
+
+def _is_of(thing: Object, key: Key) -> bool:
+    labels = thing["metadata"].get("labels") or {}
+    return thing["metadata"]["namespace"] == key[0] and labels.get(JOB_LABEL) == key[1] and CHILD_LABEL in labels
