@@ -1,4 +1,4 @@
-"""What a scanner of others finds in the chart and in the stages' manifests: nothing but what is excepted with a reason."""
+"""What a scanner of others finds in the manifests of chart and stages: nothing but what is excepted with a reason."""
 
 import time
 from fnmatch import fnmatch
@@ -8,12 +8,14 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from support.helm import Helm
 from support.scanner import Finding, jobs_of, scan, write_objects
 from testbed import toolchain
 from testbed.console import silence
+from testbed.helm import CHART
 from testbed.layout import CHECKOUT
 
-CHART = CHECKOUT / "tests" / "chart" / "golden"
+GOLDEN = CHECKOUT / "tests" / "chart" / "golden"
 CHILDREN = CHECKOUT / "tests" / "unit" / "manifests" / "golden"
 EXCEPTIONS = CHECKOUT / "tests" / "chart" / "scanner-exceptions.yaml"
 LONGEST_SECONDS = 60
@@ -46,14 +48,17 @@ def exceptions() -> list[Exempted]:
 
 
 @pytest.fixture(scope="module")
-def scanned(tmp_path_factory: pytest.TempPathFactory) -> Scan:
+def scanned(helm: Helm, tmp_path_factory: pytest.TempPathFactory) -> Scan:
     """The golden manifests of the chart and of all stages, which other tests hold to be what is rendered."""
     toolchain.build(silence, ["scanner"])
     folder = tmp_path_factory.mktemp("manifests")
-    for path in CHART.glob("*.yaml"):
+    for path in GOLDEN.glob("*.yaml"):
         write_objects(folder / f"chart-{path.name}", list(yaml.safe_load_all(path.read_text())))
     for path in CHILDREN.glob("*/*.yaml"):
         write_objects(folder / f"stage-{path.parent.name}-{path.name}", jobs_of(yaml.safe_load(path.read_text())))
+    policies = ("--show-only", "templates/stage-networkpolicy.yaml", "--set", "namespaces={demo,ml}")
+    rendered = helm("template", "distillation", str(CHART), "--kube-version", "1.34.4", *policies)
+    write_objects(folder / "policies.yaml", [made for made in yaml.safe_load_all(rendered.stdout) if made])
     begun = time.monotonic()
     findings, passed = scan(folder)
     return Scan(findings, passed, time.monotonic() - begun)
@@ -81,7 +86,7 @@ def test_each_exception_says_why() -> None:
 
 
 def test_every_manifest_was_looked_at_in_little_time(scanned: Scan) -> None:
-    manifests = len(list(CHART.glob("*.yaml"))) + len(list(CHILDREN.glob("*/*.yaml")))
+    manifests = len(list(GOLDEN.glob("*.yaml"))) + len(list(CHILDREN.glob("*/*.yaml")))
     assert scanned.passed > 50 * manifests
     assert scanned.seconds < LONGEST_SECONDS
 
