@@ -3,6 +3,7 @@
 ``UPDATE_GOLDEN=1 pytest tests/chart/test_render.py`` rewrites the files.
 """
 
+import argparse
 import os
 import re
 import shlex
@@ -15,6 +16,8 @@ import yaml
 
 from distillation_api.schemas.crd import custom_resource_definition
 from distillation_operator.cli import _parser
+from distillation_operator.manifests.allowed import Allowed
+from distillation_operator.manifests.stage_pods import GcsFuseLimits, StagePods
 from support.helm import Helm
 from testbed.helm import CHART
 from testbed.layout import CHECKOUT
@@ -90,6 +93,11 @@ def test_a_set_of_values_renders_exactly_this(helm: Helm, values: str) -> None:
         ("namespaces[0]=Not_A_Name", "namespaces"),
         ("logFormat=xml", "logFormat"),
         ("maxText.allowUnlisted=some", "allowUnlisted"),
+        ("allowed.bucket[0]=b", "bucket"),
+        ("allowed.buckets=b", "buckets"),
+        ("allowed.sourceUris[0]=bucket", "sourceUris"),
+        ("stagePods.deadlineSeconds=5", "deadlineSeconds"),
+        ("stagePods.scratchLimit=much", "scratchLimit"),
         ("metrics.prometheusRule.on=true", "on"),
     ],
 )
@@ -140,6 +148,33 @@ def test_unlisted_maxtext_settings_are_allowed_by_a_value_alone(helm: Helm) -> N
         [deployment] = of_kind(render(helm, *arguments), "Deployment")
         [container] = deployment["spec"]["template"]["spec"]["containers"]
         assert _parser().parse_args(container["args"]).allow_unlisted_maxtext_settings is allowed
+
+
+def test_what_values_narrow_reaches_the_operator_and_nothing_is_narrowed_by_default(helm: Helm) -> None:
+    def parsed(*arguments: str) -> argparse.Namespace:
+        [deployment] = of_kind(render(helm, *arguments), "Deployment")
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        return _parser().parse_args(container["args"])
+
+    assert (parsed().allowed, parsed().stage_pods) == (Allowed(), StagePods())
+    narrowed = parsed("--values", str(FOLDER / "values" / "locked-down.yaml"))
+    assert narrowed.allowed == Allowed(
+        service_accounts=["distill"],
+        buckets=["distill-{namespace}"],
+        claims=[],
+        secrets=["hf-*"],
+        queues=["tpu-queue"],
+        require_commit=True,
+    )
+    assert narrowed.stage_pods == StagePods(
+        scratch_limit="500Gi", deadline_seconds=604800, gcs_fuse=GcsFuseLimits(memory="8Gi")
+    )
+
+
+def test_every_rule_is_a_value_of_the_chart() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert values["allowed"].keys() == Allowed.model_json_schema(by_alias=True)["properties"].keys()
+    assert values["stagePods"].keys() == StagePods.model_json_schema(by_alias=True)["properties"].keys()
 
 
 def test_pods_pass_pod_security_restricted(helm: Helm) -> None:

@@ -26,7 +26,7 @@ from distillation_operator.manifests.labels import CHILD_LABEL
 from distillation_operator.manifests.reading import observe, read_pod
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.cause import Cause
-from distillation_operator.pipeline.decision.job import Creation, Decision, decide
+from distillation_operator.pipeline.decision.job import Creation, Decision, decide, is_over
 from distillation_operator.pipeline.observed import Observed
 from distillation_operator.pipeline.status.events import transitions
 from distillation_operator.pipeline.status.job_status import rejected_status
@@ -81,7 +81,8 @@ class Reconciler:
             await self._reject(raw, _read_status(raw), Cause.of(reasons.INVALID_SPEC, str(error)), now)
             return None
         refusal = self._installation.refusal(job)
-        if refusal is not None:
+        # What has ended stays as it ended, though the installation may allow less by now.
+        if refusal is not None and not is_over(job):
             await self._reject(raw, job.status, refusal, now)
             return None
         decision = await self._decide(job, key, now)
