@@ -113,7 +113,7 @@ def test_with_the_operators_token_no_other_pod_is_made(
     """By the API server itself, also for who has stolen the token; its own next child is let through."""
     release("upgrade", RELEASE, str(CHART), *IMAGES, "--wait", "--timeout", "120s")
     wanted = json.loads(kubectl("get", "job", f"{JOB}-fetch-teacher-0", "-n", "ml", "-o", "json"))
-    made = {
+    made: dict[str, Any] = {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {**{key: wanted["metadata"][key] for key in ("labels", "ownerReferences")}, "namespace": "ml"},

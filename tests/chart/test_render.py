@@ -7,6 +7,7 @@ import argparse
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,42 @@ def test_with_namespaces_nothing_is_allowed_in_the_whole_cluster(helm: Helm) -> 
     assert not of_kind(objects, "ClusterRole") and not of_kind(objects, "ClusterRoleBinding")
     roles = {role["metadata"]["namespace"] for role in of_kind(objects, "Role")}
     assert roles == {"ml", "research", "distillation-system"}
+
+
+def test_the_operator_may_change_one_lease_by_its_name(helm: Helm) -> None:
+    [deployment] = of_kind(objects := render(helm), "Deployment")
+    [lease] = [arg for arg in deployment["spec"]["template"]["spec"]["containers"][0]["args"] if "--lease=" in arg]
+    rules = [rule for role in of_kind(objects, "Role") for rule in role["rules"] if rule["resources"] == ["leases"]]
+    assert {verb: rule.get("resourceNames") for rule in rules for verb in rule["verbs"]} == {
+        "create": None,  # whose name the API server doesn't know yet
+        "get": [lease.rpartition("/")[2]],
+        "update": [lease.rpartition("/")[2]],
+    }
+
+
+def test_permissions_are_never_given_to_the_account_of_all_pods(helm: Helm) -> None:
+    done = template(helm, "--set", "serviceAccount.create=false")
+    assert done.returncode != 0
+    assert "serviceAccount.name must be given" in done.stderr
+
+
+def notes(helm: Helm, folder: Path, *arguments: str) -> str:
+    """The notes of an installation, which Helm prints only where there is a cluster: so as an object's text."""
+    chart = shutil.copytree(CHART, folder / "chart", dirs_exist_ok=True)
+    shutil.copy(CHART / "templates" / "NOTES.txt", chart / "notes")
+    (chart / "templates" / "told.yaml").write_text('kind: Notes\ntext: {{ tpl (.Files.Get "notes") . | toJson }}\n')
+    command = ("template", "distillation", str(chart), "--kube-version", "1.34.4", "--show-only", "templates/told.yaml")
+    done = helm(*command, *arguments)
+    assert done.returncode == 0, done.stderr
+    return str(yaml.safe_load(done.stdout)["text"])
+
+
+def test_the_notes_warn_of_what_is_wide_open(helm: Helm, tmp_path: Path) -> None:
+    told = notes(helm, tmp_path, "--set", "metrics.serviceMonitor.enabled=true")
+    for warned in ("Name by digest", "distillation-operator/trainer:0.1.0", "docs/security.md", "metricsFrom"):
+        assert warned in told
+    locked_down = ("--values", str(FOLDER / "values" / "locked-down.yaml"), "--set", "namespaces={ml}")
+    assert "WARNING" not in notes(helm, tmp_path, *locked_down)
 
 
 def test_no_rule_has_a_wildcard_or_reads_secrets(helm: Helm) -> None:
