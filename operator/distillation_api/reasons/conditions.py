@@ -22,6 +22,11 @@ SERVICE_ACCOUNT_REFUSED = _reason(
     "Not Accepted: `pod.serviceAccountName` is the operator's own account.",
     "Use another one.",
 )
+INPUT_TOO_LARGE = _reason(
+    "InputTooLarge",
+    "Not Accepted: what a stage's program would be told is longer than a process can be given.",
+    "Make a new DistillationJob with shorter texts; the message names the longest.",
+)
 NOT_ALLOWED_HERE = _reason(
     "NotAllowedHere",
     "Not Accepted: the job names something that this installation does not allow; the message has all of it.",

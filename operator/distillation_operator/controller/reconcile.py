@@ -21,6 +21,7 @@ from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
+from distillation_operator.manifests.input_size import too_large
 from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.labels import CHILD_LABEL
 from distillation_operator.manifests.reading import observe, read_pod
@@ -80,7 +81,7 @@ class Reconciler:
         except ValidationError as error:
             await self._reject(raw, _read_status(raw), Cause.of(reasons.INVALID_SPEC, str(error)), now)
             return None
-        refusal = self._installation.refusal(job)
+        refusal = self._installation.refusal(job) or too_large(job.spec)
         # What has ended stays as it ended, though the installation may allow less by now.
         if refusal is not None and not is_over(job):
             await self._reject(raw, job.status, refusal, now)

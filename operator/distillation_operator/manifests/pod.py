@@ -73,7 +73,7 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
         "image": installation.image(stage.image, stage.placement.hardware),
         "imagePullPolicy": "IfNotPresent",
         "env": [
-            {"name": STAGE_SPEC_ENV, "value": _compact(stage.spec().to_json_dict())},
+            {"name": STAGE_SPEC_ENV, "value": encoded_input(stage)},
             {"name": WRITER_ENV, "value": job.metadata.uid},
             *_environment(job.spec, stage),
             *env,
@@ -157,6 +157,8 @@ def _node_scheduling(stage: Stage) -> Object:
     return {"nodeSelector": selector, "tolerations": tolerations}
 
 
-def _compact(value: Object) -> str:
+def encoded_input(stage: Stage) -> str:
+    """What a stage's program is told, as ASCII: a character is a byte."""
+    text = json.dumps(stage.spec().to_json_dict(), separators=(",", ":"), sort_keys=True)
     # The kubelet replaces $(NAME) and $$ in a variable's value; a dollar written as an escape comes through.
-    return json.dumps(value, separators=(",", ":"), sort_keys=True).replace("$", "\\u0024")
+    return text.replace("$", "\\u0024")
