@@ -6,19 +6,24 @@ from collections.abc import Iterator
 from distillation_api import reasons
 from distillation_api.contract import STAGE_SPEC_ENV
 from distillation_api.spec import DistillationJobSpec
-from distillation_operator.manifests.pod import encoded_input
+from distillation_operator.manifests.pod import encoded, encoded_input
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.graph import build_pipeline
 
 _LONGEST_STRING = 131_072
 """Bytes of one string of an environment that Linux takes, with its end (MAX_ARG_STRLEN)."""
 LONGEST_INPUT = _LONGEST_STRING - len(f"{STAGE_SPEC_ENV}=") - 1
+_SURELY_FITS = 32_768
+"""Bytes of an encoded spec of which no stage is told too much: a stage has the spec as a text inside JSON, at most
+twice as long, and besides it what else it needs of it. It spares nearly all jobs from being taken apart each time."""
 _SHOWN = 3
 """Members that a refusal names."""
 
 
 def too_large(spec: DistillationJobSpec) -> Cause | None:
     """Why no kernel would start a stage of this spec, if so: told before the stages before it are paid for."""
+    if len(encoded(spec.to_json_dict())) <= _SURELY_FITS:
+        return None
     sizes = {stage.name: len(encoded_input(stage)) for stage in build_pipeline(spec).values()}
     name, size = max(sizes.items(), key=lambda stage: stage[1])
     if size <= LONGEST_INPUT:

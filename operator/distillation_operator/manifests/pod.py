@@ -158,7 +158,11 @@ def _node_scheduling(stage: Stage) -> Object:
 
 
 def encoded_input(stage: Stage) -> str:
-    """What a stage's program is told, as ASCII: a character is a byte."""
-    text = json.dumps(stage.spec().to_json_dict(), separators=(",", ":"), sort_keys=True)
+    """What a stage's program is told."""
+    return encoded(stage.spec().to_json_dict())
+
+
+def encoded(value: Object) -> str:
+    """JSON of one line of ASCII, in which a character is a byte."""
     # The kubelet replaces $(NAME) and $$ in a variable's value; a dollar written as an escape comes through.
-    return text.replace("$", "\\u0024")
+    return json.dumps(value, separators=(",", ":"), sort_keys=True).replace("$", "\\u0024")

@@ -10,7 +10,9 @@ from cluster.wrong_manifests import changed, put
 from distillation_api.contract import STAGE_SPEC_ENV
 from distillation_api.spec import DistillationJobSpec
 from distillation_operator.commands.validation import validate
-from distillation_operator.manifests.input_size import LONGEST_INPUT, too_large
+from distillation_operator.manifests.input_size import _SURELY_FITS, LONGEST_INPUT, too_large
+from distillation_operator.manifests.pod import encoded, encoded_input
+from distillation_operator.pipeline.graph import build_pipeline
 from support.scenario import small_spec
 
 CHINESE = "教"
@@ -45,6 +47,23 @@ def test_a_long_text_of_a_language_is_refused_with_the_members_to_shorten() -> N
 @pytest.mark.parametrize("text", ["x" * 16_384, CHINESE * 8_000], ids=["ascii", "half"])
 def test_a_text_that_fits_is_none_of_this(text: str) -> None:
     assert too_large(spec(student={**TEMPLATE, "chatTemplate": text})) is None
+
+
+@pytest.mark.parametrize("character", ['"', "\\", "$", CHINESE, "x"])
+def test_of_a_spec_that_is_short_enough_no_stage_is_told_too_much(character: str) -> None:
+    """Whatever its longest texts are made of: it isn't taken apart."""
+    for count in range(16_000, 0, -500):
+        members = {
+            "student": {**TEMPLATE, "chatTemplate": character * count},
+            "generation": {"systemPrompt": character * min(count, 8_000)},
+            "export": {"to": {"path": "models/new"}},
+        }
+        made = spec(**members)
+        if len(encoded(made.to_json_dict())) <= _SURELY_FITS:
+            sizes = [len(encoded_input(stage)) for stage in build_pipeline(made).values()]
+            assert max(sizes) <= LONGEST_INPUT
+            return
+    raise AssertionError("no such spec is short enough")
 
 
 def test_validate_tells_it_too() -> None:
