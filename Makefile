@@ -67,7 +67,10 @@ generate: setup ## the CRD, the reference pages and Argo CD's ConfigMap from the
 	$(PYTHON) argocd/config_map.py > argocd/argocd-cm.yaml
 
 # Pins that stand stay, unless pyproject.toml asks for others: delete a lock to take the newest of all.
-LOCK = @$(DEV)/bin/uv pip compile -q pyproject.toml --generate-hashes --no-header --no-emit-index-url --python-version 3.12
+LOCK_OPTIONS := --generate-hashes --no-header --no-emit-index-url --python-version 3.12
+LOCK = @$(DEV)/bin/uv pip compile -q pyproject.toml $(LOCK_OPTIONS)
+# Tools of their own environments: nothing of ours is installed beside them.
+LOCK_TOOL = @$(DEV)/bin/uv pip compile -q $(LOCK_OPTIONS)
 
 lock: setup ## the hashed locks in requirements/, from pyproject.toml
 	$(LOCK) --extra operator -o requirements/operator.txt
@@ -76,8 +79,8 @@ lock: setup ## the hashed locks in requirements/, from pyproject.toml
 	$(LOCK) --extra trainer -o requirements/trainer.txt
 	$(LOCK) --extra converter -o requirements/converter.txt
 	$(LOCK) --extra operator --group dev -o requirements/dev.txt
-	@$(DEV)/bin/uv pip compile -q --group sbom --generate-hashes --no-header --no-emit-index-url --python-version 3.12 \
-	  -o requirements/sbom.txt
+	$(LOCK_TOOL) --group sbom -o requirements/sbom.txt
+	$(LOCK_TOOL) --group scanner -o requirements/scanner.txt
 
 lint: setup
 	$(DEV)/bin/ruff check $(CHECKED)
@@ -114,7 +117,7 @@ test-cluster-others: toolchain-control-plane toolchain-kueue
 test-lifecycle: toolchain-control-plane toolchain-kueue ## of these: lifecycle, permissions, queues and replicas
 	$(PYTEST) $(CLUSTER_LIFECYCLE) tests/cluster/test_kueue.py tests/cluster/test_replicas.py
 
-test-chart: toolchain-control-plane toolchain-node toolchain-helm toolchain-operator ## the chart: rendered, and installed on a cluster whose pods run
+test-chart: toolchain-control-plane toolchain-node toolchain-helm toolchain-operator toolchain-scanner ## the chart: rendered, scanned, and installed on a cluster whose pods run
 	$(PYTEST) tests/chart $(NAME_LINES)
 
 images: toolchain-control-plane toolchain-node ## the operator's image, built by buildah without a registry, and run on a testbed

@@ -1,4 +1,4 @@
-"""The Python environments of the images: one per requirements file, named by that file's hash.
+"""The Python environments of the images and of tools: one per requirements file, named by that file's hash.
 
 The images of the testbed contain no Python: containers see these folders read-only (see images.py). So an
 environment is exactly what the real image installs, and changing a requirements file makes a new one.
@@ -16,6 +16,8 @@ from testbed.layout import CHECKOUT, SOURCES, cache
 
 _COMPLETE = ".compiled"
 NAMES = ("operator", "teacher", "trainer", "converter")
+TOOLS = ("scanner",)
+"""Of no image: programs of others that the tests run, whose dependencies don't go with ours."""
 
 
 def requirements(name: str) -> Path:

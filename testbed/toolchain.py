@@ -33,7 +33,7 @@ PARTS = {
     "kueue": Part((binaries.KUBE, binaries.KUEUE)),
     "helm": Part((binaries.HELM,)),
     "gcs": Part((binaries.GCS,)),
-    **{name: Part(environments=(name,)) for name in environments.NAMES},
+    **{name: Part(environments=(name,)) for name in (*environments.NAMES, *environments.TOOLS)},
 }
 
 

@@ -183,3 +183,8 @@ class DistillationJobStatus(Model):
     """The annotation distillation.dev/retry that was honoured last."""
     results: Results | None = None
     """What came out."""
+
+    @property
+    def has_ended(self) -> bool:
+        """True when the job is Complete or Failed: it changes no more."""
+        return self.phase in ("Complete", "Failed")

@@ -9,9 +9,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
+from pydantic import ValidationError
+
+from distillation_api.model import Model
 from distillation_operator import __version__
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.manifests.allowed import Allowed
 from distillation_operator.manifests.settings import Installation
+from distillation_operator.manifests.stage_pods import StagePods
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -72,6 +77,8 @@ def _run(arguments: argparse.Namespace) -> int:
             _installation(arguments),
             own_account=_own_account(),
             allow_unlisted_max_text=arguments.allow_unlisted_maxtext_settings,
+            allowed=arguments.allowed,
+            stage_pods=arguments.stage_pods,
         ),
         kubeconfig=arguments.kubeconfig,
         log_format=arguments.log_format,
@@ -140,6 +147,17 @@ def _lease(text: str) -> tuple[str, str]:
     return namespace, name
 
 
+def _json_of[Value: Model](model: type[Value]) -> Callable[[str], Value]:
+    def read(text: str) -> Value:
+        try:
+            return model.model_validate_json(text)
+        except ValidationError as error:
+            faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+            raise argparse.ArgumentTypeError("; ".join(faults)) from error
+
+    return read
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="distillation-operator", description="Distils language models on Kubernetes: one manifest, one student."
@@ -193,6 +211,20 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-unlisted-maxtext-settings",
         action="store_true",
         help="let jobs set numbers, booleans and enumerations of MaxText's that maxText does not list",
+    )
+    run.add_argument(
+        "--allowed",
+        type=_json_of(Allowed),
+        default=Allowed(),
+        metavar="JSON",
+        help="what jobs may name, as the chart's value allowed (default: anything)",
+    )
+    run.add_argument(
+        "--stage-pods",
+        type=_json_of(StagePods),
+        default=StagePods(),
+        metavar="JSON",
+        help="limits of all pods of stages, as the chart's value stagePods (default: none)",
     )
     run.add_argument("--log-format", choices=("json", "text"), default="json", help="default: json")
 

@@ -107,6 +107,37 @@ def test_installed_it_works_and_helm_test_says_so(installed: str, release: Relea
     )
 
 
+def test_with_the_operators_token_no_other_pod_is_made(
+    installed: str, release: Release, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    """By the API server itself, also for who has stolen the token; its own next child is let through."""
+    release("upgrade", RELEASE, str(CHART), *IMAGES, "--wait", "--timeout", "120s")
+    wanted = json.loads(kubectl("get", "job", f"{JOB}-fetch-teacher-0", "-n", "ml", "-o", "json"))
+    made: dict[str, Any] = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {**{key: wanted["metadata"][key] for key in ("labels", "ownerReferences")}, "namespace": "ml"},
+        "spec": {"template": {"spec": wanted["spec"]["template"]["spec"]}},
+    }
+    account = f"--as=system:serviceaccount:{NAMESPACE}:{RELEASE}"
+    made["metadata"]["name"] = "as-a-stage"
+    (tmp_path / "job.json").write_text(json.dumps(made))
+    kubectl("create", "--dry-run=server", "-f", str(tmp_path / "job.json"), account)
+    made["spec"]["template"]["spec"]["hostNetwork"] = True
+    (tmp_path / "job.json").write_text(json.dumps(made))
+    # The API server takes a moment to learn of a policy.
+    eventually("it is refused", lambda: refused(kubectl, str(tmp_path / "job.json"), account))
+
+
+def refused(kubectl: Kubectl, file: str, account: str) -> bool:
+    try:
+        kubectl("create", "--dry-run=server", "-f", file, account)
+    except AssertionError as error:
+        assert "pods of stages use no namespace of their host" in str(error)
+        return True
+    return False
+
+
 def test_an_upgrade_a_rollback_and_another_replica_leave_the_job_alone(
     installed: str, release: Release, kubectl: Kubectl
 ) -> None:

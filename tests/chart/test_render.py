@@ -3,9 +3,11 @@
 ``UPDATE_GOLDEN=1 pytest tests/chart/test_render.py`` rewrites the files.
 """
 
+import argparse
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ import yaml
 
 from distillation_api.schemas.crd import custom_resource_definition
 from distillation_operator.cli import _parser
+from distillation_operator.manifests.allowed import Allowed
+from distillation_operator.manifests.stage_pods import GcsFuseLimits, StagePods
 from support.helm import Helm
 from testbed.helm import CHART
 from testbed.layout import CHECKOUT
@@ -90,6 +94,11 @@ def test_a_set_of_values_renders_exactly_this(helm: Helm, values: str) -> None:
         ("namespaces[0]=Not_A_Name", "namespaces"),
         ("logFormat=xml", "logFormat"),
         ("maxText.allowUnlisted=some", "allowUnlisted"),
+        ("allowed.bucket[0]=b", "bucket"),
+        ("allowed.buckets=b", "buckets"),
+        ("allowed.sourceUris[0]=bucket", "sourceUris"),
+        ("stagePods.deadlineSeconds=5", "deadlineSeconds"),
+        ("stagePods.scratchLimit=much", "scratchLimit"),
         ("metrics.prometheusRule.on=true", "on"),
     ],
 )
@@ -117,6 +126,42 @@ def test_with_namespaces_nothing_is_allowed_in_the_whole_cluster(helm: Helm) -> 
     assert roles == {"ml", "research", "distillation-system"}
 
 
+def test_the_operator_may_change_one_lease_by_its_name(helm: Helm) -> None:
+    [deployment] = of_kind(objects := render(helm), "Deployment")
+    [lease] = [arg for arg in deployment["spec"]["template"]["spec"]["containers"][0]["args"] if "--lease=" in arg]
+    rules = [rule for role in of_kind(objects, "Role") for rule in role["rules"] if rule["resources"] == ["leases"]]
+    assert {verb: rule.get("resourceNames") for rule in rules for verb in rule["verbs"]} == {
+        "create": None,  # whose name the API server doesn't know yet
+        "get": [lease.rpartition("/")[2]],
+        "update": [lease.rpartition("/")[2]],
+    }
+
+
+def test_permissions_are_never_given_to_the_account_of_all_pods(helm: Helm) -> None:
+    done = template(helm, "--set", "serviceAccount.create=false")
+    assert done.returncode != 0
+    assert "serviceAccount.name must be given" in done.stderr
+
+
+def notes(helm: Helm, folder: Path, *arguments: str) -> str:
+    """The notes of an installation, which Helm prints only where there is a cluster: so as an object's text."""
+    chart = shutil.copytree(CHART, folder / "chart", dirs_exist_ok=True)
+    shutil.copy(CHART / "templates" / "NOTES.txt", chart / "notes")
+    (chart / "templates" / "told.yaml").write_text('kind: Notes\ntext: {{ tpl (.Files.Get "notes") . | toJson }}\n')
+    command = ("template", "distillation", str(chart), "--kube-version", "1.34.4", "--show-only", "templates/told.yaml")
+    done = helm(*command, *arguments)
+    assert done.returncode == 0, done.stderr
+    return str(yaml.safe_load(done.stdout)["text"])
+
+
+def test_the_notes_warn_of_what_is_wide_open(helm: Helm, tmp_path: Path) -> None:
+    told = notes(helm, tmp_path, "--set", "metrics.serviceMonitor.enabled=true")
+    for warned in ("Name by digest", "distillation-operator/trainer:0.1.0", "docs/security.md", "metricsFrom"):
+        assert warned in told
+    locked_down = ("--values", str(FOLDER / "values" / "locked-down.yaml"), "--set", "namespaces={ml}")
+    assert "WARNING" not in notes(helm, tmp_path, *locked_down)
+
+
 def test_no_rule_has_a_wildcard_or_reads_secrets(helm: Helm) -> None:
     objects = render(helm)
     rules = [rule for role in (*of_kind(objects, "Role"), *of_kind(objects, "ClusterRole")) for rule in role["rules"]]
@@ -140,6 +185,33 @@ def test_unlisted_maxtext_settings_are_allowed_by_a_value_alone(helm: Helm) -> N
         [deployment] = of_kind(render(helm, *arguments), "Deployment")
         [container] = deployment["spec"]["template"]["spec"]["containers"]
         assert _parser().parse_args(container["args"]).allow_unlisted_maxtext_settings is allowed
+
+
+def test_what_values_narrow_reaches_the_operator_and_nothing_is_narrowed_by_default(helm: Helm) -> None:
+    def parsed(*arguments: str) -> argparse.Namespace:
+        [deployment] = of_kind(render(helm, *arguments), "Deployment")
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        return _parser().parse_args(container["args"])
+
+    assert (parsed().allowed, parsed().stage_pods) == (Allowed(), StagePods())
+    narrowed = parsed("--values", str(FOLDER / "values" / "locked-down.yaml"))
+    assert narrowed.allowed == Allowed(
+        service_accounts=["distill"],
+        buckets=["distill-{namespace}"],
+        claims=[],
+        secrets=["hf-*"],
+        queues=["tpu-queue"],
+        require_commit=True,
+    )
+    assert narrowed.stage_pods == StagePods(
+        scratch_limit="500Gi", deadline_seconds=604800, gcs_fuse=GcsFuseLimits(memory="8Gi")
+    )
+
+
+def test_every_rule_is_a_value_of_the_chart() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert values["allowed"].keys() == Allowed.model_json_schema(by_alias=True)["properties"].keys()
+    assert values["stagePods"].keys() == StagePods.model_json_schema(by_alias=True)["properties"].keys()
 
 
 def test_pods_pass_pod_security_restricted(helm: Helm) -> None:

@@ -1,10 +1,12 @@
 """README and docs tell what is true: their local commands are run, their manifests validated, their names exist."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
@@ -17,6 +19,7 @@ from distillation_operator.controller.metrics import Metrics
 from distillation_operator.pipeline.graph import build_pipeline
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+CHART = CHECKOUT / "charts" / "distillation-operator"
 PAGES = sorted(page for folder in (".", "docs", "images") for page in (CHECKOUT / folder).glob("*.md"))
 COMMAND = re.compile(r"^build/dev/bin/distillation-operator (.+)$", re.MULTILINE)
 
@@ -109,6 +112,8 @@ def test_manifests_are_valid(page: str, text: str) -> None:
         elif isinstance(document, dict) and document.keys() in ({"dataset"}, {"generation"}):
             [(member, value)] = document.items()
             assert validate(changed(put(f"spec.{member}", value))) == []
+        elif isinstance(document, dict) and "namespaces" in document:
+            jsonschema.validate(document, json.loads((CHART / "values.schema.json").read_text()))
         else:
             assert isinstance(document, dict) and (document.get("kind") or document.get("repos"))
 

@@ -22,8 +22,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.serviceAccount.create -}}
 {{ .Values.serviceAccount.name | default (include "distillation.name" .) }}
 {{- else -}}
-{{ .Values.serviceAccount.name | default "default" }}
+{{ required "serviceAccount.name must be given with serviceAccount.create=false: all pods of the namespace run as \"default\"" .Values.serviceAccount.name }}
 {{- end -}}
+{{- end }}
+
+{{- /* The images of operator and stages that can change under their name, one on a line. */}}
+{{- define "distillation.byTag" -}}
+{{- $images := list (include "distillation.image" .) .Values.stageImages.converter .Values.stageImages.teacher .Values.stageImages.teacherTpu .Values.stageImages.trainer }}
+{{- range compact $images }}
+{{- if not (regexMatch "@sha256:[a-f0-9]{64}$" .) }}
+  {{ . }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "distillation.image" -}}

@@ -22,6 +22,16 @@ SERVICE_ACCOUNT_REFUSED = _reason(
     "Not Accepted: `pod.serviceAccountName` is the operator's own account.",
     "Use another one.",
 )
+INPUT_TOO_LARGE = _reason(
+    "InputTooLarge",
+    "Not Accepted: what a stage's program would be told is longer than a process can be given.",
+    "Make a new DistillationJob with shorter texts; the message names the longest.",
+)
+NOT_ALLOWED_HERE = _reason(
+    "NotAllowedHere",
+    "Not Accepted: the job names something that this installation does not allow; the message has all of it.",
+    "Name what is allowed, or ask who runs the operator (docs/security.md).",
+)
 UNLISTED_SETTINGS_REFUSED = _reason(
     "UnlistedSettingsRefused",
     "Not Accepted: `maxTextUnlisted` is set, which this installation does not allow.",

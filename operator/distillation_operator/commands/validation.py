@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from distillation_api.maxtext import MAX_TEXT_MODELS
 from distillation_api.resource import DistillationJob
 from distillation_api.schemas.crd import custom_resource_definition
+from distillation_operator.manifests.input_size import too_large
 
 Schema = dict[str, Any]
 _LONGEST_VALUE = 80
@@ -26,7 +27,7 @@ _RANDOM_SUFFIX = "xxxxx"
 
 
 def validate(manifest: object) -> list[str]:
-    """What is wrong with a DistillationJob, one message for each fault; empty when the API server would take it."""
+    """What is wrong with a DistillationJob, one message for each fault; empty when it would be taken."""
     if not isinstance(manifest, dict):
         return [f"Invalid value: {_shown(manifest)}: must be an object"]
     candidate = _as_decoded({key: value for key, value in manifest.items() if key != "status"})
@@ -37,7 +38,10 @@ def validate(manifest: object) -> list[str]:
         job = DistillationJob.model_validate(candidate, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         return [_structural_message(details) for details in error.errors(include_url=False)]
-    return list(_rule_messages(job.to_json_dict(), _schema(), ""))
+    messages = list(_rule_messages(job.to_json_dict(), _schema(), ""))
+    # The API server takes such a job, and the operator refuses it.
+    large = None if messages else too_large(job.spec)
+    return messages if large is None else [large.message]
 
 
 def _as_decoded(value: Any) -> Any:

@@ -24,12 +24,13 @@ from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
 from distillation_operator.manifests.bare_reading import bare_children, bare_pods
+from distillation_operator.manifests.input_size import too_large
 from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.reading import observe, reporting_pods
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
-from distillation_operator.pipeline.decision.job import Creation, Decision, decide
+from distillation_operator.pipeline.decision.job import Creation, Decision, decide, is_over
 from distillation_operator.pipeline.observed import Observed
 from distillation_operator.pipeline.status.events import transitions
 from distillation_operator.pipeline.status.job_status import rejected_status
@@ -112,8 +113,9 @@ class Reconciler:
         except ValidationError as error:
             await self._reject(raw, _read_status(raw), Cause.of(reasons.INVALID_SPEC, str(error)), now)
             return None
-        refusal = self._installation.refusal(job)
-        if refusal is not None:
+        refusal = self._installation.refusal(job) or too_large(job.spec)
+        # What has ended stays as it ended, though the installation may allow less by now.
+        if refusal is not None and not is_over(job):
             await self._reject(raw, job.status, refusal, now)
             return None
         decision = await self._decide(job, key, now)

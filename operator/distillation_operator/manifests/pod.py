@@ -10,6 +10,7 @@ from distillation_api.contract import SCRATCH_MOUNT, STAGE_SPEC_ENV, STORAGE_MOU
 from distillation_api.resource import DistillationJob
 from distillation_api.spec import DistillationJobSpec, Resources
 from distillation_operator.manifests.settings import Installation
+from distillation_operator.manifests.stage_pods import GcsFuseLimits
 from distillation_operator.pipeline.stage import Stage
 
 CONTAINER = "stage"
@@ -30,7 +31,9 @@ def pod_template(
 ) -> Object:
     """The pod template of a stage. ``env``: what the workload's kind adds."""
     spec = job.spec
-    storage_volume, annotations = _storage(spec)
+    limits = installation.stage_pods
+    storage_volume, annotations = _storage(spec, limits.gcs_fuse)
+    scratch: Object = {"sizeLimit": limits.scratch_limit} if limits.scratch_limit else {}
     metadata: Object = {"labels": labels}
     if annotations:
         metadata["annotations"] = annotations
@@ -47,8 +50,11 @@ def pod_template(
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(job, stage, installation, env or [])],
-        "volumes": [{"name": "storage", **storage_volume}, {"name": "scratch", "emptyDir": {}}],
+        "volumes": [{"name": "storage", **storage_volume}, {"name": "scratch", "emptyDir": scratch}],
     }
+    if limits.deadline_seconds is not None:
+        # Of the pod, not of the Job: the time that a Job waits for its pods to be scheduled isn't the stage's.
+        pod["activeDeadlineSeconds"] = limits.deadline_seconds
     if stage.placement.accelerator is not None:
         pod.update(_node_scheduling(stage))
     options = spec.pod
@@ -67,12 +73,12 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
         "image": installation.image(stage.image, stage.placement.hardware),
         "imagePullPolicy": "IfNotPresent",
         "env": [
-            {"name": STAGE_SPEC_ENV, "value": _compact(stage.spec().to_json_dict())},
+            {"name": STAGE_SPEC_ENV, "value": encoded_input(stage)},
             {"name": WRITER_ENV, "value": job.metadata.uid},
             *_environment(job.spec, stage),
             *env,
         ],
-        "resources": _resources(stage),
+        "resources": _resources(stage, installation.stage_pods.scratch_limit),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -102,20 +108,23 @@ def _environment(spec: DistillationJobSpec, stage: Stage) -> list[Object]:
     return env
 
 
-def _resources(stage: Stage) -> Object:
+def _resources(stage: Stage, scratch_limit: str | None) -> Object:
     placement = stage.placement
     wanted, resource = placement.resources, placement.platform.resource
     chips = {resource: str(placement.chips_per_host)} if resource else {}
+    # A limit without a request would be the request too, and a pod would wait for a node with all of it free.
+    requested: Object = {"ephemeral-storage": "0"} if scratch_limit else {}
+    limited: Object = {"ephemeral-storage": scratch_limit} if scratch_limit else {}
     if chips and wanted is None:
-        return {"requests": dict(chips), "limits": dict(chips)}
+        return {"requests": {**chips, **requested}, "limits": {**chips, **limited}}
     wanted = wanted or _DEFAULT_RESOURCES
     return {
-        "requests": {"cpu": wanted.cpu, "memory": wanted.memory, **chips},
-        "limits": {"memory": wanted.memory, **chips},
+        "requests": {"cpu": wanted.cpu, "memory": wanted.memory, **chips, **requested},
+        "limits": {"memory": wanted.memory, **chips, **limited},
     }
 
 
-def _storage(spec: DistillationJobSpec) -> tuple[Object, dict[str, str]]:
+def _storage(spec: DistillationJobSpec, sidecar: GcsFuseLimits) -> tuple[Object, dict[str, str]]:
     """The storage's volume, and the annotations that its driver reads."""
     storage = spec.storage
     if storage.persistent_volume_claim is not None:
@@ -125,10 +134,9 @@ def _storage(spec: DistillationJobSpec) -> tuple[Object, dict[str, str]]:
     volume = {"csi": {"driver": "gcsfuse.csi.storage.gke.io", "volumeAttributes": attributes}}
     return volume, {
         "gke-gcsfuse/volumes": "true",
-        # The defaults are for small files; checkpoints of gigabytes need more ("Transport endpoint is not connected").
-        "gke-gcsfuse/cpu-limit": "0",
-        "gke-gcsfuse/memory-limit": "0",
-        "gke-gcsfuse/ephemeral-storage-limit": "0",
+        "gke-gcsfuse/cpu-limit": sidecar.cpu,
+        "gke-gcsfuse/memory-limit": sidecar.memory,
+        "gke-gcsfuse/ephemeral-storage-limit": sidecar.ephemeral_storage,
     }
 
 
@@ -149,6 +157,12 @@ def _node_scheduling(stage: Stage) -> Object:
     return {"nodeSelector": selector, "tolerations": tolerations}
 
 
-def _compact(value: Object) -> str:
+def encoded_input(stage: Stage) -> str:
+    """What a stage's program is told."""
+    return encoded(stage.spec().to_json_dict())
+
+
+def encoded(value: Object) -> str:
+    """JSON of one line of ASCII, in which a character is a byte."""
     # The kubelet replaces $(NAME) and $$ in a variable's value; a dollar written as an escape comes through.
     return json.dumps(value, separators=(",", ":"), sort_keys=True).replace("$", "\\u0024")

@@ -267,6 +267,10 @@ def _pending_cause(status: Object, container: Object) -> Cause | None:
 
 def _exit_text(status: Object, ended: Object, taken: str | None) -> str:
     text = _exit_of_container(status, ended)
+    # What the kubelet has ended for a limit of the pod: its container shows no more than a signal.
+    if taken is None and ended and status.get("phase") == "Failed" and status.get("reason"):
+        said = (str(status["reason"]), str(status.get("message") or "").strip())
+        taken = ": ".join(part for part in said if part)
     return text if taken is None else f"{taken}; {text}"
 
 

@@ -1,10 +1,12 @@
 """What the installation decides, not the user: the images of the stages, and what jobs may ask for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from distillation_api import reasons
 from distillation_api.accelerators import Hardware
 from distillation_api.resource import DistillationJob
+from distillation_operator.manifests.allowed import Allowed, refusals
+from distillation_operator.manifests.stage_pods import StagePods
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.stage import Image
 
@@ -23,10 +25,18 @@ class Installation:
 
     allow_unlisted_max_text: bool = False
     """Whether jobs may set what ``maxText`` does not list."""
+    allowed: Allowed = field(default_factory=Allowed)
+    """What jobs may name."""
+    stage_pods: StagePods = field(default_factory=StagePods)
+    """What pods of stages get."""
 
     def refusal(self, job: DistillationJob) -> Cause | None:
         """Why this installation doesn't run the job, if so."""
-        return self._refused_account(job) or self._refused_settings(job)
+        return self._refused_account(job) or self._refused_names(job) or self._refused_settings(job)
+
+    def _refused_names(self, job: DistillationJob) -> Cause | None:
+        messages = refusals(job, self.allowed)
+        return Cause.of(reasons.NOT_ALLOWED_HERE, "; ".join(messages)) if messages else None
 
     def _refused_settings(self, job: DistillationJob) -> Cause | None:
         if self.allow_unlisted_max_text:

@@ -355,6 +355,20 @@ def test_a_pod_that_was_evicted_tells_why() -> None:
     assert (seen.ended, seen.exit_text) == (True, "The node was low on resource: memory.")
 
 
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"),
+        ("Evicted", 'Usage of EmptyDir volume "scratch" exceeds the limit "200Gi". '),
+    ],
+)
+def test_a_pod_that_was_ended_for_a_limit_tells_which(reason: str, message: str) -> None:
+    """No disruption: the program took more than the installation gives, which a new pod would do too."""
+    seen = read_pod(pod("Failed", terminated(137, "step 7"), reason=reason, message=message))
+    assert seen.exit_text == f"{reason}: {message.strip()}; exit code 137: step 7"
+    assert not seen.disrupted
+
+
 def test_a_pod_that_ended_with_its_node_tells_at_least_that() -> None:
     assert read_pod(pod("Failed")).exit_text == "ended without a container status"
 

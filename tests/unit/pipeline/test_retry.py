@@ -2,6 +2,7 @@
 
 import pytest
 
+from distillation_operator.pipeline.decision.job import is_over
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from support.scenario import ALL, BEFORE_TRAINING, Given
 
@@ -22,6 +23,15 @@ def test_the_failed_stage_is_tried_again_and_its_attempts_are_counted_anew() -> 
     assert seen.status.phase == "Running" and seen.status.completion_time is None
     assert not seen.holds("Failed") and not seen.holds("Stalled")
     assert seen.states(*BEFORE_TRAINING) == ["Complete"] * len(BEFORE_TRAINING)
+
+
+def test_a_job_is_over_until_it_is_taken_up_again() -> None:
+    """What an installation no longer allows isn't judged once it is over, and is as soon as it would run again."""
+    ended = failed()
+    assert is_over(ended.job)
+    assert is_over(ended.annotated({RETRY_ANNOTATION: "nonsense/1"}).job)
+    assert not is_over(ended.annotated({RETRY_ANNOTATION: "train-one/1"}).job)
+    assert not is_over(Given().job)
 
 
 def test_it_works_once_per_nonce() -> None:

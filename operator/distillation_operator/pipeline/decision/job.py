@@ -60,7 +60,12 @@ class Decision:
     @property
     def is_end(self) -> bool:
         """True when the job is Complete or Failed."""
-        return _is_terminal(self.status)
+        return self.status.has_ended
+
+
+def is_over(job: DistillationJob) -> bool:
+    """True for a job that has ended, unless an annotation asks for it to be taken up again."""
+    return apply_retry(job.metadata.annotations, job.status or DistillationJobStatus())[0].has_ended
 
 
 def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
@@ -69,7 +74,7 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     if job.metadata.deletion_timestamp is not None:
         return Decision(before)
     status, rejected_retry = apply_retry(job.metadata.annotations, before)
-    if _is_terminal(status):
+    if status.has_ended:
         return _after_the_end(job, status, observed, rejected_retry, now)
     pipeline = build_pipeline(job.spec, recorded_outputs(status.stages, observed))
     known, accounted = _account(pipeline, status, observed, now)
@@ -94,7 +99,7 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
         rejected_retry,
         now,
     )
-    if not _is_terminal(after):
+    if not after.has_ended:
         left = job_time_left(pipeline, {stage.name: stage for stage in after.stages})
         after = rewrite_job(after, estimated_completion_time=end_of(now, left))
     return Decision(
@@ -173,7 +178,7 @@ def _requeue_after(
     if "Queued" in states:
         waits.append(QUEUE_PERIOD)
     waits.append(time_left(job.spec.budget, pipeline, observed, used))
-    if _is_terminal(after):
+    if after.has_ended:
         waits.append(timedelta(seconds=job.spec.ttl_seconds_after_finished))
     return min((wait for wait in waits if wait is not None), default=None)
 
@@ -184,10 +189,6 @@ def _live_children(observed: Observed) -> tuple[str, ...]:
 
 def _is_live(child: Child) -> bool:
     return child.ours and child.ended_at is None and not child.terminating
-
-
-def _is_terminal(status: DistillationJobStatus) -> bool:
-    return status.phase in ("Complete", "Failed")
 
 
 def _after_the_end(

@@ -1,0 +1,33 @@
+"""What one installation gives every pod of a stage: disk of its node, time, and a sidecar's share."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from distillation_api.model import Model
+from distillation_api.spec.types import Quantity
+
+
+class GcsFuseLimits(Model):
+    """Limits of the GCS FUSE sidecar; 0 is none."""
+
+    # The driver's own defaults are for small files; checkpoints of gigabytes need more, or the mount breaks ("Transport
+    # endpoint is not connected").
+    cpu: Quantity = "0"
+    """CPU."""
+    memory: Quantity = "0"
+    """Memory."""
+    ephemeral_storage: Quantity = "0"
+    """Disk of the node, where files are kept while they are written."""
+
+
+class StagePods(Model):
+    """Settings of all pods of stages."""
+
+    scratch_limit: Quantity | None = None
+    """Disk of the node that a pod may use, its scratch folder and log together; None: no limit."""
+    deadline_seconds: Annotated[int, Field(ge=60, le=31_536_000)] | None = None
+    """Seconds that one pod may run; it fails after them, which counts as a crash. Time in a queue and until it is
+    scheduled doesn't count. None: no limit."""
+    gcs_fuse: GcsFuseLimits = GcsFuseLimits()
+    """The sidecar of pods whose storage is a bucket."""

@@ -1,0 +1,60 @@
+"""What an installation limits of every pod of a stage, and that it changes nothing where it sets nothing."""
+
+from typing import Any
+
+import pytest
+
+from distillation_operator.manifests.kinds import child_manifest
+from distillation_operator.manifests.settings import Installation
+from distillation_operator.manifests.stage_pods import GcsFuseLimits, StagePods
+from distillation_operator.pipeline.graph import build_pipeline
+from support.scenario import job_of, small_spec
+
+Object = dict[str, Any]
+BUCKET = {"gcs": {"bucket": "bucket"}}
+V5E = {"type": "tpu-v5-lite-podslice", "topology": "2x4"}
+
+
+def templates(limits: StagePods, **members: Any) -> list[Object]:
+    """The pod template of each stage."""
+    job = job_of(small_spec(**members))
+    made = [
+        child_manifest(job, stage, 0, Installation(stage_pods=limits))["spec"]
+        for stage in build_pipeline(job.spec).values()
+    ]
+    return [
+        spec["template"] if "template" in spec else spec["replicatedJobs"][0]["template"]["spec"]["template"]
+        for spec in made
+    ]
+
+
+@pytest.mark.parametrize("members", [{}, {"generation": {"accelerator": V5E}}], ids=["cpu", "tpu"])
+def test_scratch_is_limited_for_folder_and_container_and_reserves_nothing(members: Object) -> None:
+    for template in templates(StagePods(scratch_limit="200Gi"), **members):
+        [scratch] = [volume for volume in template["spec"]["volumes"] if volume["name"] == "scratch"]
+        assert scratch["emptyDir"] == {"sizeLimit": "200Gi"}
+        resources = template["spec"]["containers"][0]["resources"]
+        assert resources["limits"]["ephemeral-storage"] == "200Gi"
+        assert resources["requests"]["ephemeral-storage"] == "0"
+
+
+def test_a_deadline_is_of_the_pod_so_that_waiting_for_a_node_does_not_count() -> None:
+    for template in templates(StagePods(deadline_seconds=3600)):
+        assert template["spec"]["activeDeadlineSeconds"] == 3600
+
+
+def test_the_sidecar_of_a_bucket_is_limited() -> None:
+    limits = StagePods(gcs_fuse=GcsFuseLimits(cpu="2", memory="4Gi", ephemeral_storage="50Gi"))
+    for template in templates(limits, storage=BUCKET):
+        told = template["metadata"]["annotations"]
+        assert told["gke-gcsfuse/cpu-limit"] == "2"
+        assert told["gke-gcsfuse/memory-limit"] == "4Gi"
+        assert told["gke-gcsfuse/ephemeral-storage-limit"] == "50Gi"
+
+
+def test_without_settings_there_is_no_limit() -> None:
+    for template in templates(StagePods(), storage=BUCKET):
+        assert "activeDeadlineSeconds" not in template["spec"]
+        assert {"name": "scratch", "emptyDir": {}} in template["spec"]["volumes"]
+        assert "ephemeral-storage" not in template["spec"]["containers"][0]["resources"]["limits"]
+        assert template["metadata"]["annotations"]["gke-gcsfuse/memory-limit"] == "0"
