@@ -13,7 +13,10 @@ from pathlib import Path
 
 from distillation_api import reasons
 from distillation_api.contract import TrainData
-from distillation_stages.data.conversations import Turn, up_to_last_answer
+from distillation_stages.data.conversations import Answer, Turn, up_to_last_answer
+from distillation_stages.data.tables import TOOL_USE
+from distillation_stages.data.tool_use import restored
+from distillation_stages.data.tools import Tool
 from distillation_stages.maxtext.trainable_text import Rendered
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage
@@ -21,8 +24,10 @@ from distillation_stages.runtime.storage import Storage
 SEED = 0
 
 
-def read_conversations(data: TrainData, storage: Storage) -> Iterator[tuple[int, list[Turn], str]]:
-    """Row number, prompt and answer of every training row, in the order of the source.
+def read_conversations(
+    data: TrainData, storage: Storage
+) -> Iterator[tuple[int, list[Turn], Answer, list[Tool] | None]]:
+    """Row number, prompt, answer and tools of every training row, in the order of the source.
 
     Where every turn is learnt, a conversation whose last user turn has no answer ends with the answer before it.
     """
@@ -47,17 +52,19 @@ def read_conversations(data: TrainData, storage: Storage) -> Iterator[tuple[int,
     for directory in directories:
         for part in sorted(directory.glob("*.parquet")):
             with pq.ParquetFile(part) as file:
-                columns = ["row", "prompt", answer, *(["split"] if split else [])]
+                columns = ["row", "prompt", answer, TOOL_USE, *(["split"] if split else [])]
                 for batch in file.iter_batches(batch_size=256, columns=columns):
                     for row in batch.to_pylist():
                         if split is not None and row["split"] != split:
                             continue
+                        read = restored(row)
+                        own = row[answer] if split is not None else read.reference
                         if every_turn:
-                            found = up_to_last_answer(row["prompt"], row[answer])
+                            found = up_to_last_answer(read.prompt, own)
                         else:
-                            found = (row["prompt"], row[answer]) if row[answer] else None
+                            found = (read.prompt, own) if own else None
                         if found is not None:
-                            yield row["row"], *found
+                            yield row["row"], *found, read.tools
 
 
 def rows_of_step(batch: int, packing: bool, max_target_length: int, tokens_per_row: float) -> float:
