@@ -215,3 +215,30 @@ def test_tools_calls_and_results_are_rendered_and_looked_for(tmp_path: Path) -> 
         assert text == tool_rendering.rendered(tokenizer, ASKED_WITH_TOOLS, TOOLS, add_generation_prompt=True)
         assert (missing is None) is (name != "CHATML")
         assert marks == (["[TOOL_CALLS]"] if name == "MISTRAL" else [])
+
+
+LEARNT_BY_QWEN3 = """
+import importlib.util, json, sys
+from pathlib import Path
+from distillation_stages.maxtext.trainable_text import render_every_turn
+from distillation_stages.models.rendering import Renderer
+from distillation_stages.models.tool_rendering import left_out, marks_of_calls
+model = Path(importlib.util.find_spec("maxtext").origin).parent / "assets/tokenizers/qwen3-tokenizer"
+tokenizer, (turns, tools) = Renderer.load(model).tokenizer, map(json.loads, sys.argv[1:])
+rows = render_every_turn(tokenizer, 0, turns, "It is cold.", tools)
+exchanges = [[exchange.given, exchange.answer] for row in rows for exchange in row.exchanges]
+print(json.dumps([exchanges, left_out(tokenizer, turns, tools), sorted(marks_of_calls(tokenizer))]))
+"""
+
+
+@pytest.mark.timeout(120)
+def test_by_the_template_of_qwen3_calls_and_answers_are_learnt_and_results_never() -> None:
+    """U40, with the tokenizer that MaxText brings."""
+    exchanges, missing, marks = json.loads(told_by(LEARNT_BY_QWEN3, json.dumps(ASKED_WITH_TOOLS), json.dumps(TOOLS)))
+    assert (missing, marks) == (None, [])
+    (asked, call), (told, answer) = exchanges
+    assert json.dumps(TOOLS[0]) in asked
+    written = '<tool_call>\n{"name": "weather", "arguments": {"town": "Århus", "unit": null}}\n</tool_call><|im_end|>\n'
+    assert call.removeprefix("<think>\n\n</think>\n\n") == written
+    assert told.endswith('<tool_response>\n{"celsius": "<4>"}\n</tool_response><|im_end|>\n<|im_start|>assistant\n')
+    assert answer.removeprefix("<think>\n\n</think>\n\n") == "It is cold.<|im_end|>\n"
