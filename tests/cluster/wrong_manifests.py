@@ -273,6 +273,7 @@ WRONG = [
         "may not be more than 8192",
     ),
     Wrong("empty system column", put("spec.dataset.systemColumn", ""), "dataset.systemColumn", "at least 1 char"),
+    Wrong("empty tools column", put("spec.dataset.toolsColumn", ""), "dataset.toolsColumn", "at least 1 char"),
     Wrong(
         "spellings of messages that aren't there",
         both(

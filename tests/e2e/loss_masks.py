@@ -23,6 +23,7 @@ import numpy as np
 
 from distillation_api.contract import PackProgram, StageResult, SupervisedFineTuning, TrainData, TrainOn, TrainProgram
 from distillation_stages.data.tables import PREPARED, Row, write_table
+from distillation_stages.data.training_rows import Conversation
 from distillation_stages.maxtext.command import TrainingPaths, config_file, training_arguments
 from distillation_stages.maxtext.packed_batches import Reading, patch_train_iterator
 from distillation_stages.maxtext.start import patch_imports
@@ -128,9 +129,10 @@ def laid_out(case: Case, folder: Path) -> tuple[Any, dict[str, int]]:
     return tokenizer, lay_out("pack-x", pack_program_of(case), storage, tokenizer, folder / "sequences").counts
 
 
-def conversations_of(case: Case) -> list[tuple[int, list[dict[str, str]], str]]:
+def conversations_of(case: Case) -> Iterator[Conversation]:
     """As training reads them."""
-    return [(row, turns[:-1], turns[-1]["content"]) for row, turns in enumerate(case.conversations)]
+    for row, turns in enumerate(case.conversations):
+        yield row, turns[:-1], turns[-1]["content"], None
 
 
 def our_batches(case: Case, folder: Path, steps: int) -> Iterator[dict[str, Any]]:

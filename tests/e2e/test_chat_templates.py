@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from distillation_stages.models import tool_rendering
 from e2e.stage_programs import environment, interpreter
+from unit.stages import tool_templates
 
 RENDER = """
 import json, sys
@@ -144,3 +146,99 @@ def told_by(script: str, *arguments: str) -> str:
     command = [str(interpreter("converter")), "-c", script, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=100, check=True)
     return done.stdout.splitlines()[-1]
+
+
+BY_TRANSFORMERS = """
+import json, sys
+from pathlib import Path
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+from distillation_stages.models.rendering import Renderer
+from distillation_stages.models.tool_rendering import left_out, marks_of_calls, rendered
+from unit.stages.tool_templates import SPECIAL
+
+folder, turns, tools, templates = Path(sys.argv[1]), *map(json.loads, sys.argv[2:])
+
+def loaded(name, template):
+    model = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    PreTrainedTokenizerFast(
+        tokenizer_object=model, unk_token="<unk>", extra_special_tokens=list(SPECIAL), chat_template=template
+    ).save_pretrained(folder / name)
+    return Renderer.load(folder / name).tokenizer
+
+def told(name, template):
+    tokenizer = loaded(name, template)
+    text = rendered(tokenizer, turns, tools, add_generation_prompt=True)
+    return text, left_out(tokenizer, turns, tools), sorted(marks_of_calls(tokenizer))
+
+print(json.dumps({name: told(name, template) for name, template in templates.items()}))
+"""
+
+ASKED_WITH_TOOLS: list[dict[str, Any]] = [
+    {"role": "user", "content": "How warm is it in Århus?"},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {
+                "id": "call00001",
+                "type": "function",
+                "function": {"name": "weather", "arguments": {"town": "Århus", "unit": None}},
+            }
+        ],
+    },
+    {"role": "tool", "content": '{"celsius": "<4>"}', "tool_call_id": "call00001"},
+]
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "The weather of a town.",
+            "parameters": {"type": "object", "properties": {"town": {"type": "string"}}},
+        },
+    }
+]
+
+
+@pytest.mark.timeout(120)
+def test_tools_calls_and_results_are_rendered_and_looked_for(tmp_path: Path) -> None:
+    """U40: by transformers as by the unit tests' tokenizer; of named templates, tools are for ``tool_use``."""
+    families = {name: getattr(tool_templates, name).strip("\n") for name in ("QWEN", "LLAMA", "MISTRAL", "CHATML")}
+    named = {"default": families["CHATML"], "tool_use": families["QWEN"]}
+    templates = {**families, "NAMED": named}
+    arguments = (json.dumps(value) for value in (ASKED_WITH_TOOLS, TOOLS, templates))
+    told = json.loads(told_by(BY_TRANSFORMERS, str(tmp_path), *arguments))
+    assert told.pop("NAMED") == told["QWEN"]
+    for name, (text, missing, marks) in told.items():
+        tokenizer = tool_templates.JinjaTokenizer(families[name])
+        assert text == tool_rendering.rendered(tokenizer, ASKED_WITH_TOOLS, TOOLS, add_generation_prompt=True)
+        assert (missing is None) is (name != "CHATML")
+        assert marks == (["[TOOL_CALLS]"] if name == "MISTRAL" else [])
+
+
+LEARNT_BY_QWEN3 = """
+import importlib.util, json, sys
+from pathlib import Path
+from distillation_stages.maxtext.trainable_text import render_every_turn
+from distillation_stages.models.rendering import Renderer
+from distillation_stages.models.tool_rendering import left_out, marks_of_calls
+model = Path(importlib.util.find_spec("maxtext").origin).parent / "assets/tokenizers/qwen3-tokenizer"
+tokenizer, (turns, tools) = Renderer.load(model).tokenizer, map(json.loads, sys.argv[1:])
+rows = render_every_turn(tokenizer, 0, turns, "It is cold.", tools)
+exchanges = [[exchange.given, exchange.answer] for row in rows for exchange in row.exchanges]
+print(json.dumps([exchanges, left_out(tokenizer, turns, tools), sorted(marks_of_calls(tokenizer))]))
+"""
+
+
+@pytest.mark.timeout(120)
+def test_by_the_template_of_qwen3_calls_and_answers_are_learnt_and_results_never() -> None:
+    """U40, with the tokenizer that MaxText brings."""
+    exchanges, missing, marks = json.loads(told_by(LEARNT_BY_QWEN3, json.dumps(ASKED_WITH_TOOLS), json.dumps(TOOLS)))
+    assert (missing, marks) == (None, [])
+    (asked, call), (told, answer) = exchanges
+    assert json.dumps(TOOLS[0]) in asked
+    written = '<tool_call>\n{"name": "weather", "arguments": {"town": "Århus", "unit": null}}\n</tool_call><|im_end|>\n'
+    assert call.removeprefix("<think>\n\n</think>\n\n") == written
+    assert told.endswith('<tool_response>\n{"celsius": "<4>"}\n</tool_response><|im_end|>\n<|im_start|>assistant\n')
+    assert answer.removeprefix("<think>\n\n</think>\n\n") == "It is cold.<|im_end|>\n"

@@ -97,7 +97,7 @@ def test_no_held_out_question_is_among_those_trained_on(run: Run, place: Place) 
         TrainData(kind="TeacherCompletions", completions=completions, shards=2, dataset=dataset),
         TrainData(kind="OriginalDataset", dataset=dataset, train_on="EveryAssistantTurn"),
     ):
-        prompts = [prompt for _, prompt, _ in read_conversations(data, storage)]
+        prompts = [prompt for _, prompt, _, _ in read_conversations(data, storage)]
         trained_on = {_text(prompt[:end]) for prompt in prompts for end in range(1, len(prompt) + 1)}
         assert trained_on and questions.isdisjoint(trained_on)
 

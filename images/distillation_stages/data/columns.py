@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from distillation_api import reasons
+from distillation_stages.data import tools
 from distillation_stages.data.conversations import Conversation, from_columns, from_messages
 from distillation_stages.data.normalise import KNOWN, Vocabulary
 from distillation_stages.data.prompt_template import PromptTemplate
@@ -24,6 +25,8 @@ class Columns:
     template: PromptTemplate | None = None
     """When given, neither ``messages`` nor ``prompt`` is read."""
     system: str | None = None
+    tools: str | None = None
+    """When none is named, messages have theirs in the column of the usual name, where it holds tools."""
     vocabulary: Vocabulary = KNOWN
     """Of the messages column."""
 
@@ -47,14 +50,36 @@ class Columns:
     @property
     def _beside(self) -> list[str]:
         response = None if self.has_messages else self.response
-        return [name for name in (response, self.system) if name is not None]
+        return [name for name in (response, self.system, self.tools) if name is not None]
 
     def read(self, row: Mapping[str, object]) -> Conversation:
         """The row's conversation. Raises RowRejected."""
         # A template says itself what it makes of a row that lacks a column.
         if any(name not in row for name in (self.names if self.template is None else self._beside)):
             raise RowRejected(reasons.NO_COLUMN)
-        system = row[self.system] if self.system is not None else None
+        conversation = self._conversation(row, row[self.system] if self.system is not None else None)
+        if self.tools is not None:
+            return conversation.with_tools(row[self.tools])
+        if not self.has_messages:
+            return conversation
+        try:
+            return conversation.with_tools(row.get(tools.COLUMN))
+        except RowRejected:
+            # Columns of this name hold other things too.
+            if conversation.calls_tools:
+                raise
+            return conversation
+
+    def overlooks_tools(self, row: Mapping[str, object], conversation: Conversation) -> bool:
+        """Whether the row has something in the usual column of tools that wasn't read."""
+        if self.tools is not None or conversation.tools is not None:
+            return False
+        try:
+            return bool(tools.read_tools(row.get(tools.COLUMN)).value)
+        except RowRejected:
+            return True
+
+    def _conversation(self, row: Mapping[str, object], system: object) -> Conversation:
         if self.has_messages:
             return from_messages(row[self.asked[0]], system, self.vocabulary)
         response = row[self.response] if self.response is not None else None
@@ -69,5 +94,6 @@ class Columns:
             "promptTemplate": self.template.in_spec() if self.template is not None else None,
             "responseColumn": self.response,
             "systemColumn": self.system,
+            "toolsColumn": self.tools,
         }
         return ", ".join(f"dataset.{member}: {name}" for member, name in members.items() if name is not None)

@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 from distillation_api import reasons
 from distillation_stages.data import spelling_advice
@@ -21,13 +22,15 @@ from distillation_stages.data.normalise import (
     standard_message,
     text_of_number,
 )
+from distillation_stages.data.tools import CALL_ROLES, CALLS, Tool, check_marks, read_calls, read_tools, uses_tools
 from distillation_stages.runtime.failure import RowRejected
 
-CALLS = ("tool_calls", "function_call")
-"""Members of a message that calls tools; the second is the older one."""
+Turn = dict[str, Any]
+"""``{"role": ..., "content": ...}``, both texts; with ``tool_calls`` where the assistant calls tools, and with what a
+tool's result says of its call, ``name`` and ``tool_call_id``."""
 
-Turn = dict[str, str]
-"""``{"role": ..., "content": ...}``"""
+Answer = str | Turn
+"""An answer's text, or the turn where it calls tools."""
 
 
 @dataclass(frozen=True)
@@ -35,23 +38,44 @@ class Conversation:
     """What the teacher is asked, and what the dataset answered."""
 
     prompt: list[Turn]
-    """Everything up to and with the last user turn."""
-    reference: str | None
-    """The assistant's text right after the prompt; None when there is none or it is blank."""
+    """Everything up to and with the last turn of the user or of a tool."""
+    reference: Answer | None
+    """The assistant's answer right after the prompt; None when there is none or it is blank."""
     conversions: frozenset[Conversion] = frozenset()
     """What had to be brought to the standard form."""
+    tools: list[Tool] | None = None
+    """What the assistant may call; None where there are none, or the messages themselves tell of them."""
 
     @property
     def answers(self) -> int:
         """The number of the dataset's own answers."""
-        return sum(turn["role"] == "assistant" for turn in self.prompt) + (self.reference is not None)
+        return [turn["role"] for turn in self.prompt].count("assistant") + (self.reference is not None)
 
     def digest(self) -> bytes:
-        """SHA-256 of the prompt: equal for equal prompts only."""
-        return hashlib.sha256(json.dumps(self.prompt, ensure_ascii=True).encode()).digest()
+        """SHA-256 of the prompt with its tools: equal for equal ones only."""
+        asked = self.prompt if self.tools is None else [self.prompt, self.tools]
+        return hashlib.sha256(json.dumps(asked, ensure_ascii=True).encode()).digest()
+
+    @property
+    def calls_tools(self) -> bool:
+        """Whether the dataset's own turns have calls of tools or their results."""
+        return uses_tools([*self.prompt, *([self.reference] if isinstance(self.reference, dict) else [])])
+
+    def with_tools(self, value: object) -> "Conversation":
+        """The conversation with the tools that a column of them holds. Raises RowRejected."""
+        read = read_tools(value)
+        if not read.value:
+            return self
+        check_marks([*self.prompt, *([as_turn(self.reference)] if self.reference is not None else [])])
+        return replace(self, tools=read.value, conversions=self.conversions | read.conversions)
 
 
-def up_to_last_answer(prompt: list[Turn], reference: str | None) -> tuple[list[Turn], str] | None:
+def as_turn(answer: Answer) -> Turn:
+    """The answer as the assistant's turn."""
+    return answer if isinstance(answer, dict) else {"role": "assistant", "content": answer}
+
+
+def up_to_last_answer(prompt: list[Turn], reference: Answer | None) -> tuple[list[Turn], Answer] | None:
     """What comes before the last answer of the dataset's own, and that answer; None where there is none.
 
     Without a reference it is one inside the prompt.
@@ -59,7 +83,10 @@ def up_to_last_answer(prompt: list[Turn], reference: str | None) -> tuple[list[T
     if reference:
         return prompt, reference
     answers = [position for position, turn in enumerate(prompt) if turn["role"] == "assistant"]
-    return (prompt[: answers[-1]], prompt[answers[-1]]["content"]) if answers else None
+    if not answers:
+        return None
+    last = prompt[answers[-1]]
+    return prompt[: answers[-1]], last if last.get("tool_calls") else last["content"]
 
 
 def from_messages(messages: object, system: object = None, vocabulary: Vocabulary = KNOWN) -> Conversation:
@@ -92,14 +119,25 @@ def _conversation(normalised: list[Normalised[Turn]]) -> Conversation:
         raise RowRejected(reasons.NO_USER_TURN)
     if "system" in roles[1:]:
         raise RowRejected(reasons.SYSTEM_NOT_FIRST)
-    _check_alternation(roles[1:] if roles[0] == "system" else roles)
-    last_user = len(roles) - 1 - roles[::-1].index("user")
-    prompt, after = turns[: last_user + 1], turns[last_user + 1 :]
-    # An empty system message is kept: it tells templates not to put their default one.
-    if any(not turn["content"].strip() for turn in prompt if turn["role"] != "system"):
+    _check_order(turns[1:] if roles[0] == "system" else turns)
+    if uses_tools(turns):
+        check_marks(turns)
+    last_asked = max(position for position, role in enumerate(roles) if role in ("user", "tool"))
+    prompt, after = turns[: last_asked + 1], turns[last_asked + 1 :]
+    # An empty system message is kept: it tells templates not to put their default one. A tool may give nothing back.
+    if any(not turn["content"].strip() for turn in prompt if turn["role"] not in ("system", "tool") and _is_text(turn)):
         raise RowRejected(reasons.EMPTY_CONTENT)
-    reference = after[0]["content"] if after and after[0]["content"].strip() else None
-    return Conversation(prompt, reference, conversions)
+    return Conversation(prompt, _reference(after[0]) if after else None, conversions)
+
+
+def _is_text(turn: Turn) -> bool:
+    return not turn.get("tool_calls")
+
+
+def _reference(turn: Turn) -> Answer | None:
+    if not _is_text(turn):
+        return turn
+    return str(turn["content"]) if turn["content"].strip() else None
 
 
 def _messages(role: str, value: object) -> Normalised[list[object]]:
@@ -132,12 +170,15 @@ def _turn(message: object, vocabulary: Vocabulary | None, before: str | None) ->
         raise RowRejected(reasons.TURN_NOT_AN_OBJECT)
     normalised = standard_message(message, vocabulary or KNOWN)
     role, content = normalised.value["role"], normalised.value["content"]
+    calls = _calls(message, role, content)
+    if calls.value:
+        is_all = isinstance(role, str) and role.strip().casefold() in CALL_ROLES
+        role, content = ("assistant", "") if is_all else (role, "" if content is None else content)
     if not isinstance(role, str) or role not in ROLES:
         advice = spelling_advice.of_role(role, message, vocabulary, before) if vocabulary is not None else ""
         raise RowRejected(reasons.UNKNOWN_ROLE, advice)
-    if any(message.get(member) for member in CALLS):
-        # No template of a student without tools renders them: it would learn to say nothing.
-        raise RowRejected(reasons.TOOL_CALLS)
+    if calls.value and role != "assistant":
+        raise RowRejected(reasons.BAD_TOOLS, f"a turn of {role} calls a tool")
     if not isinstance(content, str):
         unknown = content is None and vocabulary is not None
         advice = spelling_advice.of_key("content", message, vocabulary or KNOWN) if unknown else ""
@@ -147,11 +188,35 @@ def _turn(message: object, vocabulary: Vocabulary | None, before: str | None) ->
     except UnicodeEncodeError:
         # Valid in JSON as an escape, but not in UTF-8, so neither in Parquet nor in a tokenizer.
         raise RowRejected(reasons.LONE_SURROGATE) from None
-    return Normalised({"role": role, "content": content}, normalised.conversions)
+    turn = {"role": role, "content": content, **({"tool_calls": calls.value} if calls.value else {})}
+    if role == "tool":
+        turn |= {name: message[name] for name in ("name", "tool_call_id") if _is_name(message.get(name))}
+    return Normalised(turn, normalised.conversions | calls.conversions)
 
 
-def _check_alternation(roles: list[str]) -> None:
+def _calls(message: dict[str, object], role: object, content: object) -> Normalised[list[Tool]]:
+    """The calls of tools in a message: those of a member, or the content of a role that is one of calls."""
+    if isinstance(role, str) and role.strip().casefold() in CALL_ROLES:
+        return replace(read_calls(content), conversions=frozenset({Conversion.TOOLS}))
+    calls = next((message[member] for member in CALLS if message.get(member)), None)
+    return read_calls(calls) if calls is not None else Normalised([])
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+
+
+def _check_order(turns: list[Turn]) -> None:
+    roles = [turn["role"] for turn in turns]
     if roles[0] == "assistant":
         raise RowRejected(reasons.ASSISTANT_FIRST)
-    if any(role == following for role, following in itertools.pairwise(roles)):
-        raise RowRejected(reasons.CONSECUTIVE_ROLES)
+    for before, turn in itertools.pairwise([{"role": "nobody", "content": ""}, *turns]):
+        role = turn["role"]
+        if role == "tool" and not before.get("tool_calls") and before["role"] != "tool":
+            raise RowRejected(reasons.TOOLS_OUT_OF_ORDER, "a result follows no call")
+        if role != "tool" and before.get("tool_calls"):
+            raise RowRejected(reasons.TOOLS_OUT_OF_ORDER, "a call has no result")
+        if role == "user" and before["role"] == "tool":
+            raise RowRejected(reasons.TOOLS_OUT_OF_ORDER, "the assistant says nothing to a result")
+        if role == before["role"] != "tool":
+            raise RowRejected(reasons.CONSECUTIVE_ROLES)

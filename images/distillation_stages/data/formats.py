@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from distillation_stages.data import tools
 from distillation_stages.data.columns import Columns
 from distillation_stages.data.prompt_template import PromptTemplate
 from distillation_stages.runtime.failure import RowRejected, StageError
@@ -36,6 +37,7 @@ FORMATS = (
     Format("OpenOrca", Columns(prompt="question", response="response", system="system_prompt")),
     Format("question and response", Columns(prompt="question", response="response")),
     Format("query and response", Columns(prompt="query", response="response")),
+    Format("xLAM", Columns(prompt="query", tools="tools")),
     Format("prompt and completion", Columns(prompt="prompt", response="completion")),
     Format("prompt and response", Columns(prompt="prompt", response="response")),
     Format("preference pairs", Columns(messages="chosen")),
@@ -51,6 +53,11 @@ SYSTEM_TEXTS = frozenset({"system", "system_prompt"})
 
 LOOKED_AT = QUESTION_PARTS | SYSTEM_TEXTS
 """Columns, in lower case, whose text ``unread`` looks at."""
+
+
+def is_looked_at(column: str, is_text: bool) -> bool:
+    """Whether a column is read that no spec names."""
+    return column == tools.COLUMN or (is_text and column.casefold() in LOOKED_AT)
 
 
 def hint(rows: Collection[Mapping[str, object]], asked: Collection[str]) -> str:
@@ -77,6 +84,8 @@ def also_reading(column: str, unread: Iterable[str], asked: Columns) -> str:
 
     A part of the question comes behind what is asked, and with it the other parts among the ``unread``.
     """
+    if column == tools.COLUMN:
+        return "" if asked.has_messages else f"toolsColumn: {column}"
     if column.casefold() in SYSTEM_TEXTS:
         return f"systemColumn: {column}" if asked.system is None else ""
     parts = [name for name in unread if name.casefold() in QUESTION_PARTS]

@@ -15,7 +15,7 @@ from typing import IO, Any
 from distillation_api import reasons
 from distillation_stages.data.dataset import Dataset
 from distillation_stages.data.files import DataFile, FileFormat, format_of
-from distillation_stages.data.formats import LOOKED_AT
+from distillation_stages.data.formats import is_looked_at
 from distillation_stages.data.rows import rows_of
 from distillation_stages.runtime.failure import StageError, first_line
 
@@ -125,7 +125,7 @@ def _streamed(builder: Any, split: str, name: str, columns: Collection[str] | No
             # Images and sounds in columns that nobody reads are never decoded.
             stream = stream.decode(False)
         if columns is not None and stream.column_names is not None:
-            wanted = {*columns, *(name for name in stream.column_names if name.casefold() in LOOKED_AT)}
+            wanted = {*columns, *(name for name in stream.column_names if is_looked_at(name, is_text=True))}
             stream = stream.select_columns([name for name in stream.column_names if name in wanted])
         yield from stream
 

@@ -7,6 +7,7 @@ nothing is guessed, and every conversion is told, so that it can be counted.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from distillation_api import reasons
 from distillation_stages.runtime.failure import RowRejected
@@ -21,8 +22,10 @@ ROLES: dict[str, frozenset[str]] = {
     "system": frozenset({"system", "developer"}),
     "user": frozenset({"user", "human", "prompter"}),
     "assistant": frozenset({"assistant", "gpt", "bot", "model", "ai", "chatgpt", "bard", "bing"}),
+    "tool": frozenset({"tool", "function", "observation", "ipython"})
+    | frozenset({"function_response", "tool_response", "tool_result"}),
 }
-"""The roles that are trained, and the names that datasets have for each, in any case. Tools' roles are none of them."""
+"""The roles of turns, and the names that datasets have for each, in any case."""
 
 TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
 """The types of the parts of a content that are text."""
@@ -41,13 +44,15 @@ class Conversion(StrEnum):
     MESSAGE_KEYS = "MessageKeys"
     """Other keys than ``role`` and ``content``."""
     ROLES = "Roles"
-    """Other names than system, user and assistant."""
+    """Other names than system, user, assistant and tool."""
     CONTENT_PARTS = "ContentParts"
     """A content that is a list of text parts."""
     SYSTEM_MERGED = "SystemMerged"
     """Several system messages at the beginning."""
     NUMBERS = "Numbers"
     """A whole number in a prompt or response column."""
+    TOOLS = "Tools"
+    """Tools or calls in another spelling than OpenAI's."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def standard_message(message: dict[str, object], vocabulary: Vocabulary = KNOWN)
     return Normalised({**message, "role": named, "content": text}, _true(made))
 
 
-def one_system_message(turns: list[dict[str, str]]) -> Normalised[list[dict[str, str]]]:
+def one_system_message(turns: list[dict[str, Any]]) -> Normalised[list[dict[str, Any]]]:
     """The turns with the system messages at their beginning as one; blank ones add nothing to others."""
     leading = next((number for number, turn in enumerate(turns) if turn["role"] != "system"), len(turns))
     if leading < 2:

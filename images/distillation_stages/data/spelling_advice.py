@@ -4,11 +4,8 @@ from collections.abc import Mapping
 
 from distillation_stages.data.normalise import KEYS, Vocabulary, key_of
 
-TOOL_ROLES = frozenset(
-    {"tool", "function", "observation", "ipython", "environment", "function_call", "function_response", "tool_call"}
-    | {"tool_calls", "tool_response", "tool_result"}
-)
-"""Roles of conversations with tools: no name of user or assistant, so no advice makes them one."""
+TOOL_ROLES = frozenset({"environment", "function_result", "function_results", "tool_output", "tool_results", "tools"})
+"""More roles of conversations with tools: no name of user or assistant, so no advice makes them one."""
 
 MAX_NAME = 64
 """What the spec takes."""

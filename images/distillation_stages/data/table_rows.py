@@ -10,7 +10,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from distillation_stages.data.formats import LOOKED_AT
+from distillation_stages.data.formats import is_looked_at
 from distillation_stages.data.tables import ROWS_PER_BATCH, batches_of
 
 Row = dict[str, object]
@@ -53,7 +53,7 @@ def _wanted(schema: pa.Schema, columns: Collection[str] | None) -> list[str]:
     return [
         field.name
         for field in schema
-        if field.name in columns or (field.name.casefold() in LOOKED_AT and _is_text(field.type))
+        if field.name in columns or (is_looked_at(field.name, _is_text(field.type)) and not _has_bytes(field.type))
     ]
 
 

@@ -43,6 +43,14 @@ COMPLETIONS = pa.schema(
 )
 """What generate writes."""
 
+TOOL_USE = "toolUse"
+"""The column, of tables with tools alone, that ``tool_use`` writes and reads."""
+
+
+def schema_for(schema: pa.Schema, with_tools: bool) -> pa.Schema:
+    """The table's schema, with the column of tools where there are some."""
+    return schema.append(pa.field(TOOL_USE, pa.string())) if with_tools else schema
+
 
 def split_evenly(total: int, pieces: int) -> list[range]:
     """``range(total)`` in ``pieces`` contiguous ranges whose lengths differ by at most one."""

@@ -7,26 +7,31 @@ import pyarrow.parquet as pq
 
 from distillation_api import reasons
 from distillation_api.contract import TrainData
-from distillation_stages.data.conversations import Turn, up_to_last_answer
-from distillation_stages.data.tables import Row, batches_of, count_rows, parts_of
+from distillation_stages.data.conversations import Answer, Turn, up_to_last_answer
+from distillation_stages.data.tables import TOOL_USE, Row, batches_of, count_rows, parts_of
+from distillation_stages.data.tool_use import restored
+from distillation_stages.data.tools import Tool
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage
 
+Conversation = tuple[int, list[Turn], Answer, list[Tool] | None]
+"""Row number, prompt, answer and tools."""
 
-def read_conversations(data: TrainData, storage: Storage) -> Iterator[tuple[int, list[Turn], str]]:
-    """Row number, prompt and answer of every training row, in the order of the source.
+
+def read_conversations(data: TrainData, storage: Storage) -> Iterator[Conversation]:
+    """Every training row, in the order of the source.
 
     Where every turn is learnt, a conversation whose last user turn has no answer ends with the answer before it.
     """
     every_turn = data.train_on == "EveryAssistantTurn"
     answer = "reference" if data.kind == "OriginalDataset" else "completion"
-    for row in _rows(data, storage, ["row", "prompt", answer]):
-        if every_turn:
-            found = up_to_last_answer(row["prompt"], row[answer])
-        else:
-            found = (row["prompt"], row[answer]) if row[answer] else None
+    for row in _rows(data, storage, ["row", "prompt", answer, TOOL_USE]):
+        read = restored(row)
+        own = read.reference if data.kind == "OriginalDataset" else row[answer]
+        last = (read.prompt, own) if own else None
+        found = up_to_last_answer(read.prompt, own) if every_turn else last
         if found is not None:
-            yield row["row"], *found
+            yield row["row"], *found, read.tools
 
 
 def rows_at_most(data: TrainData, storage: Storage) -> int:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from distillation_api import reasons
-from distillation_stages.data.conversations import Turn
+from distillation_stages.data.conversations import Answer, Turn, as_turn
+from distillation_stages.data.tools import Tool, uses_tools
+from distillation_stages.models.tool_rendering import left_out, rendered
 from distillation_stages.runtime.failure import StageError
 
 MOST_REFUSED = 0.5
@@ -40,25 +42,29 @@ class Rendered:
         return "".join(exchange.text for exchange in self.exchanges)
 
 
-def render(tokenizer: Any, row: int, prompt: list[Turn], answer: str) -> Rendered:
+def render(tokenizer: Any, row: int, prompt: list[Turn], answer: Answer, tools: list[Tool] | None = None) -> Rendered:
     """The conversation as text of which the last answer is learnt."""
-    return Rendered(row, (_exchange(tokenizer, row, prompt, answer),))
+    _check_tools(tokenizer, row, [*prompt, as_turn(answer)], tools)
+    return Rendered(row, (_exchange(tokenizer, row, prompt, answer, tools),))
 
 
-def render_every_turn(tokenizer: Any, row: int, prompt: list[Turn], answer: str) -> list[Rendered]:
+def render_every_turn(
+    tokenizer: Any, row: int, prompt: list[Turn], answer: Answer, tools: list[Tool] | None = None
+) -> list[Rendered]:
     """The conversation as text of which every answer is learnt, each after what the template gives before it.
 
     That is one row as long as the text up to an answer stays as it is when more turns follow. Templates that take the
     reasoning out of earlier turns, or put something into the last one only, change it: there a new row begins, with all
     turns that are given. It costs their tokens again, but what is learnt follows what the student sees when it is used.
     """
-    turns = [*prompt, {"role": "assistant", "content": answer}]
+    turns = [*prompt, as_turn(answer)]
+    _check_tools(tokenizer, row, turns, tools)
     rows: list[list[Exchange]] = []
     before = ""
     for position, turn in enumerate(turns):
         if turn["role"] != "assistant":
             continue
-        whole = _exchange(tokenizer, row, turns[:position], turn["content"])
+        whole = _exchange(tokenizer, row, turns[:position], turn, tools)
         if before and whole.given.startswith(before) and whole.given != before:
             rows[-1].append(Exchange(whole.given[len(before) :], whole.answer))
         else:
@@ -67,19 +73,35 @@ def render_every_turn(tokenizer: Any, row: int, prompt: list[Turn], answer: str)
     return [Rendered(row, tuple(exchanges)) for exchanges in rows]
 
 
-def _exchange(tokenizer: Any, row: int, prompt: list[Turn], answer: str) -> Exchange:
+def _check_tools(tokenizer: Any, row: int, turns: list[Turn], tools: list[Tool] | None) -> None:
+    """Raises StageError when the template would render the conversation without its tools, calls or results."""
+    missing = left_out(tokenizer, turns, tools)
+    if missing is not None:
+        raise StageError(
+            reasons.CHAT_TEMPLATE_REFUSES, f"row {row} has tools, and the chat template leaves out {missing}"
+        )
+
+
+def _exchange(
+    tokenizer: Any, row: int, prompt: list[Turn], answer: Answer, tools: list[Tool] | None = None
+) -> Exchange:
     """All that is given before the answer, and the answer. Raises StageError when the template renders none."""
     try:
-        given = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
-        whole = tokenizer.apply_chat_template(
-            [*prompt, {"role": "assistant", "content": answer}], add_generation_prompt=False, tokenize=False
-        )
+        given = rendered(tokenizer, prompt, tools, add_generation_prompt=True)
+        whole = rendered(tokenizer, [*prompt, as_turn(answer)], tools, add_generation_prompt=False)
+        asked = rendered(tokenizer, prompt, tools, add_generation_prompt=False) if uses_tools(prompt) else ""
     except Exception as error:  # Templates are programs of the model's author: they raise whatever they like.
         raise StageError(reasons.CHAT_TEMPLATE_REFUSES, f"the chat template refuses row {row}: {error}") from error
     if not whole.startswith(given):
         # Templates that open a thinking block for generation: the answer starts where the two part.
         common = next((i for i, (a, b) in enumerate(zip(given, whole, strict=False)) if a != b), len(given))
         given = given[:common]
+        if not given.startswith(asked.rstrip()):
+            raise StageError(
+                reasons.CHAT_TEMPLATE_REFUSES,
+                f"the chat template writes the turns of row {row} otherwise when an answer follows: what a tool gave "
+                "back would be learnt",
+            )
     if not given or len(whole) == len(given):
         raise StageError(reasons.CHAT_TEMPLATE_REFUSES, f"the chat template renders no answer for row {row}")
     return Exchange(given, whole[len(given) :])
@@ -90,10 +112,13 @@ class RenderedRows(Iterable[Rendered]):
     when these are most of them, iterating ends with a StageError."""
 
     def __init__(
-        self, tokenizer: Any, conversations: Iterable[tuple[int, list[Turn], str]], every_turn: bool = False
+        self,
+        tokenizer: Any,
+        conversations: Iterable[tuple[int, list[Turn], Answer, list[Tool] | None]],
+        every_turn: bool = False,
     ) -> None:
-        """Of each conversation its row number, prompt and answer. ``every_turn``: the answers inside the prompt are
-        learnt too."""
+        """Of each conversation its row number, prompt, answer and tools. ``every_turn``: the answers inside the prompt
+        are learnt too."""
         self._tokenizer, self._conversations, self._every_turn = tokenizer, conversations, every_turn
         self.refused = 0
 

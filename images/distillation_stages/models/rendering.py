@@ -7,9 +7,11 @@ from typing import Any
 
 from distillation_api import reasons
 from distillation_stages.data.conversations import Turn
+from distillation_stages.data.tools import Tool, uses_tools
 from distillation_stages.models.reasoning import Policy
 from distillation_stages.models.teacher_reasoning import TeacherReasoning, find_reasoning
 from distillation_stages.models.template_arguments import with_arguments
+from distillation_stages.models.tool_rendering import left_out, marks_of_calls, rendered
 from distillation_stages.models.vocabularies import load_tokenizer
 from distillation_stages.runtime.failure import RowRejected, StageError
 
@@ -56,12 +58,12 @@ class Renderer:
             tokenizer.chat_template = with_arguments(template, arguments)
         return Renderer(tokenizer)
 
-    def prompt_ids(self, prompt: list[Turn]) -> list[int]:
+    def prompt_ids(self, prompt: list[Turn], tools: list[Tool] | None = None) -> list[int]:
         """The prompt as the model expects it before its answer: one BOS at most, and the mark that opens an answer.
 
         Raises what the template raises, e.g. for a system turn that it doesn't know.
         """
-        text = self.tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+        text = rendered(self.tokenizer, prompt, tools, add_generation_prompt=True)
         # The template has written BOS itself: adding special tokens would put a second one.
         ids = self.token_ids(text)
         bos = self.tokenizer.bos_token_id
@@ -72,6 +74,10 @@ class Renderer:
     def reasoning(self, architectures: Iterable[str], policy: Policy) -> TeacherReasoning:
         """How a teacher of these architectures marks its reasoning. Raises StageError for marks that aren't found."""
         return find_reasoning(self.tokenizer, architectures, policy)
+
+    def marks_of_calls(self) -> frozenset[str]:
+        """The special tokens that a call of a tool is known by."""
+        return marks_of_calls(self.tokenizer)
 
     def token_ids(self, text: str) -> list[int]:
         """The text's tokens, nothing added."""
@@ -117,16 +123,21 @@ def with_system(prompt: list[Turn], system_prompt: str | None) -> list[Turn]:
     return [{"role": "system", "content": system_prompt}, *prompt]
 
 
-def asked_ids(renderer: Renderer, prompt: list[Turn], system_prompt: str | None, limit: int) -> list[int]:
+def asked_ids(
+    renderer: Renderer, prompt: list[Turn], tools: list[Tool] | None, system_prompt: str | None, limit: int
+) -> list[int]:
     """The tokens of what the teacher is asked, at most ``limit``.
 
     Raises RowRejected, with the template's words or the lengths, for a conversation that it can't be asked.
     """
+    turns = with_system(prompt, system_prompt)
     try:
-        ids = renderer.prompt_ids(with_system(prompt, system_prompt))
+        ids = renderer.prompt_ids(turns, tools)
     except Exception as error:
         # Templates raise errors of many kinds, about one conversation: the others must go on.
         raise RowRejected(reasons.TEMPLATE_REFUSED, str(error)) from error
+    if uses_tools(turns, tools) and (missing := left_out(renderer.tokenizer, turns, tools, True)) is not None:
+        raise RowRejected(reasons.TOOL_CALLS, f"the chat template leaves out {missing}")
     if len(ids) > limit:
         raise RowRejected(reasons.PROMPT_TOO_LONG, f"{len(ids)} tokens, at most {limit}")
     return ids

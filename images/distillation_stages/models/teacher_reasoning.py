@@ -1,7 +1,7 @@
 """Which marks a teacher puts around its reasoning: found from its vocabulary, chat template and architecture."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from distillation_api import reasons
@@ -36,6 +36,12 @@ class TeacherReasoning:
     def keeps_special_tokens(self) -> bool:
         """Whether the engine must write special tokens, which it leaves out by default, for marks to be seen."""
         return bool(self.control)
+
+    def keeping(self, tokenizer: Any, marks: Collection[str]) -> "TeacherReasoning":
+        """The same for answers in which these special tokens, of the ``tokenizer``, are a part of what is said."""
+        if not marks:
+            return self
+        return replace(self, control=(self.control or special_tokens(tokenizer)) - frozenset(marks))
 
     def completion(self, text: str, policy: Policy) -> str:
         """What the student is to learn of the engine's text. Raises RowRejected."""
@@ -87,6 +93,12 @@ def find_reasoning(tokenizer: Any, architectures: Iterable[str], policy: Policy)
     )
 
 
+def special_tokens(tokenizer: Any) -> frozenset[str]:
+    """The tokenizer's special tokens."""
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return frozenset({*added, *map(str, tokenizer.all_special_tokens)})
+
+
 def _find(template: str, vocabulary: set[str]) -> tuple[Marks, str]:
     """The marks, and what speaks of them. The template has the word: vocabularies are shared by many models."""
     spoken = [marks for marks in MARKS if marks.is_spoken_of(template)]
@@ -103,8 +115,6 @@ def _find(template: str, vocabulary: set[str]) -> tuple[Marks, str]:
 
 def _control_tokens(tokenizer: Any, marks: Marks) -> frozenset[str]:
     """The special tokens, if a mark has one in it: an engine that leaves these out would leave out the mark."""
-    special = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     used = {int(token) for mark in marks.all() for token in tokenizer.encode(mark, add_special_tokens=False)}
-    if not used & set(special):
-        return frozenset()
-    return frozenset({*special.values(), *map(str, tokenizer.all_special_tokens)})
+    return special_tokens(tokenizer) if used & special else frozenset()

@@ -18,7 +18,6 @@ from typing import Any
 
 from distillation_api import reasons
 from distillation_api.contract import PackProgram, StageResult, StageSpec
-from distillation_stages.data.conversations import Turn
 from distillation_stages.data.packing import (
     Manifest,
     Packed,
@@ -29,7 +28,7 @@ from distillation_stages.data.packing import (
 )
 from distillation_stages.data.tables import parts_of
 from distillation_stages.data.token_rows import TokenRows
-from distillation_stages.data.training_rows import read_conversations, rows_at_most
+from distillation_stages.data.training_rows import Conversation, read_conversations, rows_at_most
 from distillation_stages.maxtext.trainable_text import RenderedRows
 from distillation_stages.maxtext.training_tokens import Fitting
 from distillation_stages.models.rendering import Renderer
@@ -39,9 +38,6 @@ from distillation_stages.runtime.reporting import Reporter, say
 from distillation_stages.runtime.storage import Storage, sha256_of
 
 SEED = 0
-
-Conversation = tuple[int, list[Turn], str]
-"""Row number, prompt and answer."""
 
 PADDING = 0
 """Fills sequences up: nothing sees it and nothing learns it, so any token that every model has will do."""

@@ -22,7 +22,9 @@ from distillation_stages.data.formats import also_reading, hint, unread
 from distillation_stages.data.normalise import KNOWN, Conversion, Vocabulary
 from distillation_stages.data.prompt_template import PromptTemplate
 from distillation_stages.data.sources import open_dataset, rows_with
-from distillation_stages.data.tables import PREPARED, Row, parts_of, read_rows, split_evenly, write_table
+from distillation_stages.data.tables import PREPARED, Row, parts_of, read_rows, schema_for, split_evenly, write_table
+from distillation_stages.data.tool_use import stored
+from distillation_stages.data.tools import COLUMN as TOOLS_COLUMN
 from distillation_stages.runtime.failure import RowRejected, StageError
 from distillation_stages.runtime.reporting import Reporter, say
 from distillation_stages.runtime.storage import Storage, sha256_of
@@ -44,13 +46,15 @@ class Kept:
     """The rows that passed, in order of the source. What grows with the data is some tens of bytes a row."""
 
     spool: Path
-    """The rows themselves, a table of PREPARED."""
+    """The rows themselves, a table of PREPARED with the column of tools."""
     keys: list[bytes] = field(default_factory=list)
     """Per row: what decides whether it is held out."""
     answers: list[int] = field(default_factory=list)
     """Per row: the number of the dataset's own answers."""
     groups: list[bytes] = field(default_factory=list)
     """Per row: its group's key; empty without a group column."""
+    with_tools: int = 0
+    """Rows with tools, calls of them or their results."""
     read: int = 0
     duplicates: int = 0
     rejected: Counter[RowReason] = field(default_factory=Counter)
@@ -79,7 +83,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         _warn_of_unread(columns, kept, dataset)
         held = held_out(program, kept)
         work = storage.workspace(spec.output)
-        _write(kept.spool, held, len(kept.keys), work)
+        _write(kept, held, work)
     counts = {
         "read": kept.read,
         "kept": len(kept.keys),
@@ -90,6 +94,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         **reasons.rejected_counts(kept.rejected),
         **_named("converted", kept.converted),
         **_named("unread", kept.unread),
+        **({"withTools": kept.with_tools} if kept.with_tools else {}),
         **({"skippedFiles": len(dataset.passed_over)} if dataset.passed_over else {}),
     }
     output = storage.at(spec.output)
@@ -114,6 +119,7 @@ def columns_of(program: PrepareProgram) -> Columns:
         response=program.response_column,
         template=PromptTemplate(program.prompt_template) if program.prompt_template is not None else None,
         system=program.system_column,
+        tools=program.tools_column,
         vocabulary=vocabulary_of(program.messages) if program.messages is not None else KNOWN,
     )
 
@@ -167,7 +173,7 @@ def held_out(program: PrepareProgram, kept: Kept) -> set[int]:
 
 def _keep(program: PrepareProgram, columns: Columns, dataset: Dataset, spool: Path, reporter: Reporter) -> Kept:
     kept = Kept(spool)
-    write_table(spool, PREPARED, _kept_rows(program, columns, dataset, kept, reporter))
+    write_table(spool, schema_for(PREPARED, with_tools=True), _kept_rows(program, columns, dataset, kept, reporter))
     return kept
 
 
@@ -190,6 +196,7 @@ def _kept_rows(
         kept.converted.update(conversation.conversions)
         if isinstance(row, dict):
             kept.unread.update(unread(row, columns))
+            kept.unread.update([TOOLS_COLUMN] if columns.overlooks_tools(row, conversation) else [])
         digest = conversation.digest()
         if digest in seen:
             kept.duplicates += 1
@@ -198,7 +205,8 @@ def _kept_rows(
         kept.keys.append(_seeded(program.seed, digest))
         kept.answers.append(conversation.answers)
         kept.groups.extend([group] if program.group_column is not None else [])
-        yield {"row": position, "prompt": conversation.prompt, "reference": conversation.reference}
+        kept.with_tools += conversation.tools is not None or conversation.calls_tools
+        yield {"row": position, **stored(conversation)}
         reporter.progress(*_how_far(program, dataset, kept))
         if len(kept.keys) == program.limit:
             break
@@ -257,13 +265,14 @@ def _named(what: str, counted: Counter[Conversion] | Counter[str]) -> dict[str, 
     return {f"{what}.{name}": number for name, number in sorted(counted.items())}
 
 
-def _write(spool: Path, held: set[int], total: int, work: Path) -> None:
+def _write(kept: Kept, held: set[int], work: Path) -> None:
+    total, schema = len(kept.keys), schema_for(PREPARED, with_tools=kept.with_tools > 0)
     for split, inside, rows in (("train", False, total - len(held)), ("holdout", True, len(held))):
-        chosen = (row for position, row in enumerate(read_rows([spool])) if (position in held) is inside)
+        chosen = (row for position, row in enumerate(read_rows([kept.spool])) if (position in held) is inside)
         pieces = number_of_parts(rows)
         for number, piece in enumerate(split_evenly(rows, pieces)):
             part = work / split / f"part-{number:05d}-of-{pieces:05d}.parquet"
-            write_table(part, PREPARED, itertools.islice(chosen, len(piece)))
+            write_table(part, schema, itertools.islice(chosen, len(piece)))
 
 
 def number_of_parts(rows: int) -> int:

@@ -29,10 +29,11 @@ class GenerateProgram(ProgramModel):
     Rows of train and holdout are numbered together and split into contiguous shards. Writes, under the output
     directory, ``shard-I/chunk-NNNNN.parquet`` with columns ``row``, ``sample`` (0 up to samplesPerPrompt - 1; of the
     holdout always 0), ``split``, ``prompt``, ``reference``, ``completion``, ``finishReason``, ``promptTokens``,
-    ``completionTokens``; ``shard-I/ledger.jsonl``, one line per chunk; and ``shard-I/_DONE.json``, the shard's marker.
-    There is no marker for the whole: a reader asks for those of all shards. Counts: read (answers asked for), kept,
-    train, holdout, duplicates, ``rejected.<reason>``, promptTokens, completionTokens; read = kept + duplicates + all
-    rejected. withoutReasoning are those of the kept that lack the reasoning that the teacher's chat template knows of.
+    ``completionTokens``, and ``toolUse`` where the dataset has it; ``shard-I/ledger.jsonl``, one line per chunk; and
+    ``shard-I/_DONE.json``, the shard's marker. There is no marker for the whole: a reader asks for those of all shards.
+    Counts: read (answers asked for), kept, train, holdout, duplicates, ``rejected.<reason>``, promptTokens,
+    completionTokens; read = kept + duplicates + all rejected. withoutReasoning are those of the kept that lack the
+    reasoning that the teacher's chat template knows of.
     """
 
     outputs_version: ClassVar[int] = 2

@@ -49,8 +49,8 @@ TURN_NOT_AN_OBJECT = _reason(
 )
 UNKNOWN_ROLE = _reason(
     "UnknownRole",
-    "A turn's role is none of system, user and assistant, nor another known name of these.",
-    "Add the name in `dataset.messages.roles`, or leave out conversations with tools.",
+    "A turn's role is none of system, user, assistant and tool, nor another known name of these.",
+    "Add the name in `dataset.messages.roles`.",
 )
 AMBIGUOUS_TURN = _reason(
     "AmbiguousTurn",
@@ -64,8 +64,18 @@ PROMPT_TEMPLATE_FAILED = _reason(
 )
 TOOL_CALLS = _reason(
     "ToolCalls",
-    "The conversation calls tools.",
-    "Leave such conversations out: students are trained without tools.",
+    "The conversation has tools, calls of them or their results, and the teacher's chat template leaves these out.",
+    "Give a template that renders them in `generation.chatTemplate`, or leave such conversations out.",
+)
+BAD_TOOLS = _reason(
+    "BadTools",
+    "The row's tools, or a call of one, can't be read: they are no JSON, have no name, or stand in a text.",
+    "Write tools as JSON schemas, and calls as `tool_calls` with a name and an object of arguments.",
+)
+TOOLS_OUT_OF_ORDER = _reason(
+    "ToolsOutOfOrder",
+    "A tool's result follows no call, or a call no result, or the assistant says nothing to a result.",
+    "Write the result behind its call, and the assistant's turn behind the result.",
 )
 CONTENT_NOT_TEXT = _reason(
     "ContentNotText",
@@ -119,7 +129,7 @@ TEMPLATE_REFUSED = _reason(
 )
 STUDENT_TEMPLATE_REFUSED = _reason(
     "StudentTemplateRefused",
-    "The student's chat template refuses the conversation: training passes it over.",
+    "The student's chat template refuses the conversation or leaves out its tools: training passes it over.",
     "Give a template that takes it in `student.chatTemplate`.",
 )
 PROMPT_TOO_LONG = _reason(

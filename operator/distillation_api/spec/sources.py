@@ -137,6 +137,8 @@ class Dataset(Model):
     """Column with the original answer as text, next to promptColumn or promptTemplate."""
     system_column: ColumnName | None = None
     """Column with the system message as text; none in rows where it is blank."""
+    tools_column: ColumnName | None = None
+    """Column with the tools, as JSON text or a list; tools beside messagesColumn when absent."""
     group_column: ColumnName | None = None
     """Rows with the same value stay together, so that the holdout has groups (topics, say) that training never sees."""
     limit: Annotated[int, Field(ge=1, le=100_000_000)] | None = None

@@ -34,7 +34,7 @@ class LetterRenderer:
     def load(model: Path, chat_template: str | None, arguments: dict[str, str]) -> "LetterRenderer":
         return LetterRenderer()
 
-    def prompt_ids(self, prompt: list[dict[str, str]]) -> list[int]:
+    def prompt_ids(self, prompt: list[dict[str, str]], tools: object = None) -> list[int]:
         return self.token_ids(prompt[-1]["content"])
 
     def token_ids(self, text: str) -> list[int]:

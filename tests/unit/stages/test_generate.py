@@ -41,7 +41,7 @@ class WordRenderer:
         assert architectures == ["LlamaForCausalLM"]
         return self.found
 
-    def prompt_ids(self, prompt: list[dict[str, str]]) -> list[int]:
+    def prompt_ids(self, prompt: list[dict[str, str]], tools: object = None) -> list[int]:
         WordRenderer.rendered.append(prompt)
         if any("refused-by-template" in turn["content"] for turn in prompt):
             raise RuntimeError("System role not supported")

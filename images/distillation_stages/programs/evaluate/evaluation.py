@@ -8,10 +8,12 @@ from pathlib import Path
 
 from distillation_api import reasons
 from distillation_api.contract import EvaluateProgram, StageResult, StageSpec
-from distillation_stages.data.conversations import Turn
 from distillation_stages.data.stage_facts import StageFacts
 from distillation_stages.data.tables import Row, parts_of, read_rows
+from distillation_stages.data.tool_use import restored
+from distillation_stages.data.tools import uses_tools
 from distillation_stages.models.rendering import Renderer
+from distillation_stages.models.tool_rendering import left_out
 from distillation_stages.models.vocabularies import check_sizes, check_tokens, load_tokenizer, vocabulary_size
 from distillation_stages.programs.evaluate.answers import TEACHER, Answer, Comparison, limit_for
 from distillation_stages.programs.evaluate.report import Report, Sample, render_report
@@ -41,6 +43,8 @@ class Holdout:
     scored: list[Scored]
     end: int
     """The token that ends an answer."""
+    not_rendered: int = 0
+    """Rows with tools that the student's template doesn't take: they aren't scored."""
 
     def sampled(self) -> list[Answer]:
         """The teacher's answers to the first ``SAMPLES`` prompts, in the student's tokens."""
@@ -71,7 +75,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     renderer = Renderer.load(models[BEFORE], program.chat_template, program.chat_template_arguments)
     holdout = render(rows, renderer)
     answered = holdout.sampled()
-    work = _Work(spec.stage, holdout, limit_for(answered), total=(len(models) + 1) * len(rows))
+    work = _Work(spec.stage, holdout, limit_for(answered), total=(len(models) + 1) * len(holdout.rows))
     reference, apart = _reference(program, storage, models[BEFORE], work)
     measured = {name: work.measure(name, directory, reference) for name, directory in models.items()}
     workspace = storage.workspace(spec.output)
@@ -204,9 +208,28 @@ def holdout_rows(program: EvaluateProgram, storage: Storage) -> list[Row]:
 
 
 def render(rows: list[Row], renderer: Renderer) -> Holdout:
-    """The rows' tokens with the student's own template."""
+    """The rows' tokens with the student's own template. Raises StageError when it takes none of them."""
     end = renderer.end_of_turn()
-    return Holdout(rows, [_scored(row, renderer, end) for row in rows], end)
+    taken = [row for row in rows if _is_taken(row, renderer)]
+    if not taken:
+        raise StageError(
+            reasons.NO_HOLDOUT_ROWS,
+            f"the student's chat template leaves out the tools of all {len(rows)} holdout rows, so nothing can be "
+            "scored: give one that renders them in student.chatTemplate",
+        )
+    return Holdout(taken, [_scored(row, renderer, end) for row in taken], end, len(rows) - len(taken))
+
+
+def _is_taken(row: Row, renderer: Renderer) -> bool:
+    """Whether the student's template renders the tools of the row, where it has some, as training's rows must be."""
+    asked = restored(row)
+    if not uses_tools(asked.prompt, asked.tools):
+        return True
+    try:
+        renderer.prompt_ids(asked.prompt, asked.tools)
+    except Exception:  # Templates raise whatever they like.
+        return False
+    return left_out(renderer.tokenizer, asked.prompt, asked.tools, add_generation_prompt=True) is None
 
 
 def drop(before: Score, after: Score) -> float:
@@ -252,19 +275,24 @@ def metrics_of(before: Score, after: Score) -> dict[str, float]:
 
 def _counts(holdout: Holdout, reference: Reference | None) -> dict[str, int]:
     counts = {"rows": len(holdout.rows), "tokens": sum(len(row.answer_ids) for row in holdout.scored)}
-    return counts | ({"klTokens": reference.tokens} if reference else {})
+    refused = {reasons.STUDENT_TEMPLATE_REFUSED: holdout.not_rendered} if holdout.not_rendered else {}
+    return counts | ({"klTokens": reference.tokens} if reference else {}) | reasons.rejected_counts(refused)
 
 
 def _scored(row: Row, renderer: Renderer, end: int) -> Scored:
-    prompt: list[Turn] = row["prompt"]
+    asked = restored(row)
     answer = renderer.token_ids(row["completion"])
     # An answer that was cut off has no end to predict.
-    return Scored(renderer.prompt_ids(prompt), answer if row["finishReason"] == CUT else [*answer, end])
+    return Scored(
+        renderer.prompt_ids(asked.prompt, asked.tools), answer if row["finishReason"] == CUT else [*answer, end]
+    )
 
 
 def _samples(holdout: Holdout, before: Measured, after: Measured, renderer: Renderer) -> list[Sample]:
     return [
-        Sample(row["row"], row["prompt"], row["completion"], renderer.text(old.tokens), renderer.text(new.tokens))
+        Sample(
+            row["row"], restored(row).prompt, row["completion"], renderer.text(old.tokens), renderer.text(new.tokens)
+        )
         for row, old, new in zip(holdout.rows, before.answers, after.answers, strict=False)
     ]
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from distillation_api import reasons
-from distillation_stages.data.tables import COMPLETIONS, Row, write_table
+from distillation_stages.data.tables import COMPLETIONS, TOOL_USE, Row, schema_for, write_table
 from distillation_stages.runtime.storage import publish_bytes, remove_temporaries, sha256_of
 
 LEDGER_NAME = "ledger.jsonl"
@@ -111,7 +111,8 @@ class Ledger:
             completion_tokens=sum(row["completionTokens"] for row in rows),
             examples=dict(examples),
         )
-        write_table(slot.path, COMPLETIONS, rows, {_METADATA: json.dumps(_members(entry))})
+        schema = schema_for(COMPLETIONS, with_tools=any(TOOL_USE in row for row in rows))
+        write_table(slot.path, schema, rows, {_METADATA: json.dumps(_members(entry))})
         published = _with_digest(entry, slot.path)
         self._entries[slot.path.name] = published
         self.write()

@@ -17,6 +17,7 @@ from distillation_api import reasons
 from distillation_api.contract import GenerateProgram, Sampling, StageResult, StageSpec
 from distillation_api.reasons.reason import RowReason
 from distillation_stages.data.tables import Row, count_rows, parts_of, read_rows, split_evenly
+from distillation_stages.data.tool_use import restored
 from distillation_stages.programs.generate.ledger import Ledger, Slot, plan
 from distillation_stages.programs.generate.teacher import Answer, Question, Teacher
 from distillation_stages.programs.generate.vllm_teacher import VllmTeacher
@@ -123,11 +124,12 @@ class Shard:
             chunk = Chunk(slot)
             self._open.append(chunk)
             for position, row in self._prompts.read(slot.positions):
+                asked = restored(row)
                 for sample in range(samples_of(row, sampling)):
                     key = position * sampling.samples_per_prompt + sample
                     chunk.read += 1
                     chunk.waiting[key] = {**row, "sample": sample}
-                    yield Question(key, row["row"], sample, row["prompt"])
+                    yield Question(key, row["row"], sample, asked.prompt, asked.tools)
             chunk.fed = True
             self.publish_whole()
 
@@ -273,6 +275,7 @@ def check_losses(ledger: Ledger, wanted: int, most: float) -> None:
 
 def _hint(reason: str) -> str:
     hints = {
+        reasons.TOOL_CALLS.name: ". Give a template that renders tools in generation.chatTemplate",
         reasons.TRUNCATED.name: ". Raise sampling.maxTokens, or set keepTruncated",
         reasons.PROMPT_TOO_LONG.name: ". Raise generation.maxModelLen or lower sampling.maxTokens",
         reasons.OPEN_REASONING.name: ". Raise sampling.maxTokens, so that the reasoning ends",

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from distillation_api.reasons.reason import RowReason
 from distillation_stages.data.conversations import Turn
+from distillation_stages.data.tools import Tool
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Question:
     """Number of its row in the source; with ``sample`` it determines the seed."""
     sample: int
     conversation: list[Turn]
+    tools: list[Tool] | None = None
+    """What it may call."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class Request:
     """Answers carry it: they come in any order."""
     token_ids: list[int]
     seed: int
+    special_tokens: bool = False
+    """Whether the answer has the text of these too, whatever the engine's others have."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Engine:
         from vllm.inputs.engine import tokens_input
 
         seed = request.seed if self._seeds_per_request else None
-        parameters = sampling_parameters(self._sampling, seed, self._special_tokens)
+        parameters = sampling_parameters(self._sampling, seed, self._special_tokens or request.special_tokens)
         try:
             self._engine.add_request(str(request.key), tokens_input(request.token_ids), parameters)
         except ValueError as error:

@@ -7,9 +7,10 @@ from pathlib import Path
 from distillation_api import reasons
 from distillation_api.contract import GenerateProgram, Sampling
 from distillation_api.reasons.reason import RowReason
-from distillation_stages.data.conversations import Turn
+from distillation_stages.data.tools import uses_tools
 from distillation_stages.models.model_config import architectures, read_config
 from distillation_stages.models.rendering import Renderer, asked_ids, check_system_prompt
+from distillation_stages.models.teacher_reasoning import TeacherReasoning
 from distillation_stages.programs.generate.teacher import Answer, Question
 from distillation_stages.programs.generate.vllm_engine import REFUSED, Engine, EngineAnswer, Request
 from distillation_stages.runtime.failure import RowRejected, StageError
@@ -34,9 +35,11 @@ class VllmTeacher:
         check_system_prompt(self._renderer, program.system_prompt)
         self._reasoning = self._renderer.reasoning(architectures(read_config(model)), program.reasoning)
         say(str(self._reasoning))
+        self._calling: TeacherReasoning | None = None
+        """The same of answers that may be calls; found when the first such question comes."""
         self._engine: Engine | None = None
-        self._prompt_tokens: dict[int, int] = {}
-        """Of the questions that the engine is at, by key."""
+        self._asked: dict[int, tuple[int, TeacherReasoning]] = {}
+        """Of the questions that the engine is at, by key: the prompt's tokens, and how their answers are read."""
         self._rendered: tuple[int, list[int] | RowReason, str] | None = None
         """The row that was rendered last: its samples come one after the other."""
         self.versions = {
@@ -59,28 +62,39 @@ class VllmTeacher:
     def _request(self, question: Question) -> Request | Answer:
         """The question as tokens; an answer at once when it can't be asked."""
         if self._rendered is None or self._rendered[0] != question.row:
-            self._rendered = (question.row, *self._render(question.conversation))
+            self._rendered = (question.row, *self._render(question))
         _, token_ids, example = self._rendered
         if isinstance(token_ids, RowReason):
             return Answer(question.key, example, rejected=token_ids)
-        self._prompt_tokens[question.key] = len(token_ids)
-        return Request(question.key, token_ids, row_seed(self._program.sampling, question.row, question.sample))
+        reasoning = self._reasoning_of(question)
+        self._asked[question.key] = len(token_ids), reasoning
+        seed = row_seed(self._program.sampling, question.row, question.sample)
+        return Request(question.key, token_ids, seed, reasoning.keeps_special_tokens)
 
-    def _render(self, conversation: list[Turn]) -> tuple[list[int] | RowReason, str]:
+    def _reasoning_of(self, question: Question) -> TeacherReasoning:
+        """How the answer is read: of one that may be a call, its marks are kept."""
+        if not uses_tools(question.conversation, question.tools):
+            return self._reasoning
+        if self._calling is None:
+            self._calling = self._reasoning.keeping(self._renderer.tokenizer, self._renderer.marks_of_calls())
+        return self._calling
+
+    def _render(self, question: Question) -> tuple[list[int] | RowReason, str]:
         """Token ids; or why the conversation can't be asked, with an example."""
         limit = self._program.max_model_len - self._program.sampling.max_tokens
         try:
-            return asked_ids(self._renderer, conversation, self._program.system_prompt, limit), ""
+            system = self._program.system_prompt
+            return asked_ids(self._renderer, question.conversation, question.tools, system, limit), ""
         except RowRejected as rejected:
             return rejected.reason, rejected.detail
 
     def _judged(self, answer: EngineAnswer) -> Answer:
-        prompt_tokens = self._prompt_tokens.pop(answer.key)
+        prompt_tokens, reasoning = self._asked.pop(answer.key)
         rejected = rejection(answer, self._program.sampling.keep_truncated)
         text = answer.text
         if rejected is None:
             try:
-                text = self._reasoning.completion(answer.text, self._program.reasoning)
+                text = reasoning.completion(answer.text, self._program.reasoning)
                 rejected = None if text else reasons.EMPTY
             except RowRejected as error:
                 rejected = error.reason
@@ -92,7 +106,7 @@ class VllmTeacher:
             answer.finish_reason,
             prompt_tokens,
             answer.tokens,
-            lacks_reasoning=self._reasoning.expected and not self._reasoning.is_in(answer.text),
+            lacks_reasoning=reasoning.expected and not reasoning.is_in(answer.text),
         )
 
 

@@ -10,6 +10,7 @@ from distillation_api.contract import PlannedGeneration
 from distillation_api.reasons.reason import RowReason
 from distillation_stages.data.conversations import up_to_last_answer
 from distillation_stages.data.tables import Row
+from distillation_stages.data.tool_use import restored
 from distillation_stages.maxtext.trainable_text import Rendered, render, render_every_turn, require_most
 from distillation_stages.models.reasoning import Parts, kept
 from distillation_stages.models.rendering import Renderer, asked_ids
@@ -20,6 +21,9 @@ CHECKED_ROWS = 2_000
 
 STAND_IN = "An answer."
 """In the place of the teacher's answer, which there isn't yet."""
+
+UNASKED = (reasons.TEMPLATE_REFUSED, reasons.TOOL_CALLS, reasons.PROMPT_TOO_LONG)
+"""Why a prompt can't be answered."""
 
 
 @dataclass
@@ -67,19 +71,20 @@ class Prompts:
             yield self.seen.read
 
     def _take(self, row: Row, sampled: bool, is_asked: bool) -> None:
-        number, prompt, reference = row["row"], row["prompt"], row["reference"]
+        number, read = row["row"], restored(row)
+        prompt, reference, tools = read.prompt, read.reference, read.tools
         try:
             if is_asked:
                 limit = self._planned.max_model_len - self._planned.max_tokens
-                asked_ids(self._teacher, prompt, self._planned.system_prompt, limit)
-            rendered = render(self._student.tokenizer, number, prompt, STAND_IN)
+                asked_ids(self._teacher, prompt, tools, self._planned.system_prompt, limit)
+            rendered = render(self._student.tokenizer, number, prompt, STAND_IN, tools)
             if sampled:
                 self.seen.with_stand_in.append(rendered)
             if sampled and reference:
-                self.seen.with_reference.append(render(self._student.tokenizer, number, prompt, reference))
+                self.seen.with_reference.append(render(self._student.tokenizer, number, prompt, reference, tools))
             own = up_to_last_answer(prompt, reference) if sampled and self._every_turn else None
             if own is not None:
-                self.seen.with_every_turn += render_every_turn(self._student.tokenizer, number, *own)
+                self.seen.with_every_turn += render_every_turn(self._student.tokenizer, number, *own, tools)
         except RowRejected as rejected:
             self.seen.reject(rejected.reason, number, rejected.detail)
         except StageError as error:
@@ -90,7 +95,7 @@ def check_shares(seen: Rendering, planned: PlannedGeneration) -> None:
     """Raises StageError when too many prompts couldn't be answered, or the answers not be learnt."""
     refused = reasons.STUDENT_TEMPLATE_REFUSED
     require_most(seen.rejected[refused], seen.read, seen.examples.get(refused, ""))
-    unasked = {reason: seen.rejected[reason] for reason in (reasons.TEMPLATE_REFUSED, reasons.PROMPT_TOO_LONG)}
+    unasked = {reason: seen.rejected[reason] for reason in UNASKED}
     lost = sum(unasked.values())
     if lost > planned.max_lost_share * seen.asked:
         worst = max(unasked, key=lambda reason: unasked[reason])

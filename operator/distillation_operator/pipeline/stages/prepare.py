@@ -17,6 +17,7 @@ def add_prepare_dataset(graph: Builder) -> Stage:
         prompt_template=dataset.prompt_template,
         response_column=dataset.response_column,
         system_column=dataset.system_column,
+        tools_column=dataset.tools_column,
         group_column=dataset.group_column,
         limit=dataset.limit,
         holdout=dataset.holdout,
