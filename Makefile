@@ -53,10 +53,16 @@ toolchain: setup ## Kubernetes, the runtime packages and the stages' environment
 toolchain-%: setup
 	@$(BUILD) $* $(NAME_LINES)
 
-toolchain-environments: setup
-	@$(BUILD) operator trainer converter teacher $(NAME_LINES)
+ENVIRONMENTS := operator trainer converter teacher
 
-toolchain-kueue toolchain-helm toolchain-node: toolchain-control-plane
+toolchain-environments: setup
+	@$(BUILD) $(ENVIRONMENTS) $(NAME_LINES)
+
+# What nearly all layers need, at once: the environments are mostly downloaded while Kubernetes is compiled.
+toolchain-base: setup
+	@$(BUILD) control-plane $(ENVIRONMENTS) $(NAME_LINES)
+
+toolchain-kueue toolchain-helm toolchain-node toolchain-gcs: toolchain-control-plane
 
 generate: setup ## the CRD, the reference pages and Argo CD's ConfigMap from their sources
 	$(PYTHON) -m distillation_api.schemas.crd > crds/distillationjobs.yaml
@@ -89,8 +95,8 @@ lint: setup
 	$(DEV)/bin/lint-imports
 
 # Two lanes side by side, each in this order: what a layer needs is built while those before it run.
-LANE_ONE := test-unit test-cluster-lifecycle test-chart test-e2e-cluster
-LANE_TWO := toolchain-control-plane toolchain-environments test-cluster-others images test-e2e-programs
+LANE_ONE := test-unit test-cluster-lifecycle test-e2e-cluster
+LANE_TWO := toolchain-base test-cluster-others test-chart images test-e2e-programs
 IN_TURN = +@for target in $(1); do $(MAKE) --no-print-directory NAMED=yes $$target; done
 
 test: setup ## all layers

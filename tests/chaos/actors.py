@@ -29,11 +29,15 @@ Pod = Mapping[str, Any]
 class Programs:
     """Ends the pods of a namespace as the scripts say, each after a random time; some are evicted first."""
 
-    def __init__(self, api: client.ApiClient, namespace: str, scripts: Mapping[str, Script], seed: int) -> None:
+    def __init__(
+        self, api: client.ApiClient, namespace: str, scripts: Mapping[str, Script], seed: int, most_evictions: int
+    ) -> None:
+        """``most_evictions``: of one stage, each of which doubles the time until its next attempt."""
         self._core: Any = client.CoreV1Api(api)
         self._namespace = namespace
         self._scripts = scripts
         self._chance = random.Random(seed)
+        self._most_evictions = most_evictions
         self._due: dict[str, float] = {}
         self._told: dict[str, dict[str, Any]] = {}
         self._spent: Counter[tuple[str, str, int]] = Counter()
@@ -76,7 +80,7 @@ class Programs:
 
     def _end(self, job: str, stage: str, shard: int, pods: list[Pod]) -> None:
         first = pods[0]
-        if self._chance.random() < EVICTED:
+        if self._chance.random() < EVICTED and self.evictions[job, stage] < self._most_evictions:
             self.evictions[job, stage] += 1
             self._tell(first, ended_status(137, "", disrupted=True))
             return

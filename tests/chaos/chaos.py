@@ -78,12 +78,14 @@ class Chaos:
         seed: int,
         quiet_seconds: float,
         kill_seconds: tuple[float, float] = (5.0, 15.0),
+        most_evictions: int = 100,
     ) -> None:
         self._testbed = testbed
         self._api = api
         self._seed = seed
         self._quiet = quiet_seconds
         self._kill_seconds = kill_seconds
+        self._most_evictions = most_evictions
         self._leaders: set[str] = set()
         chance = random.Random(seed)
         self._namespaces = [f"chaos-{seed}-{number}" for number in range(NAMESPACES)]
@@ -104,7 +106,10 @@ class Chaos:
         core: Any = client.CoreV1Api(self._api)
         for name in self._namespaces:
             core.create_namespace({"metadata": {"name": name}})
-        programs = {name: Programs(self._api, name, self._scripts[name], self._seed) for name in self._namespaces}
+        programs = {
+            name: Programs(self._api, name, self._scripts[name], self._seed, self._most_evictions)
+            for name in self._namespaces
+        }
         for operator in self._operators:
             operator.start()
         killer = Killer(self._operators, self._seed, self._kill_seconds)

@@ -136,8 +136,7 @@ def test_a_job_waits_for_quota_and_says_why_and_an_eviction_is_no_failure(
     eventually("the first's turn", lambda: [p for p in pods.of_stage("generate") if p.metadata.name[:5] == "first"])
     eventually("training is queued", lambda: is_queued(jobs, "second", "train-one", "insufficient"))
     pods.succeed("generate")
-    pods.wait("train-one", 2)
-    running = next(name for name in ("first", "second") if stage(jobs, name, "train-one").get("state") != "Queued")
+    [running] = {pod.metadata.name.partition("-train-one-")[0] for pod in pods.wait("train-one", 2)}
     set_active(objects, namespace, f"{running}-train-one-0", False)
     eventually("queued", lambda: stage(jobs, running, "train-one").get("state") == "Queued")
     set_active(objects, namespace, f"{running}-train-one-0", True)
