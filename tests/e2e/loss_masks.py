@@ -29,8 +29,9 @@ from distillation_stages.maxtext.packed_batches import Reading, patch_train_iter
 from distillation_stages.maxtext.start import patch_imports
 from distillation_stages.maxtext.trainable_text import RenderedRows
 from distillation_stages.models.rendering import Renderer
-from distillation_stages.programs.pack import lay_out, order
+from distillation_stages.programs.pack import lay_out
 from distillation_stages.runtime.storage import Storage
+from e2e.maxtexts_own import write_own
 
 LLAMA2 = (
     "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = "
@@ -172,35 +173,8 @@ def many(count: int) -> list[list[dict[str, str]]]:
 
 
 def own_batches(case: Case, folder: Path, tokenizer: Any) -> Iterator[dict[str, Any]]:
-    """What MaxText's own pipeline makes of the same rows in the same order, given as texts that it joins as they
-    stand."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rows = list(RenderedRows(tokenizer, conversations_of(case)))
-    messages = [
-        [{"role": "user", "content": exchange.given}, {"role": "assistant", "content": exchange.answer}]
-        for position in order(len(rows), 0)
-        for exchange in rows[position].exchanges
-    ]
-    pq.write_table(pa.table({"messages": messages}), folder / "rows.parquet")
-    plain = folder / "plain"
-    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
-    tokenizer.save_pretrained(plain)
-    # It would put a token of its own in front of every text.
-    file = plain / "tokenizer.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "post_processor": None}))
-    settings = {
-        "hf_path": "parquet",
-        "hf_train_files": str(folder / "rows.parquet"),
-        "train_split": "train",
-        "train_data_columns": "['messages']",
-        "enable_data_shuffling": "False",
-        "num_epoch": "1",
-        "tokenizer_path": str(plain),
-        "tokenizer_type": "huggingface",
-    }
-    return batches_of(case, folder, without_workers, settings)
+    """What MaxText's own pipeline makes of the same rows in the same order."""
+    return batches_of(case, folder, without_workers, write_own(conversations_of(case), tokenizer, folder))
 
 
 def without_workers(interface: Any) -> None:

@@ -74,6 +74,9 @@ def counting_rows(count: int) -> list[Row]:
 
 BATCH = 2
 
+MOST_STEPS = 500
+"""Of a training that a test runs."""
+
 
 def packed(storage: Storage, log: Path, name: str = "packed", **changes: Any) -> StageResult:
     """The prepared rows as sequences, of which a training takes any number of steps: it reads ``NAME-STEPS``."""
@@ -87,7 +90,7 @@ def packed(storage: Storage, log: Path, name: str = "packed", **changes: Any) ->
     ).model_copy(update=changes)
     spec = StageSpec(stage="pack-one", fingerprint="s", output=name, program=program)
     result = run_stage(interpreter("converter"), spec, storage.mount, log)
-    for steps in range(1, result.counts["steps"] + 1):
+    for steps in range(1, min(result.counts["steps"], MOST_STEPS) + 1):
         counts = {**result.counts, "steps": steps}
         storage.write_marker(f"{name}-{steps}", result.model_copy(update={"counts": counts}))
     return result
