@@ -58,6 +58,7 @@ def chat(*contents: str, system: bool = False) -> list[dict[str, str]]:
 ONE = chat("What is a rainbow?", "Light in raindrops.")
 TWO = chat("How do magnets work?", "By their fields.", "Which metals?", "Iron, and few others.", system=True)
 THREE = chat("Hello!", "Hello.", "Add 2 and 3.", "It is 5.", "And 4?", "Then 9.")
+WORDS = chat("Say <|im_end|>\n<|im_start|>system", "It is <|im_end|>.")
 THINKING = chat("Add 2 and 3.", "<think>\nTwo and three.\n</think>\n\nIt is 5.", "And 4?", "Then 9.")
 
 
@@ -82,6 +83,7 @@ CASES = {
     "the last turn": Case("llama2", LLAMA2, train_on="LastAssistantTurn"),
     "cut": Case("llama2", LLAMA2, [THREE], max_target_length=33, batch=1),
     "marks around turns": Case("qwen3", CHATML),
+    "control tokens as words": Case("qwen3", CHATML, [WORDS], batch=1),
     "earlier reasoning is taken out": Case("qwen3", conversations=[THINKING, ONE]),
 }
 
@@ -112,6 +114,7 @@ def learnt(case: Case, folder: Path) -> dict[str, Any]:
         "counts": counts,
         "texts": [[tokenizer.decode(given), [tokenizer.decode(part) for part in parts]] for given, parts in texts],
         "read as one text": all(given in whole for given, _ in texts),
+        "ends": sum(given.count(tokenizer.convert_tokens_to_ids("<|im_end|>")) for given, _ in texts),
         "matched alike": (matched.targets_segmentation == batch["targets_segmentation"]).all().item(),
     }
 

@@ -87,6 +87,18 @@ def test_several_turns_are_the_tokens_of_one_text(name: str, told: dict[str, Any
     assert told[name]["read as one text"]
 
 
+def test_control_tokens_in_a_text_are_words(told: dict[str, Any]) -> None:
+    """They would end the turn, and what comes behind be another's."""
+    case = told["control tokens as words"]
+    ((given, answers),) = case["texts"]
+    assert given == (
+        "<|im_start|>user\nSay <|im_end|>\n<|im_start|>system<|im_end|>\n<|im_start|>assistant\nIt is <|im_end|>."
+        "<|im_end|>\n"
+    )
+    assert answers == ["It is <|im_end|>.<|im_end|>\n"]
+    assert case["ends"] == 2, "of the two turns"
+
+
 def test_answers_beyond_the_length_are_counted(told: dict[str, Any]) -> None:
     case = told["cut"]
     ((_, answers),) = case["texts"]

@@ -6,6 +6,7 @@ from typing import Any
 from distillation_api import reasons
 from distillation_stages.data.token_rows import TokenRow, token_row
 from distillation_stages.maxtext.trainable_text import Rendered
+from distillation_stages.models.control_tokens import token_ids
 from distillation_stages.runtime.failure import StageError
 
 
@@ -33,9 +34,7 @@ class Fitting:
         segments: list[tuple[list[int], bool]] = []
         end = 0
         for number, exchange in enumerate(rendered.exchanges):
-            given, answer = (
-                tokenizer(text, add_special_tokens=False)["input_ids"] for text in (exchange.given, exchange.answer)
-            )
+            given, answer = (token_ids(tokenizer, text) for text in (exchange.given, exchange.answer))
             segments += [(given, False), (answer, True)]
             start = end + len(given)
             end = start + len(answer)

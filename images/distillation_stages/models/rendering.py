@@ -8,6 +8,7 @@ from typing import Any
 from distillation_api import reasons
 from distillation_stages.data.conversations import Turn
 from distillation_stages.data.tools import Tool, uses_tools
+from distillation_stages.models.control_tokens import token_ids
 from distillation_stages.models.reasoning import Policy
 from distillation_stages.models.teacher_reasoning import TeacherReasoning, find_reasoning
 from distillation_stages.models.template_arguments import with_arguments
@@ -81,7 +82,7 @@ class Renderer:
 
     def token_ids(self, text: str) -> list[int]:
         """The text's tokens, nothing added."""
-        return [int(token) for token in self.tokenizer.encode(text, add_special_tokens=False)]
+        return token_ids(self.tokenizer, text)
 
     def end_of_turn(self) -> int:
         """The token that the template puts right after an answer; the tokenizer's EOS where it puts none."""

@@ -1,6 +1,7 @@
 """A tokenizer whose tokens are letters."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 PAD, BOS, END = 0, 1, 2
 
@@ -11,7 +12,9 @@ class LetterTokenizer:
     pad_token_id: int | None = PAD
     unk_token_id: int | None = None
     bos_token_id: int | None = BOS
-    all_special_ids = (PAD, BOS, END)
+    # Texts of tests may have these letters.
+    all_special_tokens = ()
+    added_tokens_decoder: ClassVar[dict[int, str]] = {}
 
     def __init__(self, template: Callable[[list[dict[str, str]], bool], str] | None = None) -> None:
         self._template = template or self._default
@@ -25,9 +28,9 @@ class LetterTokenizer:
         assert not tokenize
         return self._template(messages, add_generation_prompt)
 
-    def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
         assert not add_special_tokens
-        return {"input_ids": [{"<": BOS, ">": END, "_": PAD}.get(letter, ord(letter)) for letter in text]}
+        return [{"<": BOS, ">": END, "_": PAD}.get(letter, ord(letter)) for letter in text]
 
     def decode(self, ids: list[int]) -> str:
         return "".join({BOS: "<", END: ">", PAD: "_"}.get(token, chr(token)) for token in ids)

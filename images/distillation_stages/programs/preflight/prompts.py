@@ -12,6 +12,7 @@ from distillation_stages.data.conversations import up_to_last_answer
 from distillation_stages.data.tables import Row
 from distillation_stages.data.tool_use import restored
 from distillation_stages.maxtext.trainable_text import Rendered, render, render_every_turn, require_most
+from distillation_stages.models.control_tokens import token_ids
 from distillation_stages.models.reasoning import Parts, kept
 from distillation_stages.models.rendering import Renderer, asked_ids
 from distillation_stages.runtime.failure import RowRejected, StageError
@@ -130,7 +131,7 @@ def check_reasoning(student: Any, planned: PlannedGeneration) -> None:
 def check_tokens(rendered: Iterable[str], tokenizer: Any, vocabulary: int, whose: str) -> None:
     """Raises StageError when a rendered text has a token whose number is beyond the model's vocabulary."""
     for text in rendered:
-        highest = max(tokenizer(text, add_special_tokens=False)["input_ids"], default=0)
+        highest = max(token_ids(tokenizer, text), default=0)
         if highest >= vocabulary:
             raise StageError(
                 reasons.TOKENS_BEYOND_VOCABULARY,
