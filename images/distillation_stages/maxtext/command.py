@@ -82,6 +82,7 @@ def _defaults(program: TrainProgram) -> Settings:
     if program.hardware == "cpu":
         settings |= {
             "attention": "dot_product",
+            "megablox": False,
             # Neither a worker process that outlives the trainer nor a thread that copies checkpoints.
             "grain_worker_count": 0,
             "async_checkpointing": False,
