@@ -26,7 +26,7 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all chaos test-e2e $(E2E_HALVES) test-kills benchmark benchmark-training-data demo demo-online playground down clean
+.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all chaos test-e2e $(E2E_HALVES) test-kills test-models benchmark benchmark-training-data demo demo-online playground down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,7 @@ generate: setup ## the CRD, the reference pages and Argo CD's ConfigMap from the
 	$(PYTHON) -m distillation_api.schemas.reasons_page > docs/reasons.md
 	$(PYTHON) -m distillation_api.schemas.maxtext_page > docs/maxtext-settings.md
 	$(PYTHON) argocd/config_map.py > argocd/argocd-cm.yaml
+	$(PYTHON) -m models.page
 
 # Pins that stand stay, unless pyproject.toml asks for others: delete a lock to take the newest of all.
 LOCK_OPTIONS := --generate-hashes --no-header --no-emit-index-url --python-version 3.12
@@ -146,6 +147,9 @@ test-e2e-programs: toolchain-environments toolchain-gcs
 
 test-kills: toolchain-environments toolchain-gcs ## each stage program killed at 20 random moments (about half an hour)
 	KILLS=20 $(PYTEST) tests/e2e/test_kills.py
+
+test-models: toolchain-environments ## each named model, small, through the whole program; writes the table of docs/models.md (under an hour)
+	$(SLOW_PYTEST) tests/models
 
 benchmark: toolchain-teacher ## tokens per second of generation against one bare llm.generate call
 	$(PYTHON) benchmarks/generation.py

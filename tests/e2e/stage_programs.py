@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from distillation_api.contract import StageResult, StageSpec
@@ -26,15 +27,28 @@ def environment(**variables: str) -> dict[str, str]:
 
 def run_stage(python: Path, spec: StageSpec, storage: Path, log: Path) -> StageResult:
     """Run the stage to its end; its output goes to files next to ``log``."""
+    code, message = end_of_stage(python, spec, storage, log)
+    assert code == 0, f"{spec.stage} ended with {code}: {message}; see {log.with_suffix('.err')}"
+    return StageResult.model_validate(json.loads(message))
+
+
+def end_of_stage(
+    python: Path,
+    spec: StageSpec,
+    storage: Path,
+    log: Path,
+    program: Sequence[str] = ("-m", "distillation_stages"),
+    **others: str,
+) -> tuple[int, str]:
+    """The exit code and the termination message of the stage, with other environment variables besides."""
     variables = {
         "STAGE_SPEC": spec.model_dump_json(by_alias=True),
         "STORAGE_MOUNT": str(storage),
         "TERMINATION_LOG": str(log),
         "HOME": str(log.parent),
+        **others,
     }
     with log.with_suffix(".out").open("w") as out, log.with_suffix(".err").open("w") as err:
-        command = [str(python), "-m", "distillation_stages"]
+        command = [str(python), *program]
         done = subprocess.run(command, env=environment(**variables), stdout=out, stderr=err, timeout=600, check=False)
-    message = log.read_text() if log.exists() else "no termination message"
-    assert done.returncode == 0, f"{spec.stage} ended with {done.returncode}: {message}; see {log.with_suffix('.err')}"
-    return StageResult.model_validate(json.loads(message))
+    return done.returncode, log.read_text() if log.exists() else "no termination message"

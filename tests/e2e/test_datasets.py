@@ -218,7 +218,10 @@ FIELD = {"hub": "dataset.source.huggingFace", "folder": "dataset.source"}
 def test_the_rows_are_the_same_on_the_hub_and_downloaded(
     told: dict[str, Any], place: str, asked: str, rows: list[object]
 ) -> None:
-    """A column that is there in some files only, or has another type, doesn't matter; a broken line is one row."""
+    """A column that is there in some files only, or has another type, doesn't matter; a broken line is one row.
+
+    U05, U06, U12.
+    """
     assert told[f"{place}: {asked}"].get("rows") == rows, told[f"{place}: {asked}"]
 
 
@@ -246,6 +249,7 @@ def test_the_commit_and_what_was_passed_over_are_told(told: dict[str, Any]) -> N
 def test_what_can_never_be_read_is_a_final_verdict(
     told: dict[str, Any], place: str, asked: str, reason: str, parts: list[str]
 ) -> None:
+    """U05, U06."""
     found = told[f"{place}: {asked}"]
     assert (found.get("reason"), found.get("final")) == (reason, True), found
     for part in parts:
@@ -253,7 +257,7 @@ def test_what_can_never_be_read_is_a_final_verdict(
 
 
 def test_of_several_formats_the_hub_has_the_most_frequent_and_a_folder_all(told: dict[str, Any]) -> None:
-    """The library takes a repository for files of one format; in either place nothing is passed over in silence."""
+    """U12. The library takes a repository for one format; in either place nothing is passed over in silence."""
     assert told["hub: mixed"]["counts"]["read"] == 2
     assert told["hub: mixed"]["counts"]["skippedFiles"] == 1
     assert told["folder: mixed"]["counts"]["read"] == 3
@@ -266,6 +270,7 @@ def test_text_beside_the_wanted_columns_of_a_table_is_still_seen(told: dict[str,
 
 
 def test_a_loading_script_is_refused_as_such_on_the_hub(told: dict[str, Any]) -> None:
+    """U06."""
     found = told["hub: loading script"]
     assert (found["reason"], found["final"]) == ("LoadingScript", True)
     assert "refs/convert/parquet" in found["message"]

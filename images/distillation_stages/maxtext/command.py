@@ -75,6 +75,8 @@ def _defaults(program: TrainProgram) -> Settings:
     if program.hardware == "cpu":
         settings |= {
             "attention": "dot_product",
+            # Its kernel of a mixture's experts runs on TPUs only.
+            "megablox": False,
             # No thread that copies checkpoints.
             "async_checkpointing": False,
             # Recomputing activations costs time, and a CPU has memory enough.

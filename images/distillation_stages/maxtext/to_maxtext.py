@@ -17,6 +17,8 @@ def convert_to_maxtext(model: Path, settings: Settings, output: Path, devices: i
         "run_name": "convert",
         "base_output_directory": str(output),
         "hardware": "cpu",
+        # No parameter depends on it, and the kernel that MaxText would choose can't take DeepSeek's heads.
+        "attention": "dot_product",
         "skip_jax_distributed_system": True,
         "weight_dtype": "float32",
         "jax_cache_dir": str(cache),

@@ -58,6 +58,14 @@ def test_what_the_api_server_takes_is_valid(path: str, value: object) -> None:
     assert validate(changed(put(path, value))) == []
 
 
+@pytest.mark.parametrize("source", [{"huggingFace": {"repo": "org/chats", "split": "train[:10%]"}}, {"path": "chats"}])
+def test_a_part_of_a_split_is_refused_with_the_field_for_it(source: dict[str, object]) -> None:
+    """U30."""
+    part = source if "huggingFace" in source else source | {"split": "train[:10%]"}
+    (message,) = validate(changed(put("spec.dataset.source", part)))
+    assert "for a part of it, such as train[:10%], set dataset.limit to a number of rows" in message
+
+
 def test_a_required_field_that_is_null_is_missing() -> None:
     (message,) = validate(changed(put("spec.teacher", None)))
     assert message.startswith("spec.teacher: Required value")

@@ -177,6 +177,7 @@ def test_each_format_and_each_packing_is_tried() -> None:
 
 @pytest.mark.parametrize("name", ["array-of-rows.json", "rows.csv"])
 def test_an_array_and_a_table_of_users_are_read(storage: Storage, name: str) -> None:
+    """U12."""
     written(storage, name, (FILES / name).read_bytes())
     members = {} if name.endswith("json") else {"prompt_column": "prompt", "response_column": "response"}
     result = prepare(storage, name, **members)
@@ -184,7 +185,7 @@ def test_an_array_and_a_table_of_users_are_read(storage: Storage, name: str) -> 
 
 
 def test_a_folder_of_plain_and_compressed_lines_is_read_whole(storage: Storage) -> None:
-    """Three shards of three rows, of which two are compressed: all nine, in the order of the names."""
+    """U12: three shards of three rows, of which two are compressed: all nine, in the order of the names."""
     script = FILES / "folder-of-plain-and-compressed-lines.sh"
     subprocess.run(["sh", str(script), str(storage.mount / "set")], check=True)
     result = prepare(storage, "set")
@@ -352,7 +353,7 @@ def test_the_first_rows_come_before_the_rest_is_read(tmp_path: Path, name: str) 
 
 
 def test_columns_that_nobody_reads_may_differ_and_are_not_loaded(storage: Storage) -> None:
-    """One file has images, the other a score: only messages are read, and text that looks like a part of them."""
+    """U06: one file has images, the other a score; only messages are read, and text that looks like a part of them."""
     image = pa.array([{"bytes": b"\x00" * 10}] * 2)
     messages = pa.array([[{"role": "user", "content": f"q{number}"}] for number in range(2)])
     folder = storage.mount / "set"
@@ -402,6 +403,7 @@ def test_a_missing_column_of_images_is_named_too(storage: Storage) -> None:
 
 
 def test_files_that_are_not_read_are_counted_and_named(storage: Storage, capsys: pytest.CaptureFixture[str]) -> None:
+    """U12."""
     folder = folder_of(storage, ["a.jsonl", "b.jsonl"])
     for name in ("c.jsonl.lz4", "d.txt", "stats.json", "part-00000", "rows.csv"):
         written(storage, f"{folder}/{name}", "x")
@@ -446,7 +448,7 @@ def test_a_file_that_is_named_itself_is_read_whatever_its_name(storage: Storage,
 
 
 def test_a_downloaded_dataset_with_two_splits_is_refused_until_one_is_chosen(storage: Storage) -> None:
-    """A repository as the Hub's client downloads it: read as one, its test split would be trained on."""
+    """U07: a repository as the Hub's client downloads it; read as one, its test split would be trained on."""
     source = FILES / "downloaded-dataset-with-splits"
     for path in source.rglob("*.jsonl"):
         written(storage, f"set/{path.relative_to(source)}", path.read_bytes())
@@ -558,7 +560,7 @@ def test_a_link_is_read_by_its_own_name(storage: Storage) -> None:
 
 
 def test_only_the_files_of_the_split_are_copied_from_a_bucket(storage: Storage, tmp_path: Path) -> None:
-    """A directory stands for the bucket: what is copied from it is the same."""
+    """U07. A directory stands for the bucket: what is copied from it is the same."""
     for name in ("train/a.jsonl", "test/a.jsonl", "notes.csv"):
         written(storage, f"bucket/{name}", json.dumps(chat(name)))
     bucket = Folder("gs://bucket/set", DirectoryTree(storage.mount / "bucket"), tmp_path / "copy", is_remote=True)
@@ -569,6 +571,7 @@ def test_only_the_files_of_the_split_are_copied_from_a_bucket(storage: Storage, 
 
 
 def test_a_config_is_refused_where_no_readme_lists_any(storage: Storage) -> None:
+    """U05."""
     reason, message = refusal(storage, folder_of(storage, ["a.jsonl"]), config="maths")
     assert reason == "BadConfig"
     assert "no config 'maths'" in message and "dataset.source.config" in message

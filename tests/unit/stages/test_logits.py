@@ -38,6 +38,16 @@ def test_padding_does_not_count() -> None:
     assert (compared.tokens, compared.top1_agreement) == (4, 1.0)
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_rows_that_one_vocabulary_is_padded_with_do_not_count(swapped: bool) -> None:
+    """MaxText has 128 more of Gemma 2, and 64 less than some files of Gemma 3."""
+    logits = numpy.random.default_rng(0).normal(size=(2, 4, 8))
+    padded = numpy.pad(logits, ((0, 0), (0, 0), (0, 3)))
+    compared = compare(padded, logits, [4, 4]) if swapped else compare(logits, padded, [4, 4])
+    assert compared.kl == pytest.approx(0, abs=1e-12)
+    assert compared.top1_agreement == 1.0
+
+
 def test_distance_is_measured() -> None:
     reference = numpy.log(numpy.array([[[0.9, 0.1]]]))
     other = numpy.log(numpy.array([[[0.1, 0.9]]]))

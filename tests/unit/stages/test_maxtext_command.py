@@ -54,6 +54,12 @@ def test_several_cpu_processes_find_each_other() -> None:
     assert arguments["ici_fsdp_parallelism"] == "2"
 
 
+def test_experts_are_computed_by_a_kernel_that_the_hardware_has() -> None:
+    """MaxText's default is one for TPUs, which ends a mixture of experts on CPU."""
+    assert rendered(train_program())["megablox"] == "False"
+    assert "megablox" not in rendered(train_program(hardware="tpu"))
+
+
 def test_on_tpu_slices_are_data_parallel_over_the_network() -> None:
     arguments = rendered(train_program(hardware="tpu", slices=4, parallelism={"fsdp": 8, "tensor": 2}))
     assert arguments["hardware"] == "tpu"
