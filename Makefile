@@ -26,7 +26,7 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all chaos test-e2e $(E2E_HALVES) test-kills test-models benchmark benchmark-training-data demo demo-online playground down clean
+.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all chaos test-e2e $(E2E_HALVES) test-kills test-models test-large benchmark benchmark-training-data demo demo-online playground down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -150,6 +150,9 @@ test-kills: toolchain-environments toolchain-gcs ## each stage program killed at
 
 test-models: toolchain-environments ## each named model, small, through the whole program; writes the table of docs/models.md (under an hour)
 	$(SLOW_PYTEST) tests/models
+
+test-large: toolchain-control-plane toolchain-node toolchain-environments ## a whole job on 20,000 rows of which one in a hundred is broken
+	$(PYTEST) -s tests/large
 
 benchmark: toolchain-teacher ## tokens per second of generation against one bare llm.generate call
 	$(PYTHON) benchmarks/generation.py

@@ -14,6 +14,7 @@ import pytest
 from distillation_api.contract import PrepareProgram, Source, StageSpec
 from distillation_stages.runtime.storage import Storage
 from e2e import preflight_cases
+from e2e.broken_rows import ROWS, line
 from e2e.stage_programs import environment, interpreter, run_stage
 
 SCRIPT = Path(preflight_cases.__file__)
@@ -101,34 +102,6 @@ def test_all_mistakes_are_told_at_once(told: dict[str, Any]) -> None:
     assert verdict["message"].startswith("3 things are to be changed: (1) generation.maxModelLen 512")
     assert "(2) maxTargetLength 512" in verdict["message"]
     assert "(3) the tokenizer in" in verdict["message"]
-
-
-ROWS = 20_000
-
-
-def conversation(question: object, role: str = "gpt") -> list[dict[str, object]]:
-    return [{"from": "human", "value": question}, {"from": role, "value": "answer"}]
-
-
-def line(row: int) -> tuple[str, str]:
-    """A row of a dataset in ShareGPT's form, one in a hundred broken; and the reason that it is left out for."""
-    turns: object = conversation(f"hello question {row}")
-    broken = {
-        0: ("BrokenJson", None),
-        100: ("NotAnObject", None),
-        200: ("NotAList", "no list"),
-        300: ("Empty", []),
-        400: ("TurnNotAnObject", ["hello"]),
-        500: ("UnknownRole", conversation(f"hello {row}", role="critic")),
-        600: ("ContentNotText", conversation({"text": "hello"})),
-        700: ("EmptyContent", conversation(" ")),
-        800: ("AssistantFirst", [{"from": "gpt", "value": "answer"}, *conversation(f"hello {row}")]),
-        900: ("PromptTooLong", conversation("hello " * 200 + str(row))),
-    }
-    reason, turns = broken.get(row % 1000, ("", turns)) if row % 100 == 0 else ("", turns)
-    if reason == "BrokenJson":
-        return '{"conversations": [', reason
-    return json.dumps([row] if reason == "NotAnObject" else {"conversations": turns}), reason
 
 
 def test_of_20000_sharegpt_rows_every_one_is_accounted_for_before_the_teacher_sees_them(tmp_path: Path) -> None:
