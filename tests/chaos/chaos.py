@@ -21,7 +21,7 @@ from distillation_operator.pipeline.names import child_name
 from support.eventually import eventually
 from support.objects import Jobs
 from support.operating import Operator
-from support.small_job import manifest
+from support.small_job import manifest, named
 from testbed.cluster import Testbed
 
 NAMESPACES = 4
@@ -144,9 +144,7 @@ class Chaos:
         for namespace, scripts in self._scripts.items():
             jobs = Jobs(client.CustomObjectsApi(self._api), namespace)
             for name in scripts:
-                made = manifest(retries={"failures": FAILURES, "disruptions": 100})
-                made["metadata"]["name"] = name
-                jobs.create(made)
+                jobs.create(named(manifest(retries={"failures": FAILURES, "disruptions": 100}), name))
 
     def _phases(self) -> dict[tuple[str, str], str | None]:
         phases: dict[tuple[str, str], str | None] = {}

@@ -8,8 +8,8 @@ Outcome = Literal["crash", "refusal"]
 """Of one attempt. After the outcomes that a script names an attempt goes well."""
 
 STAGES = (
-    "fetch-teacher", "fetch-student", "prepare-dataset", "convert-student", "preflight", "generate", "train-one",
-    "train-two", "export-one", "export", "evaluate",
+    "fetch-teacher", "fetch-student", "prepare-dataset", "convert-student", "preflight", "generate", "pack-one",
+    "train-one", "pack-two", "train-two", "export-one", "export", "evaluate",
 )  # fmt: skip
 FAILURES = 2
 """``retries.failures`` of every job."""

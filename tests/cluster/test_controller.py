@@ -11,7 +11,17 @@ from kubernetes.client.exceptions import ApiException
 from support.eventually import eventually
 from support.objects import Jobs
 from support.operating import Operator, Pods, stage_spec
-from support.small_job import FIRST, NAME, batch_of, condition, finish_first, manifest, stage, wait_state
+from support.small_job import (
+    FIRST,
+    NAME,
+    batch_of,
+    condition,
+    finish_first,
+    finish_generation,
+    manifest,
+    stage,
+    wait_state,
+)
 
 
 def test_a_job_runs_in_dataflow_order_to_complete_and_then_nothing_is_written(
@@ -22,8 +32,8 @@ def test_a_job_runs_in_dataflow_order_to_complete_and_then_nothing_is_written(
     finish_first(pods)
     pods.wait("convert-student")
     assert not pods.of_stage("train-one"), "training needs the teacher's answers"
-    pods.succeed("generate", 2, counts={"kept": 7}, metrics={})
-    wait_state(jobs, "generate", "Complete")
+    finish_generation(pods, counts={"kept": 7}, metrics={})
+    wait_state(jobs, "pack-one", "Complete")
     assert not pods.of_stage("train-one"), "training needs the converted student"
     pods.succeed("convert-student", metrics={"kl": 0.0005})
     pods.succeed("train-one", 2, outputs={"checkpoint": "c/1"}, metrics={"loss": 2.5})
@@ -41,7 +51,7 @@ def test_a_job_runs_in_dataflow_order_to_complete_and_then_nothing_is_written(
         "crossEntropyAfter": "5.5",
         "exportedModel": "distillation/export/m",
     }
-    assert [s["state"] for s in status["stages"]] == ["Complete"] * 11
+    assert [s["state"] for s in status["stages"]] == ["Complete"] * 13
     assert stage(jobs, "generate")["counts"] == {"kept": 14}, "the shards' counts are added up"
     assert status["loss"] == "1.25"
     assert {c["type"]: c["status"] for c in status["conditions"]}["Failed"] == "False"
@@ -166,7 +176,7 @@ def test_a_training_pod_that_dies_ends_its_attempt_and_the_next_one_starts(
 ) -> None:
     jobs.create(manifest())
     finish_first(pods)
-    pods.succeed("generate", 2)
+    finish_generation(pods)
     pods.succeed("convert-student")
     old = {pod.metadata.name for pod in pods.wait("train-one", 2)}
     pods.fail("train-one", 137, "Killed", "", count=2)
@@ -329,7 +339,7 @@ def test_a_cluster_without_jobset_is_told_and_the_job_goes_on_when_it_is_install
 ) -> None:
     jobs.create(manifest())
     finish_first(pods)
-    pods.succeed("generate", 2)
+    finish_generation(pods)
     pods.succeed("convert-student")
     told = wait_state(jobs, "train-one", "Pending", "JobSetMissing")
     assert "Install the JobSet controller" in told["message"]

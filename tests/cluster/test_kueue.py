@@ -11,7 +11,7 @@ from support.cluster import apply_crd
 from support.eventually import eventually
 from support.objects import Jobs
 from support.operating import Operator, Pods
-from support.small_job import manifest
+from support.small_job import manifest, named
 from testbed.cluster import Testbed
 from testbed.site import Depth
 
@@ -71,8 +71,7 @@ def namespace(api_client: client.ApiClient, objects: Any) -> str:
 
 def queued(name: str) -> dict[str, Any]:
     """A job whose generation takes all chips of the queue, and its training too."""
-    made = manifest(queue={"name": "tpu-queue"}, generation={"accelerator": V5E, "maxModelLen": 4096})
-    made["metadata"]["name"] = name
+    made = named(manifest(queue={"name": "tpu-queue"}, generation={"accelerator": V5E, "maxModelLen": 4096}), name)
     made["spec"]["training"] = {
         "accelerator": V4,
         "stages": [{"name": "one", "steps": 10}],
@@ -134,8 +133,10 @@ def test_a_job_waits_for_quota_and_says_why_and_an_eviction_is_no_failure(
 
     # The same for a JobSet.
     eventually("the first's turn", lambda: [p for p in pods.of_stage("generate") if p.metadata.name[:5] == "first"])
+    pods.succeed("pack-one")
     eventually("training is queued", lambda: is_queued(jobs, "second", "train-one", "insufficient"))
     pods.succeed("generate")
+    pods.succeed("pack-one")
     [running] = {pod.metadata.name.partition("-train-one-")[0] for pod in pods.wait("train-one", 2)}
     set_active(objects, namespace, f"{running}-train-one-0", False)
     eventually("queued", lambda: stage(jobs, running, "train-one").get("state") == "Queued")

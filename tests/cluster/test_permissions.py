@@ -12,7 +12,7 @@ from kubernetes import client
 from support.eventually import eventually
 from support.objects import CHECKOUT, Jobs
 from support.operating import Operator, Pods
-from support.small_job import NAME, manifest
+from support.small_job import NAME, finish_first, finish_generation, manifest, named
 from testbed.cluster import Testbed
 
 RULES = CHECKOUT / "charts" / "distillation-operator" / "rules"
@@ -137,19 +137,16 @@ def live_a_whole_life(jobs: Jobs, pods: Pods, api_client: client.ApiClient, name
         "spec": {"replicatedJobs": [{"name": "r", "template": {"spec": other["spec"]}}]},
     }
     objects.create_namespaced_custom_object("jobset.x-k8s.io", "v1alpha2", namespace, "jobsets", jobset)
-    taken = manifest()
-    taken["metadata"]["name"] = "taken"
-    jobs.create(taken)
+    jobs.create(named(manifest(), "taken"))
     eventually("taken", lambda: reason_of(jobs, "taken", "fetch-teacher") == "NameTaken")
     jobs.patch("taken", {"suspend": True})
     eventually("no pod", lambda: not pods.of_stage("fetch-student") and not pods.of_stage("prepare-dataset"))
     jobs.create(manifest())
-    for name in ("fetch-teacher", "fetch-student", "prepare-dataset", "preflight"):
-        pods.succeed(name)
+    finish_first(pods)
     pods.run("generate", 2)
     live_in_a_queue(jobs, pods, testbed, namespace)
     eventually("a look at a log", lambda: ("", "pods/log", "get") in asked(testbed, namespace)[0])
-    pods.succeed("generate", 2)
+    finish_generation(pods)
     pods.succeed("convert-student")
     eventually("taken", lambda: reason_of(jobs, NAME, "train-one") == "NameTaken")
     objects.delete_namespaced_custom_object(
@@ -167,14 +164,9 @@ def live_a_whole_life(jobs: Jobs, pods: Pods, api_client: client.ApiClient, name
 def live_in_a_queue(jobs: Jobs, pods: Pods, testbed: Testbed, namespace: str) -> None:
     """A job whose generation Kueue would hold, and one whose pods are refused."""
     accelerator = {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": 8}
-    queued = manifest(queue={"name": "queue"}, generation={"accelerator": accelerator})
-    queued["metadata"]["name"] = "queued"
-    jobs.create(queued)
-    for name in ("fetch-teacher", "fetch-student", "prepare-dataset", "preflight"):
-        pods.succeed(name)
-    refused = manifest(pod={"serviceAccountName": "absent"})
-    refused["metadata"]["name"] = "refused"
-    jobs.create(refused)
+    jobs.create(named(manifest(queue={"name": "queue"}, generation={"accelerator": accelerator}), "queued"))
+    finish_first(pods)
+    jobs.create(named(manifest(pod={"serviceAccountName": "absent"}), "refused"))
     eventually("refused", lambda: reason_of(jobs, "refused", "fetch-teacher") == "PodsRefused")
     eventually("queued", lambda: reason_of(jobs, "queued", "generate") == "WaitsForQuota")
     eventually("Kueue was asked", lambda: ("kueue.x-k8s.io", "workloads", "list") in asked(testbed, namespace)[0])

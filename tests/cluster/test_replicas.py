@@ -15,7 +15,7 @@ import pytest
 from support.eventually import eventually
 from support.objects import Jobs
 from support.operating import Operator
-from support.small_job import manifest
+from support.small_job import manifest, named
 from testbed.cluster import Testbed
 
 TAKEOVER_SECONDS = 20.0
@@ -73,9 +73,7 @@ def child_of(api_client: Any, namespace: str, job: str) -> Callable[[], Any]:
 
 
 def create(jobs: Jobs, name: str) -> None:
-    made = manifest()
-    made["metadata"]["name"] = name
-    jobs.create(made)
+    jobs.create(named(manifest(), name))
 
 
 def writes_of(testbed: Testbed, namespace: str, replica: Replica, since: float) -> list[str]:

@@ -11,7 +11,17 @@ from kubernetes.client.exceptions import ApiException
 from support.eventually import eventually
 from support.objects import Jobs
 from support.operating import Operator, Pods
-from support.small_job import FIRST, NAME, batch_of, condition, finish_first, manifest, stage, wait_state
+from support.small_job import (
+    FIRST,
+    NAME,
+    batch_of,
+    condition,
+    finish_first,
+    finish_generation,
+    manifest,
+    stage,
+    wait_state,
+)
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -45,6 +55,7 @@ class Walk:
     def training_on_two_hosts(self) -> None:
         eventually("generated", self._generated)
         self._pods.succeed("convert-student")
+        self._pods.succeed("pack-one")
         self._pods.wait("train-one", 2)
 
     def between_two_trainings(self) -> None:
@@ -190,7 +201,7 @@ def test_a_pod_on_a_lost_node_is_waited_for_until_it_can_write_no_more(
     core.create_node({"metadata": {"name": namespace}})
     jobs.create(manifest())
     finish_first(pods)
-    pods.succeed("generate", 2)
+    finish_generation(pods)
     pods.succeed("convert-student")
     first, _ = pods.wait("train-one", 2)
     binding = {"metadata": {"name": first.metadata.name}, "target": {"kind": "Node", "name": namespace}}

@@ -13,7 +13,7 @@ from kubernetes import client
 
 from support.objects import CHECKOUT, Jobs
 from support.operating import Operator, Pods, raw_stage_spec
-from support.small_job import NAME, finish_first, manifest, stage, wait_state
+from support.small_job import NAME, finish_first, finish_generation, manifest, stage, wait_state
 from testbed.cluster import Testbed
 
 SOURCE = CHECKOUT / "operator"
@@ -66,7 +66,7 @@ def to_the_middle_of_training(jobs: Jobs, pods: Pods) -> dict[str, str]:
     jobs.create(manifest())
     finish_first(pods)
     pods.succeed("convert-student")
-    pods.succeed("generate", 2)
+    finish_generation(pods)
     pods.run("train-one", 2)
     wait_state(jobs, "train-one", "Running")
     return {name: stage(jobs, name)["directory"] for name in (*BEFORE_TRAINING, "train-one")}
@@ -146,4 +146,4 @@ def test_a_new_job_does_what_is_written_anew_and_only_what_depends_on_it(
     finish_training(jobs, pods)
     after = {s["name"]: s["directory"] for s in jobs.get(NAME)["status"]["stages"]}
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"generate", "train-one", "export-one", "train-two", "export", "evaluate"}
+    assert changed == {"generate", "pack-one", "train-one", "export-one", "train-two", "export", "evaluate"}

@@ -37,6 +37,13 @@ def manifest(**spec: Any) -> dict[str, Any]:
     }
 
 
+def named(made: dict[str, Any], name: str) -> dict[str, Any]:
+    """The job under another name, with a folder of its own in the storage: jobs that share one wait for each other."""
+    made["metadata"]["name"] = name
+    made["spec"]["storage"]["prefix"] = name
+    return made
+
+
 def stage(jobs: Jobs, name: str) -> dict[str, Any]:
     """A stage's status; empty while there is none."""
     stages = (jobs.get(NAME).get("status") or {}).get("stages") or []
@@ -66,5 +73,11 @@ def batch_of(api_client: client.ApiClient) -> Any:
 
 def finish_first(pods: Pods) -> None:
     """End the stages that read nothing, and the one that looks at what they have brought."""
-    for name in (*FIRST, "preflight"):
+    for name in (*FIRST, "preflight", "pack-two"):
         pods.succeed(name)
+
+
+def finish_generation(pods: Pods, **result: Any) -> None:
+    """End both shards, and what lays out their answers for the first training stage."""
+    pods.succeed("generate", 2, **result)
+    pods.succeed("pack-one")

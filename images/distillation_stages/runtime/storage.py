@@ -140,22 +140,23 @@ def remove_temporaries(directory: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def _writer() -> str:
+def writer() -> str:
+    """The name of the DistillationJob that this pod works for; empty for a run by hand."""
     return os.environ.get(WRITER_ENV, "")
 
 
 def _unique_name() -> str:
-    return "-".join(part for part in (_writer(), uuid.uuid4().hex[:12]) if part)
+    return "-".join(part for part in (writer(), uuid.uuid4().hex[:12]) if part)
 
 
 def _left_by_us(directory: Path, start: str, end: str) -> list[Path]:
     """Entries of the directory that are named so, with our name in between; none where we have no name."""
-    if not _writer() or not directory.is_dir():
+    if not writer() or not directory.is_dir():
         return []
     return [
         path
         for path in directory.iterdir()
-        if path.name.startswith(start) and path.name.endswith(end) and f"{_writer()}-" in path.name
+        if path.name.startswith(start) and path.name.endswith(end) and f"{writer()}-" in path.name
     ]
 
 

@@ -38,6 +38,7 @@ EXIT_CODES: Mapping[Cost, int] = {
     Cost.FINAL_CONFIGURATION: EXIT_BAD_CONFIGURATION,
     Cost.RETRIED: EXIT_TRY_AGAIN,
     Cost.DISRUPTION: EXIT_TRY_AGAIN,
+    Cost.WAITING: EXIT_TRY_AGAIN,
 }
 """What a stage program ends with, for each cost that a program's end can have."""
 

@@ -1,6 +1,6 @@
 """Why a stage waits. A reason of Kubernetes itself (Unschedulable, ImagePullBackOff, ...) is shown as it is instead."""
 
-from distillation_api.reasons.reason import Cost, Reason
+from distillation_api.reasons.reason import Cost, ProgramReason, Reason
 
 
 def _reason(name: str, meaning: str, remedy: str) -> Reason:
@@ -92,4 +92,12 @@ CREATE_FAILED = _reason(
     "CreateFailed",
     "The API server refuses its Job or JobSet; the message is the server's.",
     "Mend what it names, for example a webhook; the job then goes on by itself.",
+)
+WAITS_FOR_OTHER_JOB = ProgramReason(
+    "WaitsForOtherJob",
+    "Another DistillationJob, of this cluster or of another one with the same storage, works at the same stage. What "
+    "it makes is taken when it is done.",
+    "Wait, or give one of the jobs another `storage.prefix`. One that is killed without a word holds its claim for two "
+    "minutes.",
+    Cost.WAITING,
 )

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from distillation_operator.controller.queue import Key
+from distillation_operator.controller.shared_work import SharedWork, storage_of
 from distillation_operator.manifests.kept_fields import kept_child, kept_job
 from distillation_operator.manifests.labels import JOB_LABEL, STAGE_LABEL
-from distillation_operator.manifests.reading import JOBSET_NAME_LABEL
+from distillation_operator.manifests.reading import JOBSET_NAME_LABEL, working_in
 
 Object = Mapping[str, Any]
 
@@ -34,6 +35,7 @@ class Cache:
         self._missed: dict[Key, set[str]] = {}
         """UIDs of owners that weren't known when something of theirs came; a watch may bring them later."""
         self._listed: set[Key] = set()
+        self._work = SharedWork()
         self._gone: dict[str, float] = {}
         """UIDs of children that are known to be gone, and since when, oldest first."""
 
@@ -57,6 +59,12 @@ class Cache:
         self._owners.pop(key, None)
         self._missed.pop(key, None)
         self._listed.discard(key)
+        self._work.drop_job(key)
+
+    def at_work(self, key: Key) -> dict[str, str]:
+        """Directories of the job's storage in which other jobs' children work, and these jobs."""
+        job = self._jobs.get(key)
+        return self._work.of_others(key, storage_of(job)) if job is not None else {}
 
     def job(self, key: Key) -> Object | None:
         """A DistillationJob, if it exists."""
@@ -91,6 +99,7 @@ class Cache:
             children[slot] = kept_child(kind, child)
             if kind != "Pod":
                 self._own(key, _uid(child))
+                self._note_work(key, child)
         return key
 
     def drop_child(self, kind: str, child: Object) -> Key | None:
@@ -158,6 +167,13 @@ class Cache:
             return True
         return not owners.isdisjoint(self._owners.get(key, ()))
 
+    def _note_work(self, key: Key, child: Object) -> None:
+        directory = working_in(child)
+        if directory is None:
+            self._work.drop(key, child["metadata"]["name"])
+        else:
+            self._work.put(key, child["metadata"]["name"], storage_of(self._jobs[key]), directory)
+
     def _own(self, key: Key, uid: str) -> None:
         self._owners.setdefault(key, set()).add(uid)
         missed = self._missed.get(key, set())
@@ -171,6 +187,7 @@ class Cache:
 
     def _forget(self, key: Key, slot: tuple[str, str]) -> None:
         child = self._children[key].pop(slot)
+        self._work.drop(key, slot[1])
         self._owners.get(key, set()).discard(_uid(child))
 
     def _note_gone(self, uid: str) -> None:

@@ -194,6 +194,7 @@ class Reconciler:
             creation_failures=self._problems.get(key, {}),
             pending_reasons=self._pending_reasons.known(key, children, jobs, pods),
             fresh=fresh,
+            at_work=self._cache.at_work(key),
             strangers=seen.strange_pods,
         )
 

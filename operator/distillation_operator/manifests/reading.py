@@ -55,13 +55,15 @@ def observe(
     creation_failures: Mapping[str, Cause],
     pending_reasons: Mapping[str, str],
     fresh: bool = False,
+    at_work: Mapping[str, str] | None = None,
     strangers: Iterable[Object] = (),
 ) -> Observed:
     """All that is known of the job with this uid.
 
     ``children``: its Jobs and JobSets by name and label; ``jobs_of_jobsets``: the Jobs that JobSets have made;
     ``pending_reasons``: what is known of why one has no pods, by name; ``fresh``: all was listed for this decision;
-    ``strangers``: pods with our labels and no owner that is known.
+    ``at_work``: directories in which children of other jobs work, and these jobs; ``strangers``: pods with our labels
+    and no owner that is known.
     """
     made = list(jobs_of_jobsets)
     read = [read_child(child, uid, [job for job in made if jobset_of(job) == _name(child)]) for child in children]
@@ -75,6 +77,7 @@ def observe(
         progress=progress,
         creation_failures=creation_failures,
         fresh=fresh,
+        at_work=at_work or {},
         strangers=tuple(read_pod(pod) for pod in strangers),
     )
 
@@ -104,6 +107,12 @@ def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
         created_at=_time(child["metadata"].get("creationTimestamp")),
         ended_at=ended,
     )
+
+
+def working_in(child: Object) -> str | None:
+    """The output directory of a Job or JobSet that may have pods; None where it has ended, or its queue holds it."""
+    annotations = child["metadata"].get("annotations") or {}
+    return _matching(_OUTPUT, annotations.get(OUTPUT_ANNOTATION)) if _state(child)[0] is ChildState.ACTIVE else None
 
 
 def _matching(pattern: re.Pattern[str], text: object) -> str | None:

@@ -106,6 +106,8 @@ class Observed:
     fresh: bool = False
     """Read from the API server for this decision. What watches have told may be older in one kind than in another."""
 
+    at_work: Mapping[str, str] = field(default_factory=dict)
+    """Output directories in which another job's child works, and that job."""
     strangers: tuple[Pod, ...] = ()
     """Pods with our labels and no owner that is known, where fresh. They tell nothing, but may be of a child that is
     gone, and still write.

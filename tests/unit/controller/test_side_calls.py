@@ -230,7 +230,10 @@ class Fleet:
         task.add_done_callback(self._told.discard)
 
     async def add_job(self, name: str, **spec: Any) -> Key:
-        key = self.server.add_job(small_spec(**spec), name)
+        made = small_spec(**spec)
+        # Jobs that share a folder wait for each other.
+        made["storage"] = {**made["storage"], "prefix": name}
+        key = self.server.add_job(made, name)
         await self.operator._job_changed({"type": "ADDED", "object": self.server.jobs[key]})
         return key
 

@@ -26,6 +26,7 @@ from distillation_stages.maxtext.command import (
 from distillation_stages.programs.train.inputs import Host, read_inputs, trainer_command
 from distillation_stages.programs.train.record import Record, Summary
 from distillation_stages.programs.train.trainer_process import TrainerProcess
+from distillation_stages.runtime.claim import claimed
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import say
 from distillation_stages.runtime.storage import Storage, remove_temporaries
@@ -35,8 +36,18 @@ def run(spec: StageSpec, storage: Storage) -> StageResult | None:
     """Train up to the last step, from the newest whole checkpoint when there is one."""
     program = spec.program
     assert isinstance(program, TrainProgram)
-    started = time.monotonic()
     host = Host.from_environment(program.slices)
+    if not host.leads:
+        _train(spec, program, host, storage)
+        return None
+    # All hosts write into one directory, which attempts share: its checkpoints are gone on from.
+    with claimed(storage.at(spec.output)):
+        # Another job may have ended it since it was looked for.
+        return storage.finished(spec.output) or _train(spec, program, host, storage)
+
+
+def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage) -> StageResult | None:
+    started = time.monotonic()
     start = storage.require_marker(program.start)
     run_directory = storage.at(spec.output) / RUN_NAME
     saved = run_directory / "checkpoints"

@@ -16,6 +16,8 @@ What ends a pod, and what it costs:
 - A permanent verdict (the program's exit code) counts nothing, and nothing is tried again.
 - A busy accelerator is the node's fault: the attempt counts as a disruption, and the next one waits a minute. A shard
   that finds it busy is tried again by its Job, which counts a failure, until the Job has used up its retries.
+- A pod that finds another job at work in the same directory of the storage costs nothing: the next attempt waits five
+  minutes. The jobs of one operator don't start such pods in the first place.
 - A lost host takes its peers of a training stage with it: they crash at once, and the attempt counts as one disruption.
   Shards don't depend on each other, so there a crash stays one.
 - A lost result (a complete child whose pods' messages can't be read any more) counts as a failure of the attempt. Of
@@ -53,11 +55,17 @@ class Ruling:
     """Time from the attempt's end to the next attempt; None when there is none."""
     pod: Pod | None = None
     """The pod that explains it."""
+    is_failure: bool = True
+    """False for an attempt that only found out that it has to wait."""
 
 
 def rule_on_failed_child(stage: Stage, retries: Retries, status: StageStatus, child: Child, pods: list[Pod]) -> Ruling:
     """The end of a child that has failed; what its shards have cost stands in the status already."""
     attempts = status.attempts
+    waiting = next(filter(_found_other_job, pods), None)
+    if waiting is not None and waiting.failure is not None and not stage.is_indexed:
+        cause = Cause(waiting.failure.reason, waiting.failure.message)
+        return Ruling(FailureClass.DISRUPTION, cause, attempts, LONGEST_BACK_OFF, waiting, is_failure=False)
     kind = _classify(stage, child, pods)
     pod = _explaining(kind, pods)
     cause = _cause(kind, child, pod)
@@ -160,6 +168,10 @@ def _is_permanent(pod: Pod) -> bool:
 
 def _found_busy(pod: Pod) -> bool:
     return pod.failure is not None and pod.failure.reason == reasons.ACCELERATOR_BUSY.name
+
+
+def _found_other_job(pod: Pod) -> bool:
+    return pod.failure is not None and pod.failure.reason == reasons.WAITS_FOR_OTHER_JOB.name
 
 
 def _lost_a_host(pods: list[Pod]) -> bool:

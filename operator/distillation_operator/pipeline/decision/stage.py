@@ -25,6 +25,8 @@ from distillation_operator.pipeline.status.stage_status import completion_cause,
 from distillation_operator.pipeline.status.times import format_time
 
 NO_PODS_PERIOD = timedelta(seconds=5)
+OTHER_JOB_PERIOD = timedelta(seconds=10)
+"""Nothing tells when another job's child has ended."""
 STRANGERS_PERIOD = timedelta(seconds=5)
 """What isn't ours is no event: it is looked for again."""
 
@@ -99,6 +101,11 @@ def _start(job: DistillationJob, status: StageStatus, observed: Observed, now: d
             reasons.PREDECESSOR_RUNS, f"Waits for pod {[*left, *strange][0]} of an earlier attempt to end."
         )
         return StageDecision(with_state(status, "Pending", waits), requeue_after=None if left else STRANGERS_PERIOD)
+    other = observed.at_work.get(status.directory or "")
+    if other is not None:
+        message = f"Waits for DistillationJob {other}, which makes the same; what it makes is taken when it is done."
+        waits = Cause.of(reasons.WAITS_FOR_OTHER_JOB, message)
+        return StageDecision(with_state(status, "Pending", waits), requeue_after=OTHER_JOB_PERIOD)
     if not observed.fresh:
         # A pod of an earlier attempt, or of a child that somebody has deleted, may not have been heard of yet.
         return StageDecision(status, needs_fresh_lists=True)
@@ -178,7 +185,7 @@ def _completed(
 
 def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> StageDecision:
     """The end of the attempt, and the next one once its time has come."""
-    failure = _failure(status, ruling, child, now)
+    failure = _failure(status, ruling, child, now) if ruling.is_failure else None
     counted = rewrite_stage(status, attempts=ruling.attempts)
     reason, message = ruling.cause.reason, ruling.cause.message
     if ruling.back_off is None:
