@@ -147,3 +147,44 @@ def test_when_one_host_is_terminated_all_save_the_same_step(storage: Storage, fo
     result = first.run()
     beside.join(60)
     assert (result.counts["steps"], result.counts["restarts"], result.counts["repeatedSteps"]) == (12, 1, 0)
+
+
+# Two jobs
+
+
+@pytest.mark.timeout(600)
+def test_of_two_jobs_that_need_the_same_training_one_trains_and_the_other_takes_over(
+    storage: Storage, folder: Path
+) -> None:
+    """They come together; the first is killed in the middle."""
+    program = train_program(steps=8, checkpoint_period=2)
+    folders = {writer: folder / writer for writer in ("first", "second")}
+    for path in folders.values():
+        path.mkdir()
+    first, second = (
+        Training(storage, path, program, "train-shared", {"WRITER": writer}) for writer, path in folders.items()
+    )
+    codes: list[int] = []
+
+    def second_has_come(line: str) -> bool:
+        if "completed step: 5," in line and not codes:
+            codes.append(second.run_until(lambda line: False))
+        return bool(codes)
+
+    first.run_until(second_has_come)
+    message = json.loads(second.log.read_text())
+    assert (codes, message["reason"]) == ([EXIT_TRY_AGAIN], "WaitsForOtherJob"), second.output()
+    assert "UID first works at this stage" in message["message"]
+    # As when two minutes have gone by without a beat.
+    claim = storage.at("train-shared/_CLAIM.json")
+    told = json.loads(claim.read_text())
+    assert told["writer"] == "first"
+    claim.write_text(json.dumps({**told, "time": told["time"] - 121}))
+    result = second.run()
+    assert (result.counts["steps"], result.counts["restarts"]) == (8, 1)
+    assert 0 < result.counts["repeatedSteps"] < 5, "it went on from the other's checkpoint"
+    history = storage.at(result.outputs["history"]).read_text().splitlines()
+    assert [json.loads(line)["step"] for line in history] == list(range(1, 9))
+    # Whose turn comes then finds it done.
+    assert first.run() == result
+    assert not claim.exists()
