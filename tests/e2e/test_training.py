@@ -182,7 +182,9 @@ def test_of_two_jobs_that_need_the_same_training_one_trains_and_the_other_takes_
     claim.write_text(json.dumps({**told, "time": told["time"] - 121}))
     result = second.run()
     assert (result.counts["steps"], result.counts["restarts"]) == (8, 1)
-    assert 0 < result.counts["repeatedSteps"] < 5, "it went on from the other's checkpoint"
+    begun = re.findall(r"starting MaxText from step (\d+)", second.log.with_suffix(".out").read_text())
+    assert begun in (["2"], ["4"]), "it went on from the other's checkpoint"
+    assert result.counts["repeatedSteps"] < 4
     history = storage.at(result.outputs["history"]).read_text().splitlines()
     assert [json.loads(line)["step"] for line in history] == list(range(1, 9))
     # Whose turn comes then finds it done.

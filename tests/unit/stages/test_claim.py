@@ -46,6 +46,7 @@ def test_another_that_is_alive_is_waited_for(tmp_path: Path) -> None:
     "left",
     [
         pytest.param({"writer": "theirs", "time": 1.0}, id="another, long ago"),
+        pytest.param({"writer": "theirs", "time": 1e12}, id="another, by a wrong clock"),
         pytest.param({"writer": "ours", "time": time.time()}, id="our own, of an attempt that was killed"),
         pytest.param({"time": "now"}, id="no claim"),
         pytest.param([], id="something else"),
