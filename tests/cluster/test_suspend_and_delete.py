@@ -45,6 +45,7 @@ class Walk:
 
     def generating(self) -> None:
         finish_first(self._pods)
+        wait_state(self._jobs, "pack-two", "Complete")
         self._pods.run("generate", 2)
 
     def half_generated(self) -> None:
