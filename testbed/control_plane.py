@@ -78,7 +78,7 @@ def controller_manager(site: Site) -> Component:
     account = "/api/v1/namespaces/default/serviceaccounts/default"
     health = f"https://{site.subnet.inside}:10257/healthz"
     # Where no kubelet runs, pods end when a test says so, and who waits for the Job controller waits for these alone.
-    brisk = {"JOB_SYNC_BATCH_PERIOD": "100ms", "JOB_POD_FAILURE_BACKOFF": "2s"}
+    brisk = {"JOB_POD_FAILURE_BACKOFF": "2s"}
     env = brisk if site.depth is Depth.CONTROL_PLANE else {}
     return Component("kube-controller-manager", argv, lambda: answers(health) and site.api.answers(account), env=env)
 
