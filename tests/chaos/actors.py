@@ -40,6 +40,8 @@ class Programs:
         self._most_evictions = most_evictions
         self._due: dict[str, float] = {}
         self._told: dict[str, dict[str, Any]] = {}
+        self._untold: dict[str, tuple[Counter[Any], Any]] = {}
+        """What is taken back when a pod has gone before it could be told its end."""
         self._spent: Counter[tuple[str, str, int]] = Counter()
         self.evictions: Counter[tuple[str, str]] = Counter()
         """By job and stage."""
@@ -60,7 +62,8 @@ class Programs:
         for (_, shard), pods in groups.items():
             labels = pods[0]["metadata"]["labels"]
             stage = labels[STAGE_LABEL]
-            if len(pods) < TRAINING_HOSTS.get(stage, 1):
+            if len(pods) != TRAINING_HOSTS.get(stage, 1):
+                # Not all are there yet; or more, after the API server was away, of which the Job controller removes some.
                 continue
             first = pods[0]["metadata"]["name"]
             due = self._due.setdefault(first, now + self._chance.uniform(0, LONGEST_RUN))
@@ -81,13 +84,13 @@ class Programs:
     def _end(self, job: str, stage: str, shard: int, pods: list[Pod]) -> None:
         first = pods[0]
         if self._chance.random() < EVICTED and self.evictions[job, stage] < self._most_evictions:
-            self.evictions[job, stage] += 1
+            self._count(self.evictions, (job, stage), first)
             self._tell(first, ended_status(137, "", disrupted=True))
             return
         outcomes = self._scripts[job].of(stage, shard)
         spent = self._spent[job, stage, shard]
         if spent < len(outcomes):
-            self._spent[job, stage, shard] += 1
+            self._count(self._spent, (job, stage, shard), first)
             refusal = outcomes[spent] == "refusal"
             reason = "MissingColumn" if refusal else "ProgramCrashed"
             told = StageFailure(stage=stage, reason=reason, message="as scripted", permanent=refusal)
@@ -100,6 +103,10 @@ class Programs:
             self._told[pod["metadata"]["uid"]] = ended_status(0, result.model_dump_json(by_alias=True))
         for pod in pods:
             self._patch(pod)
+
+    def _count(self, counter: Counter[Any], key: Any, pod: Pod) -> None:
+        counter[key] += 1
+        self._untold[pod["metadata"]["uid"]] = (counter, key)
 
     def _tell(self, pod: Pod, status: dict[str, Any]) -> None:
         self._told[pod["metadata"]["uid"]] = status
@@ -117,9 +124,13 @@ class Programs:
                 _preload_content=False,
                 _request_timeout=10,
             )
+            self._untold.pop(uid, None)
         except client.ApiException as error:
             if error.status not in (404, 409):
                 raise
+            if uid in self._untold:
+                counter, key = self._untold.pop(uid)
+                counter[key] -= 1
 
 
 def _container(pod: Pod) -> Mapping[str, Any]:
