@@ -63,7 +63,7 @@ class Programs:
             labels = pods[0]["metadata"]["labels"]
             stage = labels[STAGE_LABEL]
             if len(pods) != TRAINING_HOSTS.get(stage, 1):
-                # Not all are there yet; or more, and the Job controller, which was without the API server, removes some.
+                # Not all are there yet; or more, of which the Job controller removes some.
                 continue
             first = pods[0]["metadata"]["name"]
             due = self._due.setdefault(first, now + self._chance.uniform(0, LONGEST_RUN))
