@@ -176,7 +176,7 @@ CASES = {
         prompts=[CONVERSATION] * 12, training=[{"data": "OriginalDataset", "max_target_length": 20}]
     ),
     "a student's template with tokens beyond the vocabulary": Case(student={"vocab_size": 5}),
-    "a student that never learns to stop": Case(spoil=pad_is_all_there_is),
+    "a student that pads with the end of its answers": Case(spoil=pad_is_all_there_is),
     "the student's heads over an axis": Case(training=[{"tensor_parallelism": 8}]),
     "a student larger than its chips": Case(training=[{"chip_gib": 16, "weight_shards": 4}], parameters=10**10),
     "a teacher beside the student larger than the chips": Case(
