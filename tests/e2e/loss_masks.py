@@ -23,7 +23,7 @@ import numpy as np
 
 from distillation_api.contract import PackProgram, StageResult, SupervisedFineTuning, TrainData, TrainOn, TrainProgram
 from distillation_stages.data.tables import PREPARED, Row, write_table
-from distillation_stages.data.training_rows import Conversation
+from distillation_stages.data.training_rows import TrainingRow
 from distillation_stages.maxtext.command import TrainingPaths, config_file, training_arguments
 from distillation_stages.maxtext.packed_batches import Reading, patch_train_iterator
 from distillation_stages.maxtext.start import patch_imports
@@ -133,7 +133,7 @@ def laid_out(case: Case, folder: Path) -> tuple[Any, dict[str, int]]:
     return tokenizer, lay_out("pack-x", pack_program_of(case), storage, tokenizer, folder / "sequences").counts
 
 
-def conversations_of(case: Case) -> Iterator[Conversation]:
+def conversations_of(case: Case) -> Iterator[TrainingRow]:
     """As training reads them."""
     for row, turns in enumerate(case.conversations):
         yield row, turns[:-1], turns[-1]["content"], None

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from distillation_api.contract import TrainData
-from distillation_stages.data.training_rows import Conversation, read_conversations
+from distillation_stages.data.training_rows import TrainingRow, read_conversations
 from distillation_stages.maxtext.trainable_text import RenderedRows
 from distillation_stages.models.rendering import Renderer
 from distillation_stages.programs.pack import order
 from distillation_stages.runtime.storage import Storage
 
 
-def write_own(conversations: Iterable[Conversation], tokenizer: Any, folder: Path) -> dict[str, str]:
+def write_own(conversations: Iterable[TrainingRow], tokenizer: Any, folder: Path) -> dict[str, str]:
     """The same rows in the order of the first epoch, as texts that MaxText joins as they stand; its settings."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -15,19 +15,18 @@ from distillation_api.contract import (
     ConvertProgram,
     ExportProgram,
     Lineage,
-    PackProgram,
     ReportedStage,
     Source,
     StageResult,
     StageSpec,
     SupervisedFineTuning,
-    TrainData,
     TrainProgram,
 )
 from distillation_stages.data.tables import PREPARED, write_table
 from distillation_stages.runtime.storage import Storage
 from e2e.served_model import serving
 from e2e.stage_programs import environment, interpreter, run_stage
+from e2e.training_storage import packed
 
 STEPS = 4
 LINEAGE = Lineage(
@@ -79,16 +78,7 @@ def converted(folder: Path, storage: Storage) -> StageResult:
 @pytest.fixture(scope="module")
 def trained(folder: Path, storage: Storage, converted: StageResult) -> StageResult:
     """The train stage's result."""
-    rows = PackProgram(
-        student="fetch",
-        data=TrainData(kind="OriginalDataset", dataset="prepare"),
-        max_target_length=64,
-        packing=False,
-        sequences_per_step=2,
-        steps=STEPS,
-    )
-    spec = StageSpec(stage="pack", fingerprint="s", output="pack", program=rows)
-    run_stage(interpreter("converter"), spec, storage.mount, folder / "pack")
+    packed(storage, folder / "pack", "pack", student="fetch", epochs=None, steps=STEPS)
     program = TrainProgram(
         start="convert",
         tokenizer="fetch",

@@ -14,11 +14,11 @@ from distillation_stages.data.tools import Tool
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage
 
-Conversation = tuple[int, list[Turn], Answer, list[Tool] | None]
+TrainingRow = tuple[int, list[Turn], Answer, list[Tool] | None]
 """Row number, prompt, answer and tools."""
 
 
-def read_conversations(data: TrainData, storage: Storage) -> Iterator[Conversation]:
+def read_conversations(data: TrainData, storage: Storage) -> Iterator[TrainingRow]:
     """Every training row, in the order of the source.
 
     Where every turn is learnt, a conversation whose last user turn has no answer ends with the answer before it.

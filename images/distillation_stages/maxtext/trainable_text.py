@@ -7,6 +7,7 @@ from typing import Any
 from distillation_api import reasons
 from distillation_stages.data.conversations import Answer, Turn, as_turn
 from distillation_stages.data.tools import Tool, uses_tools
+from distillation_stages.data.training_rows import TrainingRow
 from distillation_stages.models.tool_rendering import left_out, rendered
 from distillation_stages.runtime.failure import StageError
 
@@ -114,11 +115,10 @@ class RenderedRows(Iterable[Rendered]):
     def __init__(
         self,
         tokenizer: Any,
-        conversations: Iterable[tuple[int, list[Turn], Answer, list[Tool] | None]],
+        conversations: Iterable[TrainingRow],
         every_turn: bool = False,
     ) -> None:
-        """Of each conversation its row number, prompt, answer and tools. ``every_turn``: the answers inside the prompt
-        are learnt too."""
+        """``every_turn``: the answers inside the prompt are learnt too."""
         self._tokenizer, self._conversations, self._every_turn = tokenizer, conversations, every_turn
         self.refused = 0
 

@@ -28,7 +28,7 @@ from distillation_stages.data.packing import (
 )
 from distillation_stages.data.tables import parts_of
 from distillation_stages.data.token_rows import TokenRows
-from distillation_stages.data.training_rows import Conversation, read_conversations, rows_at_most
+from distillation_stages.data.training_rows import TrainingRow, read_conversations, rows_at_most
 from distillation_stages.maxtext.trainable_text import RenderedRows
 from distillation_stages.maxtext.training_tokens import Fitting
 from distillation_stages.models.rendering import Renderer
@@ -78,7 +78,7 @@ class LaidOut:
 def lay_out(stage: str, program: PackProgram, storage: Storage, tokenizer: Any, directory: Path) -> LaidOut:
     """Write the sequences. Raises StageError when nothing could be learnt of them, or they are too few."""
     total, reporter = rows_at_most(program.data, storage), Reporter(stage, "rows")
-    conversations = _told(read_conversations(program.data, storage), total, reporter)
+    conversations = _with_progress(read_conversations(program.data, storage), total, reporter)
     texts = RenderedRows(tokenizer, conversations, program.data.train_on == "EveryAssistantTurn")
     with tempfile.TemporaryDirectory() as scratch:
         rows, fitting = TokenRows(Path(scratch)), Fitting(program.max_target_length)
@@ -110,7 +110,7 @@ def lay_out(stage: str, program: PackProgram, storage: Storage, tokenizer: Any, 
     return LaidOut(manifest, counts)
 
 
-def _told(conversations: Iterable[Conversation], total: int, reporter: Reporter) -> Iterator[Conversation]:
+def _with_progress(conversations: Iterable[TrainingRow], total: int, reporter: Reporter) -> Iterator[TrainingRow]:
     """The same, told as they go; some of the tables' rows are none of them."""
     for done, conversation in enumerate(conversations):
         reporter.progress(done, total)
