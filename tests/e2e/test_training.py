@@ -168,6 +168,8 @@ def test_of_two_jobs_that_need_the_same_training_one_trains_and_the_other_takes_
 
     def second_has_come(line: str) -> bool:
         if "completed step: 5," in line and not codes:
+            # On a slow machine it would have ended before the second has looked.
+            first.stop_trainer()
             codes.append(second.run_until(lambda line: False))
         return bool(codes)
 

@@ -118,6 +118,12 @@ def train_program(steps: int = 8, packed: str = "packed", **changes: Any) -> Tra
     return program.model_copy(update=changes)
 
 
+def trainers_of(program: "subprocess.Popen[str]") -> list[int]:
+    """The process groups of what the program has started; in a pod they would end with the container."""
+    listed = subprocess.run(["pgrep", "-P", str(program.pid)], capture_output=True, text=True, check=False)
+    return [int(group) for group in listed.stdout.split()]
+
+
 @dataclass
 class Training:
     """One host of a training stage as a process that can be killed."""
@@ -128,6 +134,7 @@ class Training:
     name: str = "train"
     variables: dict[str, str] = field(default_factory=dict)
     starts: int = 0
+    process: "subprocess.Popen[str] | None" = None
 
     @property
     def log(self) -> Path:
@@ -166,7 +173,7 @@ class Training:
 
         SIGKILL is sent to all that it has started, as the kubelet does.
         """
-        process = self.start()
+        self.process = process = self.start()
         assert process.stdout is not None
         sent = False
         with self.log.with_suffix(".out").open("w") as out:
@@ -179,12 +186,16 @@ class Training:
 
     def _send(self, process: "subprocess.Popen[str]", number: signal.Signals) -> None:
         if number == signal.SIGKILL:
-            # The trainer is a group of its own; in a pod it would end with the container.
-            listed = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
-            for group in (process.pid, *map(int, listed.stdout.split())):
+            for group in (process.pid, *trainers_of(process)):
                 os.killpg(group, number)
         else:
             process.send_signal(number)
+
+    def stop_trainer(self) -> None:
+        """From here on the newest start makes no step; the program that watches the trainer goes on."""
+        assert self.process is not None
+        for group in trainers_of(self.process):
+            os.killpg(group, signal.SIGSTOP)
 
     def result(self) -> StageResult:
         """The marker."""
