@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from demo.operator_process import OperatorProcess
-from demo.places import NAMESPACE, Place, testbed_place
+from demo import places
+from demo.places import NAMESPACE, Place
 from e2e.broken_rows import ROWS, line
 from support.eventually import eventually
 from testbed.cluster import Testbed
@@ -26,7 +27,7 @@ MINUTE = 60.0
 def place() -> Iterator[Place]:
     """A node with the models and the dataset in its storage."""
     testbed = Testbed("large", say=lambda text: print(text, flush=True))
-    made = testbed_place(testbed, print)
+    made = places.testbed_place(testbed, print)
     assert made.storage is not None
     (made.storage / "chats.jsonl").write_text("".join(f"{line(row)[0]}\n" for row in range(ROWS)))
     made.kubectl("apply", "--server-side", "-f", str(CHECKOUT / "crds" / "distillationjobs.yaml"))
