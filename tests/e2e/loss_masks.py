@@ -136,7 +136,7 @@ def laid_out(case: Case, folder: Path) -> tuple[Any, dict[str, int]]:
 def conversations_of(case: Case) -> Iterator[TrainingRow]:
     """As training reads them."""
     for row, turns in enumerate(case.conversations):
-        yield row, turns[:-1], turns[-1]["content"], None
+        yield TrainingRow(row, turns[:-1], turns[-1]["content"])
 
 
 def our_batches(case: Case, folder: Path, steps: int) -> Iterator[dict[str, Any]]:

@@ -59,6 +59,13 @@ def test_a_killed_generation_pod_keeps_its_chunks_and_all_rows_are_there(run: Ru
     assert counts["read"] == prepared["train"] + prepared["holdout"] == counts["kept"] + rejected
 
 
+def test_what_is_learnt_is_what_was_said_token_for_token(run: Run) -> None:
+    """Teacher and student share a tokenizer."""
+    generated, packed = (run.stage(name)["counts"] for name in ("generate", "pack-teacher-data"))
+    assert packed["asSampled"] == packed["answers"] == generated["train"]
+    assert packed["comparedWithSampled"] > 0
+
+
 def test_a_killed_training_goes_on_from_its_checkpoint(run: Run) -> None:
     progress = [json.loads(line) for line in run.training_log.splitlines() if line.startswith('{"type":"progress"')]
     assert progress[0]["done"] >= run.checkpoint_before_kill > 1
@@ -97,7 +104,7 @@ def test_no_held_out_question_is_among_those_trained_on(run: Run, place: Place) 
         TrainData(kind="TeacherCompletions", completions=completions, shards=2, dataset=dataset),
         TrainData(kind="OriginalDataset", dataset=dataset, train_on="EveryAssistantTurn"),
     ):
-        prompts = [prompt for _, prompt, _, _ in read_conversations(data, storage)]
+        prompts = [conversation.prompt for conversation in read_conversations(data, storage)]
         trained_on = {_text(prompt[:end]) for prompt in prompts for end in range(1, len(prompt) + 1)}
         assert trained_on and questions.isdisjoint(trained_on)
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from demo.operator_process import OperatorProcess
 from demo import places
+from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place
 from e2e.broken_rows import ROWS, line
 from support.eventually import eventually

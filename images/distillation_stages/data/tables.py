@@ -39,9 +39,13 @@ COMPLETIONS = pa.schema(
         pa.field("finishReason", pa.string(), nullable=False),
         pa.field("promptTokens", pa.int32(), nullable=False),
         pa.field("completionTokens", pa.int32(), nullable=False),
+        pa.field("sampledTokens", pa.list_(pa.int32())),
     ]
 )
 """What generate writes."""
+
+VOCABULARY = "vocabulary"
+"""Key in the metadata of such a table: the hash of the vocabulary that its sampledTokens are of."""
 
 TOOL_USE = "toolUse"
 """The column, of tables with tools alone, that ``tool_use`` writes and reads."""

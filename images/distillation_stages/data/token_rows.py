@@ -15,6 +15,8 @@ class TokenRow:
     tokens: NDArray[np.int32]
     learnt: NDArray[np.bool_]
     """Of each token, whether the student learns to say it."""
+    number: int = -1
+    """Among the rows that were kept together."""
 
     @property
     def trained(self) -> int:
@@ -35,6 +37,16 @@ def token_row(segments: Iterable[tuple[Sequence[int], bool]], length: int) -> To
     if learnt:
         learnt[0] = False
     return TokenRow(np.asarray(tokens[:length], np.int32), np.asarray(learnt[:length], np.bool_))
+
+
+def contains(tokens: Sequence[int], piece: Sequence[int]) -> bool:
+    """Whether the piece stands in the tokens, one behind the other; an empty one never."""
+    whole, wanted = (np.asarray(numbers, np.int32).tobytes() for numbers in (tokens, piece))
+    start = whole.find(wanted)
+    # Four bytes to a number: what begins between two is none.
+    while start >= 0 and start % 4:
+        start = whole.find(wanted, start + 1)
+    return bool(wanted) and start >= 0
 
 
 class TokenRows:
@@ -65,7 +77,7 @@ class TokenRows:
     def __getitem__(self, index: int) -> TokenRow:
         tokens, learnt = self._read()
         place = slice(self._ends[index], self._ends[index + 1])
-        return TokenRow(tokens[place], learnt[place])
+        return TokenRow(tokens[place], learnt[place], index)
 
     def _read(self) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         if self._maps is None:

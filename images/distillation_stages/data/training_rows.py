@@ -2,36 +2,47 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
 from distillation_api import reasons
 from distillation_api.contract import TrainData
 from distillation_stages.data.conversations import Answer, Turn, up_to_last_answer
-from distillation_stages.data.tables import TOOL_USE, Row, batches_of, count_rows, parts_of
+from distillation_stages.data.tables import TOOL_USE, VOCABULARY, Row, batches_of, count_rows, parts_of
 from distillation_stages.data.tool_use import restored
 from distillation_stages.data.tools import Tool
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage
 
-TrainingRow = tuple[int, list[Turn], Answer, list[Tool] | None]
-"""Row number, prompt, answer and tools."""
+
+class TrainingRow(NamedTuple):
+    """One conversation."""
+
+    row: int
+    """Of the dataset."""
+    prompt: list[Turn]
+    answer: Answer
+    tools: list[Tool] | None = None
+    sampled: list[int] | None = None
+    """The tokens in which a teacher of the student's vocabulary has said the answer."""
 
 
-def read_conversations(data: TrainData, storage: Storage) -> Iterator[TrainingRow]:
+def read_conversations(data: TrainData, storage: Storage, vocabulary: str = "") -> Iterator[TrainingRow]:
     """Every training row, in the order of the source.
 
     Where every turn is learnt, a conversation whose last user turn has no answer ends with the answer before it.
+    ``vocabulary`` is the hash of the student's: tokens of another one are passed over.
     """
     every_turn = data.train_on == "EveryAssistantTurn"
     answer = "reference" if data.kind == "OriginalDataset" else "completion"
-    for row in _rows(data, storage, ["row", "prompt", answer, TOOL_USE]):
+    for row in _rows(data, storage, ["row", "prompt", answer, TOOL_USE], vocabulary):
         read = restored(row)
         own = read.reference if data.kind == "OriginalDataset" else row[answer]
         last = (read.prompt, own) if own else None
         found = up_to_last_answer(read.prompt, own) if every_turn else last
         if found is not None:
-            yield row["row"], *found, read.tools
+            yield TrainingRow(row["row"], *found, read.tools, row.get("sampledTokens"))
 
 
 def rows_at_most(data: TrainData, storage: Storage) -> int:
@@ -39,12 +50,14 @@ def rows_at_most(data: TrainData, storage: Storage) -> int:
     return sum(count_rows(parts_of(directory)) for directory in _directories(data, storage))
 
 
-def _rows(data: TrainData, storage: Storage, columns: list[str]) -> Iterator[Row]:
+def _rows(data: TrainData, storage: Storage, columns: list[str], vocabulary: str) -> Iterator[Row]:
     of_teacher = data.kind == "TeacherCompletions"
     for directory in _directories(data, storage):
         for part in parts_of(directory):
             with pq.ParquetFile(part) as file:
-                for batch in batches_of(file, [*columns, *(["split"] if of_teacher else [])]):
+                shared = (file.metadata.metadata or {}).get(VOCABULARY.encode(), b"").decode() == vocabulary != ""
+                more = [*(["split"] if of_teacher else []), *(["sampledTokens"] if shared else [])]
+                for batch in batches_of(file, [*columns, *more]):
                     for row in batch.to_pylist():
                         if not of_teacher or row["split"] == "train":
                             yield row

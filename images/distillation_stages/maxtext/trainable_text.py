@@ -1,7 +1,7 @@
 """Conversations as the student's chat template renders them for training."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from distillation_api import reasons
@@ -36,6 +36,10 @@ class Rendered:
     """Of the dataset."""
     exchanges: tuple[Exchange, ...]
     """Each goes on where the one before ends."""
+    content: str = ""
+    """Of the last answer, without what the template writes around it."""
+    sampled: tuple[int, ...] = ()
+    """The content's tokens as a teacher of the student's vocabulary has said them; none where that isn't known."""
 
     @property
     def text(self) -> str:
@@ -127,10 +131,14 @@ class RenderedRows(Iterable[Rendered]):
         for conversation in self._conversations:
             read += 1
             try:
+                row, prompt, answer, tools, sampled = conversation
                 if self._every_turn:
-                    yield from render_every_turn(self._tokenizer, *conversation)
+                    yield from render_every_turn(self._tokenizer, row, prompt, answer, tools)
                 else:
-                    yield render(self._tokenizer, *conversation)
+                    text = render(self._tokenizer, row, prompt, answer, tools)
+                    if sampled and isinstance(answer, str):
+                        text = replace(text, content=answer, sampled=tuple(sampled))
+                    yield text
             except StageError as error:
                 self.refused += 1
                 example = example or error.message

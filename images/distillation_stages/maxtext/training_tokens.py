@@ -7,6 +7,7 @@ from distillation_api import reasons
 from distillation_stages.data.token_rows import TokenRow, token_row
 from distillation_stages.maxtext.trainable_text import Rendered
 from distillation_stages.models.control_tokens import token_ids
+from distillation_stages.models.sampled_tokens import as_sampled
 from distillation_stages.runtime.failure import StageError
 
 
@@ -24,6 +25,8 @@ class Fitting:
     """Answers that begin beyond the length."""
     trained: int = 0
     """Rows that teach something."""
+    as_sampled: int = 0
+    """Answers in the tokens that the teacher has said."""
 
     def tokenised(self, rendered: Rendered, tokenizer: Any) -> TokenRow:
         """The row up to the length, counted; each answer is learnt with its end.
@@ -35,6 +38,10 @@ class Fitting:
         end = 0
         for number, exchange in enumerate(rendered.exchanges):
             given, answer = (token_ids(tokenizer, text) for text in (exchange.given, exchange.answer))
+            if rendered.sampled and number == len(rendered.exchanges) - 1:
+                spelt = as_sampled(tokenizer, given, answer, rendered.content, rendered.sampled)
+                self.as_sampled += spelt is not None
+                answer = answer if spelt is None else spelt
             segments += [(given, False), (answer, True)]
             start = end + len(given)
             end = start + len(answer)

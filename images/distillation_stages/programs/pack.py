@@ -11,6 +11,7 @@ import math
 import random
 import tempfile
 import time
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from distillation_api import reasons
 from distillation_api.contract import PackProgram, StageResult, StageSpec
+from distillation_stages.data.learnt_answers import NOT_COMPARED, Sample
 from distillation_stages.data.packing import (
     Manifest,
     Packed,
@@ -32,6 +34,7 @@ from distillation_stages.data.training_rows import TrainingRow, read_conversatio
 from distillation_stages.maxtext.trainable_text import RenderedRows
 from distillation_stages.maxtext.training_tokens import Fitting
 from distillation_stages.models.rendering import Renderer
+from distillation_stages.models.sampled_tokens import vocabulary_hash
 from distillation_stages.runtime.environment import set_environment
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import Reporter, say
@@ -78,23 +81,37 @@ class LaidOut:
 def lay_out(stage: str, program: PackProgram, storage: Storage, tokenizer: Any, directory: Path) -> LaidOut:
     """Write the sequences. Raises StageError when nothing could be learnt of them, or they are too few."""
     total, reporter = rows_at_most(program.data, storage), Reporter(stage, "rows")
-    conversations = _with_progress(read_conversations(program.data, storage), total, reporter)
+    of_teacher = program.data.kind == "TeacherCompletions"
+    vocabulary = vocabulary_hash(tokenizer) if of_teacher else ""
+    conversations = _with_progress(read_conversations(program.data, storage, vocabulary), total, reporter)
     texts = RenderedRows(tokenizer, conversations, program.data.train_on == "EveryAssistantTurn")
     with tempfile.TemporaryDirectory() as scratch:
         rows, fitting = TokenRows(Path(scratch)), Fitting(program.max_target_length)
+        said = array("q")
         for text in texts:
-            row = fitting.tokenised(text, tokenizer)
+            before, row = fitting.as_sampled, fitting.tokenised(text, tokenizer)
             if row.trained:
+                # Of one that fills the length, the end may be missing.
+                whole = fitting.as_sampled > before and len(row.tokens) < program.max_target_length
+                said.append(text.row if whole else NOT_COMPARED)
                 rows.add(row)
         fitting.require_trained()
-        manifest = write_sequences(sequences_of(program, rows), program.max_target_length, PADDING, directory)
+        sample = Sample()
+        sequences = sample.noting(sequences_of(program, rows), said)
+        manifest = write_sequences(sequences, program.max_target_length, PADDING, directory)
     steps = steps_of(program, len(rows), manifest)
+    compared = sample.compare(directory, read_conversations(program.data, storage, vocabulary))
     say(
         f"{len(rows)} rows with {fitting.answers} answers in {manifest.sequences} sequences for {steps} steps, "
         f"{manifest.efficiency:.0%} of whose places are trained; {fitting.prompts_too_long} rows have a prompt that "
         f"fills maxTargetLength={program.max_target_length}, {fitting.answers_cut} an answer that is cut there, and "
         f"{fitting.answers_left_out} answers begin beyond it"
     )
+    if of_teacher:
+        say(
+            f"{fitting.as_sampled} answers are learnt in the tokens that the teacher has said, compared in {compared}; "
+            f"{fitting.answers - fitting.as_sampled} are spelt by the student's tokenizer"
+        )
     counts = {
         "steps": steps,
         "rows": len(rows),
@@ -106,6 +123,7 @@ def lay_out(stage: str, program: PackProgram, storage: Storage, tokenizer: Any, 
         "sequences": manifest.sequences,
         "tokens": manifest.tokens,
         "trainedTokens": manifest.trained_tokens,
+        **({"asSampled": fitting.as_sampled, "comparedWithSampled": compared} if of_teacher else {}),
     }
     return LaidOut(manifest, counts)
 

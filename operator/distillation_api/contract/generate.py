@@ -29,8 +29,10 @@ class GenerateProgram(ProgramModel):
     Rows of train and holdout are numbered together and split into contiguous shards. Writes, under the output
     directory, ``shard-I/chunk-NNNNN.parquet`` with columns ``row``, ``sample`` (0 up to samplesPerPrompt - 1; of the
     holdout always 0), ``split``, ``prompt``, ``reference``, ``completion``, ``finishReason``, ``promptTokens``,
-    ``completionTokens``, and ``toolUse`` where the dataset has it; ``shard-I/ledger.jsonl``, one line per chunk; and
-    ``shard-I/_DONE.json``, the shard's marker. There is no marker for the whole: a reader asks for those of all shards.
+    ``completionTokens``, ``sampledTokens`` (the completion as the teacher has said it; null where it isn't made of such
+    tokens alone), and ``toolUse`` where the dataset has it. The file's metadata has the hash of their ``vocabulary``.
+    ``shard-I/ledger.jsonl`` has one line per chunk, ``shard-I/_DONE.json`` is the shard's marker. There is none for the
+    whole: a reader asks for those of all shards.
     Counts: read (answers asked for), kept, train, holdout, duplicates, ``rejected.<reason>``, promptTokens,
     completionTokens; read = kept + duplicates + all rejected. withoutReasoning are those of the kept that lack the
     reasoning that the teacher's chat template knows of.

@@ -16,7 +16,9 @@ class PackProgram(ProgramModel):
     student learns to say this token), positions (within its row), segments (the row's number in the sequence, from 1;
     padding is 0). ``manifest.json`` beside them tells what they hold. Counts: steps, sequences, rows, answers (that are
     learnt in these rows), of the rows promptTooLong (they teach nothing), answerCut, answersLeftOut (answers that begin
-    beyond the length), tokens and trainedTokens (of all sequences). Metrics: efficiency (trained tokens over places).
+    beyond the length), tokens and trainedTokens (of all sequences); of the teacher's completions also asSampled
+    (answers in the tokens that a teacher of the student's vocabulary has said) and comparedWithSampled (those of them
+    that were compared in the written files). Metrics: efficiency (trained tokens over places).
     """
 
     kind: Literal["pack"] = "pack"

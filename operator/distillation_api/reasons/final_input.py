@@ -147,6 +147,11 @@ NO_TOKENIZER = _reason(
     "The model has no tokenizer.",
     "Put the tokenizer's files beside config.json.",
 )
+LEARNT_OTHERWISE = _reason(
+    "LearntOtherwise",
+    "What would be learnt isn't, token for token, what the teacher has said.",
+    "The chat template or the tokenizer changes answers: compare the row of the message in both stages' files.",
+)
 NO_TRAINABLE_TOKENS = _reason(
     "NoTrainableTokens",
     "No row has room for an answer: the loss would be 0.",

@@ -32,5 +32,8 @@ class LetterTokenizer:
         assert not add_special_tokens
         return [{"<": BOS, ">": END, "_": PAD}.get(letter, ord(letter)) for letter in text]
 
-    def decode(self, ids: list[int]) -> str:
+    def get_vocab(self) -> dict[str, int]:
+        return {chr(number): number for number in range(128)}
+
+    def decode(self, ids: list[int], **_: bool) -> str:
         return "".join({BOS: "<", END: ">", PAD: "_"}.get(token, chr(token)) for token in ids)

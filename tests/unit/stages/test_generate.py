@@ -20,6 +20,7 @@ from distillation_stages.programs.generate.vllm_teacher import row_seed
 from distillation_stages.runtime.environment import available_cpus
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage, sha256_of
+from unit.stages.letter_tokenizer import END, LetterTokenizer
 from unit.stages.stage_inputs import OUTPUT, finish, prompt_of, rows_in, spec_of
 
 TRAIN, HOLDOUT = 17, 5
@@ -49,6 +50,8 @@ class WordRenderer:
 
     def template_hash(self) -> str:
         return "hash"
+
+    tokenizer = LetterTokenizer()
 
 
 class Killed(BaseException):
@@ -87,7 +90,7 @@ class FakeEngine:
                 raise Killed
             FakeEngine.answers_left -= 1
         text, reason = self.special.get(request.key, (f"answer to {request.key}", "stop"))
-        return EngineAnswer(request.key, text, reason, 3)
+        return EngineAnswer(request.key, text, reason, [*map(ord, text), END])
 
 
 @pytest.fixture
@@ -178,7 +181,10 @@ def test_every_row_has_its_own_answer_whatever_the_order(storage: Storage, monke
     ]
     assert [row["split"] for row in rows] == ["train"] * TRAIN + ["holdout"] * HOLDOUT
     assert told(result) == {"read": 22, "kept": 22, "train": 17, "holdout": 5}
-    assert (result.counts["promptTokens"], result.counts["completionTokens"]) == (2 * 22, 3 * 22)
+    said = [[*map(ord, f"answer to {number}")] for number in range(TRAIN + HOLDOUT)]
+    assert [row["sampledTokens"] for row in rows] == said, "all but the end"
+    assert result.counts["promptTokens"] == 2 * 22
+    assert result.counts["completionTokens"] == sum(map(len, said)) + 22
     assert list(result.parts) == [f"shard-0/chunk-{number:05d}.parquet" for number in range(6)]
 
 
@@ -427,7 +433,10 @@ def test_the_ledger_has_rows_tokens_and_digest_of_each_chunk(storage: Storage, m
     result = run_shard(storage, monkeypatch)
     lines = [json.loads(line) for line in storage.at(result.outputs["ledger"]).read_text().splitlines()]
     assert [(line["first"], line["end"]) for line in lines] == [(0, 4), (4, 8), (8, 12), (12, 16), (16, 20), (20, 22)]
-    assert [line["completionTokens"] for line in lines] == [12] * 5 + [6]
+    letters = [len(f"answer to {number}>") for number in range(22)]
+    assert [line["completionTokens"] for line in lines] == [
+        sum(letters[first : first + 4]) for first in range(0, 22, 4)
+    ]
     assert {f"shard-0/{line['file']}": line["sha256"] for line in lines} == result.parts
     assert result.parts["shard-0/chunk-00001.parquet"] == sha256_of(storage.at(OUTPUT) / "shard-0/chunk-00001.parquet")
 

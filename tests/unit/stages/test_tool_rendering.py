@@ -12,7 +12,7 @@ from distillation_api.contract import GenerateProgram, PlannedGeneration, Prepar
 from distillation_stages.data.conversations import Turn, from_messages
 from distillation_stages.data.tables import COMPLETIONS, TOOL_USE, parts_of
 from distillation_stages.data.tool_use import restored, stored
-from distillation_stages.data.training_rows import read_conversations
+from distillation_stages.data.training_rows import TrainingRow, read_conversations
 from distillation_stages.maxtext.trainable_text import RenderedRows, render, render_every_turn
 from distillation_stages.models import rendering
 from distillation_stages.models.rendering import Renderer, asked_ids
@@ -145,7 +145,7 @@ class FakeEngine:
                 yield request
                 continue
             before, after = ("[TOOL_CALLS]", "</s>") if request.special_tokens else ("", "")
-            yield EngineAnswer(request.key, f'{before}[{{"name": "weather"}}]{after}', "stop", 3)
+            yield EngineAnswer(request.key, f'{before}[{{"name": "weather"}}]{after}', "stop", [1, 2, 3])
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_completions_carry_the_tools_on_and_calls_keep_their_marks(
         *[('[TOOL_CALLS][{"name": "weather"}]', TOOLS)] * 3,
     ]
     data = TrainData(kind="TeacherCompletions", completions="out", shards=1)
-    for row, prompt, _, tools in read_conversations(data, storage):
+    for row, prompt, _, tools, _ in read_conversations(data, storage):
         assert (tools, "tool_calls" in str(prompt)) == (
             (None, False) if row == 0 else (TOOLS, prompt[-1]["role"] == "tool")
         )
@@ -256,7 +256,7 @@ def test_a_template_that_writes_results_otherwise_behind_an_answer_is_refused() 
 
 
 def test_a_student_whose_template_knows_no_tools_is_trained_on_the_others() -> None:
-    rows = [(0, [user("q")], "a", None), (1, ASKED, "b", TOOLS), (2, [user("r")], "c", None)]
+    rows = [TrainingRow(0, [user("q")], "a"), TrainingRow(1, ASKED, "b", TOOLS), TrainingRow(2, [user("r")], "c")]
     for every_turn in (False, True):
         taken = RenderedRows(tokenizer(templates.CHATML), rows, every_turn)
         assert ([row.row for row in taken], taken.refused) == ([0, 2], 1)
@@ -266,7 +266,7 @@ def test_a_student_whose_template_knows_no_tools_is_trained_on_the_others() -> N
 
 def test_the_original_datasets_calls_are_read_as_they_were_prepared(storage: Storage) -> None:
     data = TrainData(kind="OriginalDataset", dataset="prepared")
-    read = {row: (prompt, answer, tools) for row, prompt, answer, tools in read_conversations(data, storage)}
+    read = {read.row: (read.prompt, read.answer, read.tools) for read in read_conversations(data, storage)}
     whole = {
         0: ([user("plain")], "a", None),
         1: (ASKED, "4 degrees.", TOOLS),

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from distillation_api.contract import StageResult, TrainData
-from distillation_stages.data.conversations import Answer, Turn
 from distillation_stages.data.tables import COMPLETIONS, PREPARED, write_table
-from distillation_stages.data.training_rows import read_conversations
+from distillation_stages.data.training_rows import TrainingRow, read_conversations
 from distillation_stages.maxtext.trainable_text import (
     Exchange,
     Rendered,
@@ -47,8 +46,8 @@ def test_teacher_completions_are_the_train_rows_of_all_shards_and_never_the_hold
         write_table(tmp_path / directory / "chunk-00000.parquet", COMPLETIONS, rows)
     data = TrainData(kind="TeacherCompletions", completions="generate", shards=2, dataset="prepare")
     assert list(read_conversations(data, storage)) == [
-        (0, prompt_of("question 0"), "answer 0", None),
-        (11, prompt_of("question 11"), "answer 11", None),
+        TrainingRow(0, prompt_of("question 0"), "answer 0"),
+        TrainingRow(11, prompt_of("question 11"), "answer 11"),
     ]
 
 
@@ -67,7 +66,7 @@ def test_the_original_dataset_is_the_rows_that_have_a_reference(tmp_path: Path) 
     write_table(tmp_path / "prepare/train/part-00000.parquet", PREPARED, rows)
     storage.write_marker("prepare", StageResult(stage="p", fingerprint="f", outputs={"train": "prepare/train"}))
     read = list(read_conversations(TrainData(kind="OriginalDataset", dataset="prepare"), storage))
-    assert [(row, answer) for row, _, answer, _ in read] == [(0, "one"), (2, "three")]
+    assert [(conversation.row, conversation.answer) for conversation in read] == [(0, "one"), (2, "three")]
 
 
 def test_where_every_turn_is_learnt_a_conversation_ends_with_its_last_answer(tmp_path: Path) -> None:
@@ -80,9 +79,9 @@ def test_where_every_turn_is_learnt_a_conversation_ends_with_its_last_answer(tmp
     finish(storage, "prepare", train="prepare/train")
     data = TrainData(kind="OriginalDataset", dataset="prepare", train_on="EveryAssistantTurn")
     assert list(read_conversations(data, storage)) == [
-        (0, prompt_of("q"), "one", None),
-        (1, [*earlier, *prompt_of("c")], "d", None),
-        (2, prompt_of("a"), "b", None),
+        TrainingRow(0, prompt_of("q"), "one"),
+        TrainingRow(1, [*earlier, *prompt_of("c")], "d"),
+        TrainingRow(2, prompt_of("a"), "b"),
     ]
 
 
@@ -141,8 +140,8 @@ def refuses_system(messages: list[dict[str, str]], add_generation_prompt: bool) 
     return "".join(message["content"] + ">" for message in messages)
 
 
-def conversations(*first_roles: str) -> list[tuple[int, list[Turn], Answer, None]]:
-    return [(row, [{"role": role, "content": "hello"}], "answer", None) for row, role in enumerate(first_roles)]
+def conversations(*first_roles: str) -> list[TrainingRow]:
+    return [TrainingRow(row, [{"role": role, "content": "hello"}], "answer") for row, role in enumerate(first_roles)]
 
 
 def test_what_the_template_refuses_is_passed_over_and_counted() -> None:
@@ -248,13 +247,12 @@ def test_a_row_goes_on_as_long_as_the_text_stays() -> None:
 
 def test_of_every_turn_whole_conversations_are_refused() -> None:
     systems = enumerate((None, "s", None, None))
-    turns: list[tuple[int, list[Turn], Answer, None]]
-    turns = [(row, chat("a", "b", "c", system=system), "d", None) for row, system in systems]
+    turns = [TrainingRow(row, chat("a", "b", "c", system=system), "d") for row, system in systems]
     rows = RenderedRows(LetterTokenizer(refuses_system), turns, every_turn=True)
     assert [(row.row, len(row.exchanges)) for row in rows] == [(0, 2), (2, 2), (3, 2)]
     assert rows.refused == 1
     # Half of the conversations, though more rows than that are left.
-    turns += [(row, chat("a", "b", "c", system="s"), "d", None) for row in range(4, 7)]
+    turns += [TrainingRow(row, chat("a", "b", "c", system="s"), "d") for row in range(4, 7)]
     with pytest.raises(StageError, match="refuses 4 of 7 conversations"):
         list(RenderedRows(LetterTokenizer(refuses_system), turns, every_turn=True))
 

@@ -167,7 +167,7 @@ class JinjaTokenizer:
         assert not add_special_tokens
         return [ord(letter) for letter in text]
 
-    def decode(self, ids: list[int], skip_special_tokens: bool = False) -> str:
+    def decode(self, ids: list[int], skip_special_tokens: bool = False, **_: bool) -> str:
         """The letters of these numbers."""
         return "".join(map(chr, ids))
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from distillation_api import reasons
-from distillation_stages.data.tables import COMPLETIONS, TOOL_USE, Row, schema_for, write_table
+from distillation_stages.data.tables import COMPLETIONS, TOOL_USE, VOCABULARY, Row, schema_for, write_table
 from distillation_stages.runtime.storage import publish_bytes, remove_temporaries, sha256_of
 
 LEDGER_NAME = "ledger.jsonl"
@@ -75,6 +75,8 @@ class Ledger:
     def __init__(self, directory: Path) -> None:
         self._path = directory / LEDGER_NAME
         self._entries: dict[str, Entry] = {}
+        self.vocabulary = ""
+        """The hash of the vocabulary that the rows' sampledTokens are of; written into each chunk."""
 
     @classmethod
     def open(cls, directory: Path, slots: Iterable[Slot]) -> "Ledger":
@@ -112,7 +114,8 @@ class Ledger:
             examples=dict(examples),
         )
         schema = schema_for(COMPLETIONS, with_tools=any(TOOL_USE in row for row in rows))
-        write_table(slot.path, schema, rows, {_METADATA: json.dumps(_members(entry))})
+        metadata = {_METADATA: json.dumps(_members(entry)), VOCABULARY: self.vocabulary}
+        write_table(slot.path, schema, rows, metadata)
         published = _with_digest(entry, slot.path)
         self._entries[slot.path.name] = published
         self.write()

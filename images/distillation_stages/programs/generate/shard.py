@@ -147,6 +147,7 @@ class Shard:
                 "finishReason": answer.finish_reason,
                 "promptTokens": answer.prompt_tokens,
                 "completionTokens": answer.tokens,
+                "sampledTokens": answer.sampled,
             }
         else:
             chunk.reject(answer.rejected, row, answer.text)
@@ -180,6 +181,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     check_losses(ledger, wanted, program.max_lost_share)
     metrics = {}
     teacher = teacher_of(program, model, missing[0].positions.start if missing else 0)
+    ledger.vocabulary = teacher.vocabulary
     if missing:
         teacher.load()
         say(f"the teacher is loaded {time.monotonic() - started:.1f} s after the start")

@@ -38,6 +38,9 @@ class Answer:
     finish_reason: str = ""
     prompt_tokens: int = 0
     tokens: int = 0
+    """How many it has said in all."""
+    sampled: list[int] | None = None
+    """Those that are the text; None when it isn't made of them alone."""
     lacks_reasoning: bool = False
     """True for an answer without reasoning of a teacher whose chat template knows of it."""
 
@@ -47,6 +50,9 @@ class Teacher(Protocol):
 
     versions: dict[str, str]
     """Of what determines its answers; complete once it is loaded."""
+
+    vocabulary: str
+    """The hash of the vocabulary that its tokens are of."""
 
     def load(self) -> None:
         """Make ready to answer, which may take minutes. Raises StageError."""

@@ -50,7 +50,7 @@ class EngineAnswer:
     key: int
     text: str
     finish_reason: str
-    tokens: int
+    tokens: list[int]
 
 
 class Engine:
@@ -103,7 +103,7 @@ class Engine:
                 elif self._take(request):
                     open_requests += 1
                 else:
-                    yield EngineAnswer(request.key, "", REFUSED, 0)
+                    yield EngineAnswer(request.key, "", REFUSED, [])
             outputs = self._step() if open_requests else []
             beat()
             for output in outputs:
@@ -192,9 +192,8 @@ def engine_failure(error: BaseException) -> StageError | None:
 
 def _answer(output: Any) -> EngineAnswer:
     completion = output.outputs[0]
-    return EngineAnswer(
-        int(output.request_id), str(completion.text), str(completion.finish_reason), len(completion.token_ids)
-    )
+    tokens = [int(token) for token in completion.token_ids]
+    return EngineAnswer(int(output.request_id), str(completion.text), str(completion.finish_reason), tokens)
 
 
 def compute_dtype(asked: str, on_cpu: bool) -> str:

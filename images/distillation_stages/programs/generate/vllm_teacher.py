@@ -10,6 +10,7 @@ from distillation_api.reasons.reason import RowReason
 from distillation_stages.data.tools import uses_tools
 from distillation_stages.models.model_config import architectures, read_config
 from distillation_stages.models.rendering import Renderer, asked_ids, check_system_prompt
+from distillation_stages.models.sampled_tokens import tokens_of, vocabulary_hash
 from distillation_stages.models.teacher_reasoning import TeacherReasoning
 from distillation_stages.programs.generate.teacher import Answer, Question
 from distillation_stages.programs.generate.vllm_engine import REFUSED, Engine, EngineAnswer, Request
@@ -42,6 +43,7 @@ class VllmTeacher:
         """Of the questions that the engine is at, by key: the prompt's tokens, and how their answers are read."""
         self._rendered: tuple[int, list[int] | RowReason, str] | None = None
         """The row that was rendered last: its samples come one after the other."""
+        self.vocabulary = vocabulary_hash(self._renderer.tokenizer)
         self.versions = {
             "chatTemplate": self._renderer.template_hash(),
             "reasoningMarks": self._reasoning.marks.name if self._reasoning.found_in else "none found",
@@ -105,7 +107,8 @@ class VllmTeacher:
             rejected,
             answer.finish_reason,
             prompt_tokens,
-            answer.tokens,
+            len(answer.tokens),
+            tokens_of(self._renderer.tokenizer, answer.tokens, text) if rejected is None else None,
             lacks_reasoning=reasoning.expected and not reasoning.is_in(answer.text),
         )
 
