@@ -23,7 +23,7 @@ from distillation_api.contract import (
 )
 from distillation_api.reasons.reason import ProgramReason
 from distillation_stages.runtime.failure import StageError, stage_failure
-from distillation_stages.runtime.reporting import say, termination_log, write_termination_message
+from distillation_stages.runtime.reporting import last_words, say, termination_log, write_termination_message
 from distillation_stages.runtime.storage import Storage, storage_error
 
 Run = Callable[[StageSpec, Storage], StageResult | None]
@@ -73,7 +73,9 @@ def main() -> int:
         say(f"{error.reason.name}: {error.message}")
         return _give_up(spec.stage, error.reason, error.message, log)
     except Exception as error:
-        exit_code = _give_up(spec.stage, reasons.PROGRAM_CRASHED, f"{type(error).__name__}: {error}", log)
+        exit_code = _give_up(
+            spec.stage, reasons.PROGRAM_CRASHED, f"{type(error).__name__}: {last_words(str(error))}", log
+        )
         say("".join(traceback.format_exception(error)).rstrip())
         return exit_code
     if result is not None:

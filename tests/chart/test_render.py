@@ -204,7 +204,7 @@ def test_what_values_narrow_reaches_the_operator_and_nothing_is_narrowed_by_defa
         require_commit=True,
     )
     assert narrowed.stage_pods == StagePods(
-        scratch_limit="500Gi", deadline_seconds=604800, gcs_fuse=GcsFuseLimits(memory="8Gi")
+        scratch_limit="500Gi", deadline_seconds=604800, log_tails=False, gcs_fuse=GcsFuseLimits(memory="8Gi")
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from distillation_api import reasons
 from distillation_stages.runtime.failure import ACCELERATOR_BUSY, StageError
+from distillation_stages.runtime.reporting import last_words
 
 _STEP = re.compile(r"completed step: (?P<step>\d+)\b")
 _NUMBER = r"(?P<value>-?(?:\d+\.?\d*(?:e[+-]?\d+)?|nan|inf))"
@@ -149,7 +150,7 @@ class TrainerLog:
         if self.config_error is not None:
             return StageError(reasons.MAX_TEXT_REFUSED, f"MaxText refused its configuration: {self.config_error}")
         error = self.last_error or "no error in its log"
-        text = f"MaxText ended with exit code {exit_code} {reached}: {error}"
+        text = f"MaxText ended with exit code {exit_code} {reached}: {last_words(error)}"
         if "RESOURCE_EXHAUSTED" in error:
             # The same program on the same slice needs the same memory again: each try would cost a start of the slice.
             return StageError(

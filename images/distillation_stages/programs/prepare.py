@@ -21,6 +21,7 @@ from distillation_stages.data.dataset import Dataset, SourceRow
 from distillation_stages.data.formats import also_reading, hint, unread
 from distillation_stages.data.normalise import KNOWN, Conversion, Vocabulary
 from distillation_stages.data.prompt_template import PromptTemplate
+from distillation_stages.data.rejected_rows import RejectedRows
 from distillation_stages.data.sources import open_dataset, rows_with
 from distillation_stages.data.tables import PREPARED, Row, parts_of, read_rows, schema_for, split_evenly, write_table
 from distillation_stages.data.tool_use import stored
@@ -64,8 +65,8 @@ class Kept:
     """Rows that were brought to the standard form and not rejected."""
     unread: Counter[str] = field(default_factory=Counter)
     """Rows, not rejected, whose column of that name looks like a part of the question and isn't read."""
-    example: str = ""
-    """The first rejected row, for messages."""
+    left_out: RejectedRows = field(default_factory=RejectedRows)
+    """Examples of the rejected rows."""
     examples: list[int] = field(default_factory=list)
     """Positions of the first rejected rows that are objects."""
 
@@ -79,7 +80,8 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     with tempfile.TemporaryDirectory() as scratch:
         dataset = open_dataset(program.source, storage, Path(scratch) / "source")
         kept = _keep(program, columns, dataset, Path(scratch) / "kept.parquet", Reporter(spec.stage, "rows"))
-        _check(wanted, kept, dataset)
+        examples = kept.left_out.write(storage.at(spec.output))
+        _check(wanted, kept, dataset, storage.relative(examples) if examples else "")
         _warn_of_unread(columns, kept, dataset)
         held = held_out(program, kept)
         work = storage.workspace(spec.output)
@@ -189,7 +191,7 @@ def _kept_rows(
             kept.rejected[rejected.reason] += 1
             if rejected.detail:
                 kept.details.setdefault(rejected.reason, rejected.detail)
-            kept.example = kept.example or f"row {position} ({rejected.reason.name}): {_shortened(row)}"
+            kept.left_out.add(position, row, rejected)
             if isinstance(row, dict) and len(kept.examples) < ROWS_FOR_A_HINT and position < FIRST_ROWS:
                 kept.examples.append(position)
             continue
@@ -220,15 +222,15 @@ def _how_far(program: PrepareProgram, dataset: Dataset, kept: Kept) -> tuple[int
     return max((len(kept.keys), program.limit), by_data, key=lambda pair: pair[0] / max(pair[1], 1))
 
 
-def _check(wanted: list[str], kept: Kept, dataset: Dataset) -> None:
+def _check(wanted: list[str], kept: Kept, dataset: Dataset, examples: str) -> None:
     rejected = sum(kept.rejected.values())
     causes = ", ".join(_cause(kept, reason, number) for reason, number in kept.rejected.most_common())
     if 2 * rejected > kept.read:
-        # Before the example: messages are cut at their end.
+        # The hint comes before the example: messages are cut at their end.
         sentences = [
             f"can't be used: {causes}",
             hint(_whole_rows(dataset, kept.examples), wanted),
-            f"The first: {kept.example}",
+            f"Some as they are, in the storage: {examples}. The first: {kept.left_out.first}",
         ]
         raise StageError(
             reasons.MOST_ROWS_REJECTED,
@@ -294,9 +296,3 @@ def _group_key(program: PrepareProgram, row: dict[str, object]) -> bytes:
 def _seeded(seed: int, content: bytes) -> bytes:
     """16 bytes that look random, and are the same for the same seed and content on every machine."""
     return hashlib.sha256(f"{seed}\n".encode() + content).digest()[:16]
-
-
-def _shortened(row: SourceRow) -> str:
-    if isinstance(row, RowRejected):
-        return "can't be read"
-    return json.dumps(row, ensure_ascii=True, default=str)[:200]

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from distillation_api.contract import TERMINATION_MESSAGE_LIMIT, Progress, StageFailure, StageResult
+from distillation_api.contract import (
+    LOG_TAILS_ENV,
+    NO_LOG_TAILS,
+    TERMINATION_MESSAGE_LIMIT,
+    Progress,
+    StageFailure,
+    StageResult,
+)
 from distillation_stages.runtime.secrets import without_secrets
 
 SECONDS_BETWEEN_LINES = 2.0
@@ -53,6 +60,13 @@ def say(text: str) -> None:
 def printable(text: str) -> str:
     """Foreign text as UTF-8 can hold it, and without secrets: half a surrogate pair becomes a question mark."""
     return without_secrets(text.encode(errors="replace").decode())
+
+
+def last_words(text: str) -> str:
+    """What a program says that ends with an error nobody knows; a pointer to the log where the installation keeps such
+    words, which may quote rows of the dataset, out of the status.
+    """
+    return "its last words stand in the pod's log" if os.environ.get(LOG_TAILS_ENV) == NO_LOG_TAILS else text
 
 
 def termination_message(outcome: StageResult | StageFailure) -> str:

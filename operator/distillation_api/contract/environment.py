@@ -7,6 +7,11 @@ WRITER_ENV = "WRITER"
 """The DistillationJob's UID: what a pod of it has left unfinished in the storage is removed by the next pod of it."""
 
 
+LOG_TAILS_ENV = "LOG_TAILS"
+NO_LOG_TAILS = "no"
+"""Value of it where the installation keeps the words of crashed programs out of the status."""
+
+
 STORAGE_MOUNT = "/storage"
 
 

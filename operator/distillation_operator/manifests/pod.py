@@ -6,7 +6,14 @@ Strings of users reach the container as JSON in one environment variable, never 
 import json
 from typing import Any
 
-from distillation_api.contract import SCRATCH_MOUNT, STAGE_SPEC_ENV, STORAGE_MOUNT, WRITER_ENV
+from distillation_api.contract import (
+    LOG_TAILS_ENV,
+    NO_LOG_TAILS,
+    SCRATCH_MOUNT,
+    STAGE_SPEC_ENV,
+    STORAGE_MOUNT,
+    WRITER_ENV,
+)
 from distillation_api.resource import DistillationJob
 from distillation_api.spec import DistillationJobSpec, Resources
 from distillation_operator.manifests.settings import Installation
@@ -76,6 +83,7 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
             {"name": STAGE_SPEC_ENV, "value": encoded_input(stage)},
             {"name": WRITER_ENV, "value": job.metadata.uid},
             *_environment(job.spec, stage),
+            *([] if installation.stage_pods.log_tails else [{"name": LOG_TAILS_ENV, "value": NO_LOG_TAILS}]),
             *env,
         ],
         "resources": _resources(stage, installation.stage_pods.scratch_limit),
@@ -85,7 +93,7 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
             "capabilities": {"drop": ["ALL"]},
         },
         # A program that is killed writes no message: then the tail of its log shows what it was doing.
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "terminationMessagePolicy": "FallbackToLogsOnError" if installation.stage_pods.log_tails else "File",
         "volumeMounts": [
             {"name": "storage", "mountPath": STORAGE_MOUNT},
             {"name": "scratch", "mountPath": SCRATCH_MOUNT},

@@ -29,5 +29,7 @@ class StagePods(Model):
     deadline_seconds: Annotated[int, Field(ge=60, le=31_536_000)] | None = None
     """Seconds that one pod may run; it fails after them, which counts as a crash. Time in a queue and until it is
     scheduled doesn't count. None: no limit."""
+    log_tails: bool = True
+    """Whether the last words of a program that crashes go into the status; they may quote rows of the dataset."""
     gcs_fuse: GcsFuseLimits = GcsFuseLimits()
     """The sidecar of pods whose storage is a bucket."""

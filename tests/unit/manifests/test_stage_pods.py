@@ -43,6 +43,14 @@ def test_a_deadline_is_of_the_pod_so_that_waiting_for_a_node_does_not_count() ->
         assert template["spec"]["activeDeadlineSeconds"] == 3600
 
 
+def test_the_words_of_crashed_programs_are_kept_out_of_the_status() -> None:
+    for told, limits in ((True, StagePods()), (False, StagePods(log_tails=False))):
+        for template in templates(limits):
+            container = template["spec"]["containers"][0]
+            assert container["terminationMessagePolicy"] == ("FallbackToLogsOnError" if told else "File")
+            assert ({"name": "LOG_TAILS", "value": "no"} in container["env"]) is not told
+
+
 def test_the_sidecar_of_a_bucket_is_limited() -> None:
     limits = StagePods(gcs_fuse=GcsFuseLimits(cpu="2", memory="4Gi", ephemeral_storage="50Gi"))
     for template in templates(limits, storage=BUCKET):

@@ -305,9 +305,11 @@ def test_when_too_many_rows_are_lost_the_shard_fails_as_soon_as_that_is_certain(
     assert caught.value.reason.name == "TooManyRowsLost"
     assert caught.value.message == (
         "8 of 22 answers of this shard are lost, generation.maxLostShare allows 30%: 8 Truncated. "
-        "Example of Truncated: row 0: 'cut off'. Raise sampling.maxTokens, or set keepTruncated"
+        "Examples stand in shard-0/ledger.jsonl of the stage's output. Raise sampling.maxTokens, or set keepTruncated"
     )
     assert len(FakeEngine.asked) < TRAIN + HOLDOUT
+    first, *_ = storage.at(f"{OUTPUT}/shard-0/ledger.jsonl").read_text().splitlines()
+    assert json.loads(first)["examples"] == {"Truncated": "row 0: 'cut off'"}
     # Started again it fails at once, without a teacher.
     monkeypatch.setattr(vllm_teacher, "Engine", None)
     with pytest.raises(StageError, match="8 Truncated"):

@@ -73,6 +73,22 @@ def test_a_crash_is_tried_again(message: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (failure.reason, failure.message, failure.permanent) == ("ProgramCrashed", "ValueError: boom", False)
 
 
+def test_the_words_of_a_crash_stay_in_the_log_where_the_installation_says_so(
+    message: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """F16: they may quote a row of the dataset."""
+
+    def crashes(spec: StageSpec, storage: Storage) -> None:
+        raise ValueError("could not convert 'Jane Doe'")
+
+    monkeypatch.setattr(fetch, "run", crashes)
+    monkeypatch.setenv("LOG_TAILS", "no")
+    assert main() == 75
+    failure = StageFailure.model_validate_json(message.read_text())
+    assert failure.message == "ValueError: its last words stand in the pod's log"
+    assert "Jane Doe" in capsys.readouterr().err
+
+
 def test_a_spec_of_another_version_is_final(message: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(STAGE_SPEC_ENV, '{"version": "v0"}')
     assert main() == 78

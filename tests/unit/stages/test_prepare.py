@@ -1,6 +1,7 @@
 """Which rows become conversations, which are left out and counted, and which are held out."""
 
 import json
+import re
 import uuid
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from distillation_api import reasons
 from distillation_api.contract import PrepareProgram, Source, StageResult
+from distillation_stages.data.rejected_rows import shape
 from distillation_stages.data.tables import parts_of
 from distillation_stages.programs.prepare import MAX_ROWS_PER_PART, number_of_parts, run
-from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.failure import RowRejected, StageError
 from distillation_stages.runtime.storage import Storage, sha256_of
 from unit.stages.stage_inputs import OUTPUT, assistant, rows_in, spec_of, system, user, write_lines
 
@@ -200,10 +203,44 @@ def test_a_column_whose_first_rows_are_null_is_read_to_the_end(storage: Storage,
     assert [row["reference"] for row in rows_in(storage, result.outputs["train"])] == [None] * 3000 + ["answer"]
 
 
-def test_data_of_which_most_is_bad_is_refused_with_an_example(storage: Storage) -> None:
-    with pytest.raises(StageError, match=r"3 of 5 rows.*NotAList 2, Empty 1.*row 0 \(NotAList\).*wrong") as caught:
-        prepare(storage, [{"messages": "wrong"}, {"messages": 1}, {"messages": []}, *numbered(2)])
+def test_data_of_which_most_is_bad_is_refused_with_the_shape_of_an_example(storage: Storage) -> None:
+    """F16: more people read a status than the data. The rows themselves stand beside it."""
+    words = r"3 of 5 rows.*NotAList 2, Empty 1.*row 0 \(NotAList\): \{\"messages\": text of 12\}"
+    rows: list[object] = [{"messages": "about a name"}, {"messages": 1}, {"messages": []}, *numbered(2)]
+    with pytest.raises(StageError, match=words) as caught:
+        prepare(storage, rows)
     assert caught.value.reason.name == "MostRowsRejected"
+    [told] = re.findall(r"in the storage: (\S+)\. ", caught.value.message)
+    found = [json.loads(line) for line in storage.at(told).read_text().splitlines()]
+    assert [(line["row"], line["reason"], json.loads(line["is"])) for line in found] == [
+        (0, "NotAList", rows[0]),
+        (1, "NotAList", rows[1]),
+        (2, "Empty", rows[2]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"a": None, "b": True, "c": 2.5, "d": "xyz"}, '{"a": null, "b": a boolean, "c": a number, "d": text of 3}'),
+        ({"m": [{"role": "user"}, {"role": "x"}]}, '{"m": [{"role": text of 4}, 2 in all]}'),
+        ({"m": []}, '{"m": []}'),
+        ({"m": [[[[["deep"]]]]]}, '{"m": [[[...]]]}'),
+        ({"n" * 60: 1}, '{"' + "n" * 36 + "...: a number}"),
+        ({name: 1 for name in "abcdefghi"}, "{" + ", ".join(f'"{name}": a number' for name in "abcdefgh") + ", ...}"),
+        (RowRejected(reasons.BROKEN_JSON), "can't be read"),
+    ],
+)  # fmt: skip
+def test_a_rows_shape_has_nothing_of_its_content(row: dict[str, object] | RowRejected, told: str) -> None:
+    assert shape(row) == told
+
+
+def test_of_each_reason_few_rows_are_kept_and_none_of_them_whole_if_it_is_long(storage: Storage) -> None:
+    bad: list[object] = [{"messages": "x" * 100_000} for _ in range(20)]
+    result = prepare(storage, [*bad, *numbered(30)])
+    [file] = storage.at(OUTPUT).glob("rejected-rows.jsonl")
+    assert result.counts["rejected.NotAList"] == 20
+    assert len(file.read_text().splitlines()) == 3 and file.stat().st_size < 20_000
 
 
 def test_no_rows_at_all_are_refused(storage: Storage) -> None:

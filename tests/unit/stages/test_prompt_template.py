@@ -178,7 +178,7 @@ def test_when_most_rows_fail_the_templates_error_is_told(storage: Storage) -> No
     rows: list[object] = [{"id": number, "answers": {"texts": []}} for number in range(3)]
     error = refusal(storage, rows, "{{ answers.text }}")
     assert error.reason.name == "MostRowsRejected"
-    assert "PromptTemplateFailed 3 ('dict object' has no attribute 'text'). The first: row 0" in error.message
+    assert "PromptTemplateFailed 3 ('dict object' has no attribute 'text'). Some as they are" in error.message
 
 
 def test_a_list_that_is_printed_is_told_with_its_filters(storage: Storage) -> None:

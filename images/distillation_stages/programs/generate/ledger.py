@@ -143,11 +143,6 @@ class Ledger:
         """Answers lost in all its chunks."""
         return sum(entry.lost for entry in self._entries.values())
 
-    def example(self, reason: str) -> str:
-        """What a row that was rejected for that reason looked like."""
-        found = (entry.examples[reason] for entry in self._entries.values() if reason in entry.examples)
-        return next(found, "no example")
-
 
 def _members(entry: Entry) -> dict[str, Any]:
     return {

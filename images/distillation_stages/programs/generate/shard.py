@@ -271,7 +271,7 @@ def check_losses(ledger: Ledger, wanted: int, most: float) -> None:
     raise StageError(
         reasons.TOO_MANY_ROWS_LOST,
         f"{ledger.lost} of {wanted} answers of this shard are lost, generation.maxLostShare allows {most:.0%}: {told}. "
-        f"Example of {reason}: {ledger.example(reason)}{_hint(reason)}",
+        f"Examples stand in {ledger.path.parent.name}/{ledger.path.name} of the stage's output{_hint(reason)}",
     )
 
 
