@@ -53,7 +53,7 @@ toolchain: setup ## Kubernetes, the runtime packages and the stages' environment
 toolchain-%: setup
 	@$(BUILD) $* $(NAME_LINES)
 
-ENVIRONMENTS := operator trainer converter teacher
+ENVIRONMENTS := operator fetcher trainer converter teacher
 
 toolchain-environments: setup
 	@$(BUILD) $(ENVIRONMENTS) $(NAME_LINES)
@@ -85,6 +85,7 @@ lock: setup ## the hashed locks in requirements/, from pyproject.toml
 	$(LOCK) --extra teacher-tpu -o requirements/teacher-tpu.txt
 	$(LOCK) --extra trainer -o requirements/trainer.txt
 	$(LOCK) --extra converter -o requirements/converter.txt
+	$(LOCK) --extra fetcher --constraint requirements/converter.txt -o requirements/fetcher.txt
 	$(LOCK) --extra operator --group dev -o requirements/dev.txt
 	$(LOCK_TOOL) --group sbom -o requirements/sbom.txt
 	$(LOCK_TOOL) --group scanner -o requirements/scanner.txt

@@ -12,6 +12,7 @@ from testbed.helm import CHART, IMAGES, helm
 RELEASE = "distillation-operator"
 SYSTEM = "distillation-system"
 _VALUES = {
+    "FETCHER_IMAGE": "stageImages.fetcher",
     "CONVERTER_IMAGE": "stageImages.converter",
     "TEACHER_IMAGE": "stageImages.teacher",
     "TRAINER_IMAGE": "stageImages.trainer",

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 IMAGE_VARIABLES = {
+    "FETCHER_IMAGE": "--fetcher-image",
     "CONVERTER_IMAGE": "--converter-image",
     "TEACHER_IMAGE": "--teacher-image",
     "TRAINER_IMAGE": "--trainer-image",

@@ -52,7 +52,7 @@ def users_place(kubeconfig: Path, say: Say, namespace: str = NAMESPACE) -> Place
 
 def _upload(kubectl: Kubectl, folder: Path, say: Say) -> None:
     say("inputs: copied into the claim through a pod")
-    image = os.environ.get("CONVERTER_IMAGE", "distillation-operator/converter:dev")
+    image = os.environ.get("FETCHER_IMAGE", "distillation-operator/fetcher:dev")
     kubectl("delete", "pod", UPLOADER, "--ignore-not-found")
     kubectl("apply", "-f", "-", stdin=_UPLOADER_POD.format(name=UPLOADER, image=image, claim=CLAIM))
     kubectl("wait", "--for=condition=Ready", f"pod/{UPLOADER}", "--timeout=110s")

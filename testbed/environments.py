@@ -15,7 +15,7 @@ from testbed.commands import logged
 from testbed.layout import CHECKOUT, SOURCES, cache
 
 _COMPLETE = ".compiled"
-NAMES = ("operator", "teacher", "trainer", "converter")
+NAMES = ("operator", "fetcher", "teacher", "trainer", "converter")
 TOOLS = ("scanner",)
 """Of no image: programs of others that the tests run, whose dependencies don't go with ours."""
 

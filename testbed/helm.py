@@ -10,6 +10,7 @@ from testbed.layout import CHECKOUT, cache
 CHART = CHECKOUT / "charts" / "distillation-operator"
 IMAGES = (
     "--set", "image.repository=distillation-operator/operator", "--set", "image.tag=dev",
+    "--set", "stageImages.fetcher=distillation-operator/fetcher:dev",
     "--set", "stageImages.converter=distillation-operator/converter:dev",
     "--set", "stageImages.teacher=distillation-operator/teacher:dev",
     "--set", "stageImages.trainer=distillation-operator/trainer:dev",

@@ -103,6 +103,7 @@ def _crd(arguments: argparse.Namespace) -> int:
 
 def _installation(arguments: argparse.Namespace) -> Installation:
     return Installation(
+        fetcher_image=arguments.fetcher_image,
         converter_image=arguments.converter_image,
         teacher_image=arguments.teacher_image,
         teacher_tpu_image=arguments.teacher_tpu_image,
@@ -237,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_images(parser: argparse.ArgumentParser) -> None:
     defaults = Installation()
-    for image in ("converter", "teacher", "trainer"):
+    for image in ("fetcher", "converter", "teacher", "trainer"):
         parser.add_argument(
             f"--{image}-image",
             metavar="IMAGE",

@@ -17,7 +17,7 @@ GOLDEN = CHECKOUT / "tests" / "unit" / "manifests" / "golden"
 ACCOUNT = "system:serviceaccount:system:distillation-distillation-operator"
 OF_GOLDEN = [
     f"--set=stageImages.{role}={getattr(Installation(), f'{role}_image')}"
-    for role in ("converter", "teacher", "trainer")
+    for role in ("fetcher", "converter", "teacher", "trainer")
 ]
 
 Object = dict[str, Any]

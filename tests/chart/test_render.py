@@ -55,7 +55,7 @@ def test_the_documents_install_the_chart_with_values_that_it_has(helm: Helm, pag
     [deployment] = of_kind([document for document in yaml.safe_load_all(done.stdout) if document], "Deployment")
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     named = [container["image"], *(value for value in container["args"] if "-image=" in value)]
-    assert len(named) == 4
+    assert len(named) == 5
     assert all("REGISTRY/" in value for value in named), "each image is one that the reader has built"
 
 

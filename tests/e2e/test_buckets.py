@@ -58,7 +58,7 @@ def refusal(uri: str, address: str, folder: Path) -> StageFailure:
         "STORAGE_EMULATOR_HOST": address,
         "HOME": str(folder),
     }
-    command = [str(interpreter("converter")), "-m", "distillation_stages"]
+    command = [str(interpreter("fetcher")), "-m", "distillation_stages"]
     done = subprocess.run(command, env=environment(**variables), capture_output=True, text=True, timeout=100)
     assert done.returncode == EXIT_BAD_INPUT, done.stderr
     return StageFailure.model_validate_json(message.read_text())

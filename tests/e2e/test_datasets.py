@@ -192,7 +192,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def told_by(script: str, *arguments: str, **variables: str) -> Any:
-    command = [str(interpreter("converter")), "-c", script, *arguments]
+    command = [str(interpreter("fetcher")), "-c", script, *arguments]
     env = environment(HF_HUB_OFFLINE="0" if variables else "1", HF_HUB_DISABLE_TELEMETRY="1", **variables)
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=250)
     assert done.returncode == 0, done.stderr

@@ -154,19 +154,19 @@ SAMPLING = Sampling(temperature=0.0, top_p=1.0, max_tokens=48, seed=5, keep_trun
 
 CASES = {
     "fetch": Case(
-        "converter",
+        "fetcher",
         FetchProgram(source=Source(gcs_uri=f"gs://{BUCKET}/student"), role="student"),
         fetched,
         QUICK_KILLS,
     ),
     "prepare": Case(
-        "converter",
+        "fetcher",
         PrepareProgram(source=Source(path="rows.jsonl"), messages_column="messages", holdout=50, seed=3),
         rows_prepared,
         QUICK_KILLS,
     ),
     "publish": Case(
-        "converter",
+        "fetcher",
         PublishProgram(model="fetch-student", to_path="published"),
         lambda storage, result: digests(storage.at("published")),
         QUICK_KILLS,

@@ -24,8 +24,8 @@ def manifest(name: str, **spec: Any) -> str:
 
 @pytest.fixture
 def operator(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[OperatorProcess]:
-    """The operator, with a trainer's image that no registry has."""
-    monkeypatch.setenv("CONVERTER_IMAGE", "registry.invalid/converter:1")
+    """The operator, with an image that no registry has."""
+    monkeypatch.setenv("FETCHER_IMAGE", "registry.invalid/fetcher:1")
     made = OperatorProcess(place.kubeconfig, CHECKOUT / "build" / "e2e" / "operator-pods.log", NAMESPACE)
     made.start()
     yield made
@@ -50,9 +50,7 @@ def told(place: Place, job: str, stage: str, reasons: tuple[str, ...], words: st
 
 def test_an_image_that_cannot_be_pulled(place: Place, operator: OperatorProcess) -> None:
     place.kubectl("apply", "-f", "-", stdin=manifest("no-image"))
-    assert told(
-        place, "no-image", "fetch-teacher", ("ErrImagePull", "ImagePullBackOff"), "registry.invalid/converter:1"
-    )
+    assert told(place, "no-image", "fetch-teacher", ("ErrImagePull", "ImagePullBackOff"), "registry.invalid/fetcher:1")
 
 
 def test_a_claim_that_does_not_exist(place: Place, operator: OperatorProcess) -> None:

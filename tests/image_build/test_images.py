@@ -12,7 +12,7 @@ from testbed.cluster import Testbed
 from testbed.layout import CHECKOUT
 
 OPERATOR_LIMIT = 200_000_000
-NAMES = ("operator", "teacher", "converter", "trainer")
+NAMES = ("operator", "fetcher", "teacher", "converter", "trainer")
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -37,6 +37,14 @@ def test_every_dockerfile_keeps_the_rules(name: str) -> None:
     for lock in (name, "sbom", "teacher-tpu"):
         locked = (CHECKOUT / "requirements" / f"{lock}.txt").read_text()
         assert "--index-url" not in locked and "://" not in re.sub(r"#.*", "", locked)
+
+
+def test_the_image_that_holds_the_token_can_run_no_model() -> None:
+    """F17. It has the libraries of the same versions as the converter, which reads what it has prepared."""
+    locks = {name: (CHECKOUT / "requirements" / f"{name}.txt").read_text() for name in ("fetcher", "converter")}
+    fetcher, converter = (set(re.findall(r"^([a-z0-9.-]+==\S+)", text, re.MULTILINE)) for text in locks.values())
+    assert not {"torch", "jax", "maxtext", "transformers", "vllm"} & {package.split("==")[0] for package in fetcher}
+    assert fetcher <= converter
 
 
 def test_the_operators_image_is_small_and_says_what_is_in_it(operator_image: str) -> None:

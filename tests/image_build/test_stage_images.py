@@ -9,7 +9,12 @@ from image_build import builder
 from image_build.pods import run_pod
 from testbed.cluster import Testbed
 
-IMPORTED = {"trainer": "jax, maxtext", "converter": "jax, maxtext, torch, transformers", "teacher": "vllm"}
+IMPORTED = {
+    "fetcher": "datasets, google.cloud.storage, huggingface_hub",
+    "trainer": "jax, maxtext",
+    "converter": "jax, maxtext, torch, transformers",
+    "teacher": "vllm",
+}
 STAGE_IMAGES = os.environ.get("STAGE_IMAGES", " ".join(IMPORTED)).split()
 
 pytestmark = pytest.mark.timeout(1800)

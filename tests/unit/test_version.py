@@ -14,7 +14,7 @@ from distillation_operator.cli import main
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHART = CHECKOUT / "charts" / "distillation-operator"
 NAMED = re.compile(
-    r"(?:/(?:operator|converter|teacher|trainer):|\brepository: \S+/operator, tag: |\bVERSION="
+    r"(?:/(?:operator|fetcher|converter|teacher|trainer):|\brepository: \S+/operator, tag: |\bVERSION="
     r"|\brev: v|\btargetRevision: v|\bdistillation-operator-)(\d+\.\d+\.\d+)"
 )
 """A version of ours, after an image, a build argument, a revision of this repository or the chart's name."""

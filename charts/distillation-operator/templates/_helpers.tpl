@@ -28,7 +28,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- /* The images of operator and stages that can change under their name, one on a line. */}}
 {{- define "distillation.byTag" -}}
-{{- $images := list (include "distillation.image" .) .Values.stageImages.converter .Values.stageImages.teacher .Values.stageImages.teacherTpu .Values.stageImages.trainer }}
+{{- $images := list (include "distillation.image" .) .Values.stageImages.fetcher .Values.stageImages.converter .Values.stageImages.teacher .Values.stageImages.teacherTpu .Values.stageImages.trainer }}
 {{- range compact $images }}
 {{- if not (regexMatch "@sha256:[a-f0-9]{64}$" .) }}
   {{ . }}

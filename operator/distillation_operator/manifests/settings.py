@@ -15,6 +15,7 @@ from distillation_operator.pipeline.stage import Image
 class Installation:
     """Settings of one operator."""
 
+    fetcher_image: str = "distillation-operator/fetcher:dev"
     converter_image: str = "distillation-operator/converter:dev"
     teacher_image: str = "distillation-operator/teacher:dev"
     trainer_image: str = "distillation-operator/trainer:dev"
@@ -65,4 +66,10 @@ class Installation:
         """The reference of a stage's image. CPU and TPU builds of vLLM exclude each other; the others serve both."""
         if role == "teacher" and hardware == "tpu" and self.teacher_tpu_image is not None:
             return self.teacher_tpu_image
-        return {"converter": self.converter_image, "teacher": self.teacher_image, "trainer": self.trainer_image}[role]
+        images: dict[Image, str] = {
+            "fetcher": self.fetcher_image,
+            "converter": self.converter_image,
+            "teacher": self.teacher_image,
+            "trainer": self.trainer_image,
+        }
+        return images[role]

@@ -6,7 +6,7 @@ from typing import Literal
 from distillation_api.contract import Program, StageSpec
 from distillation_operator.pipeline.placement import Placement
 
-Image = Literal["converter", "teacher", "trainer"]
+Image = Literal["fetcher", "converter", "teacher", "trainer"]
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,16 @@ def test_run_with_defaults(started: list[ControllerSettings]) -> None:
 def test_run_with_everything(started: list[ControllerSettings]) -> None:
     flags = ["--namespace", "a", "--namespace", "b", "--kubeconfig", "file", "--log-format", "text"]
     images = [
-        "--converter-image", "c", "--teacher-image", "t", "--trainer-image", "r", "--teacher-tpu-image", "p"
+        "--fetcher-image", "f", "--converter-image", "c", "--teacher-image", "t", "--trainer-image", "r",
+        "--teacher-tpu-image", "p",
     ]  # fmt: skip
     assert main(["run", *flags, *images]) == 0
     assert started == [
         ControllerSettings(
-            namespaces=("a", "b"), installation=Installation("c", "t", "r", "p"), kubeconfig="file", log_format="text"
+            namespaces=("a", "b"),
+            installation=Installation("f", "c", "t", "r", "p"),
+            kubeconfig="file",
+            log_format="text",
         )
     ]
 

@@ -15,15 +15,17 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 GUIDE = EXAMPLES / "deepseek2-16b-to-llama2-7b.yaml"
 V5E = "tpu-v5-lite-podslice 2x4, 8 chips per host"
 V4 = "tpu-v4-podslice 2x2x1, 4 chips per host"
-CONVERTER, TEACHER, TRAINER = (f"distillation-operator/{name}:dev" for name in ("converter", "teacher", "trainer"))
+FETCHER, CONVERTER, TEACHER, TRAINER = (
+    f"distillation-operator/{name}:dev" for name in ("fetcher", "converter", "teacher", "trainer")
+)
 
 # Stage, what it needs, workload, pods, chips, machines, image.
 ORIGINAL = "train-teacher-data, fetch-student, pack-original-data"
 EVALUATED = "fetch-student, export, export-teacher-data, fetch-teacher, generate"
 GOLDEN = [
-    ("fetch-teacher", "-", "Job", "1", "0", "CPU", CONVERTER),
-    ("fetch-student", "-", "Job", "1", "0", "CPU", CONVERTER),
-    ("prepare-dataset", "-", "Job", "1", "0", "CPU", CONVERTER),
+    ("fetch-teacher", "-", "Job", "1", "0", "CPU", FETCHER),
+    ("fetch-student", "-", "Job", "1", "0", "CPU", FETCHER),
+    ("prepare-dataset", "-", "Job", "1", "0", "CPU", FETCHER),
     ("convert-student", "fetch-student", "Job", "1", "0", "CPU", CONVERTER),
     ("preflight", "fetch-teacher, fetch-student, prepare-dataset", "Job", "1", "0", "CPU", CONVERTER),
     ("generate", "fetch-teacher, prepare-dataset, preflight", "Indexed Job", "4", "32", V5E, TEACHER),
@@ -42,7 +44,7 @@ GOLDEN = [
     ("train-original-data", f"{ORIGINAL}, preflight", "JobSet", "1", "4", V4, TRAINER),
     ("export", "train-original-data, fetch-student", "Job", "1", "0", "CPU", CONVERTER),
     ("evaluate", EVALUATED, "Job", "1", "0", "CPU", CONVERTER),
-    ("publish", "export, evaluate", "Job", "1", "0", "CPU", CONVERTER),
+    ("publish", "export, evaluate", "Job", "1", "0", "CPU", FETCHER),
 ]
 
 

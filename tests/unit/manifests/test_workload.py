@@ -314,17 +314,22 @@ def assert_spec_survives(job: DistillationJob) -> None:
         assert StageSpec.model_validate_json(expanded(value, service)) == stage.spec(), name
 
 
+def test_the_token_is_in_the_fetchers_image_alone() -> None:
+    pipeline = build_pipeline(on_tpu().spec)
+    assert {stage.image for stage in pipeline.values() if stage.needs_token} == {"fetcher"}
+
+
 def test_each_stage_runs_its_image() -> None:
-    installation = Installation(converter_image="c:1", teacher_image="t:1", trainer_image="r:1")
+    installation = Installation(fetcher_image="f:1", converter_image="c:1", teacher_image="t:1", trainer_image="r:1")
     job = on_tpu()
     images = {
         name: container_of(child_manifest(job, stage, 0, installation))["image"]
         for name, stage in build_pipeline(job.spec).items()
     }
     assert images == {
-        "fetch-teacher": "c:1",
-        "fetch-student": "c:1",
-        "prepare-dataset": "c:1",
+        "fetch-teacher": "f:1",
+        "fetch-student": "f:1",
+        "prepare-dataset": "f:1",
         "convert-student": "c:1",
         "preflight": "c:1",
         "generate": "t:1",
@@ -332,7 +337,7 @@ def test_each_stage_runs_its_image() -> None:
         "train-one": "r:1",
         "export": "c:1",
         "evaluate": "c:1",
-        "publish": "c:1",
+        "publish": "f:1",
     }
 
 

@@ -26,7 +26,7 @@ def _add(graph: Builder, role: Literal["teacher", "student"], model: Teacher | S
         max_text_model=model.max_text_model if for_max_text else None,
     )
     needs_token = model.source.hugging_face is not None
-    return graph.add(f"fetch-{role}", program, "converter", graph.cpu, needs_token=needs_token)
+    return graph.add(f"fetch-{role}", program, "fetcher", graph.cpu, needs_token=needs_token)
 
 
 def model_source(source: ModelSource) -> Source:

@@ -23,7 +23,7 @@ def add_prepare_dataset(graph: Builder) -> Stage:
         holdout=dataset.holdout,
     )
     on_hub = dataset.source.hugging_face is not None
-    return graph.add("prepare-dataset", program, "converter", graph.cpu, needs_token=on_hub)
+    return graph.add("prepare-dataset", program, "fetcher", graph.cpu, needs_token=on_hub)
 
 
 def message_spelling(messages: Messages) -> MessageSpelling:

@@ -16,4 +16,4 @@ def add_publish(graph: Builder, exported: Stage, evaluated: Stage, target: Expor
         to_gcs_uri=target.gcs.uri if target.gcs else None,
         to_path=target.path,
     )
-    return graph.add("publish", program, "converter", graph.cpu)
+    return graph.add("publish", program, "fetcher", graph.cpu)
