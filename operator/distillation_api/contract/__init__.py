@@ -16,6 +16,7 @@ from distillation_api.contract.common import (
     StageOutput,
 )
 from distillation_api.contract.convert import ConvertProgram
+from distillation_api.contract.directories import FINGERPRINT_DIGITS, Work, output_directory, work_at
 from distillation_api.contract.environment import (
     EXIT_BAD_CONFIGURATION,
     EXIT_BAD_INPUT,
@@ -50,6 +51,7 @@ __all__ = [
     "EXIT_DONE",
     "EXIT_TERMINATED",
     "EXIT_TRY_AGAIN",
+    "FINGERPRINT_DIGITS",
     "MARKER_NAME",
     "PERMANENT_EXIT_CODES",
     "SCRATCH_MOUNT",
@@ -89,4 +91,7 @@ __all__ = [
     "TrainData",
     "TrainOn",
     "TrainProgram",
+    "Work",
+    "output_directory",
+    "work_at",
 ]

@@ -77,6 +77,12 @@ INCOMPLETE_MODEL = _reason(
     "A file that the model's index names is missing, or one is cut short.",
     "Copy the model again, with all its files.",
 )
+INPUT_REFUSED = _reason(
+    "InputRefused",
+    "A marker in the storage isn't the one that its stage writes: broken, a link, or of something else.",
+    "Make a new DistillationJob: the stage whose folder it is sets the marker aside and does its work again. Find out "
+    "who else writes this storage.",
+)
 LOADING_SCRIPT = _reason(
     "LoadingScript",
     "The dataset is code that would make the rows, which isn't run.",

@@ -18,6 +18,8 @@ from distillation_api.contract import (
     PreflightProgram,
     PublishProgram,
     TrainProgram,
+    Work,
+    work_at,
 )
 from distillation_api.spec import DistillationJobSpec
 from distillation_operator.pipeline.graph import build_pipeline
@@ -46,6 +48,11 @@ def test_stages_come_after_all_that_they_read() -> None:
     assert tuple(stages) == ALL
     place = positions(stages)
     assert all(place[need] < place[stage.name] for stage in stages.values() for need in stage.needs)
+
+
+def test_where_a_stage_writes_tells_readers_whose_marker_belongs_there() -> None:
+    for stage in pipeline(export={"to": {"path": "student"}}).values():
+        assert work_at(stage.output) == stage.spec().work == Work(stage.name, stage.fingerprint)
 
 
 def test_what_each_stage_waits_for() -> None:

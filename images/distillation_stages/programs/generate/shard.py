@@ -166,7 +166,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     started = time.monotonic()
     index = shard_index(program.shards)
     directory = f"{spec.output}/shard-{index}"
-    finished = storage.finished(directory)
+    finished = storage.finished(directory, spec.work)
     if finished is not None:
         return finished
     set_environment()
