@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 from distillation_api import reasons
+from distillation_stages.runtime.content import Digests, changed, listed, require_size, require_unchanged
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.storage import Storage
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -71,6 +73,33 @@ def check_model(directory: Path) -> list[Path]:
         if name.endswith(".safetensors"):
             _check_safetensors(directory / name)
     return [directory / name for name in wanted_files(names)]
+
+
+def model_of(storage: Storage, directory: str, whole: bool = False) -> Path:
+    """The model that a stage has fetched or exported, as it was then.
+
+    ``whole``: the weights are hashed too. Raises StageError for a file that has changed, and for one that would be
+    loaded with the model and that the stage's marker doesn't name.
+    """
+    marker = storage.require_marker(directory)
+    model = storage.at(marker.outputs["model"])
+    require_unchanged(directory, files_of(storage, directory), whole)
+    return model
+
+
+def files_of(storage: Storage, directory: str) -> Digests:
+    """The files of that model, by the stage's marker; none where it names none (of a run by hand)."""
+    marker = storage.require_marker(directory)
+    model = storage.at(marker.outputs["model"])
+    if not marker.parts:
+        return {}
+    files = listed(storage, directory, marker, storage.mount.resolve())
+    require_size(directory, marker, files)
+    names = {model / name for name in wanted_files([path.name for path in model.iterdir()])}
+    for path in sorted(names):
+        if path.resolve() not in files:
+            raise changed(directory, path, "its marker doesn't name it, so it came later")
+    return files
 
 
 def _check_json(path: Path) -> dict[str, object]:

@@ -13,6 +13,7 @@ from distillation_stages.maxtext.logits import compare, maxtext_logits, samples,
 from distillation_stages.maxtext.naming import NAME, model_name
 from distillation_stages.maxtext.to_maxtext import convert_to_maxtext
 from distillation_stages.models.model_config import HuggingFaceConfig, read_config
+from distillation_stages.models.model_directory import model_of
 from distillation_stages.models.quantisation import require_unquantised
 from distillation_stages.models.weights import parameters_of
 from distillation_stages.runtime.environment import available_memory
@@ -41,7 +42,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     assert isinstance(program, ConvertProgram)
     started = time.monotonic()
     fetched = storage.require_marker(program.model)
-    model = storage.at(fetched.outputs["model"])
+    model = model_of(storage, program.model, whole=True)
     require_unquantised(model)
     config = read_config(model)
     name = name_of(program, fetched, config)

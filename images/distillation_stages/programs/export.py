@@ -13,6 +13,7 @@ from distillation_stages.maxtext.logits import compare, maxtext_logits, samples,
 from distillation_stages.maxtext.to_hugging_face import convert_to_hugging_face, load_torch
 from distillation_stages.models.model_card import CARD_NAME, model_card
 from distillation_stages.models.model_config import HuggingFaceConfig, end_tokens, read_config
+from distillation_stages.models.model_directory import model_of
 from distillation_stages.models.rendering import Renderer
 from distillation_stages.models.weights import parameters_of
 from distillation_stages.runtime.failure import StageError
@@ -36,7 +37,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     started = time.monotonic()
     trained = storage.require_marker(program.checkpoint)
     checkpoint = storage.at(trained.outputs["checkpoint"])
-    student = storage.at(storage.require_marker(program.student).outputs["model"])
+    student = model_of(storage, program.student)
     settings = trained.settings
     if not settings:
         raise StageError(

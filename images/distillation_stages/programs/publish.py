@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from distillation_api import reasons
 from distillation_api.contract import MARKER_NAME, PublishProgram, StageResult, StageSpec
 from distillation_stages.models.model_card import CARD_NAME, model_card
-from distillation_stages.models.model_directory import check_model
+from distillation_stages.models.model_directory import check_model, files_of, model_of
+from distillation_stages.runtime.content import changed
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import Reporter
 from distillation_stages.runtime.storage import Storage, publish_bytes, sha256_of
@@ -25,7 +26,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     """Copy the model; see PublishProgram."""
     assert isinstance(spec.program, PublishProgram)
     program = spec.program
-    model = storage.at(storage.require_marker(program.model).outputs["model"])
+    model = model_of(storage, program.model, whole=True)
     check_model(model)
     if program.to_gcs_uri is not None:
         target: Tree = GcsTree(program.to_gcs_uri)
@@ -35,7 +36,12 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         location = program.to_path
     else:
         raise StageError(reasons.NO_TARGET, "export.to is empty: give gcs or path")
-    files = {path.relative_to(model).as_posix(): path for path in sorted(model.rglob("*")) if path.is_file()}
+    # What came into the folder later isn't the student's.
+    found = files_of(storage, program.model) or sorted(path for path in model.rglob("*") if path.is_file())
+    for path in found:
+        if not path.is_relative_to(model):
+            raise changed(program.model, path, f"it lies outside {model}")
+    files = {path.relative_to(model).as_posix(): path for path in found}
     if program.lineage is not None:
         evaluated = storage.require_marker(program.evaluated) if program.evaluated else None
         files[CARD_NAME] = storage.at(spec.output) / CARD_NAME

@@ -136,8 +136,8 @@ class Storage:
                 refused.reason, f"{directory}/{MARKER_NAME} has to be removed by hand ({refused.why}; {error.strerror})"
             ) from error
         say(
-            f"{directory}/{MARKER_NAME} is not believed: {refused.why}. It is set aside as {aside.name}; the work is done "
-            "again"
+            f"{directory}/{MARKER_NAME} is not believed: {refused.why}. It is set aside as {aside.name}, and the work "
+            "is done again"
         )
 
     def require_marker(self, directory: str) -> StageResult:

@@ -53,7 +53,7 @@ def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage)
     saved = run_directory / "checkpoints"
     scratch = Path(tempfile.mkdtemp(prefix="train-", dir=os.environ.get("SCRATCH", SCRATCH_MOUNT)))
     try:
-        inputs = read_inputs(program, storage)
+        inputs = read_inputs(program, storage, host.leads)
         newest = checkpoints.newest_step(saved) or 0
         record = Record(run_directory, newest)
         if newest < inputs.steps:
