@@ -60,7 +60,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     if program.trained:
         require_export_support(name, model)
     say(f"reference logits after {time.monotonic() - started:.1f} s")
-    cache = jax_cache(storage.mount, Path(SCRATCH_MOUNT) / "jax", "cpu")
+    cache = jax_cache(storage, Path(SCRATCH_MOUNT) / "jax", "cpu")
     workspace = storage.workspace(spec.output)
     try:
         convert_to_maxtext(model, settings, workspace, devices, cache)

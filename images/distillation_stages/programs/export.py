@@ -47,7 +47,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     parameters = parameters_of(student)
     require_disk(storage.mount, parameters * BYTES_PER_PARAMETER[program.dtype], "the exported model")
     prepare_cpu(1)
-    cache = jax_cache(storage.mount, Path(SCRATCH_MOUNT) / "jax", "cpu")
+    cache = jax_cache(storage, Path(SCRATCH_MOUNT) / "jax", "cpu")
     workspace = storage.workspace(spec.output)
     try:
         model = workspace / MODEL_DIRECTORY

@@ -18,6 +18,7 @@ from distillation_api.contract.common import (
 from distillation_api.contract.convert import ConvertProgram
 from distillation_api.contract.directories import FINGERPRINT_DIGITS, Work, output_directory, work_at
 from distillation_api.contract.environment import (
+    COMPILE_CACHE_ENV,
     EXIT_BAD_CONFIGURATION,
     EXIT_BAD_INPUT,
     EXIT_DONE,
@@ -46,6 +47,7 @@ from distillation_api.contract.train import TrainProgram
 from distillation_api.contract.training_data import TrainData, TrainOn
 
 __all__ = [
+    "COMPILE_CACHE_ENV",
     "EXIT_BAD_CONFIGURATION",
     "EXIT_BAD_INPUT",
     "EXIT_DONE",

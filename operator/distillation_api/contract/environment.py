@@ -7,6 +7,11 @@ WRITER_ENV = "WRITER"
 """The DistillationJob's UID: what a pod of it has left unfinished in the storage is removed by the next pod of it."""
 
 
+COMPILE_CACHE_ENV = "COMPILE_CACHE"
+"""Folder inside the storage for compiled programs, where the installation shares them; without it they stay in the
+pod: whoever writes them there runs code in the pods that read them."""
+
+
 STORAGE_MOUNT = "/storage"
 
 

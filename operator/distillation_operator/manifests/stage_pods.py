@@ -1,4 +1,4 @@
-"""What one installation gives every pod of a stage: disk of its node, time, and a sidecar's share."""
+"""What one installation gives every pod of a stage: disk of its node, time, a sidecar's share, a cache."""
 
 from typing import Annotated
 
@@ -29,5 +29,7 @@ class StagePods(Model):
     deadline_seconds: Annotated[int, Field(ge=60, le=31_536_000)] | None = None
     """Seconds that one pod may run; it fails after them, which counts as a crash. Time in a queue and until it is
     scheduled doesn't count. None: no limit."""
+    shared_compile_cache: bool = False
+    """Whether compiled programs are kept in the storage, below the job's prefix, and loaded from there."""
     gcs_fuse: GcsFuseLimits = GcsFuseLimits()
     """The sidecar of pods whose storage is a bucket."""

@@ -93,7 +93,7 @@ def trainer_command(
         checkpoint=storage.at(start.outputs["checkpoint"]),
         tokenizer=model_of(storage, program.tokenizer),
         output=output,
-        jax_cache=jax_cache(storage.mount, scratch / "jax", program.hardware),
+        jax_cache=jax_cache(storage, scratch / "jax", program.hardware),
     )
     python = [sys.executable, "-m", TRAINER_MODULE]
     match program.objective:
