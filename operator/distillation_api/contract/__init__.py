@@ -16,7 +16,13 @@ from distillation_api.contract.common import (
     StageOutput,
 )
 from distillation_api.contract.convert import ConvertProgram
-from distillation_api.contract.directories import FINGERPRINT_DIGITS, Work, output_directory, work_at
+from distillation_api.contract.directories import (
+    FINGERPRINT_DIGITS,
+    STAGE_FOLDER,
+    Work,
+    output_directory,
+    work_at,
+)
 from distillation_api.contract.environment import (
     COMPILE_CACHE_ENV,
     EXIT_BAD_CONFIGURATION,
@@ -57,6 +63,7 @@ __all__ = [
     "MARKER_NAME",
     "PERMANENT_EXIT_CODES",
     "SCRATCH_MOUNT",
+    "STAGE_FOLDER",
     "STAGE_SPEC_ENV",
     "STORAGE_MOUNT",
     "TERMINATION_MESSAGE_LIMIT",
