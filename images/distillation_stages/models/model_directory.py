@@ -6,6 +6,7 @@ from pathlib import Path
 from distillation_api import reasons
 from distillation_stages.runtime.content import Digests, changed, listed, require_size, require_unchanged
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.regular_files import inside
 from distillation_stages.runtime.storage import Storage
 
 CONFIG = "config.json"
@@ -60,11 +61,17 @@ def check_names(names: list[str], where: str) -> None:
         )
 
 
-def check_model(directory: Path) -> list[Path]:
-    """Checks that the directory holds a whole model; returns the files that belong to it. Raises StageError."""
+def check_model(directory: Path, within: Path) -> list[Path]:
+    """Checks that the directory holds a whole model; returns the files that belong to it. Raises StageError.
+
+    ``within``: the folder that links in it may lead to.
+    """
     if not directory.is_dir():
         raise StageError(reasons.MODEL_NOT_FOUND, f"{directory} is no directory in the storage")
-    names = [path.name for path in directory.iterdir() if path.is_file()]
+    found = [path for path in directory.iterdir() if path.is_file()]
+    for path in found:
+        inside(within, path)
+    names = [path.name for path in found]
     check_names(names, str(directory))
     _check_json(directory / CONFIG)
     if INDEX in names:

@@ -21,25 +21,28 @@ from distillation_stages.services.buckets import DirectoryTree, GcsTree, Tree
 
 CLAIM_NAME = "_PUBLISHING.json"
 
+LONGEST_NAMED = 32
+"""Of what another's manifest says, in a message."""
+
 
 def run(spec: StageSpec, storage: Storage) -> StageResult:
     """Copy the model; see PublishProgram."""
     assert isinstance(spec.program, PublishProgram)
     program = spec.program
     model = model_of(storage, program.model, whole=True)
-    check_model(model)
+    check_model(model, storage.mount)
     if program.to_gcs_uri is not None:
         target: Tree = GcsTree(program.to_gcs_uri)
         location = program.to_gcs_uri
     elif program.to_path is not None:
-        target = DirectoryTree(storage.at(program.to_path))
+        target = DirectoryTree(storage.at(program.to_path), storage.mount)
         location = program.to_path
     else:
         raise StageError(reasons.NO_TARGET, "export.to is empty: give gcs or path")
     # What came into the folder later isn't the student's.
     found = files_of(storage, program.model) or sorted(path for path in model.rglob("*") if path.is_file())
     for path in found:
-        if not path.is_relative_to(model):
+        if not path.is_relative_to(model) or not path.resolve().is_relative_to(model):
             raise changed(program.model, path, f"it lies outside {model}")
     files = {path.relative_to(model).as_posix(): path for path in found}
     if program.lineage is not None:
@@ -99,6 +102,6 @@ def _fingerprint_in(manifest: bytes | None) -> str | None:
     if manifest is None:
         return None
     try:
-        return StageResult.model_validate_json(manifest).fingerprint
+        return StageResult.model_validate_json(manifest).fingerprint[:LONGEST_NAMED]
     except ValidationError:
         return "unknown"
