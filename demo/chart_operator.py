@@ -39,7 +39,8 @@ class ChartOperator:
                 values += ["--set", f"{value}={os.environ[variable]}"]
         self._helm(
             "upgrade", "--install", RELEASE, str(CHART), "--create-namespace", "--wait", "--timeout", "120s",
-            "--set", f"namespaces={{{NAMESPACE}}}", "--set", "logFormat=text", *values,
+            "--set", f"namespaces={{{NAMESPACE}}}", "--set", "logFormat=text",
+            "--set", "stagePods.sharedCompileCache=true", *values,
         )  # fmt: skip
 
     def stop(self) -> None:

@@ -15,13 +15,17 @@ IMAGE_VARIABLES = {
 """Environment variables that name the stage images on a cluster of the user's own."""
 
 
+STAGE_PODS = '{"sharedCompileCache": true}'
+"""Its storage has one team."""
+
+
 class OperatorProcess:
     """Starts, kills and ends ``distillation-operator run``; its log is appended to ``log``."""
 
     def __init__(self, kubeconfig: Path, log: Path, namespace: str) -> None:
         self._command = [
             sys.executable, "-m", "distillation_operator", "run", "--kubeconfig", str(kubeconfig),
-            "--namespace", namespace, "--log-format", "text",
+            "--namespace", namespace, "--log-format", "text", "--stage-pods", STAGE_PODS,
         ]  # fmt: skip
         for variable, flag in IMAGE_VARIABLES.items():
             if variable in os.environ:

@@ -62,7 +62,7 @@ def main() -> int:
     started = time.monotonic()
     storage = Storage(Path(os.environ.get("STORAGE_MOUNT", STORAGE_MOUNT)))
     try:
-        result = storage.finished(spec.output)
+        result = storage.finished(spec.output, spec.work)
         if result is None:
             run: Run = _module(spec).run
             result = _run(run, spec, storage)

@@ -46,6 +46,9 @@ GOOD: Manifest = {
 """A manifest with nothing wrong, in which each case changes one thing."""
 
 
+FINGERPRINT = "0123456789abcdef"
+
+
 @dataclass(frozen=True)
 class Wrong:
     """One wrong manifest."""
@@ -228,6 +231,27 @@ WRONG = [
     Wrong("empty prefix", put("spec.storage.prefix", ""), "spec.storage.prefix", "should match"),
     Wrong(
         "spaces in a repository", put("spec.teacher.source.huggingFace.repo", "an org/m"), "huggingFace.repo", "an o"
+    ),
+    *(
+        Wrong(f"{field} in a stage's folder", put(field, path), field, f"{path} lies in the folder of a stage")
+        for field, path in {
+            "spec.export.to.path": f"distillation/fetch-teacher/{FINGERPRINT}",
+            "spec.export.to.gcs.uri": f"gs://bucket/distillation/fetch-teacher/{FINGERPRINT}/download",
+            "spec.student.source.path": f"team/export/{FINGERPRINT}/work-1/model",
+            "spec.storage.prefix": f"distillation/train-a-2/{FINGERPRINT}",
+        }.items()
+    ),
+    Wrong(
+        "prepared rows of a job as a dataset",
+        put("spec.dataset.source", {"path": f"prepare-dataset/{FINGERPRINT}/work-1/train"}),
+        "spec.dataset.source.path",
+        "to use what a job has made, have it published by export.to",
+    ),
+    Wrong(
+        "export to compiled programs",
+        put("spec.export.to.path", "distillation/cache/jax"),
+        "spec.export.to.path",
+        "such as models/NAME",
     ),
     # Dataset
     Wrong("negative limit", put("spec.dataset.limit", -1), "spec.dataset.limit", "greater than or equal to 1"),

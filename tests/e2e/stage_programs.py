@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillation_api.contract import StageResult, StageSpec
+from distillation_api.contract import COMPILE_CACHE_ENV, StageResult, StageSpec
 from testbed import environments
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -20,9 +20,10 @@ def interpreter(name: str) -> Path:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """As a pod of a CPU stage has it."""
+    """As a pod of a CPU stage has it, where the installation shares compiled programs."""
     path = os.pathsep.join(str(CHECKOUT / folder) for folder in ("operator", "images", "tests", ""))
-    return {**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1", **variables}
+    fixed = {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1", COMPILE_CACHE_ENV: "cache"}
+    return {**os.environ, **fixed, **variables}
 
 
 def run_stage(python: Path, spec: StageSpec, storage: Path, log: Path) -> StageResult:

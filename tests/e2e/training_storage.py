@@ -92,7 +92,8 @@ def packed(storage: Storage, log: Path, name: str = "packed", **changes: Any) ->
     result = run_stage(interpreter("converter"), spec, storage.mount, log)
     for steps in range(1, min(result.counts["steps"], MOST_STEPS) + 1):
         counts = {**result.counts, "steps": steps}
-        storage.write_marker(f"{name}-{steps}", result.model_copy(update={"counts": counts}))
+        # Its parts lie in another directory than the marker.
+        storage.write_marker(f"{name}-{steps}", result.model_copy(update={"counts": counts, "parts": {}}))
     return result
 
 

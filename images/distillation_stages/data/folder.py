@@ -14,6 +14,7 @@ from distillation_stages.data.files import DataFile, format_of, is_data_like, li
 from distillation_stages.data.rows import count_rows, rows_of
 from distillation_stages.data.splits import ALL, of_split, splits_of, summary, tells_of_several
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.regular_files import inside
 from distillation_stages.runtime.reporting import say
 from distillation_stages.runtime.storage import below
 from distillation_stages.services.buckets import Tree
@@ -32,6 +33,8 @@ class Folder:
     local: Path
     """Where its files are read: the folder itself, or the folder that they are copied to."""
     is_remote: bool
+    within: Path | None = None
+    """The folder that links in it may lead to, where that is more than itself."""
 
     def names(self) -> list[str]:
         """The files in it, in the order in which they are read."""
@@ -42,6 +45,8 @@ class Folder:
         path = below(self.local, name)
         if self.is_remote:
             self.tree.get(name, path)
+        else:
+            inside(self.within or self.local, path)
         return path
 
     def readme(self) -> str:

@@ -73,9 +73,10 @@ def _opened(source: Source, storage: Storage, scratch: Path) -> Dataset:
         # By the name that it has there: what a link leads to may have another.
         path, link = storage.at(source.path), storage.mount / source.path
         if path.is_file():
-            folder = Folder(source.path, DirectoryTree(link.parent), link.parent, is_remote=False)
-            return file_dataset(folder, link.name, *chosen)
+            tree = DirectoryTree(link.parent, storage.mount)
+            return file_dataset(Folder(source.path, tree, link.parent, False, storage.mount), link.name, *chosen)
         if path.is_dir():
-            return folder_dataset(Folder(source.path, DirectoryTree(path), path, is_remote=False), *chosen)
+            tree = DirectoryTree(path, storage.mount)
+            return folder_dataset(Folder(source.path, tree, path, False, storage.mount), *chosen)
         raise StageError(reasons.DATASET_NOT_FOUND, f"there is no dataset at {source.path!r} in the storage")
     raise StageError(reasons.NO_SOURCE, "the dataset's source is empty: give huggingFace, gcs or path")

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distillation_api.contract import ReportedStage
-from distillation_stages.runtime.storage import Storage
+from distillation_api.contract import ReportedStage, StageResult
+from distillation_stages.runtime.reporting import say
+from distillation_stages.runtime.storage import MarkerRefused, Storage
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class StageFacts:
 
     @staticmethod
     def read(stage: ReportedStage, storage: Storage) -> "StageFacts":
-        """From the storage; what isn't there is left out."""
-        markers = [marker for output in stage.outputs if (marker := storage.read_marker(output)) is not None]
+        """From the storage; what isn't there, or isn't believed, is left out."""
+        markers = [marker for output in stage.outputs if (marker := _believed(output, storage)) is not None]
         counts: Counter[str] = Counter()
         for marker in markers:
             counts.update(marker.counts)
@@ -43,6 +44,14 @@ class StageFacts:
             versions=markers[0].versions if markers else {},
             history=read_history(storage.at(history)) if history else (),
         )
+
+
+def _believed(output: str, storage: Storage) -> StageResult | None:
+    try:
+        return storage.read_marker(output)
+    except MarkerRefused as refused:
+        say(f"left out of the report: {refused.message}")
+        return None
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from distillation_stages.runtime.storage import publishing
+from distillation_stages.runtime.content import Digests, listed, require_unchanged
+from distillation_stages.runtime.storage import Storage, publishing
 
 Row = dict[str, Any]
 
@@ -91,6 +92,25 @@ def batched[T](items: Iterable[T], size: int) -> Iterator[list[T]]:
 def parts_of(directory: Path) -> list[Path]:
     """The Parquet files of a table, in the order of their rows."""
     return sorted(directory.glob("*.parquet"))
+
+
+def listed_parts(storage: Storage, directory: str, output: str) -> Digests:
+    """The Parquet files of a stage's table by its marker, in the order of their rows.
+
+    A marker that names none but has read rows is of a run by hand: the files that are there then.
+    """
+    marker = storage.require_marker(directory)
+    folder = storage.at(marker.outputs[output])
+    if not marker.parts and marker.counts.get("read") != 0:
+        return dict.fromkeys(parts_of(folder), "")
+    return listed(storage, directory, marker, folder)
+
+
+def unchanged_parts(storage: Storage, directory: str, output: str) -> list[Path]:
+    """The same, once their content is seen to be what the stage has written. Raises StageError."""
+    parts = listed_parts(storage, directory, output)
+    require_unchanged(directory, parts, whole=True)
+    return list(parts)
 
 
 def count_rows(parts: Iterable[Path]) -> int:

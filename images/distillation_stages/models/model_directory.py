@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 from distillation_api import reasons
+from distillation_stages.runtime.content import Digests, changed, listed, require_size, require_unchanged
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.regular_files import inside
+from distillation_stages.runtime.storage import Storage
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -58,11 +61,17 @@ def check_names(names: list[str], where: str) -> None:
         )
 
 
-def check_model(directory: Path) -> list[Path]:
-    """Checks that the directory holds a whole model; returns the files that belong to it. Raises StageError."""
+def check_model(directory: Path, within: Path) -> list[Path]:
+    """Checks that the directory holds a whole model; returns the files that belong to it. Raises StageError.
+
+    ``within``: the folder that links in it may lead to.
+    """
     if not directory.is_dir():
         raise StageError(reasons.MODEL_NOT_FOUND, f"{directory} is no directory in the storage")
-    names = [path.name for path in directory.iterdir() if path.is_file()]
+    found = [path for path in directory.iterdir() if path.is_file()]
+    for path in found:
+        inside(within, path)
+    names = [path.name for path in found]
     check_names(names, str(directory))
     _check_json(directory / CONFIG)
     if INDEX in names:
@@ -71,6 +80,33 @@ def check_model(directory: Path) -> list[Path]:
         if name.endswith(".safetensors"):
             _check_safetensors(directory / name)
     return [directory / name for name in wanted_files(names)]
+
+
+def model_of(storage: Storage, directory: str, whole: bool = False) -> Path:
+    """The model that a stage has fetched or exported, as it was then.
+
+    ``whole``: the weights are hashed too. Raises StageError for a file that has changed, and for one that would be
+    loaded with the model and that the stage's marker doesn't name.
+    """
+    marker = storage.require_marker(directory)
+    model = storage.at(marker.outputs["model"])
+    require_unchanged(directory, files_of(storage, directory), whole)
+    return model
+
+
+def files_of(storage: Storage, directory: str) -> Digests:
+    """The files of that model, by the stage's marker; none where it names none (of a run by hand)."""
+    marker = storage.require_marker(directory)
+    model = storage.at(marker.outputs["model"])
+    if not marker.parts:
+        return {}
+    files = listed(storage, directory, marker, storage.mount.resolve())
+    require_size(directory, marker, files)
+    names = {model / name for name in wanted_files([path.name for path in model.iterdir()])}
+    for path in sorted(names):
+        if path.resolve() not in files:
+            raise changed(directory, path, "its marker doesn't name it, so it came later")
+    return files
 
 
 def _check_json(path: Path) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import time
 
 from distillation_api.contract import CheckTokenizersProgram, StageResult, StageSpec
+from distillation_stages.models.model_directory import model_of
 from distillation_stages.models.vocabularies import check_sizes, check_tokens, load_tokenizer, vocabulary_size
 from distillation_stages.runtime.environment import set_environment
 from distillation_stages.runtime.storage import Storage
@@ -14,8 +15,8 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     assert isinstance(program, CheckTokenizersProgram)
     started = time.monotonic()
     set_environment()
-    teacher = storage.at(storage.require_marker(program.teacher).outputs["model"])
-    student = storage.at(storage.require_marker(program.student).outputs["model"])
+    teacher = model_of(storage, program.teacher)
+    student = model_of(storage, program.student)
     check_sizes(vocabulary_size(teacher), vocabulary_size(student))
     tokens = check_tokens(load_tokenizer(teacher), load_tokenizer(student))
     result = StageResult(

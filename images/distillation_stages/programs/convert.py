@@ -13,6 +13,7 @@ from distillation_stages.maxtext.logits import compare, maxtext_logits, samples,
 from distillation_stages.maxtext.naming import NAME, model_name
 from distillation_stages.maxtext.to_maxtext import convert_to_maxtext
 from distillation_stages.models.model_config import HuggingFaceConfig, read_config
+from distillation_stages.models.model_directory import model_of
 from distillation_stages.models.quantisation import require_unquantised
 from distillation_stages.models.weights import parameters_of
 from distillation_stages.runtime.environment import available_memory
@@ -41,7 +42,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     assert isinstance(program, ConvertProgram)
     started = time.monotonic()
     fetched = storage.require_marker(program.model)
-    model = storage.at(fetched.outputs["model"])
+    model = model_of(storage, program.model, whole=True)
     require_unquantised(model)
     config = read_config(model)
     name = name_of(program, fetched, config)
@@ -59,7 +60,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     if program.trained:
         require_export_support(name, model)
     say(f"reference logits after {time.monotonic() - started:.1f} s")
-    cache = jax_cache(storage.mount, Path(SCRATCH_MOUNT) / "jax", "cpu")
+    cache = jax_cache(storage, Path(SCRATCH_MOUNT) / "jax", "cpu")
     workspace = storage.workspace(spec.output)
     try:
         convert_to_maxtext(model, settings, workspace, devices, cache)

@@ -13,10 +13,12 @@ from distillation_stages.maxtext.logits import compare, maxtext_logits, samples,
 from distillation_stages.maxtext.to_hugging_face import convert_to_hugging_face, load_torch
 from distillation_stages.models.model_card import CARD_NAME, model_card
 from distillation_stages.models.model_config import HuggingFaceConfig, end_tokens, read_config
+from distillation_stages.models.model_directory import model_of
 from distillation_stages.models.rendering import Renderer
 from distillation_stages.models.weights import parameters_of
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.limits import require_disk
+from distillation_stages.runtime.regular_files import copy_content
 from distillation_stages.runtime.reporting import say
 from distillation_stages.runtime.storage import Storage, sha256_of
 
@@ -36,7 +38,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     started = time.monotonic()
     trained = storage.require_marker(program.checkpoint)
     checkpoint = storage.at(trained.outputs["checkpoint"])
-    student = storage.at(storage.require_marker(program.student).outputs["model"])
+    student = model_of(storage, program.student)
     settings = trained.settings
     if not settings:
         raise StageError(
@@ -46,14 +48,14 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     parameters = parameters_of(student)
     require_disk(storage.mount, parameters * BYTES_PER_PARAMETER[program.dtype], "the exported model")
     prepare_cpu(1)
-    cache = jax_cache(storage.mount, Path(SCRATCH_MOUNT) / "jax", "cpu")
+    cache = jax_cache(storage, Path(SCRATCH_MOUNT) / "jax", "cpu")
     workspace = storage.workspace(spec.output)
     try:
         model = workspace / MODEL_DIRECTORY
         sample = samples(student)
         load_torch()
         convert_to_hugging_face(checkpoint, student, config, settings, model, program.dtype, cache)
-        complete_directory(student, model, program.dtype)
+        complete_directory(student, model, program.dtype, storage.mount)
         if program.chat_template is not None or program.chat_template_arguments:
             trained_with = Renderer.load(student, program.chat_template, program.chat_template_arguments)
             write_chat_template(model, trained_with.tokenizer.get_chat_template())
@@ -119,8 +121,9 @@ def write_chat_template(model: Path, chat_template: str) -> None:
     shutil.rmtree(model / "additional_chat_templates", ignore_errors=True)
 
 
-def complete_directory(student: Path, model: Path, dtype: str) -> None:
+def complete_directory(student: Path, model: Path, dtype: str, root: Path) -> None:
     """Make the exported weights a model directory: everything but weights exactly as the student's author shipped it.
+    Raises StageError for a link that leads out of the folder ``root``.
 
     MaxText writes a configuration and a tokenizer too, as its version of transformers would; those are replaced.
     """
@@ -129,7 +132,7 @@ def complete_directory(student: Path, model: Path, dtype: str) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     for path in student.iterdir():
         if path.is_file() and not path.name.startswith(".") and not path.name.endswith(_WEIGHTS):
-            shutil.copyfile(path, model / path.name)
+            copy_content(path, model / path.name, root)
     config = dict(read_config(student))
     # transformers 5 writes dtype, earlier versions read torch_dtype only.
     config["torch_dtype"] = dtype

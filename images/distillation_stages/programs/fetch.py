@@ -45,7 +45,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         downloaded = download_tree(GcsTree(source.gcs_uri), model, reporter, check)
     else:
         raise StageError(reasons.NO_SOURCE, "the model's source is empty: give huggingFace, gcs or path")
-    files = check_model(model)
+    files = check_model(model, storage.mount)
     check(model)
     result = StageResult(
         stage=spec.stage,

@@ -14,6 +14,7 @@ import time
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,12 @@ from distillation_stages.data.packing import (
     write_manifest,
     write_sequences,
 )
-from distillation_stages.data.tables import parts_of
+from distillation_stages.data.tables import count_rows, parts_of
 from distillation_stages.data.token_rows import TokenRows
-from distillation_stages.data.training_rows import TrainingRow, read_conversations, rows_at_most
+from distillation_stages.data.training_rows import TrainingRow, parts_to_learn, read_conversations
 from distillation_stages.maxtext.trainable_text import RenderedRows
 from distillation_stages.maxtext.training_tokens import Fitting
+from distillation_stages.models.model_directory import model_of
 from distillation_stages.models.rendering import Renderer
 from distillation_stages.models.sampled_tokens import vocabulary_hash
 from distillation_stages.runtime.environment import set_environment
@@ -51,7 +53,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     program, started = spec.program, time.monotonic()
     assert isinstance(program, PackProgram)
     set_environment()
-    model = storage.at(storage.require_marker(program.student).outputs["model"])
+    model = model_of(storage, program.student)
     renderer = Renderer.load(model, program.chat_template, program.chat_template_arguments)
     work = storage.workspace(spec.output)
     laid_out = lay_out(spec.stage, program, storage, renderer.tokenizer, work / "sequences")
@@ -80,10 +82,11 @@ class LaidOut:
 
 def lay_out(stage: str, program: PackProgram, storage: Storage, tokenizer: Any, directory: Path) -> LaidOut:
     """Write the sequences. Raises StageError when nothing could be learnt of them, or they are too few."""
-    total, reporter = rows_at_most(program.data, storage), Reporter(stage, "rows")
+    parts, reporter = parts_to_learn(program.data, storage), Reporter(stage, "rows")
     of_teacher = program.data.kind == "TeacherCompletions"
     vocabulary = vocabulary_hash(tokenizer) if of_teacher else ""
-    conversations = _with_progress(read_conversations(program.data, storage, vocabulary), total, reporter)
+    read = partial(read_conversations, program.data, storage, parts, vocabulary)
+    conversations = _with_progress(read(), count_rows(parts), reporter)
     texts = RenderedRows(tokenizer, conversations, program.data.train_on == "EveryAssistantTurn")
     with tempfile.TemporaryDirectory() as scratch:
         rows, fitting = TokenRows(Path(scratch)), Fitting(program.max_target_length)
@@ -100,7 +103,7 @@ def lay_out(stage: str, program: PackProgram, storage: Storage, tokenizer: Any, 
         sequences = sample.noting(sequences_of(program, rows), said)
         manifest = write_sequences(sequences, program.max_target_length, PADDING, directory)
     steps = steps_of(program, len(rows), manifest)
-    compared = sample.compare(directory, read_conversations(program.data, storage, vocabulary))
+    compared = sample.compare(directory, read())
     say(
         f"{len(rows)} rows with {fitting.answers} answers in {manifest.sequences} sequences for {steps} steps, "
         f"{manifest.efficiency:.0%} of whose places are trained; {fitting.prompts_too_long} rows have a prompt that "

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from distillation_api import reasons
 from distillation_api.contract import MARKER_NAME, PublishProgram, StageResult, StageSpec
 from distillation_stages.models.model_card import CARD_NAME, model_card
-from distillation_stages.models.model_directory import check_model
+from distillation_stages.models.model_directory import check_model, files_of, model_of
+from distillation_stages.runtime.content import changed
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import Reporter
 from distillation_stages.runtime.storage import Storage, publish_bytes, sha256_of
@@ -20,22 +21,30 @@ from distillation_stages.services.buckets import DirectoryTree, GcsTree, Tree
 
 CLAIM_NAME = "_PUBLISHING.json"
 
+LONGEST_NAMED = 32
+"""Of what another's manifest says, in a message."""
+
 
 def run(spec: StageSpec, storage: Storage) -> StageResult:
     """Copy the model; see PublishProgram."""
     assert isinstance(spec.program, PublishProgram)
     program = spec.program
-    model = storage.at(storage.require_marker(program.model).outputs["model"])
-    check_model(model)
+    model = model_of(storage, program.model, whole=True)
+    check_model(model, storage.mount)
     if program.to_gcs_uri is not None:
         target: Tree = GcsTree(program.to_gcs_uri)
         location = program.to_gcs_uri
     elif program.to_path is not None:
-        target = DirectoryTree(storage.at(program.to_path))
+        target = DirectoryTree(storage.at(program.to_path), storage.mount)
         location = program.to_path
     else:
         raise StageError(reasons.NO_TARGET, "export.to is empty: give gcs or path")
-    files = {path.relative_to(model).as_posix(): path for path in sorted(model.rglob("*")) if path.is_file()}
+    # What came into the folder later isn't the student's.
+    found = files_of(storage, program.model) or sorted(path for path in model.rglob("*") if path.is_file())
+    for path in found:
+        if not path.is_relative_to(model) or not path.resolve().is_relative_to(model):
+            raise changed(program.model, path, f"it lies outside {model}")
+    files = {path.relative_to(model).as_posix(): path for path in found}
     if program.lineage is not None:
         evaluated = storage.require_marker(program.evaluated) if program.evaluated else None
         files[CARD_NAME] = storage.at(spec.output) / CARD_NAME
@@ -93,6 +102,6 @@ def _fingerprint_in(manifest: bytes | None) -> str | None:
     if manifest is None:
         return None
     try:
-        return StageResult.model_validate_json(manifest).fingerprint
+        return StageResult.model_validate_json(manifest).fingerprint[:LONGEST_NAMED]
     except ValidationError:
         return "unknown"

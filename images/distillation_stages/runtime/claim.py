@@ -19,6 +19,7 @@ from pathlib import Path
 
 from distillation_api import reasons
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.regular_files import NotRegular, read_regular
 from distillation_stages.runtime.reporting import say
 from distillation_stages.runtime.storage import publish_bytes, writer
 
@@ -28,6 +29,9 @@ SECONDS_ALIVE = 120.0
 """So old a claim may be: several beats, what mounts of buckets remember of a file, and clocks that differ a little."""
 SECONDS_TO_SETTLE = 2.0
 """Two that claim at the same moment both read, after this time, which of them wrote last."""
+
+
+CLAIM_LIMIT = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,9 @@ def _renew(file: Path, own: str, pace: Pace, ended: threading.Event, lost: Calla
 def _read(file: Path) -> tuple[str, float]:
     """The holder and when it wrote; nobody where there is no claim, or one that nobody here has written."""
     try:
-        told = json.loads(file.read_text())
+        told = json.loads(read_regular(file, CLAIM_LIMIT))
         return str(told["writer"]), float(told["time"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, NotRegular, ValueError, KeyError, TypeError):
         return "", 0.0
 
 

@@ -18,11 +18,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from distillation_api import reasons
-from distillation_api.contract import MARKER_NAME, WRITER_ENV, StageResult
+from distillation_api.contract import MARKER_NAME, WRITER_ENV, StageResult, Work, work_at
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.regular_files import NotRegular, read_regular
+from distillation_stages.runtime.reporting import say
+
+MARKER_LIMIT = 64 << 20
+"""Bytes: a shard with a hundred thousand chunks names them in a tenth of that."""
 
 _TEMPORARY = ".tmp"
+
+
+class MarkerRefused(StageError):
+    """A marker that isn't believed; ``why`` quotes nothing of it."""
+
+    def __init__(self, directory: str, why: str) -> None:
+        super().__init__(
+            reasons.INPUT_REFUSED,
+            f"{directory}/{MARKER_NAME} is not what its stage writes: {why}; make a new DistillationJob, whose stage "
+            "sets it aside and does its work again",
+        )
+        self.why = why
 
 
 def below(root: Path, name: str) -> Path:
@@ -58,23 +77,71 @@ class Storage:
         """The storage path of an absolute path."""
         return path.resolve().relative_to(self.mount.resolve()).as_posix()
 
-    def read_marker(self, directory: str) -> StageResult | None:
-        """The result in the directory's done marker; None when there is none yet."""
+    def read_marker(self, directory: str, work: Work | None = None) -> StageResult | None:
+        """The result in the directory's done marker; None when there is none yet.
+
+        Raises MarkerRefused for a marker that isn't whole, or isn't of ``work``: of what the directory's name says when
+        that isn't given.
+        """
+        work = work or work_at(directory)
         try:
-            text = (self.at(directory) / MARKER_NAME).read_text()
+            content = read_regular(self.at(directory) / MARKER_NAME, MARKER_LIMIT)
         except FileNotFoundError:
             return None
-        return StageResult.model_validate_json(text)
+        except NotRegular as what:
+            raise MarkerRefused(directory, f"it is {what}") from what
+        try:
+            result = StageResult.model_validate_json(content)
+        except ValidationError:
+            # pydantic's words quote what stands there, which may be anybody's.
+            raise MarkerRefused(directory, "it is no whole result of a stage") from None
+        self._require_of(work, directory, result)
+        return result
 
-    def finished(self, directory: str) -> StageResult | None:
-        """The result of work done before, marked as reused; None when there is none or what it names is gone."""
-        result = self.read_marker(directory)
+    def _require_of(self, work: Work | None, directory: str, result: StageResult) -> None:
+        if work is not None and (result.stage, result.fingerprint) != (work.stage, work.fingerprint):
+            raise MarkerRefused(
+                directory, f"it is of another stage or fingerprint than {work.stage} with {work.fingerprint}"
+            )
+        stays = work_at(directory) is not None and (work is None or work.stays_in_its_directory)
+        root = self.at(directory if stays else "")
+        for path in result.outputs.values():
+            if "\0" in path or not (self.mount / path).resolve().is_relative_to(root):
+                raise MarkerRefused(directory, f"one of its outputs lies outside {root}")
+
+    def finished(self, directory: str, work: Work | None = None) -> StageResult | None:
+        """The result of work done before, marked as reused; None when there is none or what it names is gone.
+
+        To be asked by the stage whose directory it is: a marker that isn't its own is set aside, so that the work is
+        done again.
+        """
+        try:
+            result = self.read_marker(directory, work)
+        except MarkerRefused as refused:
+            self._set_aside(directory, refused)
+            return None
         if result is None or not all(self.at(path).exists() for path in result.outputs.values()):
             return None
         return result.model_copy(update={"reused": True})
 
+    def _set_aside(self, directory: str, refused: "MarkerRefused") -> None:
+        path = self.at(directory) / MARKER_NAME
+        aside = path.with_name(f"{MARKER_NAME}.refused-{uuid.uuid4().hex[:12]}")
+        try:
+            path.rename(aside)
+        except FileNotFoundError:  # another pod of this stage was quicker
+            return
+        except OSError as error:
+            raise StageError(
+                refused.reason, f"{directory}/{MARKER_NAME} has to be removed by hand ({refused.why}; {error.strerror})"
+            ) from error
+        say(
+            f"{directory}/{MARKER_NAME} is not believed: {refused.why}. It is set aside as {aside.name}, and the work "
+            "is done again"
+        )
+
     def require_marker(self, directory: str) -> StageResult:
-        """The result of an input stage. Raises StageError when its marker does not stand (yet)."""
+        """The result of an input stage. Raises StageError when its marker does not stand (yet), or isn't its own."""
         result = self.read_marker(directory)
         if result is None:
             raise StageError(
@@ -88,8 +155,8 @@ class Storage:
 
     def conclude(self, directory: str, result: StageResult, workspace: Path) -> StageResult:
         """Write the marker, unless another writer of the stage was first: its result stands and our work is removed."""
-        first = self.finished(directory)
-        if first is not None and first.fingerprint == result.fingerprint:
+        first = self.finished(directory, Work(result.stage, result.fingerprint))
+        if first is not None:
             shutil.rmtree(workspace, ignore_errors=True)
             return first
         self.write_marker(directory, result)

@@ -1,7 +1,6 @@
 """Trees of files outside or inside the storage, in a bucket or in a directory, behind one small interface."""
 
 import base64
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Protocol
 
 from distillation_api import reasons
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.regular_files import copy_content, inside
 from distillation_stages.runtime.storage import (
     below,
     is_temporary,
@@ -55,39 +55,51 @@ class Tree(Protocol):
 class DirectoryTree:
     """A directory of a mounted file system."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, within: Path | None = None) -> None:
+        """``within``: the folder that links may lead to, where that is more than the directory itself."""
         self.uri = str(root)
         self._root = root
+        self._within = within or root
 
     def sizes(self) -> dict[str, int]:
         found = (path for path in sorted(self._root.rglob("*")) if path.is_file() and not is_temporary(path))
         return {path.relative_to(self._root).as_posix(): path.stat().st_size for path in found}
 
     def remove_unfinished(self) -> None:
-        for directory in (self._root, *(path for path in self._root.rglob("*") if path.is_dir())):
+        below_it = (path for path in self._root.rglob("*") if path.is_dir() and not path.is_symlink())
+        for directory in (self._root, *below_it):
             remove_temporaries(directory)
 
     def holds(self, name: str, path: Path) -> bool:
-        own = below(self._root, name)
+        own = self._at(name)
         return own.is_file() and own.stat().st_size == path.stat().st_size and sha256_of(own) == sha256_of(path)
 
     def get(self, name: str, path: Path) -> None:
-        _copy(below(self._root, name), path)
+        _copy(below(self._root, name), path, self._within)
 
     def put(self, name: str, path: Path) -> None:
-        _copy(path, below(self._root, name))
+        _copy(path, self._new(name), path.parent)
 
     def read(self, name: str) -> bytes | None:
         try:
-            return below(self._root, name).read_bytes()
+            return self._at(name).read_bytes()
         except FileNotFoundError:
             return None
 
     def write(self, name: str, data: bytes) -> None:
-        publish_bytes(below(self._root, name), data)
+        publish_bytes(self._new(name), data)
 
     def remove(self, name: str) -> None:
-        below(self._root, name).unlink(missing_ok=True)
+        self._new(name).unlink(missing_ok=True)
+
+    def _at(self, name: str) -> Path:
+        """The file that has the name, through links."""
+        return inside(self._within, below(self._root, name))
+
+    def _new(self, name: str) -> Path:
+        """The name in its folder: writing it replaces a link."""
+        path = below(self._root, name)
+        return inside(self._within, path.parent) / path.name
 
 
 class GcsTree:
@@ -181,8 +193,8 @@ def _crc32c(path: Path) -> str:
     return base64.b64encode(checksum.digest()).decode()
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, root: Path) -> None:
     # Content only: exported files are readable by their owner alone, and what is published is for others.
     with publishing(target) as temporary:
-        shutil.copyfile(source, temporary)
+        copy_content(source, temporary, root)
         temporary.chmod(0o644)

@@ -16,7 +16,15 @@ from distillation_api.contract.common import (
     StageOutput,
 )
 from distillation_api.contract.convert import ConvertProgram
+from distillation_api.contract.directories import (
+    FINGERPRINT_DIGITS,
+    STAGE_FOLDER,
+    Work,
+    output_directory,
+    work_at,
+)
 from distillation_api.contract.environment import (
+    COMPILE_CACHE_ENV,
     EXIT_BAD_CONFIGURATION,
     EXIT_BAD_INPUT,
     EXIT_DONE,
@@ -47,16 +55,19 @@ from distillation_api.contract.train import TrainProgram
 from distillation_api.contract.training_data import TrainData, TrainOn
 
 __all__ = [
+    "COMPILE_CACHE_ENV",
     "EXIT_BAD_CONFIGURATION",
     "EXIT_BAD_INPUT",
     "EXIT_DONE",
     "EXIT_TERMINATED",
     "EXIT_TRY_AGAIN",
+    "FINGERPRINT_DIGITS",
     "LOG_TAILS_ENV",
     "MARKER_NAME",
     "NO_LOG_TAILS",
     "PERMANENT_EXIT_CODES",
     "SCRATCH_MOUNT",
+    "STAGE_FOLDER",
     "STAGE_SPEC_ENV",
     "STORAGE_MOUNT",
     "TERMINATION_MESSAGE_LIMIT",
@@ -93,4 +104,7 @@ __all__ = [
     "TrainData",
     "TrainOn",
     "TrainProgram",
+    "Work",
+    "output_directory",
+    "work_at",
 ]

@@ -12,6 +12,11 @@ NO_LOG_TAILS = "no"
 """Value of it where the installation keeps the words of crashed programs out of the status."""
 
 
+COMPILE_CACHE_ENV = "COMPILE_CACHE"
+"""Folder inside the storage for compiled programs, where the installation shares them; without it they stay in the
+pod: whoever writes them there runs code in the pods that read them."""
+
+
 STORAGE_MOUNT = "/storage"
 
 

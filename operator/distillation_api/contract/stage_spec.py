@@ -6,6 +6,7 @@ from pydantic import Field
 
 from distillation_api.contract.check_tokenizers import CheckTokenizersProgram
 from distillation_api.contract.convert import ConvertProgram
+from distillation_api.contract.directories import Work
 from distillation_api.contract.evaluate import EvaluateProgram
 from distillation_api.contract.export import ExportProgram
 from distillation_api.contract.fetch import FetchProgram
@@ -44,3 +45,8 @@ class StageSpec(Model):
     output: str
     """Output directory; named by the fingerprint."""
     program: Program
+
+    @property
+    def work(self) -> Work:
+        """What its marker has to be of."""
+        return Work(self.stage, self.fingerprint)

@@ -52,6 +52,12 @@ CHAT_TEMPLATE_REFUSES = _reason(
     "The student's chat template refuses most conversations of the training data.",
     "Give one that takes them in `student.chatTemplate`, or leave such conversations out of the dataset.",
 )
+CONTENT_CHANGED = _reason(
+    "ContentChanged",
+    "A file in the storage isn't the one that its stage has written, or has come there since.",
+    "Remove the folder that the message names and make a new DistillationJob, whose stage does its work again. Find "
+    "out who else writes this storage.",
+)
 DATASET_ACCESS_DENIED = _reason(
     "DatasetAccessDenied",
     "The Hub refuses the token, or there is none for a gated or private dataset.",
@@ -76,6 +82,12 @@ INCOMPLETE_MODEL = _reason(
     "IncompleteModel",
     "A file that the model's index names is missing, or one is cut short.",
     "Copy the model again, with all its files.",
+)
+INPUT_REFUSED = _reason(
+    "InputRefused",
+    "A marker in the storage isn't the one that its stage writes: broken, a link, or of something else.",
+    "Make a new DistillationJob: the stage whose folder it is sets the marker aside and does its work again. Find out "
+    "who else writes this storage.",
 )
 LOADING_SCRIPT = _reason(
     "LoadingScript",

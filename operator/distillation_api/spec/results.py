@@ -8,6 +8,7 @@ from distillation_api.cel import Rule, exactly_one_of
 from distillation_api.model import Model
 from distillation_api.spec.placement import Resources
 from distillation_api.spec.sources import Gcs
+from distillation_api.spec.stage_folders import outside_stage_folders
 from distillation_api.spec.types import StoragePath
 
 
@@ -27,6 +28,9 @@ class Evaluation(Model):
     """CPU and memory of the evaluation's pod."""
 
 
+_PLACES = ("path", "gcs.uri")
+
+
 class ExportTarget(Model):
     """Where the distilled student is published. Exactly one member."""
 
@@ -35,7 +39,10 @@ class ExportTarget(Model):
     path: StoragePath | None = None
     """A folder inside the storage, relative to its root."""
 
-    rules: ClassVar[list[Rule]] = [exactly_one_of("gcs", "path")]
+    rules: ClassVar[list[Rule]] = [
+        exactly_one_of("gcs", "path"),
+        *(outside_stage_folders(member, "give a folder of your own, such as models/NAME") for member in _PLACES),
+    ]
 
 
 class Export(Model):

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints
 
 from distillation_api.cel import Rule, exactly_one_of
 from distillation_api.model import Model
+from distillation_api.spec.stage_folders import outside_stage_folders
 from distillation_api.spec.types import ColumnName, ConfigName, GcsUri, HubRepo, SplitName, StoragePath
 
 _ONE_WHOLE_SPLIT = Rule(
@@ -13,6 +14,11 @@ _ONE_WHOLE_SPLIT = Rule(
     "split names one whole split, such as train; for a part of it, such as train[:10%], set dataset.limit to a number "
     "of rows",
     field="split",
+)
+
+
+_OUTSIDE_STAGE_FOLDERS = outside_stage_folders(
+    "path", "to use what a job has made, have it published by export.to and give that place"
 )
 
 
@@ -42,7 +48,7 @@ class ModelSource(Model):
     path: StoragePath | None = None
     """A folder inside the storage, relative to its root."""
 
-    rules: ClassVar[list[Rule]] = [exactly_one_of("huggingFace", "gcs", "path")]
+    rules: ClassVar[list[Rule]] = [exactly_one_of("huggingFace", "gcs", "path"), _OUTSIDE_STAGE_FOLDERS]
 
 
 class HuggingFaceDataset(Model):
@@ -76,6 +82,7 @@ class DatasetSource(Model):
 
     rules: ClassVar[list[Rule]] = [
         exactly_one_of("huggingFace", "gcs", "path"),
+        _OUTSIDE_STAGE_FOLDERS,
         Rule(
             "!has(self.huggingFace) || !(has(self.config) || has(self.split))",
             "config and split of a dataset on the Hub stand in huggingFace",

@@ -6,6 +6,7 @@ from pydantic import StringConstraints
 
 from distillation_api.cel import Rule, exactly_one_of
 from distillation_api.model import Model
+from distillation_api.spec.stage_folders import outside_stage_folders
 from distillation_api.spec.types import Prefix
 
 
@@ -42,4 +43,7 @@ class Storage(Model):
     prefix: Prefix = "distillation"
     """Folder of the stages' outputs inside the storage. Jobs with the same prefix share finished work."""
 
-    rules: ClassVar[list[Rule]] = [exactly_one_of("gcs", "persistentVolumeClaim")]
+    rules: ClassVar[list[Rule]] = [
+        exactly_one_of("gcs", "persistentVolumeClaim"),
+        outside_stage_folders("prefix", "give another one, such as teams/NAME"),
+    ]

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from distillation_api.contract import (
+    COMPILE_CACHE_ENV,
     LOG_TAILS_ENV,
     NO_LOG_TAILS,
     SCRATCH_MOUNT,
@@ -21,6 +22,8 @@ from distillation_operator.manifests.stage_pods import GcsFuseLimits
 from distillation_operator.pipeline.stage import Stage
 
 CONTAINER = "stage"
+CACHE_FOLDER = "cache"
+"""Of the storage's prefix; no stage has that name."""
 USER = 65532
 GRACE_SECONDS = 60
 """Time between SIGTERM and SIGKILL: what a program needs to end its workers."""
@@ -84,6 +87,7 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
             {"name": WRITER_ENV, "value": job.metadata.uid},
             *_environment(job.spec, stage),
             *([] if installation.stage_pods.log_tails else [{"name": LOG_TAILS_ENV, "value": NO_LOG_TAILS}]),
+            *_compile_cache(job.spec, installation),
             *env,
         ],
         "resources": _resources(stage, installation.stage_pods.scratch_limit),
@@ -114,6 +118,12 @@ def _environment(spec: DistillationJobSpec, stage: Stage) -> list[Object]:
     if stage.placement.hardware == "cpu":
         env.append({"name": "JAX_PLATFORMS", "value": stage.placement.platform.jax})
     return env
+
+
+def _compile_cache(spec: DistillationJobSpec, installation: Installation) -> list[Object]:
+    if not installation.stage_pods.shared_compile_cache:
+        return []
+    return [{"name": COMPILE_CACHE_ENV, "value": f"{spec.storage.prefix}/{CACHE_FOLDER}"}]
 
 
 def _resources(stage: Stage, scratch_limit: str | None) -> Object:

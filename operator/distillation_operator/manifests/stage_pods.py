@@ -1,4 +1,4 @@
-"""What one installation gives every pod of a stage: disk of its node, time, and a sidecar's share."""
+"""What one installation gives every pod of a stage: disk of its node, time, a sidecar's share, a cache."""
 
 from typing import Annotated
 
@@ -31,5 +31,7 @@ class StagePods(Model):
     scheduled doesn't count. None: no limit."""
     log_tails: bool = True
     """Whether the last words of a program that crashes go into the status; they may quote rows of the dataset."""
+    shared_compile_cache: bool = False
+    """Whether compiled programs are kept in the storage, below the job's prefix, and loaded from there."""
     gcs_fuse: GcsFuseLimits = GcsFuseLimits()
     """The sidecar of pods whose storage is a bucket."""

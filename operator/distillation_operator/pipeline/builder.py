@@ -5,7 +5,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from distillation_api.contract import Program, ReadsOutput
+from distillation_api.contract import Program, ReadsOutput, Work, output_directory
 from distillation_api.spec import DistillationJobSpec
 from distillation_operator.pipeline.fingerprint import fingerprint
 from distillation_operator.pipeline.placement import Placement, on_cpu
@@ -54,7 +54,7 @@ class Builder:
             image=image,
             placement=placement,
             fingerprint=mark,
-            output=directory or f"{self.spec.storage.prefix}/{name}/{mark}",
+            output=directory or output_directory(self.spec.storage.prefix, Work(name, mark)),
             needs_token=needs_token,
         )
         self.stages[name] = stage

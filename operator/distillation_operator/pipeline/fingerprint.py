@@ -11,7 +11,7 @@ from typing import Any, Literal, get_origin
 
 from pydantic import BaseModel
 
-from distillation_api.contract import ProgramModel
+from distillation_api.contract import FINGERPRINT_DIGITS, ProgramModel
 
 
 def fingerprint(program: ProgramModel, inputs: Mapping[str, str]) -> str:
@@ -19,7 +19,7 @@ def fingerprint(program: ProgramModel, inputs: Mapping[str, str]) -> str:
     configuration = _determining(program, leaving_out=program.report_only)
     content = {"version": program.outputs_version, "program": configuration, "inputs": dict(inputs)}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical.encode()).hexdigest()[:FINGERPRINT_DIGITS]
 
 
 def _determining(model: BaseModel, leaving_out: Set[str] = frozenset()) -> dict[str, Any]:

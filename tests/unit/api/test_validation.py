@@ -66,6 +66,22 @@ def test_a_part_of_a_split_is_refused_with_the_field_for_it(source: dict[str, ob
     assert "for a part of it, such as train[:10%], set dataset.limit to a number of rows" in message
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "distillation/students/one",
+        "models/0123456789abcdef",
+        "distillation/fetch-teacher/main",
+        "export/0123456789abcdef0",
+        "my-export/0123456789abcdef",
+        "models/cache",
+    ],
+)
+def test_folders_that_no_stage_writes_are_the_users_own(path: str) -> None:
+    published = put("spec.export.to", {"path": path})
+    assert validate(changed(put("spec.student.source.path", path), published)) == []
+
+
 def test_a_required_field_that_is_null_is_missing() -> None:
     (message,) = validate(changed(put("spec.teacher", None)))
     assert message.startswith("spec.teacher: Required value")

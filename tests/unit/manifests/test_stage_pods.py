@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from distillation_api.contract import COMPILE_CACHE_ENV
 from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.stage_pods import GcsFuseLimits, StagePods
@@ -58,6 +59,16 @@ def test_the_sidecar_of_a_bucket_is_limited() -> None:
         assert told["gke-gcsfuse/cpu-limit"] == "2"
         assert told["gke-gcsfuse/memory-limit"] == "4Gi"
         assert told["gke-gcsfuse/ephemeral-storage-limit"] == "50Gi"
+
+
+def test_compiled_programs_are_shared_below_the_jobs_prefix_and_only_where_the_installation_says_so() -> None:
+    def told(shared: bool) -> set[str | None]:
+        made = templates(StagePods(shared_compile_cache=shared), storage={**BUCKET, "prefix": "team/one"})
+        variables = [{v["name"]: v.get("value") for v in one["spec"]["containers"][0]["env"]} for one in made]
+        return {one.get(COMPILE_CACHE_ENV) for one in variables}
+
+    assert told(shared=False) == {None}
+    assert told(shared=True) == {"team/one/cache"}
 
 
 def test_without_settings_there_is_no_limit() -> None:

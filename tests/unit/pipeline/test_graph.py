@@ -1,5 +1,6 @@
 """A spec becomes stages: which ones, what each reads, and on which machines it runs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import yaml
 
 from distillation_api.accelerators import ACCELERATORS
 from distillation_api.contract import (
+    STAGE_FOLDER,
     ConvertProgram,
     EvaluateProgram,
     ExportProgram,
@@ -18,6 +20,8 @@ from distillation_api.contract import (
     PreflightProgram,
     PublishProgram,
     TrainProgram,
+    Work,
+    work_at,
 )
 from distillation_api.spec import DistillationJobSpec
 from distillation_operator.pipeline.graph import build_pipeline
@@ -46,6 +50,20 @@ def test_stages_come_after_all_that_they_read() -> None:
     assert tuple(stages) == ALL
     place = positions(stages)
     assert all(place[need] < place[stage.name] for stage in stages.values() for need in stage.needs)
+
+
+def test_where_a_stage_writes_tells_readers_whose_marker_belongs_there() -> None:
+    for stage in pipeline(export={"to": {"path": "student"}}).values():
+        assert work_at(stage.output) == stage.spec().work == Work(stage.name, stage.fingerprint)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_no_path_of_a_user_leads_into_the_folder_of_any_stage(example: Path) -> None:
+    manifest = yaml.safe_load(example.read_text())
+    manifest["spec"]["export"] = {"to": {"path": "models/new"}}
+    for stage in build_pipeline(DistillationJobSpec.model_validate(manifest["spec"])).values():
+        for inside in (stage.output, f"{stage.output}/shard-0", stage.output.partition("/")[2]):
+            assert re.search(STAGE_FOLDER, inside), inside
 
 
 def test_what_each_stage_waits_for() -> None:

@@ -34,7 +34,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_weights_are_the_trained_ones_and_all_else_is_the_students(student: Path, model: Path) -> None:
-    complete_directory(student, model, "bfloat16")
+    complete_directory(student, model, "bfloat16", student.parent)
     assert (model / "model.safetensors").read_text() == "MaxText's model.safetensors"
     for name in ("tokenizer.json", "chat_template.jinja", "generation_config.json"):
         assert (model / name).read_text() == f"the student's {name}"
@@ -42,7 +42,7 @@ def test_weights_are_the_trained_ones_and_all_else_is_the_students(student: Path
 
 
 def test_the_config_says_the_exported_dtype_and_keeps_the_rest(student: Path, model: Path) -> None:
-    complete_directory(student, model, "bfloat16")
+    complete_directory(student, model, "bfloat16", student.parent)
     assert json.loads((model / "config.json").read_text()) == {
         "model_type": "llama",
         "torch_dtype": "bfloat16",
@@ -52,7 +52,7 @@ def test_the_config_says_the_exported_dtype_and_keeps_the_rest(student: Path, mo
 
 def test_the_template_that_was_trained_with_is_the_models_only_one(student: Path, model: Path) -> None:
     """U14, U32: a base model has none, or several; whoever serves the student must use what it has learnt."""
-    complete_directory(student, model, "bfloat16")
+    complete_directory(student, model, "bfloat16", student.parent)
     settings = {"eos_token": "</s>", "chat_template": [{"name": "default", "template": "other"}]}
     (model / "tokenizer_config.json").write_text(json.dumps(settings))
     (model / "additional_chat_templates").mkdir()
@@ -65,7 +65,7 @@ def test_the_template_that_was_trained_with_is_the_models_only_one(student: Path
 
 
 def test_every_user_may_read_the_files(student: Path, model: Path) -> None:
-    complete_directory(student, model, "bfloat16")
+    complete_directory(student, model, "bfloat16", student.parent)
     assert {path.stat().st_mode & 0o777 for path in model.iterdir()} == {0o644}
 
 

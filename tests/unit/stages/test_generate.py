@@ -164,7 +164,7 @@ def test_chunks_of_all_shards_cover_each_row_once(tmp_path: Path, total: int, sh
 
 @pytest.mark.parametrize("positions", [range(0, 22), range(3, 4), range(5, 9), range(15, 20), range(22, 22)])
 def test_any_range_of_rows_is_read_over_parts_and_splits(storage: Storage, positions: range) -> None:
-    prompts = Prompts.at(storage.at("prepared/train"), storage.at("prepared/holdout"))
+    prompts = Prompts.of(storage, "prepared")
     assert [(position, row["row"], row["split"]) for position, row in prompts.read(positions)] == [
         (position, 10 * position, "train" if position < TRAIN else "holdout") for position in positions
     ]

@@ -228,7 +228,7 @@ def test_accounting_closes_and_rejected_rows_count_as_rejected_alone(storage: St
 def test_rows_that_most_fail_name_the_nearest_format_before_the_example(storage: Storage) -> None:
     rows = [{"messages": None, **json.loads(line)} for line in (CASES / "sharegpt-from-and-value.jsonl").open()]
     with pytest.raises(
-        StageError, match=r"NotAList 4\. .*ShareGPT: set dataset.messagesColumn: conversations\. The first"
+        StageError, match=r"NotAList 4\. .*ShareGPT: set dataset.messagesColumn: conversations\. Some as they are"
     ) as caught:
         prepare(storage, [*rows])
     assert caught.value.reason.name == "MostRowsRejected"

@@ -87,7 +87,7 @@ def storage_with(folder: Path, rows: list[tuple[str, list[int] | None]], vocabul
         for row, (text, tokens) in enumerate(rows)
     ]  # fmt: skip
     write_table(storage.at("generate/shard-0/chunk-00000.parquet"), COMPLETIONS, table, {VOCABULARY: vocabulary})
-    finish(storage, "generate/shard-0")
+    finish(storage, "generate/shard-0", completions="generate/shard-0")
     return storage
 
 
@@ -139,7 +139,7 @@ def test_answers_learnt_in_other_tokens_end_the_stage(tmp_path: Path) -> None:
     packed(storage, tokenizer)
     others = storage_with(tmp_path / "others", [("Hello", spelt("Hello"))], vocabulary_hash(tokenizer))
     data = TrainData(kind="TeacherCompletions", completions="generate", shards=1)
-    conversations = read_conversations(data, others, vocabulary_hash(tokenizer))
+    conversations = read_conversations(data, others, vocabulary=vocabulary_hash(tokenizer))
     with pytest.raises(StageError, match="row 0") as caught:
         sample.compare(storage.at("sequences"), conversations)
     assert caught.value.reason.name == "LearntOtherwise"

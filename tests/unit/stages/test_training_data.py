@@ -41,7 +41,7 @@ def test_teacher_completions_are_the_train_rows_of_all_shards_and_never_the_hold
     storage = Storage(tmp_path)
     for shard, splits in enumerate((["train", "holdout"], ["holdout", "train"])):
         directory = f"generate/shard-{shard}"
-        finish(storage, directory)
+        finish(storage, directory, completions=directory)
         rows = [completion_row(10 * shard + index, split) for index, split in enumerate(splits)]
         write_table(tmp_path / directory / "chunk-00000.parquet", COMPLETIONS, rows)
     data = TrainData(kind="TeacherCompletions", completions="generate", shards=2, dataset="prepare")
@@ -53,7 +53,7 @@ def test_teacher_completions_are_the_train_rows_of_all_shards_and_never_the_hold
 
 def test_a_shard_that_has_not_ended_is_waited_for(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
-    finish(storage, "generate/shard-0")
+    finish(storage, "generate/shard-0", completions="generate/shard-0")
     data = TrainData(kind="TeacherCompletions", completions="generate", shards=2, dataset="prepare")
     with pytest.raises(StageError, match="shard-1"):
         list(read_conversations(data, storage))

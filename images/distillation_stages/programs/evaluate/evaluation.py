@@ -9,9 +9,10 @@ from pathlib import Path
 from distillation_api import reasons
 from distillation_api.contract import EvaluateProgram, StageResult, StageSpec
 from distillation_stages.data.stage_facts import StageFacts
-from distillation_stages.data.tables import Row, parts_of, read_rows
+from distillation_stages.data.tables import Row, read_rows, unchanged_parts
 from distillation_stages.data.tool_use import restored
 from distillation_stages.data.tools import uses_tools
+from distillation_stages.models.model_directory import model_of
 from distillation_stages.models.rendering import Renderer
 from distillation_stages.models.tool_rendering import left_out
 from distillation_stages.models.vocabularies import check_sizes, check_tokens, load_tokenizer, vocabulary_size
@@ -70,7 +71,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     program, started = spec.program, time.monotonic()
     set_environment()
     stages = {BEFORE: program.before, **program.between, AFTER: program.after}
-    models = {name: storage.at(storage.require_marker(stage).outputs["model"]) for name, stage in stages.items()}
+    models = {name: model_of(storage, stage, whole=True) for name, stage in stages.items()}
     rows = holdout_rows(program, storage)
     renderer = Renderer.load(models[BEFORE], program.chat_template, program.chat_template_arguments)
     holdout = render(rows, renderer)
@@ -152,10 +153,11 @@ def _reference(
     """The teacher's distributions, or why there are none."""
     if program.teacher is None:
         return None, "no teacher is named"
-    teacher = storage.at(storage.require_marker(program.teacher).outputs["model"])
+    teacher = model_of(storage, program.teacher)
     apart = not_comparable_reason(teacher, student)
     if apart is None:
         rows = reference_rows(work.holdout.scored)
+        teacher = model_of(storage, program.teacher, whole=True)
         reference: Reference | None = LanguageModel(teacher).refer(rows, work.progress)
     else:
         reference = None
@@ -195,8 +197,8 @@ def reference_rows(rows: list[Scored], tokens: int = REFERENCE_TOKENS) -> list[S
 
 def holdout_rows(program: EvaluateProgram, storage: Storage) -> list[Row]:
     """The teacher's answers to the holdout. Raises StageError for a shard not done, or for no rows."""
-    shards = [storage.require_marker(f"{program.completions}/shard-{index}") for index in range(program.shards)]
-    parts = [part for shard in shards for part in parts_of(storage.at(shard.outputs["completions"]))]
+    shards = [f"{program.completions}/shard-{index}" for index in range(program.shards)]
+    parts = [part for shard in shards for part in unchanged_parts(storage, shard, "completions")]
     rows = [row for row in read_rows(parts) if row["split"] == "holdout"]
     if not rows:
         raise StageError(

@@ -9,18 +9,22 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pyarrow as pa
 
 from distillation_api import reasons
 from distillation_api.contract import GenerateProgram, Sampling, StageResult, StageSpec
 from distillation_api.reasons.reason import RowReason
-from distillation_stages.data.tables import Row, count_rows, parts_of, read_rows, split_evenly
+from distillation_stages.data.tables import Row, count_rows, listed_parts, read_rows, split_evenly
 from distillation_stages.data.tool_use import restored
+from distillation_stages.models.model_directory import model_of
 from distillation_stages.programs.generate.ledger import Ledger, Slot, plan
 from distillation_stages.programs.generate.teacher import Answer, Question, Teacher
 from distillation_stages.programs.generate.vllm_teacher import VllmTeacher
+from distillation_stages.runtime.content import Digests, changed, require_unchanged
 from distillation_stages.runtime.environment import set_environment
 from distillation_stages.runtime.failure import StageError, stage_failure
 from distillation_stages.runtime.reporting import Reporter, say, termination_log, write_termination_message
@@ -39,16 +43,31 @@ WITHOUT_REASONING = "withoutReasoning"
 class Prompts:
     """The prepared rows, train and holdout numbered together."""
 
-    parts: list[Path]
+    parts: Digests
+    rows_of: Mapping[Path, int]
     train_rows: int
-    rows: int
 
     @staticmethod
-    def at(train: Path, holdout: Path) -> "Prompts":
-        """The rows of a prepare stage's two directories."""
-        train_parts, holdout_parts = parts_of(train), parts_of(holdout)
-        train_rows = count_rows(train_parts)
-        return Prompts([*train_parts, *holdout_parts], train_rows, train_rows + count_rows(holdout_parts))
+    def of(storage: Storage, directory: str) -> "Prompts":
+        """The rows of a prepare stage's two tables."""
+        train, holdout = (listed_parts(storage, directory, split) for split in ("train", "holdout"))
+        rows_of = {part: _rows_in(part, directory) for part in (*train, *holdout)}
+        return Prompts({**train, **holdout}, rows_of, sum(rows_of[part] for part in train))
+
+    @property
+    def rows(self) -> int:
+        """Of both."""
+        return sum(self.rows_of.values())
+
+    def holding(self, positions: range) -> Digests:
+        """The files with the rows at the positions."""
+        first, found = 0, {}
+        for part, digest in self.parts.items():
+            end = first + self.rows_of[part]
+            if first < positions.stop and positions.start < end:
+                found[part] = digest
+            first = end
+        return found
 
     def shard(self, index: int, shards: int, holdout_only: bool) -> range:
         """The positions of a shard's rows."""
@@ -58,8 +77,15 @@ class Prompts:
 
     def read(self, positions: range) -> Iterator[tuple[int, Row]]:
         """The rows at the positions, each with its position and its ``split``."""
-        for position, row in zip(positions, read_rows(self.parts, positions), strict=True):
+        for position, row in zip(positions, read_rows(list(self.parts), positions), strict=True):
             yield position, {**row, "split": "train" if position < self.train_rows else "holdout"}
+
+
+def _rows_in(part: Path, directory: str) -> int:
+    try:
+        return count_rows([part])
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise changed(directory, part, "it is no whole Parquet file") from error
 
 
 @dataclass
@@ -167,14 +193,15 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     started = time.monotonic()
     index = shard_index(program.shards)
     directory = f"{spec.output}/shard-{index}"
-    finished = storage.finished(directory)
+    finished = storage.finished(directory, spec.work)
     if finished is not None:
         return finished
     set_environment()
-    model = storage.at(storage.require_marker(program.model).outputs["model"])
-    prepared = storage.require_marker(program.dataset).outputs
-    prompts = Prompts.at(storage.at(prepared["train"]), storage.at(prepared["holdout"]))
-    slots = plan(storage.at(directory), prompts.shard(index, program.shards, program.holdout_only), program.chunk_rows)
+    model = model_of(storage, program.model)
+    prompts = Prompts.of(storage, program.dataset)
+    positions = prompts.shard(index, program.shards, program.holdout_only)
+    require_unchanged(program.dataset, prompts.holding(positions), whole=False)
+    slots = plan(storage.at(directory), positions, program.chunk_rows)
     ledger = Ledger.open(storage.at(directory), slots)
     missing = [slot for slot in slots if ledger.entry(slot) is None]
     wanted = wanted_answers(slots, prompts, program.sampling)

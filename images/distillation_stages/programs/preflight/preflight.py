@@ -7,10 +7,11 @@ from pathlib import Path
 
 from distillation_api import reasons
 from distillation_api.contract import PlannedTraining, PreflightProgram, StageResult, StageSpec
-from distillation_stages.data.tables import count_rows, parts_of, read_rows
+from distillation_stages.data.tables import count_rows, read_rows, unchanged_parts
 from distillation_stages.maxtext.trainable_text import Rendered
 from distillation_stages.maxtext.training_tokens import Fitting
 from distillation_stages.models.model_config import architectures, read_config
+from distillation_stages.models.model_directory import model_of
 from distillation_stages.models.rendering import Renderer, check_system_prompt
 from distillation_stages.models.serving import check_served
 from distillation_stages.models.vocabularies import vocabulary_size
@@ -44,8 +45,8 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     assert isinstance(spec.program, PreflightProgram)
     program, started = spec.program, time.monotonic()
     set_environment()
-    teacher = storage.at(storage.require_marker(program.teacher).outputs["model"])
-    student = storage.at(storage.require_marker(program.student).outputs["model"])
+    teacher = model_of(storage, program.teacher, whole=True)
+    student = model_of(storage, program.student, whole=True)
     verdicts = [*_of_sizes(program, teacher, student)]
     counts: dict[str, int] = {}
     try:
@@ -109,8 +110,7 @@ def _of_prompts(spec: StageSpec, storage: Storage, teacher_model: Path, student_
     check_system_prompt(teacher, generation.system_prompt)
     say(str(teacher.reasoning(architectures(read_config(teacher_model)), generation.reasoning)))
     check_reasoning(student.tokenizer, generation)
-    prepared = storage.require_marker(program.dataset).outputs
-    splits = {split: parts_of(storage.at(prepared[split])) for split in ("train", "holdout")}
+    splits = {split: unchanged_parts(storage, program.dataset, split) for split in ("train", "holdout")}
     totals = {split: count_rows(parts) for split, parts in splits.items()}
     every_turn = any(stage.train_on == "EveryAssistantTurn" for stage in program.training)
     prompts, reporter = Prompts(teacher, student, generation, every_turn), Reporter(spec.stage, "rows")

@@ -1,5 +1,6 @@
 """What a training run reads, the number of its steps, and the trainer's command line."""
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from distillation_api.contract import (
     SupervisedFineTuning,
     TrainProgram,
 )
+from distillation_stages.data.packing import SEQUENCES_PER_FILE, part_name
 from distillation_stages.maxtext import distillation_config, rope_scaling
 from distillation_stages.maxtext.command import (
     TRAINER_MODULE,
@@ -22,6 +24,8 @@ from distillation_stages.maxtext.command import (
     training_arguments,
 )
 from distillation_stages.maxtext.packed_batches import Reading
+from distillation_stages.models.model_directory import model_of
+from distillation_stages.runtime.content import changed, listed, require_unchanged
 from distillation_stages.runtime.storage import Storage
 
 
@@ -64,11 +68,20 @@ REPEATED = ("rows", "answers", "promptTooLong", "answerCut", "answersLeftOut")
 """What the result of a training tells of its rows again: reports read the training's marker alone."""
 
 
-def read_inputs(program: TrainProgram, storage: Storage) -> Inputs:
-    """What the stage pack-NAME has laid out."""
+def read_inputs(program: TrainProgram, storage: Storage, leads: bool) -> Inputs:
+    """What the stage pack-NAME has laid out. The host that ``leads`` sees that it is as it was laid out: read once it
+    costs seconds, and the others start meanwhile.
+    """
     packed = storage.require_marker(program.data)
     counts = {name: packed.counts[name] for name in REPEATED if name in packed.counts}
-    return Inputs(storage.at(packed.outputs["sequences"]), packed.counts["steps"], counts)
+    steps, sequences = packed.counts["steps"], storage.at(packed.outputs["sequences"])
+    if leads and packed.parts:
+        files = listed(storage, program.data, packed, sequences)
+        for number in range(math.ceil(steps * program.sequences_per_step / SEQUENCES_PER_FILE)):
+            if sequences / part_name(number) not in files:
+                raise changed(program.data, sequences / part_name(number), "its marker doesn't name it")
+        require_unchanged(program.data, files, whole=True)
+    return Inputs(sequences, steps, counts)
 
 
 def trainer_command(
@@ -78,9 +91,9 @@ def trainer_command(
     steps = reading.steps
     paths = TrainingPaths(
         checkpoint=storage.at(start.outputs["checkpoint"]),
-        tokenizer=storage.at(storage.require_marker(program.tokenizer).outputs["model"]),
+        tokenizer=model_of(storage, program.tokenizer),
         output=output,
-        jax_cache=jax_cache(storage.mount, scratch / "jax", program.hardware),
+        jax_cache=jax_cache(storage, scratch / "jax", program.hardware),
     )
     python = [sys.executable, "-m", TRAINER_MODULE]
     match program.objective:

@@ -43,7 +43,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult | None:
     # All hosts write into one directory, which attempts share: its checkpoints are gone on from.
     with claimed(storage.at(spec.output)):
         # Another job may have ended it since it was looked for.
-        return storage.finished(spec.output) or _train(spec, program, host, storage)
+        return storage.finished(spec.output, spec.work) or _train(spec, program, host, storage)
 
 
 def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage) -> StageResult | None:
@@ -53,7 +53,7 @@ def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage)
     saved = run_directory / "checkpoints"
     scratch = Path(tempfile.mkdtemp(prefix="train-", dir=os.environ.get("SCRATCH", SCRATCH_MOUNT)))
     try:
-        inputs = read_inputs(program, storage)
+        inputs = read_inputs(program, storage, host.leads)
         newest = checkpoints.newest_step(saved) or 0
         record = Record(run_directory, newest)
         if newest < inputs.steps:
