@@ -28,6 +28,16 @@ Digests = Mapping[Path, str]
 """SHA-256 by the file that a marker names; empty where nobody told it (of a run by hand)."""
 
 
+def digests_below(folder: Path, directory: Path) -> dict[str, str]:
+    """The parts of a marker: SHA-256 of each file in the folder, by path relative to the stage's directory."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    with ThreadPoolExecutor(READERS) as pool:
+        return {
+            path.relative_to(directory).as_posix(): digest
+            for path, digest in zip(files, pool.map(sha256_of, files), strict=True)
+        }
+
+
 def listed(storage: Storage, directory: str, marker: StageResult, below: Path) -> Digests:
     """The files inside the folder ``below`` that the marker of the directory names, in the order of their names."""
     root = _named_from(directory)
