@@ -137,7 +137,31 @@ def test_a_file_that_is_gone_is_refused(storage: Storage) -> None:
     refused(storage, lambda: model_of(storage, "teacher"), "tokenizer.json", "gone")
 
 
+def test_a_model_whose_files_are_links_is_read_as_long_as_they_lead_to_the_same(storage: Storage) -> None:
+    """As the cache of the Hub's client has them: two files of one content are one."""
+    blob = storage.at("blobs/0123")
+    blob.parent.mkdir()
+    blob.write_text("{}")
+    for name in ("config.json", "tokenizer.json", "special_tokens_map.json"):
+        storage.at(f"{MODEL}/{name}").unlink(missing_ok=True)
+        (storage.at(MODEL) / name).symlink_to(blob)
+    program = FetchProgram(source=Source(path=MODEL), role="teacher")
+    fetch.run(StageSpec(stage="fetch", fingerprint="f", output="linked", program=program), storage)
+    assert model_of(storage, "linked", whole=True) == storage.at(MODEL)
+    flip(blob)
+    refused(storage, lambda: model_of(storage, "linked"), "config.json")
+
+
 # Tables.
+
+
+@pytest.mark.parametrize("place", ["part", "folder"])
+def test_no_part_of_a_table_is_left_out_for_being_a_link(storage: Storage, place: str) -> None:
+    path = unchanged_parts(storage, "prepare", "train")[0]
+    path = path if place == "part" else path.parent
+    path.rename(storage.at("moved"))
+    path.symlink_to(storage.at("moved"))
+    refused(storage, lambda: unchanged_parts(storage, "prepare", "train"), "prepare")
 
 
 def test_of_a_table_only_the_parts_that_its_marker_names_are_read(storage: Storage) -> None:
