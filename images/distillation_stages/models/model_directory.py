@@ -100,11 +100,11 @@ def files_of(storage: Storage, directory: str) -> Digests:
     model = storage.at(marker.outputs["model"])
     if not marker.parts:
         return {}
-    files = listed(storage, directory, marker, storage.mount.resolve())
+    files = listed(storage, directory, marker)
     require_size(directory, marker, files)
     names = {model / name for name in wanted_files([path.name for path in model.iterdir()])}
     for path in sorted(names):
-        if path.resolve() not in files:
+        if path not in files:
             raise changed(directory, path, "its marker doesn't name it, so it came later")
     return files
 

@@ -16,6 +16,7 @@ from distillation_stages.models.model_config import HuggingFaceConfig, read_conf
 from distillation_stages.models.model_directory import model_of
 from distillation_stages.models.quantisation import require_unquantised
 from distillation_stages.models.weights import parameters_of
+from distillation_stages.runtime.content import digests_below
 from distillation_stages.runtime.environment import available_memory
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.limits import require_disk
@@ -80,6 +81,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
             counts={"parameters": size // BYTES_PER_PARAMETER},
             metrics=comparison.metrics(),
             settings=settings,
+            parts=digests_below(checkpoint, storage.at(spec.output)),
             versions=versions(),
             seconds=round(time.monotonic() - started, 1),
         )

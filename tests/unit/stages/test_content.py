@@ -31,12 +31,12 @@ from distillation_stages.data.tables import COMPLETIONS, unchanged_parts, write_
 from distillation_stages.data.training_rows import parts_to_learn
 from distillation_stages.models.model_directory import model_of
 from distillation_stages.programs import fetch, prepare
-from distillation_stages.programs.train.inputs import read_inputs
+from distillation_stages.programs.train.inputs import read_inputs, require_checkpoints
 from distillation_stages.runtime import content
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage, sha256_of
 from unit.stages.stage_inputs import prompt_of, write_lines, write_model, write_safetensors
-from unit.stages.training_inputs import train_program
+from unit.stages.training_inputs import logit_matching, train_program
 
 MODEL = "models/one"
 WEIGHTS = f"{MODEL}/model.safetensors"
@@ -137,7 +137,31 @@ def test_a_file_that_is_gone_is_refused(storage: Storage) -> None:
     refused(storage, lambda: model_of(storage, "teacher"), "tokenizer.json", "gone")
 
 
+def test_a_model_whose_files_are_links_is_read_as_long_as_they_lead_to_the_same(storage: Storage) -> None:
+    """As the cache of the Hub's client has them: two files of one content are one."""
+    blob = storage.at("blobs/0123")
+    blob.parent.mkdir()
+    blob.write_text("{}")
+    for name in ("config.json", "tokenizer.json", "special_tokens_map.json"):
+        storage.at(f"{MODEL}/{name}").unlink(missing_ok=True)
+        (storage.at(MODEL) / name).symlink_to(blob)
+    program = FetchProgram(source=Source(path=MODEL), role="teacher")
+    fetch.run(StageSpec(stage="fetch", fingerprint="f", output="linked", program=program), storage)
+    assert model_of(storage, "linked", whole=True) == storage.at(MODEL)
+    flip(blob)
+    refused(storage, lambda: model_of(storage, "linked"), "config.json")
+
+
 # Tables.
+
+
+@pytest.mark.parametrize("place", ["part", "folder"])
+def test_no_part_of_a_table_is_left_out_for_being_a_link(storage: Storage, place: str) -> None:
+    path = unchanged_parts(storage, "prepare", "train")[0]
+    path = path if place == "part" else path.parent
+    path.rename(storage.at("moved"))
+    path.symlink_to(storage.at("moved"))
+    refused(storage, lambda: unchanged_parts(storage, "prepare", "train"), "prepare")
 
 
 def test_of_a_table_only_the_parts_that_its_marker_names_are_read(storage: Storage) -> None:
@@ -246,6 +270,23 @@ def test_the_first_host_of_a_training_sees_that_the_sequences_are_those_that_wer
     flip(sequences)
     refused(storage, lambda: read_inputs(program, storage, leads=True), sequences.name, "packed")
     read_inputs(program, storage, leads=False)
+
+
+@pytest.mark.parametrize("role", ["student", "teacher"])
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_training_starts_from_the_checkpoints_that_were_converted(storage: Storage, role: str, lost: bool) -> None:
+    for name in ("convert", "convert-teacher"):
+        manifest = storage.at(f"{name}/work/0/items/manifest.ocdbt")
+        manifest.parent.mkdir(parents=True)
+        manifest.write_bytes(b"where the arrays lie")
+        outputs = {"checkpoint": f"{name}/work/0/items"}
+        parts = content.digests_below(manifest.parent, storage.at(name))
+        storage.write_marker(name, StageResult(stage="s", fingerprint="f", outputs=outputs, parts=parts))
+    program = train_program(objective=logit_matching())
+    require_checkpoints(program, storage)
+    changed = storage.at(f"{'convert' if role == 'student' else 'convert-teacher'}/work/0/items/manifest.ocdbt")
+    changed.unlink() if lost else flip(changed)
+    refused(storage, lambda: require_checkpoints(program, storage), "manifest.ocdbt")
 
 
 def test_sequences_that_the_marker_does_not_name_are_not_trained_on(storage: Storage, sequences: Path) -> None:

@@ -84,6 +84,17 @@ def read_inputs(program: TrainProgram, storage: Storage, leads: bool) -> Inputs:
     return Inputs(sequences, steps, counts)
 
 
+def require_checkpoints(program: TrainProgram, storage: Storage) -> None:
+    """Raise StageError when a file of a checkpoint that is loaded is gone, or a small one has changed: Orbax finds all
+    others by these. A training's own checkpoints name no files.
+    """
+    objective = program.objective
+    for directory in (program.start, *([objective.teacher] if isinstance(objective, LogitMatching) else [])):
+        marker = storage.require_marker(directory)
+        files = listed(storage, directory, marker, storage.at(marker.outputs["checkpoint"]))
+        require_unchanged(directory, files, whole=False)
+
+
 def trainer_command(
     program: TrainProgram, reading: Reading, storage: Storage, start: StageResult, output: Path, scratch: Path
 ) -> list[str]:

@@ -23,7 +23,7 @@ from distillation_stages.maxtext.command import (
     RUN_NAME,
     versions,
 )
-from distillation_stages.programs.train.inputs import Host, read_inputs, trainer_command
+from distillation_stages.programs.train.inputs import Host, read_inputs, require_checkpoints, trainer_command
 from distillation_stages.programs.train.record import Record, Summary
 from distillation_stages.programs.train.trainer_process import TrainerProcess
 from distillation_stages.runtime.claim import claimed
@@ -54,6 +54,8 @@ def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage)
     scratch = Path(tempfile.mkdtemp(prefix="train-", dir=os.environ.get("SCRATCH", SCRATCH_MOUNT)))
     try:
         inputs = read_inputs(program, storage, host.leads)
+        if host.leads:
+            require_checkpoints(program, storage)
         newest = checkpoints.newest_step(saved) or 0
         record = Record(run_directory, newest)
         if newest < inputs.steps:
