@@ -322,6 +322,31 @@ WRONG = [
     ),
     Wrong("no slices", put(f"{TPU}.slices", 0), f"{TPU}.slices", "greater than or equal to 1"),
     Wrong("unknown provisioning", put(f"{TPU}.provisioning", "Cheap"), f"{TPU}.provisioning", '"OnDemand", "Spot"'),
+    Wrong(
+        "the type of a plugin that is gone", put(f"{TPU}.type", "tpu-v5-lite-device"), f"{TPU}.type", "supported values"
+    ),
+    Wrong(
+        "sides that are no multiples of four",
+        put(f"{TPU}.topology", "4x4x6"),
+        f"{TPU}.topology",
+        "or AxBxC of multiples of 4, A <= B <= C, with at most 4096 chips, not 4x4x6",
+    ),
+    Wrong("sides in another order", put(f"{TPU}.topology", "4x8x4"), f"{TPU}.topology", "A <= B <= C"),
+    Wrong("more chips than a pod has", put(f"{TPU}.topology", "16x16x20"), f"{TPU}.topology", "at most 4096 chips"),
+    Wrong("a side of nothing", put(f"{TPU}.topology", "0x4x4"), f"{TPU}.topology", "should match"),
+    Wrong(
+        "slices of one host",
+        put(f"{TPU}.topology", "2x2x1"),
+        f"{TPU}.slices",
+        "slices must be 1 for topology 2x2x1 of one host, of which GKE has no multi-slice",
+    ),
+    Wrong(
+        "axes that make the chips and not the devices",
+        both(put(f"{TPU}.type", "tpu7x"), put(f"{TPU}.topology", "2x2x2")),
+        "spec.training.stages",
+        "stages[1].parallelism must multiply to the devices of one slice, the product of its topology, twice that of "
+        "tpu7x; it is tpu7x 2x2x2",
+    ),
     Wrong("no reservation", put(f"{TPU}.provisioning", "Reservation"), f"{TPU}.reservationName", "must be set"),
     Wrong("reservation of nothing", put(f"{TPU}.reservationName", "r"), f"{TPU}.reservationName", "not OnDemand"),
     Wrong("slices for generation", put(f"{TEACHER_TPU}.slices", 2), f"{TEACHER_TPU}.slices", "use shards"),
@@ -368,13 +393,14 @@ WRONG = [
         "axes that don't make the chips",
         put("spec.training.stages[1].parallelism.fsdp", 4),
         "spec.training.stages",
-        "stages[1].parallelism must multiply to the chips of one slice, the product of its topology 2x2x2",
+        "stages[1].parallelism must multiply to the devices of one slice, the product of its topology, twice that of "
+        "tpu7x; it is tpu-v4-podslice 2x2x2",
     ),
     Wrong(
         "axes that don't divide the chips",
         put(f"{FIRST}.parallelism.data", 3),
         "spec.training.stages",
-        "stages[0].parallelism must multiply to the chips",
+        "stages[0].parallelism must multiply to the devices",
     ),
     Wrong(
         "axes that don't make the hosts",

@@ -11,12 +11,15 @@ from distillation_api.resource import DistillationJob
 from distillation_api.spec import DistillationJobSpec, Resources
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.stage_pods import GcsFuseLimits
+from distillation_operator.pipeline.placement import Placement
 from distillation_operator.pipeline.stage import Stage
 
 CONTAINER = "stage"
 USER = 65532
 GRACE_SECONDS = 60
 """Time between SIGTERM and SIGKILL: what a program needs to end its workers."""
+MACHINE_PERCENT = 80
+"""Of a VM's CPU and memory that its one pod requests: the rest is for the node's own pods and the sidecar's."""
 
 _DEFAULT_RESOURCES = Resources()
 Object = dict[str, Any]
@@ -78,7 +81,7 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
             *_environment(job.spec, stage),
             *env,
         ],
-        "resources": _resources(stage, installation.stage_pods.scratch_limit),
+        "resources": _resources(job.spec, stage, installation.stage_pods.scratch_limit),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -108,7 +111,7 @@ def _environment(spec: DistillationJobSpec, stage: Stage) -> list[Object]:
     return env
 
 
-def _resources(stage: Stage, scratch_limit: str | None) -> Object:
+def _resources(spec: DistillationJobSpec, stage: Stage, scratch_limit: str | None) -> Object:
     placement = stage.placement
     wanted, resource = placement.resources, placement.platform.resource
     chips = {resource: str(placement.chips_per_host)} if resource else {}
@@ -116,11 +119,24 @@ def _resources(stage: Stage, scratch_limit: str | None) -> Object:
     requested: Object = {"ephemeral-storage": "0"} if scratch_limit else {}
     limited: Object = {"ephemeral-storage": scratch_limit} if scratch_limit else {}
     if chips and wanted is None:
-        return {"requests": {**chips, **requested}, "limits": {**chips, **limited}}
+        # Kueue admits no pod that asks for what its ClusterQueue doesn't cover, and most cover the chips alone.
+        share = {} if spec.queue is not None else _share_of_machine(placement)
+        return {"requests": {**share, **chips, **requested}, "limits": {**chips, **limited}}
     wanted = wanted or _DEFAULT_RESOURCES
     return {
         "requests": {"cpu": wanted.cpu, "memory": wanted.memory, **chips, **requested},
         "limits": {"memory": wanted.memory, **chips, **limited},
+    }
+
+
+def _share_of_machine(placement: Placement) -> dict[str, str]:
+    """What a pod asks for that has the VM to itself: without any request it is the first to be evicted."""
+    machine = placement.machine
+    if machine is None:
+        return {}
+    return {
+        "cpu": str(machine.cpus * MACHINE_PERCENT // 100),
+        "memory": f"{machine.memory_gb * MACHINE_PERCENT // 100}G",
     }
 
 

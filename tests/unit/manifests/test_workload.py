@@ -385,6 +385,29 @@ def test_chips_are_asked_for_beside_cpu_and_memory() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("accelerator", "cpu", "memory"),
+    [
+        ({"type": "tpu-v5-lite-podslice", "topology": "1x1"}, "19", "38G"),
+        ({"type": "tpu-v5-lite-podslice", "topology": "2x4"}, "179", "307G"),
+        ({"type": "tpu-v5-lite-podslice", "topology": "4x4"}, "89", "153G"),
+        ({"type": "tpu7x", "topology": "2x2x1"}, "179", "768G"),
+    ],
+)
+def test_a_pod_that_has_a_vm_to_itself_asks_for_most_of_it(accelerator: Object, cpu: str, memory: str) -> None:
+    chips = container_of(training_on(accelerator))["resources"]["limits"]
+    requests = container_of(training_on(accelerator))["resources"]["requests"]
+    assert requests == {"cpu": cpu, "memory": memory, **chips}
+
+
+def test_chips_alone_are_asked_for_in_a_queue_and_of_a_vm_that_is_not_known() -> None:
+    training = {"accelerator": V4, "stages": [{"name": "one", "steps": 10}]}
+    queued = children(job_with(training=training, queue={"name": "tpus"}))["train-one"]
+    assert container_of(queued)["resources"]["requests"] == {"google.com/tpu": "4"}
+    unknown = training_on({"type": "tpu7x", "topology": "1x1x1"})
+    assert container_of(unknown)["resources"]["requests"] == {"google.com/tpu": "1"}
+
+
 def test_cpu_stages_ask_for_no_chips_and_choose_no_node() -> None:
     for child in children(job_with()).values():
         assert "google.com/tpu" not in container_of(child)["resources"]["limits"]
