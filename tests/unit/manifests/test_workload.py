@@ -416,13 +416,73 @@ def test_cpu_stages_ask_for_no_chips_and_choose_no_node() -> None:
     assert "JAX_PLATFORMS" not in env_of(training_on(V4))
 
 
-def test_several_slices_have_a_node_pool_each() -> None:
-    child = training_on({**V4, "slices": 4})
-    assert child["metadata"]["annotations"][EXCLUSIVE] == "cloud.google.com/gke-nodepool"
-    assert "valueFrom" in env_of(child)["JOB_INDEX"]
-    one = training_on(V4)
-    assert EXCLUSIVE not in one["metadata"]["annotations"]
-    assert env_of(one)["JOB_INDEX"]["value"] == "0"
+def together(child: Object) -> Object | None:
+    """The pod's affinity, as the API server writes it once it knows the pod's labels: of slice ``own`` here."""
+    affinity: Object | None = pod_of(child).get("affinity")
+    if affinity is None:
+        return None
+    told = {}
+    for kind, (keys, operator) in {
+        "podAffinity": ("matchLabelKeys", "In"),
+        "podAntiAffinity": ("mismatchLabelKeys", "NotIn"),
+    }.items():
+        [term] = affinity[kind]["requiredDuringSchedulingIgnoredDuringExecution"]
+        [key] = term[keys]
+        assert all(match["key"] != key for match in term["labelSelector"]["matchExpressions"]), "the API refuses that"
+        merged = [*term["labelSelector"]["matchExpressions"], {"key": key, "operator": operator, "values": ["own"]}]
+        told[kind] = (term["topologyKey"], term["namespaceSelector"], merged)
+    return told
+
+
+@pytest.mark.parametrize("slices", [1, 4])
+@pytest.mark.parametrize(
+    ("accelerator", "several_hosts"),
+    [
+        ({"type": "tpu-v5-lite-podslice", "topology": "4x4"}, True),
+        ({"type": "tpu-v6e-slice", "topology": "2x4", "chipsPerHost": 4}, True),
+        ({"type": "tpu7x", "topology": "2x2x2"}, True),
+        (V5E, False),
+        (V4, False),
+    ],
+)
+def test_each_slice_of_several_hosts_has_a_node_pool_to_itself(
+    accelerator: Object, several_hosts: bool, slices: int
+) -> None:
+    """U23: the pods of one slice on one pool, and those of others on none of it; all pods may be made at once."""
+    child = training_on({**accelerator, "slices": slices})
+    assert EXCLUSIVE not in child["metadata"]["annotations"]
+    if not several_hosts:
+        assert together(child) is None
+        return
+    jobset = {"key": "jobset.sigs.k8s.io/jobset-name", "operator": "Exists"}
+    key = "jobset.sigs.k8s.io/job-key"
+    pool = "cloud.google.com/gke-nodepool"
+    assert together(child) == {
+        "podAffinity": (pool, {}, [jobset, {"key": key, "operator": "In", "values": ["own"]}]),
+        "podAntiAffinity": (pool, {}, [jobset, {"key": key, "operator": "NotIn", "values": ["own"]}]),
+    }
+
+
+def test_kueue_is_told_of_slices_where_its_queue_knows_node_pools() -> None:
+    """U23."""
+    of_pools = {"name": "tpus", "topology": "cloud.google.com/gke-nodepool"}
+    accelerator = {"type": "tpu-v5-lite-podslice", "topology": "4x4", "slices": 2}
+    training = {"accelerator": accelerator, "stages": [{"name": "one", "steps": 10}]}
+    told = pod_template(children(job_with(training=training, queue=of_pools))["train-one"])["metadata"]["annotations"]
+    assert told == {
+        "kueue.x-k8s.io/podset-slice-required-topology": "cloud.google.com/gke-nodepool",
+        "kueue.x-k8s.io/podset-slice-size": "4",
+    }
+    others = children(on_tpu(queue=of_pools)) | {"train-one": training_on(accelerator)}
+    assert not any(
+        "kueue" in key for child in others.values() for key in pod_template(child)["metadata"].get("annotations", {})
+    )
+
+
+def test_the_job_index_is_told_of_several_slices() -> None:
+    several = {"type": "tpu-v4-podslice", "topology": "2x2x2", "slices": 4}
+    assert "valueFrom" in env_of(training_on(several))["JOB_INDEX"]
+    assert env_of(training_on(V4))["JOB_INDEX"]["value"] == "0"
 
 
 def test_spot_nodes_are_chosen_and_tolerated_only_when_asked_for() -> None:

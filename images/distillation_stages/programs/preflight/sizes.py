@@ -171,9 +171,9 @@ def check_trained_memory(student: int, teacher: int, planned: PlannedTraining) -
             reasons.MODEL_EXCEEDS_CHIPS,
             f"training stage {planned.name} takes {_gib(needed)} for the student's {student / 1e9:.1f} billion "
             f"parameters with their optimizer{beside}, so {_gib(per_device)} on each of {planned.weight_shards} "
-            f"devices with {planned.chip_gib} GiB, and activations come on top. Spread the weights over more than {devices} "
-            "devices of one slice (training.accelerator.topology; the axis data of parallelism makes copies), or set "
-            "weightDtype bfloat16",
+            f"devices with {planned.chip_gib} GiB, and activations come on top. Spread the weights over more than "
+            f"{devices} devices of one slice (training.accelerator.topology; the axis data of parallelism makes "
+            "copies), or set weightDtype bfloat16",
         )
 
 
