@@ -347,6 +347,89 @@ WRONG = [
         "stages[1].parallelism must multiply to the devices of one slice, the product of its topology, twice that of "
         "tpu7x; it is tpu7x 2x2x2",
     ),
+    Wrong(
+        "queued nodes without a queue",
+        both(put(f"{TPU}.provisioning", "FlexStartQueued"), drop("spec.queue")),
+        "spec.queue",
+        "queue must be set with provisioning FlexStartQueued",
+    ),
+    *(
+        Wrong(
+            f"the operator's own label of nodes, in {place}",
+            put(f"{place}.nodeSelector", {"cloud.google.com/gke-flex-start": "true"}),
+            f"{place}.nodeSelector",
+            "nodeSelector must not set cloud.google.com/gke-flex-start: the accelerator sets",
+        )
+        for place in ("spec.pod", TPU, TEACHER_TPU)
+    ),
+    Wrong(
+        "no label",
+        put("spec.pod.nodeSelector", {"a b": "c"}),
+        "spec.pod.nodeSelector",
+        "form example.com/name, not a b",
+    ),
+    Wrong("no value of a label", put("spec.pod.labels", {"a": "b c"}), "spec.pod.labels.a", "should match"),
+    Wrong(
+        "too many labels",
+        put("spec.pod.labels", {f"label-{number}": "a" for number in range(17)}),
+        "spec.pod.labels",
+        "must have at most 16 items",
+    ),
+    *(
+        Wrong(
+            f"the operator's {member} {key}",
+            put(f"spec.pod.{member}", {key: "a"}),
+            f"spec.pod.{member}",
+            f"{member} must not set {key}: the operator, Kubernetes",
+        )
+        for member, key in (
+            ("labels", "distillation.dev/job"),
+            ("labels", "app.kubernetes.io/managed-by"),
+            ("labels", "jobset.sigs.k8s.io/job-key"),
+            ("labels", "kueue.x-k8s.io/queue-name"),
+            ("labels", "batch.kubernetes.io/job-completion-index"),
+            ("annotations", "distillation.dev/output"),
+            ("annotations", "alpha.jobset.sigs.k8s.io/exclusive-topology"),
+            ("annotations", "gke-gcsfuse/volumes"),
+        )
+    ),
+    *(
+        Wrong(
+            f"variable {name}",
+            put("spec.pod.env", [{"name": name, "value": "a"}]),
+            "spec.pod.env[0].name",
+            f"name must not be {name}: the operator, GKE or the loader of the programs reads it",
+        )
+        for name in (
+            "STAGE_SPEC",
+            "HOME",
+            "HF_TOKEN",
+            "PYTHONPATH",
+            "LD_PRELOAD",
+            "MEGASCALE_SLICE_ID",
+            "TPU_WORKER_ID",
+        )
+    ),
+    Wrong("no variable", put("spec.pod.env", [{"name": "A-B", "value": "a"}]), "spec.pod.env[0].name", "should match"),
+    Wrong("a variable of nothing", put("spec.pod.env", [{"name": "A"}]), "spec.pod.env[0]", "not none"),
+    Wrong(
+        "a variable twice",
+        put("spec.pod.env", [{"name": "A", "value": "a"}, {"name": "A", "value": "b"}]),
+        "spec.pod.env[1]",
+        "Duplicate value",
+    ),
+    Wrong(
+        "the chips' taint",
+        put("spec.pod.tolerations", [{"key": "google.com/tpu", "operator": "Exists"}]),
+        "spec.pod.tolerations[0].key",
+        "key must not be google.com/tpu",
+    ),
+    Wrong(
+        "a taint that equals nothing",
+        put("spec.pod.tolerations", [{"key": "team"}]),
+        "spec.pod.tolerations[0].value",
+        "value must be set with operator Equal",
+    ),
     Wrong("no reservation", put(f"{TPU}.provisioning", "Reservation"), f"{TPU}.reservationName", "must be set"),
     Wrong("reservation of nothing", put(f"{TPU}.reservationName", "r"), f"{TPU}.reservationName", "not OnDemand"),
     Wrong("slices for generation", put(f"{TEACHER_TPU}.slices", 2), f"{TEACHER_TPU}.slices", "use shards"),

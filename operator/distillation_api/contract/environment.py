@@ -7,6 +7,10 @@ WRITER_ENV = "WRITER"
 """The DistillationJob's UID: what a pod of it has left unfinished in the storage is removed by the next pod of it."""
 
 
+SECRET_VARIABLES_ENV = "SECRET_VARIABLES"
+"""Names of the variables that hold a user's secret, with commas; the Hub's token is one anyway."""
+
+
 STORAGE_MOUNT = "/storage"
 
 

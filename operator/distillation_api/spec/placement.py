@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 from distillation_api.accelerators import ACCELERATORS, CUBE, Family
 from distillation_api.cel import Rule
 from distillation_api.model import Model
+from distillation_api.spec.pod import Labels, node_selector_rules
 from distillation_api.spec.types import Name, Quantity
 
 _TWO_BY_FOUR = "2x4"
@@ -78,13 +79,18 @@ class Accelerator(Model):
     4 on each of two)."""
     slices: Annotated[int, Field(ge=1, le=64)] = 1
     """Slices of a training stage (multi-slice over the data-centre network); several only of several hosts each."""
-    provisioning: Literal["OnDemand", "Spot", "Reservation"] = "OnDemand"
+    provisioning: Literal["OnDemand", "Spot", "Reservation", "FlexStart", "FlexStartQueued"] = "OnDemand"
     """Spot nodes are cheaper and can be taken away; a disruption is retried without counting as a failure. Reservation
-    takes the nodes of reservationName. DWS flex-start is asked for by queue: its ClusterQueue provisions the nodes."""
+    takes the nodes of reservationName. FlexStart takes nodes of DWS flex-start, FlexStartQueued those that the queue
+    asks for by a ProvisioningRequest."""
     reservation_name: Name | None = None
     """Value of the node label cloud.google.com/reservation-name; with provisioning Reservation, and only with it."""
+    node_selector: Labels | None = None
+    """More labels of the nodes, beside and before those of pod.nodeSelector. With cloud.google.com/compute-class the
+    class decides on type and topology, and must be of these."""
 
     rules: ClassVar[list[Rule]] = [
+        *node_selector_rules(),
         Rule(
             "self.provisioning != 'Reservation' || has(self.reservationName)",
             "reservationName must be set with provisioning Reservation",
@@ -141,20 +147,3 @@ class Resources(Model):
     """CPU request, e.g. 2 or 500m."""
     memory: Quantity = "8Gi"
     """Memory request and limit, e.g. 8Gi."""
-
-
-class PodOptions(Model):
-    """What users may set on all pods of the job."""
-
-    service_account_name: Name | None = None
-    """ServiceAccount, bound by Workload Identity to what the storage and sources need."""
-    priority_class_name: Name | None = None
-    """PriorityClass."""
-    image_pull_secrets: (
-        Annotated[
-            list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)]],
-            Field(max_length=8),
-        ]
-        | None
-    ) = None
-    """Names of Secrets with registry credentials."""

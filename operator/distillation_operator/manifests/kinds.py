@@ -27,8 +27,12 @@ def child_manifest(job: DistillationJob, stage: Stage, attempt: int, installatio
     metadata: Object = {
         "name": name,
         "namespace": job.metadata.namespace,
-        "labels": dict(labels),
-        "annotations": {FINGERPRINT_ANNOTATION: stage.fingerprint, OUTPUT_ANNOTATION: stage.output},
+        "labels": {**(job.spec.pod.labels or {}), **labels},
+        "annotations": {
+            **(job.spec.pod.annotations or {}),
+            FINGERPRINT_ANNOTATION: stage.fingerprint,
+            OUTPUT_ANNOTATION: stage.output,
+        },
         "ownerReferences": [_owner(job)],
     }
     queued = job.spec.queue is not None and stage.placement.chips > 0

@@ -1,7 +1,7 @@
 """A slice of several hosts on one node pool: on GKE a pool of several hosts is one slice, and the label of its pool is
 all that tells the hosts of one from those of another.
 
-JobSet's annotation exclusive-topology isn't used. By it the pods of a slice but the first are refused until that one has
+JobSet's annotation exclusive-topology isn't used. By it the pods of a slice but the first are refused until it has
 a node, so that the autoscaler sees one pod where a pool of four has to grow from zero; and a finished pod keeps others
 out. Kubernetes' own affinity has neither fault: all pods are there at once, the first may go to any pool that it could
 have to itself, and the others follow it.
@@ -9,9 +9,9 @@ have to itself, and the others follow it.
 
 from typing import Any
 
+from distillation_api.node_labels import NODE_POOL
 from distillation_api.spec import Queue
 
-NODE_POOL = "cloud.google.com/gke-nodepool"
 JOB_KEY = "jobset.sigs.k8s.io/job-key"
 """Label that JobSet puts on pods: one value for each slice of each attempt."""
 JOBSET_NAME = "jobset.sigs.k8s.io/jobset-name"

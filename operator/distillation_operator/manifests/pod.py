@@ -6,9 +6,16 @@ Strings of users reach the container as JSON in one environment variable, never 
 import json
 from typing import Any
 
-from distillation_api.contract import SCRATCH_MOUNT, STAGE_SPEC_ENV, STORAGE_MOUNT, WRITER_ENV
+from distillation_api.contract import (
+    SCRATCH_MOUNT,
+    SECRET_VARIABLES_ENV,
+    STAGE_SPEC_ENV,
+    STORAGE_MOUNT,
+    WRITER_ENV,
+)
 from distillation_api.resource import DistillationJob
-from distillation_api.spec import DistillationJobSpec, Resources
+from distillation_api.spec import DistillationJobSpec, PodOptions, Resources
+from distillation_operator.manifests.node_scheduling import node_scheduling
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.stage_pods import GcsFuseLimits
 from distillation_operator.pipeline.placement import Placement
@@ -37,7 +44,9 @@ def pod_template(
     limits = installation.stage_pods
     storage_volume, annotations = _storage(spec, limits.gcs_fuse)
     scratch: Object = {"sizeLimit": limits.scratch_limit} if limits.scratch_limit else {}
-    metadata: Object = {"labels": labels}
+    options = spec.pod
+    metadata: Object = {"labels": {**(options.labels or {}), **labels}}
+    annotations = {**(options.annotations or {}), **annotations}
     if annotations:
         metadata["annotations"] = annotations
     pod: Object = {
@@ -58,9 +67,7 @@ def pod_template(
     if limits.deadline_seconds is not None:
         # Of the pod, not of the Job: the time that a Job waits for its pods to be scheduled isn't the stage's.
         pod["activeDeadlineSeconds"] = limits.deadline_seconds
-    if stage.placement.accelerator is not None:
-        pod.update(_node_scheduling(stage))
-    options = spec.pod
+    pod.update(node_scheduling(options, stage))
     if options.service_account_name is not None:
         pod["serviceAccountName"] = options.service_account_name
     if options.priority_class_name is not None:
@@ -80,6 +87,7 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
             {"name": WRITER_ENV, "value": job.metadata.uid},
             *_environment(job.spec, stage),
             *env,
+            *_users_environment(job.spec.pod),
         ],
         "resources": _resources(job.spec, stage, installation.stage_pods.scratch_limit),
         "securityContext": {
@@ -109,6 +117,19 @@ def _environment(spec: DistillationJobSpec, stage: Stage) -> list[Object]:
     if stage.placement.hardware == "cpu":
         env.append({"name": "JAX_PLATFORMS", "value": stage.placement.platform.jax})
     return env
+
+
+def _users_environment(options: PodOptions) -> list[Object]:
+    env: list[Object] = []
+    for variable in options.env or ():
+        if variable.secret is not None:
+            reference = {"name": variable.secret.secret_name, "key": variable.secret.key}
+            env.append({"name": variable.name, "valueFrom": {"secretKeyRef": reference}})
+        else:
+            # The kubelet replaces $(NAME) by a variable, and $$ by a dollar.
+            env.append({"name": variable.name, "value": (variable.value or "").replace("$", "$$")})
+    secrets = [variable.name for _, variable, _ in options.secrets]
+    return [*env, {"name": SECRET_VARIABLES_ENV, "value": ",".join(secrets)}] if secrets else env
 
 
 def _resources(spec: DistillationJobSpec, stage: Stage, scratch_limit: str | None) -> Object:
@@ -154,23 +175,6 @@ def _storage(spec: DistillationJobSpec, sidecar: GcsFuseLimits) -> tuple[Object,
         "gke-gcsfuse/memory-limit": sidecar.memory,
         "gke-gcsfuse/ephemeral-storage-limit": sidecar.ephemeral_storage,
     }
-
-
-def _node_scheduling(stage: Stage) -> Object:
-    accelerator, platform = stage.placement.accelerator, stage.placement.platform
-    assert accelerator is not None
-    selector = {platform.type_label: accelerator.type, platform.topology_label: accelerator.topology}
-    if accelerator.chips_per_host is not None:
-        selector[platform.chips_per_host_label] = str(accelerator.chips_per_host)
-    tolerations: list[Object] = [{"key": platform.resource, "operator": "Exists", "effect": "NoSchedule"}]
-    if accelerator.provisioning == "Spot":
-        selector["cloud.google.com/gke-spot"] = "true"
-        tolerations.append(
-            {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
-        )
-    if accelerator.reservation_name is not None:
-        selector["cloud.google.com/reservation-name"] = accelerator.reservation_name
-    return {"nodeSelector": selector, "tolerations": tolerations}
 
 
 def encoded_input(stage: Stage) -> str:

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.wrong_manifests import changed, put
 from distillation_api.accelerators import ACCELERATORS
 from distillation_api.contract import STAGE_SPEC_ENV, StageSpec
 from distillation_api.resource import DistillationJob
+from distillation_operator.commands.validation import validate
 from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.graph import build_pipeline
@@ -497,6 +499,96 @@ def test_spot_nodes_are_chosen_and_tolerated_only_when_asked_for() -> None:
     on_demand = pod_of(training_on(V4))
     assert "cloud.google.com/gke-spot" not in on_demand["nodeSelector"]
     assert [toleration["key"] for toleration in on_demand["tolerations"]] == ["google.com/tpu"]
+
+
+@pytest.mark.parametrize(
+    ("provisioning", "label", "taints"),
+    [
+        ("FlexStart", "gke-flex-start", ["gke-flex-start"]),
+        ("FlexStartQueued", "gke-queued", ["gke-queued", "gke-flex-start"]),
+    ],
+)
+def test_flex_start_nodes_are_chosen_with_and_without_a_queue(provisioning: str, label: str, taints: list[str]) -> None:
+    """U26."""
+    pod = pod_of(training_on({**V4, "provisioning": provisioning}))
+    assert pod["nodeSelector"][f"cloud.google.com/{label}"] == "true"
+    assert [taint["key"] for taint in pod["tolerations"]] == [
+        "google.com/tpu",
+        *(f"cloud.google.com/{taint}" for taint in taints),
+    ]
+
+
+def test_a_compute_class_chooses_the_accelerator_itself() -> None:
+    """U26."""
+    compute_class = {"cloud.google.com/compute-class": "tpus"}
+    pod = pod_of(training_on({**V4, "nodeSelector": compute_class}))
+    assert pod["nodeSelector"] == compute_class
+    assert pod["tolerations"][0]["key"] == "google.com/tpu"
+    job = on_tpu(pod={"nodeSelector": compute_class})
+    assert pod_of(children(job)["train-one"])["nodeSelector"] == compute_class
+
+
+def test_labels_of_nodes_are_added_to_ours() -> None:
+    """U26: those of the accelerator for its pods alone, and before those of all pods."""
+    accelerator = {**V4, "provisioning": "Reservation", "reservationName": "may", "nodeSelector": {
+        "cloud.google.com/reservation-blocks": "block-1", "disk": "fast"}}  # fmt: skip
+    training = {"accelerator": accelerator, "stages": [{"name": "one", "steps": 10}]}
+    made = children(job_with(training=training, pod={"nodeSelector": {"disk": "slow", "zone": "a"}}))
+    assert pod_of(made["train-one"])["nodeSelector"] == {
+        "cloud.google.com/gke-tpu-accelerator": "tpu-v4-podslice",
+        "cloud.google.com/gke-tpu-topology": "2x2x1",
+        "cloud.google.com/reservation-name": "may",
+        "cloud.google.com/reservation-blocks": "block-1",
+        "disk": "fast",
+        "zone": "a",
+    }
+    assert pod_of(made["export"])["nodeSelector"] == {"disk": "slow", "zone": "a"}
+
+
+def test_tainted_nodes_are_tolerated_by_all_pods() -> None:
+    """U26."""
+    taint = {"key": "team", "operator": "Equal", "value": "ml", "effect": "NoSchedule"}
+    for name, child in children(on_tpu(pod={"tolerations": [taint]})).items():
+        chips = name in ("generate", "train-one")
+        assert pod_of(child)["tolerations"][chips:] == [taint], name
+
+
+def test_labels_and_annotations_of_users_stand_beside_ours() -> None:
+    """U26."""
+    pod = {"labels": {"team": "ml"}, "annotations": {"example.com/cost": "42"}}
+    ours = children(on_tpu(storage={"gcs": {"bucket": "bucket"}}))
+    for name, child in children(on_tpu(storage={"gcs": {"bucket": "bucket"}}, pod=pod)).items():
+        for metadata, own in (
+            (child["metadata"], ours[name]["metadata"]),
+            (pod_template(child)["metadata"], pod_template(ours[name])["metadata"]),
+        ):
+            assert metadata["labels"] == {**own["labels"], "team": "ml"}
+            assert metadata["annotations"] == {**own["annotations"], "example.com/cost": "42"}
+
+
+def test_a_proxy_and_a_mirror_of_the_hub_are_variables_of_all_pods() -> None:
+    """U26: as they are written, and a Secret's by reference."""
+    variables = [
+        {"name": "HF_ENDPOINT", "value": "https://mirror.example/$(HOME)/$$"},
+        {"name": "HTTPS_PROXY", "secret": {"secretName": "proxy", "key": "url"}},
+    ]
+    for child in children(on_tpu(pod={"env": variables})).values():
+        env = env_of(child)
+        assert expanded(env["HF_ENDPOINT"]["value"], {"HOME": "/tmp"}) == "https://mirror.example/$(HOME)/$$"
+        assert env["HTTPS_PROXY"]["valueFrom"] == {"secretKeyRef": {"name": "proxy", "key": "url"}}
+        assert env["SECRET_VARIABLES"]["value"] == "HTTPS_PROXY"
+
+
+def test_no_variable_of_the_operator_is_for_users() -> None:
+    token = {"secretName": "hf", "key": "token"}
+    two_hosts = {"stages": [{"name": "one", "steps": 1, "hosts": 2}]}
+    secret = [{"name": "PASSWORD", "secret": token}]
+    jobs = [job_with(huggingFaceToken=token, training=two_hosts, pod={"env": secret}), on_tpu()]
+    names = {name for job in jobs for child in children(job).values() for name in env_of(child)} - {"PASSWORD"}
+    assert len(names) > 9
+    for name in names:
+        [message] = validate(changed(put("spec.pod.env", [{"name": name, "value": "a"}])))
+        assert f"name must not be {name}" in message
 
 
 def test_nodes_of_a_reservation_are_chosen_by_its_name() -> None:
