@@ -383,13 +383,7 @@ WRONG = [
             f"{member} must not set {key}: the operator, Kubernetes",
         )
         for member, key in (
-            ("labels", "distillation.dev/job"),
-            ("labels", "app.kubernetes.io/managed-by"),
-            ("labels", "jobset.sigs.k8s.io/job-key"),
             ("labels", "kueue.x-k8s.io/queue-name"),
-            ("labels", "batch.kubernetes.io/job-completion-index"),
-            ("annotations", "distillation.dev/output"),
-            ("annotations", "alpha.jobset.sigs.k8s.io/exclusive-topology"),
             ("annotations", "gke-gcsfuse/volumes"),
         )
     ),
@@ -400,15 +394,31 @@ WRONG = [
             "spec.pod.env[0].name",
             f"name must not be {name}: the operator, GKE or the loader of the programs reads it",
         )
-        for name in (
-            "STAGE_SPEC",
-            "HOME",
-            "HF_TOKEN",
-            "PYTHONPATH",
-            "LD_PRELOAD",
-            "MEGASCALE_SLICE_ID",
-            "TPU_WORKER_ID",
-        )
+        for name in ("STAGE_SPEC", "LD_PRELOAD")
+    ),
+    Wrong(
+        "a variable of Kubernetes' form",
+        put("spec.pod.env", [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]),
+        "spec.pod.env[0].valueFrom",
+        "unknown field",
+    ),
+    Wrong(
+        "many variables",
+        put("spec.pod.env", [{"name": f"A_{number}", "value": "a"} for number in range(33)]),
+        "spec.pod.env",
+        "must have at most 32 items",
+    ),
+    Wrong(
+        "an unknown effect",
+        put("spec.pod.tolerations", [{"key": "team", "operator": "Exists", "effect": "Never"}]),
+        "spec.pod.tolerations[0].effect",
+        '"NoSchedule", "PreferNoSchedule"',
+    ),
+    Wrong(
+        "an unknown operator",
+        put("spec.pod.tolerations", [{"key": "team", "operator": "In", "value": "a"}]),
+        "spec.pod.tolerations[0].operator",
+        '"Equal", "Exists"',
     ),
     Wrong("no variable", put("spec.pod.env", [{"name": "A-B", "value": "a"}]), "spec.pod.env[0].name", "should match"),
     Wrong("a variable of nothing", put("spec.pod.env", [{"name": "A"}]), "spec.pod.env[0]", "not none"),

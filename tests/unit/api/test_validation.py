@@ -173,6 +173,45 @@ def test_several_slices_are_taken_only_of_several_hosts_each(accelerator: dict[s
     assert [message.split(": ")[0] for message in messages] == ["spec.training.accelerator.slices"] * one_host
 
 
+@pytest.mark.parametrize(
+    ("member", "key"),
+    [
+        ("labels", "distillation.dev/job"),
+        ("labels", "app.kubernetes.io/managed-by"),
+        ("labels", "jobset.sigs.k8s.io/job-key"),
+        ("labels", "batch.kubernetes.io/job-completion-index"),
+        ("labels", "controller-uid"),
+        ("annotations", "distillation.dev/output"),
+        ("annotations", "alpha.jobset.sigs.k8s.io/exclusive-topology"),
+        ("annotations", "gke-gcsfuse/memory-limit"),
+    ],
+)
+def test_keys_that_others_set_are_refused_by_name(member: str, key: str) -> None:
+    """U26."""
+    (message,) = validate(changed(put(f"spec.pod.{member}", {"team": "ml", key: "a"})))
+    assert message.startswith(f"spec.pod.{member}: ") and f"{member} must not set {key}: " in message
+
+
+@pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "PYTHONPATH", "LD_LIBRARY_PATH", "MEGASCALE_X", "TPU_WORKER_ID"])
+def test_variables_that_others_set_or_that_run_code_are_refused(name: str) -> None:
+    (message,) = validate(changed(put("spec.pod.env", [{"name": name, "value": "a"}])))
+    assert message.startswith("spec.pod.env[0].name: ") and f"name must not be {name}: " in message
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        {"labels": {"team": "ml", "app.kubernetes.io/part-of": "llm", "example.com/cost-center": ""}},
+        {"annotations": {"provreq.kueue.x-k8s.io/maxRunDurationSeconds": "86400", "gke-gcsfuse/memory-request": "4Gi"}},
+        {"nodeSelector": {"cloud.google.com/compute-class": "cheap"}, "tolerations": [{"key": "a/b", "value": ""}]},
+        {"env": [{"name": name, "value": ""} for name in ("no_proxy", "TPU_STDERR_LOG_LEVEL", "HF_ENDPOINT")]},
+    ],
+)
+def test_what_is_nobodys_may_be_set(pod: dict[str, object]) -> None:
+    """U26."""
+    assert validate(changed(put("spec.pod", pod))) == []
+
+
 def test_an_item_of_a_list_is_named_with_its_value() -> None:
     (message,) = validate(changed(put("spec.training.stages[1].parallelism", {"fsdp": 3})))
     assert message == (
