@@ -1,6 +1,7 @@
 """CEL rules: what JSON schema can't say, kept next to the model that it is about.
 
-Only CEL's standard functions and macros are used, so that ``validate`` can evaluate the same text without a cluster.
+Only CEL's standard functions and macros are used, and the API server's ``split``, so that ``validate`` can evaluate the
+same text without a cluster.
 """
 
 from dataclasses import dataclass
@@ -59,8 +60,3 @@ def no_key(member: str, wrong: str, message: str, expression: str) -> Rule:
         field=member,
         message_expression=f"self.{member}.map(k, {wrong}, {expression})[0]",
     )
-
-
-def cel_map(values: dict[str, int]) -> str:
-    """A CEL map literal."""
-    return "{" + ", ".join(f"'{key}': {value}" for key, value in values.items()) + "}"

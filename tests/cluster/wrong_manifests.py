@@ -346,6 +346,124 @@ WRONG = [
     ),
     Wrong("no slices", put(f"{TPU}.slices", 0), f"{TPU}.slices", "greater than or equal to 1"),
     Wrong("unknown provisioning", put(f"{TPU}.provisioning", "Cheap"), f"{TPU}.provisioning", '"OnDemand", "Spot"'),
+    Wrong(
+        "the type of a plugin that is gone", put(f"{TPU}.type", "tpu-v5-lite-device"), f"{TPU}.type", "supported values"
+    ),
+    Wrong(
+        "sides that are no multiples of four",
+        put(f"{TPU}.topology", "4x4x6"),
+        f"{TPU}.topology",
+        "or AxBxC of multiples of 4, A <= B <= C, with at most 4096 chips, not 4x4x6",
+    ),
+    Wrong("sides in another order", put(f"{TPU}.topology", "4x8x4"), f"{TPU}.topology", "A <= B <= C"),
+    Wrong("more chips than a pod has", put(f"{TPU}.topology", "16x16x20"), f"{TPU}.topology", "at most 4096 chips"),
+    Wrong("a side of nothing", put(f"{TPU}.topology", "0x4x4"), f"{TPU}.topology", "should match"),
+    Wrong(
+        "slices of one host",
+        put(f"{TPU}.topology", "2x2x1"),
+        f"{TPU}.slices",
+        "slices must be 1 for topology 2x2x1 of one host, of which GKE has no multi-slice",
+    ),
+    Wrong(
+        "axes that make the chips and not the devices",
+        both(put(f"{TPU}.type", "tpu7x"), put(f"{TPU}.topology", "2x2x2")),
+        "spec.training.stages",
+        "stages[1].parallelism must multiply to the devices of one slice, the product of its topology, twice that of "
+        "tpu7x; it is tpu7x 2x2x2",
+    ),
+    Wrong(
+        "queued nodes without a queue",
+        both(put(f"{TPU}.provisioning", "FlexStartQueued"), drop("spec.queue")),
+        "spec.queue",
+        "queue must be set with provisioning FlexStartQueued",
+    ),
+    *(
+        Wrong(
+            f"the operator's own label of nodes, in {place}",
+            put(f"{place}.nodeSelector", {"cloud.google.com/gke-flex-start": "true"}),
+            f"{place}.nodeSelector",
+            "nodeSelector must not set cloud.google.com/gke-flex-start: the accelerator sets",
+        )
+        for place in ("spec.pod", TPU, TEACHER_TPU)
+    ),
+    Wrong(
+        "no label",
+        put("spec.pod.nodeSelector", {"a b": "c"}),
+        "spec.pod.nodeSelector",
+        "form example.com/name, not a b",
+    ),
+    Wrong("no value of a label", put("spec.pod.labels", {"a": "b c"}), "spec.pod.labels.a", "should match"),
+    Wrong(
+        "too many labels",
+        put("spec.pod.labels", {f"label-{number}": "a" for number in range(17)}),
+        "spec.pod.labels",
+        "must have at most 16 items",
+    ),
+    *(
+        Wrong(
+            f"the operator's {member} {key}",
+            put(f"spec.pod.{member}", {key: "a"}),
+            f"spec.pod.{member}",
+            f"{member} must not set {key}: the operator, Kubernetes",
+        )
+        for member, key in (
+            ("labels", "kueue.x-k8s.io/queue-name"),
+            ("annotations", "gke-gcsfuse/volumes"),
+        )
+    ),
+    *(
+        Wrong(
+            f"variable {name}",
+            put("spec.pod.env", [{"name": name, "value": "a"}]),
+            "spec.pod.env[0].name",
+            f"name must not be {name}: the operator, GKE or the loader of the programs reads it",
+        )
+        for name in ("STAGE_SPEC", "LD_PRELOAD")
+    ),
+    Wrong(
+        "a variable of Kubernetes' form",
+        put("spec.pod.env", [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]),
+        "spec.pod.env[0].valueFrom",
+        "unknown field",
+    ),
+    Wrong(
+        "many variables",
+        put("spec.pod.env", [{"name": f"A_{number}", "value": "a"} for number in range(33)]),
+        "spec.pod.env",
+        "must have at most 32 items",
+    ),
+    Wrong(
+        "an unknown effect",
+        put("spec.pod.tolerations", [{"key": "team", "operator": "Exists", "effect": "Never"}]),
+        "spec.pod.tolerations[0].effect",
+        '"NoSchedule", "PreferNoSchedule"',
+    ),
+    Wrong(
+        "an unknown operator",
+        put("spec.pod.tolerations", [{"key": "team", "operator": "In", "value": "a"}]),
+        "spec.pod.tolerations[0].operator",
+        '"Equal", "Exists"',
+    ),
+    Wrong("no variable", put("spec.pod.env", [{"name": "A-B", "value": "a"}]), "spec.pod.env[0].name", "should match"),
+    Wrong("a variable of nothing", put("spec.pod.env", [{"name": "A"}]), "spec.pod.env[0]", "not none"),
+    Wrong(
+        "a variable twice",
+        put("spec.pod.env", [{"name": "A", "value": "a"}, {"name": "A", "value": "b"}]),
+        "spec.pod.env[1]",
+        "Duplicate value",
+    ),
+    Wrong(
+        "the chips' taint",
+        put("spec.pod.tolerations", [{"key": "google.com/tpu", "operator": "Exists"}]),
+        "spec.pod.tolerations[0].key",
+        "key must not be google.com/tpu",
+    ),
+    Wrong(
+        "a taint that equals nothing",
+        put("spec.pod.tolerations", [{"key": "team"}]),
+        "spec.pod.tolerations[0].value",
+        "value must be set with operator Equal",
+    ),
     Wrong("no reservation", put(f"{TPU}.provisioning", "Reservation"), f"{TPU}.reservationName", "must be set"),
     Wrong("reservation of nothing", put(f"{TPU}.reservationName", "r"), f"{TPU}.reservationName", "not OnDemand"),
     Wrong("slices for generation", put(f"{TEACHER_TPU}.slices", 2), f"{TEACHER_TPU}.slices", "use shards"),
@@ -392,13 +510,14 @@ WRONG = [
         "axes that don't make the chips",
         put("spec.training.stages[1].parallelism.fsdp", 4),
         "spec.training.stages",
-        "stages[1].parallelism must multiply to the chips of one slice, the product of its topology 2x2x2",
+        "stages[1].parallelism must multiply to the devices of one slice, the product of its topology, twice that of "
+        "tpu7x; it is tpu-v4-podslice 2x2x2",
     ),
     Wrong(
         "axes that don't divide the chips",
         put(f"{FIRST}.parallelism.data", 3),
         "spec.training.stages",
-        "stages[0].parallelism must multiply to the chips",
+        "stages[0].parallelism must multiply to the devices",
     ),
     Wrong(
         "axes that don't make the hosts",

@@ -46,7 +46,7 @@ MISTAKES = {
     "no architecture": ("TeacherNotServed", "names no architectures"),
     "more than the teacher's context": ("ContextTooShort", "generation.maxModelLen 512 is more than the 256 tokens"),
     "more than a context that is nested": ("ContextTooShort", "generation.maxModelLen 128 is more than the 64 tokens"),
-    "heads over chips": ("HeadsNotDivisible", "the teacher has 4 attention heads, which 8 chips can't share evenly"),
+    "heads over chips": ("HeadsNotDivisible", "the teacher has 4 attention heads, which 8 devices can't share evenly"),
     "groups over chips": ("HeadsNotDivisible", "the teacher has 3 key and value heads"),
     "a teacher larger than its chips": ("ModelExceedsChips", "the teacher takes 18.6 GiB of weights"),
     "a cache larger than the chips": ("ModelExceedsChips", "lower generation.maxModelLen"),

@@ -3,12 +3,10 @@
 import os
 
 from distillation_api import reasons
+from distillation_api.contract import SECRET_VARIABLES_ENV
 from distillation_stages.runtime.failure import StageError
 
 HUB_TOKEN = "HF_TOKEN"
-SECRETS = (HUB_TOKEN,)
-"""Variables that hold a secret."""
-
 _SHORTEST = 4
 """Shorter pieces of a secret are no secret: hiding them would hide words."""
 
@@ -35,7 +33,7 @@ def secret(variable: str) -> str | None:
 
 def without_secrets(text: str) -> str:
     """The text with every secret, and every line of one, hidden."""
-    for variable in SECRETS:
+    for variable in (HUB_TOKEN, *os.environ.get(SECRET_VARIABLES_ENV, "").split(",")):
         value = os.environ.get(variable, "")
         lines = [line.strip() for line in value.splitlines()]
         # The longest first: a piece of one that is hidden must not stand beside it.

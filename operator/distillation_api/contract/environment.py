@@ -17,6 +17,10 @@ COMPILE_CACHE_ENV = "COMPILE_CACHE"
 pod: whoever writes them there runs code in the pods that read them."""
 
 
+SECRET_VARIABLES_ENV = "SECRET_VARIABLES"
+"""Names of the variables that hold a user's secret, with commas; the Hub's token is one anyway."""
+
+
 STORAGE_MOUNT = "/storage"
 
 

@@ -42,9 +42,9 @@ class PlannedTraining(Model):
     """Of the weights and what the optimizer keeps, as far as they lie on the chips."""
     tensor_parallelism: int = 1
     weight_shards: int = 1
-    """Chips that one copy of the weights is spread over."""
+    """Devices that one copy of the weights is spread over."""
     chip_gib: int | None = None
-    """Memory of one chip; None on CPU."""
+    """Memory of one device: of a chip, or of its half where it has two; None on CPU."""
 
 
 class PreflightProgram(ProgramModel):

@@ -8,7 +8,8 @@ from distillation_api.spec.generation import Generation, Sampling
 from distillation_api.spec.job import DETERMINING, DistillationJobSpec
 from distillation_api.spec.models import Student, Teacher
 from distillation_api.spec.objectives import LogitMatching, Objective, Schedule, SupervisedFineTuning
-from distillation_api.spec.placement import Accelerator, PodOptions, Resources
+from distillation_api.spec.placement import Accelerator, Resources
+from distillation_api.spec.pod import EnvVariable, PodOptions, Toleration
 from distillation_api.spec.policies import Budget, Queue, Retries
 from distillation_api.spec.results import Conversion, Evaluation, Export, ExportTarget, Requirement
 from distillation_api.spec.sources import (
@@ -36,6 +37,7 @@ __all__ = [
     "Dataset",
     "DatasetSource",
     "DistillationJobSpec",
+    "EnvVariable",
     "Evaluation",
     "Export",
     "ExportTarget",
@@ -68,6 +70,7 @@ __all__ = [
     "Student",
     "SupervisedFineTuning",
     "Teacher",
+    "Toleration",
     "Training",
     "TrainingStage",
 ]

@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints
 
 from distillation_api.cel import Rule
 from distillation_api.model import Model
-from distillation_api.spec.placement import Accelerator, Resources
+from distillation_api.spec.placement import Accelerator, Resources, runs_on_one_host
 from distillation_api.spec.template_arguments import TemplateArguments, argument_rules
 from distillation_api.spec.types import ChatTemplate
 
@@ -40,12 +40,6 @@ class Sampling(Model):
             field="samplesPerPrompt",
         )
     ]
-
-
-_ONE_HOST = (
-    "(self.accelerator.topology in ['1x1', '2x2', '1x1x1', '2x2x1'] || (self.accelerator.topology == '2x4' && "
-    "(!has(self.accelerator.chipsPerHost) || self.accelerator.chipsPerHost != 4)))"
-)
 
 
 _ONE_HOST_TEXT = (
@@ -97,7 +91,7 @@ class Generation(Model):
         ),
         *argument_rules("chatTemplateArguments"),
         Rule(
-            f"!has(self.accelerator) || {_ONE_HOST}",
+            f"!has(self.accelerator) || {runs_on_one_host('self.accelerator')}",
             f"accelerator of generation must be {_ONE_HOST_TEXT}",
             field="accelerator.topology",
             message_expression=f"'accelerator of generation must be {_ONE_HOST_TEXT}; this is ' + "

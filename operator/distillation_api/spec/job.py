@@ -8,7 +8,7 @@ from distillation_api.cel import Rule, immutable
 from distillation_api.model import Model
 from distillation_api.spec.generation import Generation
 from distillation_api.spec.models import Student, Teacher
-from distillation_api.spec.placement import PodOptions
+from distillation_api.spec.pod import PodOptions
 from distillation_api.spec.policies import Budget, Queue, Retries
 from distillation_api.spec.results import Conversion, Evaluation, Export
 from distillation_api.spec.sources import Dataset
@@ -68,5 +68,12 @@ class DistillationJobSpec(Model):
             "a training stage on the OriginalDataset needs dataset.responseColumn beside dataset.promptColumn or "
             "promptTemplate",
             field="training.stages",
+        ),
+        Rule(
+            "has(self.queue) || ((!has(self.generation.accelerator) || self.generation.accelerator.provisioning != "
+            "'FlexStartQueued') && (!has(self.training.accelerator) || self.training.accelerator.provisioning != "
+            "'FlexStartQueued'))",
+            "queue must be set with provisioning FlexStartQueued: its ClusterQueue asks for the nodes",
+            field="queue",
         ),
     ]

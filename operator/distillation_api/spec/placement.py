@@ -4,9 +4,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from distillation_api.accelerators import ACCELERATORS
+from distillation_api.accelerators import ACCELERATORS, CUBE, Family
 from distillation_api.cel import Rule
 from distillation_api.model import Model
+from distillation_api.spec.pod import Labels, node_selector_rules
 from distillation_api.spec.types import Name, Quantity
 
 _TWO_BY_FOUR = "2x4"
@@ -23,6 +24,45 @@ _AMBIGUOUS = [
 # string(), filter()[0] and map()[0] give strings of a length that the API server can't bound, and then it refuses to
 # concatenate them: messages are made of literals and of fields with a maxLength.
 _CHIPS_PER_HOST = "(self.chipsPerHost == 1 ? '1' : self.chipsPerHost == 4 ? '4' : '8')"
+_ONE_HOST = sorted({topology for family in ACCELERATORS.values() for topology in family.one_host} - {_TWO_BY_FOUR})
+
+
+def runs_on_one_host(accelerator: str) -> str:
+    """CEL: one VM makes a slice of the accelerator."""
+    return (
+        f"({accelerator}.topology in {_ONE_HOST} || ({accelerator}.topology == '{_TWO_BY_FOUR}' && "
+        f"(!has({accelerator}.chipsPerHost) || {accelerator}.chipsPerHost != 4)))"
+    )
+
+
+def devices_of(accelerator: str) -> str:
+    """CEL: a list of one number, the devices of a slice."""
+    several = {kind: family.devices_per_chip for kind, family in ACCELERATORS.items() if family.devices_per_chip > 1}
+    factor = "".join(f"{accelerator}.type == '{kind}' ? {count} : " for kind, count in several.items())
+    return f"{_sides_of(accelerator)}.map(d, (d.size() == 3 ? d[2] : 1) * d[1] * d[0] * ({factor}1))"
+
+
+def _sides_of(accelerator: str) -> str:
+    # A macro over a list of one is how CEL names a value.
+    return f"[{accelerator}.topology.split('x').map(s, int(s))]"
+
+
+def _exists(family: Family) -> str:
+    """CEL: GKE has the topology for accelerators of a type."""
+    named = f"self.topology in {family.topologies}"
+    if family.max_chips is None:
+        return named
+    return (
+        f"{named} || {_sides_of('self')}.all(d, d.size() == 3 && d.all(s, s % {CUBE} == 0) && d[0] <= d[1] && "
+        f"d[1] <= d[2] && d[0] * d[1] * d[2] <= {family.max_chips})"
+    )
+
+
+def _topologies(family: Family) -> str:
+    named = ", ".join(family.topologies)
+    if family.max_chips is None:
+        return f"one of {named}"
+    return f"one of {named} or AxBxC of multiples of {CUBE}, A <= B <= C, with at most {family.max_chips} chips"
 
 
 class Accelerator(Model):
@@ -30,20 +70,27 @@ class Accelerator(Model):
 
     type: Literal[tuple(ACCELERATORS)]  # type: ignore[valid-type]
     """Value of the node label cloud.google.com/gke-tpu-accelerator."""
-    topology: Annotated[str, StringConstraints(pattern=r"^[0-9]+x[0-9]+(x[0-9]+)?$", max_length=12)]
+    topology: Annotated[
+        str, StringConstraints(pattern=r"^[1-9][0-9]{0,2}x[1-9][0-9]{0,2}(x[1-9][0-9]{0,2})?$", max_length=12)
+    ]
     """Value of the node label cloud.google.com/gke-tpu-topology; chips are its product."""
     chips_per_host: Literal[1, 4, 8] | None = None
     """Chips of one VM; asked for only where the topology is ambiguous (2x4 on v5e and v6e: 8 on one VM, the default, or
     4 on each of two)."""
     slices: Annotated[int, Field(ge=1, le=64)] = 1
-    """Slices of a training stage (multi-slice over the data-centre network)."""
-    provisioning: Literal["OnDemand", "Spot", "Reservation"] = "OnDemand"
+    """Slices of a training stage (multi-slice over the data-centre network); several only of several hosts each."""
+    provisioning: Literal["OnDemand", "Spot", "Reservation", "FlexStart", "FlexStartQueued"] = "OnDemand"
     """Spot nodes are cheaper and can be taken away; a disruption is retried without counting as a failure. Reservation
-    takes the nodes of reservationName. DWS flex-start is asked for by queue: its ClusterQueue provisions the nodes."""
+    takes the nodes of reservationName. FlexStart takes nodes of DWS flex-start, FlexStartQueued those that the queue
+    asks for by a ProvisioningRequest."""
     reservation_name: Name | None = None
     """Value of the node label cloud.google.com/reservation-name; with provisioning Reservation, and only with it."""
+    node_selector: Labels | None = None
+    """More labels of the nodes, beside and before those of pod.nodeSelector. With cloud.google.com/compute-class the
+    class decides on type and topology, and must be of these."""
 
     rules: ClassVar[list[Rule]] = [
+        *node_selector_rules(),
         Rule(
             "self.provisioning != 'Reservation' || has(self.reservationName)",
             "reservationName must be set with provisioning Reservation",
@@ -57,11 +104,10 @@ class Accelerator(Model):
         ),
         *(
             Rule(
-                f"self.type != '{kind}' || self.topology in {family.topologies}",
-                f"topology of {kind} must be one of {', '.join(family.topologies)}",
+                f"self.type != '{kind}' || {_exists(family)}",
+                f"topology of {kind} must be {_topologies(family)}",
                 field="topology",
-                message_expression=f"'topology of {kind} must be one of "
-                f"{', '.join(family.topologies)}, not ' + self.topology",
+                message_expression=f"'topology of {kind} must be {_topologies(family)}, not ' + self.topology",
             )
             for kind, family in ACCELERATORS.items()
         ),
@@ -84,6 +130,13 @@ class Accelerator(Model):
             message_expression="'chipsPerHost of topology ' + self.topology + ' must be ' + "
             f"(self.topology in ['1x1', '1x1x1'] ? '1' : '4') + ', not ' + {_CHIPS_PER_HOST}",
         ),
+        Rule(
+            f"self.slices == 1 || !{runs_on_one_host('self')}",
+            "slices must be 1 for a topology of one host, of which GKE has no multi-slice; take a larger topology",
+            field="slices",
+            message_expression="'slices must be 1 for topology ' + self.topology + ' of one host, of which GKE has no "
+            "multi-slice; take a larger topology'",
+        ),
     ]
 
 
@@ -94,20 +147,3 @@ class Resources(Model):
     """CPU request, e.g. 2 or 500m."""
     memory: Quantity = "8Gi"
     """Memory request and limit, e.g. 8Gi."""
-
-
-class PodOptions(Model):
-    """What users may set on all pods of the job."""
-
-    service_account_name: Name | None = None
-    """ServiceAccount, bound by Workload Identity to what the storage and sources need."""
-    priority_class_name: Name | None = None
-    """PriorityClass."""
-    image_pull_secrets: (
-        Annotated[
-            list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)]],
-            Field(max_length=8),
-        ]
-        | None
-    ) = None
-    """Names of Secrets with registry credentials."""

@@ -12,6 +12,11 @@ class Queue(Model):
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=63)]
     """Name of the LocalQueue."""
+    topology: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-./A-Za-z0-9]*[A-Za-z0-9])?$", max_length=128)] | (
+        None
+    ) = None
+    """Node label that tells slices apart, as cloud.google.com/gke-nodepool: a level of Kueue's Topology, where its
+    ResourceFlavors have one. Kueue then puts each slice of several hosts into one such domain."""
 
 
 class Retries(Model):

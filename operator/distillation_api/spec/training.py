@@ -4,12 +4,11 @@ from typing import Annotated, ClassVar, Literal, assert_never
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from distillation_api.accelerators import ACCELERATORS
-from distillation_api.cel import Rule, cel_map
+from distillation_api.cel import Rule
 from distillation_api.maxtext import rules as maxtext_rules
 from distillation_api.model import ListMap, Model
 from distillation_api.spec.objectives import LogitMatching, Objective, SupervisedFineTuning
-from distillation_api.spec.placement import Accelerator, Resources
+from distillation_api.spec.placement import Accelerator, Resources, devices_of
 
 AxisSize = Annotated[int, Field(ge=-1, le=65_536)]
 
@@ -18,7 +17,7 @@ AXES = ("data", "fsdp", "fsdp_transpose", "sequence", "context", "tensor", "expe
 
 
 class Parallelism(Model):
-    """Mesh axes of one slice, by MaxText's names; their product is the slice's chips. One may be -1: the rest."""
+    """Mesh axes of one slice, by MaxText's names; their product is the slice's devices. One may be -1: the rest."""
 
     model_config = ConfigDict(alias_generator=None)
 
@@ -41,14 +40,14 @@ class Parallelism(Model):
         *(
             Rule(
                 f"!has(self.{axis}) || self.{axis} != 0",
-                f"{axis} must be at least 1, or -1 for the rest of the chips; not 0",
+                f"{axis} must be at least 1, or -1 for the rest of the devices; not 0",
                 field=axis,
             )
             for axis in AXES
         ),
         Rule(
             " + ".join(f"(has(self.{axis}) && self.{axis} == -1 ? 1 : 0)" for axis in AXES) + " <= 1",
-            "at most one axis may be -1, for the rest of the chips",
+            "at most one axis may be -1, for the rest of the devices",
         ),
     ]
 
@@ -84,7 +83,7 @@ class TrainingStage(Model):
     epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
     """How often each row may be read. With steps alone it is 1: more steps than the data gives are refused."""
     per_device_batch_size: Annotated[int, Field(ge=1, le=4096)] = 2
-    """Rows per chip (or per CPU process) and step."""
+    """Rows per device and step: per chip, of which tpu7x has two devices each, or per CPU process."""
     gradient_accumulation_steps: Annotated[int, Field(ge=1, le=65_536)] = 1
     """Batches whose gradients are added up to one optimizer step, which then reads this many times the rows."""
     max_target_length: Annotated[int, Field(ge=16, le=1_048_576)] = 2048
@@ -102,7 +101,8 @@ class TrainingStage(Model):
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     """Type of the activations."""
     parallelism: Parallelism | None = None
-    """Mesh axes of one slice; their product must be the slice's chips (on CPU: hosts). Default: fsdp over all."""
+    """Mesh axes of one slice; their product must be the slice's devices, its chips and on tpu7x twice as many (on CPU:
+    hosts). Default: fsdp over all."""
     hosts: Annotated[int, Field(ge=1, le=64)] | None = None
     """Pods of a stage without accelerator; on an accelerator the topology decides."""
     max_text: MaxTextSettings | None = None
@@ -139,10 +139,8 @@ class TrainingStage(Model):
                 assert_never(unknown)
 
 
-_CHIPS = {shape.topology: shape.chips for family in ACCELERATORS.values() for shape in family.shapes}
-
-
 _MAX_STAGES = 8
+_DEVICES = "the product of its topology, twice that of tpu7x"
 
 
 def _multiplies_to(devices: str, stage: str) -> str:
@@ -161,7 +159,6 @@ def _rules_of_stage(index: int) -> list[Rule]:
     macro has found."""
     stage = f"self.stages[{index}]"
     absent = f"self.stages.size() <= {index}"
-    chips = "chips[self.accelerator.topology]"
     hosts = f"(has({stage}.hosts) ? {stage}.hosts : 1)"
     return [
         Rule(
@@ -170,12 +167,12 @@ def _rules_of_stage(index: int) -> list[Rule]:
             field="stages",
         ),
         Rule(
-            f"{absent} || !has(self.accelerator) || [{cel_map(_CHIPS)}].all(chips, "
-            f"!(self.accelerator.topology in chips) || {_multiplies_to(chips, stage)})",
-            f"stages[{index}].parallelism must multiply to the chips of one slice, the product of its topology",
+            f"{absent} || !has(self.accelerator) || {devices_of('self.accelerator')}.all(n, "
+            f"{_multiplies_to('n', stage)})",
+            f"stages[{index}].parallelism must multiply to the devices of one slice, {_DEVICES}",
             field="stages",
-            message_expression=f"'stages[{index}].parallelism must multiply to the chips of one slice, the product of "
-            "its topology ' + self.accelerator.topology",
+            message_expression=f"'stages[{index}].parallelism must multiply to the devices of one slice, {_DEVICES}; "
+            "it is ' + self.accelerator.type + ' ' + self.accelerator.topology",
         ),
         Rule(
             f"{absent} || has(self.accelerator) || {_multiplies_to(hosts, stage)}",

@@ -179,8 +179,13 @@ def _machines(place: Placement) -> str:
     if accelerator is None:
         return "CPU"
     slices = f"{place.slices} slices of " if place.slices > 1 else ""
-    nodes = {"OnDemand": "", "Spot": ", Spot", "Reservation": f", reservation {accelerator.reservation_name}"}
-    where = nodes[accelerator.provisioning]
+    nodes = {
+        "Spot": ", Spot",
+        "Reservation": f", reservation {accelerator.reservation_name}",
+        "FlexStart": ", flex-start",
+        "FlexStartQueued": ", queued flex-start",
+    }
+    where = nodes.get(accelerator.provisioning, "")
     return f"{slices}{accelerator.type} {accelerator.topology}, {place.chips_per_host} chips per host{where}"
 
 

@@ -89,7 +89,8 @@ def _rule_messages(value: Any, schema: Schema, path: str) -> Iterator[str]:
 
 
 def _broken(rule: dict[str, str], value: Any, path: str) -> Iterator[str]:
-    context = {"self": value}
+    context = cel.Context({"self": value})
+    context.add_function("split", str.split)
     try:
         if _compiled(rule["rule"]).execute(context) is True:
             return

@@ -37,7 +37,7 @@ class Allowed(Model):
     image_pull_secrets: Names = None
     """``pod.imagePullSecrets``."""
     secrets: Names = None
-    """``huggingFaceToken.secretName``."""
+    """``huggingFaceToken.secretName`` and ``pod.env[].secret.secretName``."""
     buckets: Names = None
     """``storage.gcs.bucket``."""
     claims: Names = None
@@ -50,6 +50,12 @@ class Allowed(Model):
     """``accelerator.reservationName`` of generation and training."""
     queues: Names = None
     """``queue.name``. A job that asks for an accelerator must name one of them."""
+    node_selectors: Names = None
+    """KEY=VALUE of ``pod.nodeSelector`` and of ``accelerator.nodeSelector`` of generation and training."""
+    tolerations: Names = None
+    """Keys of ``pod.tolerations``."""
+    env: Names = None
+    """Names of ``pod.env``."""
     require_commit: bool = False
     """Every ``huggingFace.revision`` must be a commit: a branch or tag can be moved to other weights or rows."""
 
@@ -81,6 +87,9 @@ def _names(spec: DistillationJobSpec, allowed: Allowed) -> Iterator[tuple[str, s
         yield f"pod.imagePullSecrets[{index}]", name, "imagePullSecrets", allowed.image_pull_secrets
     if spec.hugging_face_token is not None:
         yield "huggingFaceToken.secretName", spec.hugging_face_token.secret_name, "secrets", allowed.secrets
+    for at, _, secret in pod.secrets:
+        yield f"pod.env[{at}].secret.secretName", secret.secret_name, "secrets", allowed.secrets
+    yield from _names_of_pods(spec, allowed)
     if storage.gcs is not None:
         yield "storage.gcs.bucket", storage.gcs.bucket, "buckets", allowed.buckets
     if storage.persistent_volume_claim is not None:
@@ -90,6 +99,21 @@ def _names(spec: DistillationJobSpec, allowed: Allowed) -> Iterator[tuple[str, s
         if accelerator is not None and accelerator.reservation_name is not None:
             field = f"{part}.accelerator.reservationName"
             yield field, accelerator.reservation_name, "reservations", allowed.reservations
+
+
+def _names_of_pods(spec: DistillationJobSpec, allowed: Allowed) -> Iterator[tuple[str, str, str, list[str] | None]]:
+    """Of what a user sets on pods to choose their nodes and their environment."""
+    selectors = [("pod", spec.pod.node_selector)]
+    for part, accelerator in (("generation", spec.generation.accelerator), ("training", spec.training.accelerator)):
+        if accelerator is not None:
+            selectors.append((f"{part}.accelerator", accelerator.node_selector))
+    for part, selector in selectors:
+        for key, value in (selector or {}).items():
+            yield f"{part}.nodeSelector", f"{key}={value}", "nodeSelectors", allowed.node_selectors
+    for index, toleration in enumerate(spec.pod.tolerations or ()):
+        yield f"pod.tolerations[{index}]", toleration.key, "tolerations", allowed.tolerations
+    for index, variable in enumerate(spec.pod.env or ()):
+        yield f"pod.env[{index}]", variable.name, "env", allowed.env
 
 
 def _refused_uris(spec: DistillationJobSpec, allowed: Allowed, namespace: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from distillation_api.resource import DistillationJob
+from distillation_operator.manifests.one_pool import keep_slices_together
 from distillation_operator.manifests.pod import pod_template
 from distillation_operator.manifests.pod_failure_policy import attempt_policy
 from distillation_operator.manifests.settings import Installation
@@ -20,6 +21,8 @@ def jobset_spec(
     """The spec of the JobSet of one attempt: one replicated job per slice, one pod per host."""
     placement = stage.placement
     template = pod_template(job, stage, installation, labels, _distributed(stage, name))
+    if placement.chips and placement.hosts > 1:
+        keep_slices_together(template, placement.hosts, job.spec.queue)
     return {
         "failurePolicy": {"maxRestarts": 0},
         "successPolicy": {"operator": "All"},

@@ -16,7 +16,6 @@ from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.stage import Stage
 
 JOBSET_API = "jobset.x-k8s.io/v1alpha2"
-EXCLUSIVE_TOPOLOGY = "alpha.jobset.sigs.k8s.io/exclusive-topology"
 
 Object = dict[str, Any]
 
@@ -28,8 +27,12 @@ def child_manifest(job: DistillationJob, stage: Stage, attempt: int, installatio
     metadata: Object = {
         "name": name,
         "namespace": job.metadata.namespace,
-        "labels": dict(labels),
-        "annotations": {FINGERPRINT_ANNOTATION: stage.fingerprint, OUTPUT_ANNOTATION: stage.output},
+        "labels": {**(job.spec.pod.labels or {}), **labels},
+        "annotations": {
+            **(job.spec.pod.annotations or {}),
+            FINGERPRINT_ANNOTATION: stage.fingerprint,
+            OUTPUT_ANNOTATION: stage.output,
+        },
         "ownerReferences": [_owner(job)],
     }
     queued = job.spec.queue is not None and stage.placement.chips > 0
@@ -38,8 +41,6 @@ def child_manifest(job: DistillationJob, stage: Stage, attempt: int, installatio
     # Created suspended, so that no pod starts before Kueue has seen it; never set again afterwards.
     suspend = {"suspend": True} if queued else {}
     if stage.is_training:
-        if stage.placement.slices > 1:
-            metadata["annotations"][EXCLUSIVE_TOPOLOGY] = "cloud.google.com/gke-nodepool"
         return {
             "apiVersion": JOBSET_API,
             "kind": "JobSet",

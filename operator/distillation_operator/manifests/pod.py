@@ -11,14 +11,17 @@ from distillation_api.contract import (
     LOG_TAILS_ENV,
     NO_LOG_TAILS,
     SCRATCH_MOUNT,
+    SECRET_VARIABLES_ENV,
     STAGE_SPEC_ENV,
     STORAGE_MOUNT,
     WRITER_ENV,
 )
 from distillation_api.resource import DistillationJob
-from distillation_api.spec import DistillationJobSpec, Resources
+from distillation_api.spec import DistillationJobSpec, PodOptions, Resources
+from distillation_operator.manifests.node_scheduling import node_scheduling
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.stage_pods import GcsFuseLimits
+from distillation_operator.pipeline.placement import Placement
 from distillation_operator.pipeline.stage import Stage
 
 CONTAINER = "stage"
@@ -27,6 +30,8 @@ CACHE_FOLDER = "cache"
 USER = 65532
 GRACE_SECONDS = 60
 """Time between SIGTERM and SIGKILL: what a program needs to end its workers."""
+MACHINE_PERCENT = 80
+"""Of a VM's CPU and memory that its one pod requests: the rest is for the node's own pods and the sidecar's."""
 
 _DEFAULT_RESOURCES = Resources()
 Object = dict[str, Any]
@@ -44,7 +49,9 @@ def pod_template(
     limits = installation.stage_pods
     storage_volume, annotations = _storage(spec, limits.gcs_fuse)
     scratch: Object = {"sizeLimit": limits.scratch_limit} if limits.scratch_limit else {}
-    metadata: Object = {"labels": labels}
+    options = spec.pod
+    metadata: Object = {"labels": {**(options.labels or {}), **labels}}
+    annotations = {**(options.annotations or {}), **annotations}
     if annotations:
         metadata["annotations"] = annotations
     pod: Object = {
@@ -65,9 +72,7 @@ def pod_template(
     if limits.deadline_seconds is not None:
         # Of the pod, not of the Job: the time that a Job waits for its pods to be scheduled isn't the stage's.
         pod["activeDeadlineSeconds"] = limits.deadline_seconds
-    if stage.placement.accelerator is not None:
-        pod.update(_node_scheduling(stage))
-    options = spec.pod
+    pod.update(node_scheduling(options, stage))
     if options.service_account_name is not None:
         pod["serviceAccountName"] = options.service_account_name
     if options.priority_class_name is not None:
@@ -89,8 +94,9 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
             *([] if installation.stage_pods.log_tails else [{"name": LOG_TAILS_ENV, "value": NO_LOG_TAILS}]),
             *_compile_cache(job.spec, installation),
             *env,
+            *_users_environment(job.spec.pod),
         ],
-        "resources": _resources(stage, installation.stage_pods.scratch_limit),
+        "resources": _resources(job.spec, stage, installation.stage_pods.scratch_limit),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -126,7 +132,20 @@ def _compile_cache(spec: DistillationJobSpec, installation: Installation) -> lis
     return [{"name": COMPILE_CACHE_ENV, "value": f"{spec.storage.prefix}/{CACHE_FOLDER}"}]
 
 
-def _resources(stage: Stage, scratch_limit: str | None) -> Object:
+def _users_environment(options: PodOptions) -> list[Object]:
+    env: list[Object] = []
+    for variable in options.env or ():
+        if variable.secret is not None:
+            reference = {"name": variable.secret.secret_name, "key": variable.secret.key}
+            env.append({"name": variable.name, "valueFrom": {"secretKeyRef": reference}})
+        else:
+            # The kubelet replaces $(NAME) by a variable, and $$ by a dollar.
+            env.append({"name": variable.name, "value": (variable.value or "").replace("$", "$$")})
+    secrets = [variable.name for _, variable, _ in options.secrets]
+    return [*env, {"name": SECRET_VARIABLES_ENV, "value": ",".join(secrets)}] if secrets else env
+
+
+def _resources(spec: DistillationJobSpec, stage: Stage, scratch_limit: str | None) -> Object:
     placement = stage.placement
     wanted, resource = placement.resources, placement.platform.resource
     chips = {resource: str(placement.chips_per_host)} if resource else {}
@@ -134,11 +153,24 @@ def _resources(stage: Stage, scratch_limit: str | None) -> Object:
     requested: Object = {"ephemeral-storage": "0"} if scratch_limit else {}
     limited: Object = {"ephemeral-storage": scratch_limit} if scratch_limit else {}
     if chips and wanted is None:
-        return {"requests": {**chips, **requested}, "limits": {**chips, **limited}}
+        # Kueue admits no pod that asks for what its ClusterQueue doesn't cover, and most cover the chips alone.
+        share = {} if spec.queue is not None else _share_of_machine(placement)
+        return {"requests": {**share, **chips, **requested}, "limits": {**chips, **limited}}
     wanted = wanted or _DEFAULT_RESOURCES
     return {
         "requests": {"cpu": wanted.cpu, "memory": wanted.memory, **chips, **requested},
         "limits": {"memory": wanted.memory, **chips, **limited},
+    }
+
+
+def _share_of_machine(placement: Placement) -> dict[str, str]:
+    """What a pod asks for that has the VM to itself: without any request it is the first to be evicted."""
+    machine = placement.machine
+    if machine is None:
+        return {}
+    return {
+        "cpu": str(machine.cpus * MACHINE_PERCENT // 100),
+        "memory": f"{machine.memory_gb * MACHINE_PERCENT // 100}G",
     }
 
 
@@ -156,23 +188,6 @@ def _storage(spec: DistillationJobSpec, sidecar: GcsFuseLimits) -> tuple[Object,
         "gke-gcsfuse/memory-limit": sidecar.memory,
         "gke-gcsfuse/ephemeral-storage-limit": sidecar.ephemeral_storage,
     }
-
-
-def _node_scheduling(stage: Stage) -> Object:
-    accelerator, platform = stage.placement.accelerator, stage.placement.platform
-    assert accelerator is not None
-    selector = {platform.type_label: accelerator.type, platform.topology_label: accelerator.topology}
-    if accelerator.chips_per_host is not None:
-        selector[platform.chips_per_host_label] = str(accelerator.chips_per_host)
-    tolerations: list[Object] = [{"key": platform.resource, "operator": "Exists", "effect": "NoSchedule"}]
-    if accelerator.provisioning == "Spot":
-        selector["cloud.google.com/gke-spot"] = "true"
-        tolerations.append(
-            {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
-        )
-    if accelerator.reservation_name is not None:
-        selector["cloud.google.com/reservation-name"] = accelerator.reservation_name
-    return {"nodeSelector": selector, "tolerations": tolerations}
 
 
 def encoded_input(stage: Stage) -> str:

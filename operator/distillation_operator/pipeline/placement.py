@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from distillation_api.accelerators import ACCELERATORS, PLATFORMS, Hardware, Platform, shape_of
+from distillation_api.accelerators import ACCELERATORS, PLATFORMS, Hardware, Machine, Platform
 from distillation_api.spec import Accelerator, Resources
 
 
@@ -27,9 +27,23 @@ class Placement:
         return PLATFORMS[self.hardware]
 
     @property
-    def chip_gib(self) -> int | None:
-        """Memory of one chip; None on CPU."""
-        return None if self.accelerator is None else ACCELERATORS[self.accelerator.type].memory_gib
+    def machine(self) -> Machine | None:
+        """The VM of each pod; None on CPU, and where it isn't known."""
+        if self.accelerator is None:
+            return None
+        return ACCELERATORS[self.accelerator.type].machines.get(self.chips_per_host)
+
+    @property
+    def host_gib(self) -> int | None:
+        """Memory of all chips of one host; None on CPU."""
+        if self.accelerator is None:
+            return None
+        return ACCELERATORS[self.accelerator.type].memory_gib * self.chips_per_host
+
+    @property
+    def device_gib(self) -> int | None:
+        """Memory of one device; None on CPU."""
+        return None if self.host_gib is None else self.host_gib // self.devices_per_host
 
     @property
     def pods(self) -> int:
@@ -42,9 +56,16 @@ class Placement:
         return self.pods * self.chips_per_host
 
     @property
+    def devices_per_host(self) -> int:
+        """Devices of one pod: those of its chips, or on CPU its process."""
+        if self.accelerator is None:
+            return 1
+        return self.chips_per_host * ACCELERATORS[self.accelerator.type].devices_per_chip
+
+    @property
     def devices_per_slice(self) -> int:
-        """Devices of one slice's mesh: its chips, or on CPU its processes."""
-        return self.hosts * max(self.chips_per_host, 1)
+        """Devices of one slice's mesh."""
+        return self.hosts * self.devices_per_host
 
 
 def on_cpu(resources: Resources | None, pods: int = 1) -> Placement:
@@ -54,7 +75,7 @@ def on_cpu(resources: Resources | None, pods: int = 1) -> Placement:
 
 def on_slice(accelerator: Accelerator, resources: Resources | None) -> Placement:
     """All hosts of an accelerator's slices."""
-    shape = shape_of(accelerator.type, accelerator.topology)
+    shape = ACCELERATORS[accelerator.type].shape(accelerator.topology)
     chips_per_host = accelerator.chips_per_host or shape.chips_per_host[0]
     return Placement(
         slices=accelerator.slices,

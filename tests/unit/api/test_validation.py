@@ -142,11 +142,97 @@ def test_the_message_has_the_names_of_one_series_alone() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "topology"),
+    [
+        ("tpu-v4-podslice", "4x4x12"),
+        ("tpu-v4-podslice", "16x16x16"),
+        ("tpu-v5p-slice", "4x4x4"),
+        ("tpu-v5p-slice", "16x16x24"),
+        ("tpu7x", "4x4x244"),
+        ("tpu7x", "16x24x24"),
+    ],
+)
+def test_slices_of_whole_cubes_are_what_gke_has(kind: str, topology: str) -> None:
+    accelerator = {"type": kind, "topology": topology, "slices": 2}
+    stages = [{"name": "one", "steps": 1}]
+    assert validate(changed(put("spec.training", {"accelerator": accelerator, "stages": stages}))) == []
+
+
+@pytest.mark.parametrize(
+    ("axes", "right"), [({"fsdp": 8}, True), ({"fsdp": 4, "tensor": -1}, True), ({"fsdp": 4}, False)]
+)
+def test_the_axes_of_ironwood_multiply_to_two_devices_a_chip(axes: dict[str, int], right: bool) -> None:
+    """U21."""
+    stages = [{"name": "one", "steps": 1, "parallelism": axes}]
+    training = {"accelerator": {"type": "tpu7x", "topology": "2x2x1"}, "stages": stages}
+    messages = validate(changed(put("spec.training", training)))
+    assert (messages == []) is right
+    assert all("must multiply to the devices of one slice" in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "one_host"),
+    [
+        ({"type": "tpu-v5-lite-podslice", "topology": "2x2"}, True),
+        ({"type": "tpu-v5-lite-podslice", "topology": "2x4"}, True),
+        ({"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": 4}, False),
+        ({"type": "tpu-v6e-slice", "topology": "4x4"}, False),
+        ({"type": "tpu-v5p-slice", "topology": "2x2x1"}, True),
+        ({"type": "tpu7x", "topology": "1x1x1"}, True),
+        ({"type": "tpu7x", "topology": "2x2x2"}, False),
+    ],
+)
+def test_several_slices_are_taken_only_of_several_hosts_each(accelerator: dict[str, object], one_host: bool) -> None:
+    training = {"accelerator": {**accelerator, "slices": 2}, "stages": [{"name": "one", "steps": 1}]}
+    messages = validate(changed(put("spec.training", training)))
+    assert [message.split(": ")[0] for message in messages] == ["spec.training.accelerator.slices"] * one_host
+
+
+@pytest.mark.parametrize(
+    ("member", "key"),
+    [
+        ("labels", "distillation.dev/job"),
+        ("labels", "app.kubernetes.io/managed-by"),
+        ("labels", "jobset.sigs.k8s.io/job-key"),
+        ("labels", "batch.kubernetes.io/job-completion-index"),
+        ("labels", "controller-uid"),
+        ("annotations", "distillation.dev/output"),
+        ("annotations", "alpha.jobset.sigs.k8s.io/exclusive-topology"),
+        ("annotations", "gke-gcsfuse/memory-limit"),
+    ],
+)
+def test_keys_that_others_set_are_refused_by_name(member: str, key: str) -> None:
+    """U26."""
+    (message,) = validate(changed(put(f"spec.pod.{member}", {"team": "ml", key: "a"})))
+    assert message.startswith(f"spec.pod.{member}: ") and f"{member} must not set {key}: " in message
+
+
+@pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "PYTHONPATH", "LD_LIBRARY_PATH", "MEGASCALE_X", "TPU_WORKER_ID"])
+def test_variables_that_others_set_or_that_run_code_are_refused(name: str) -> None:
+    (message,) = validate(changed(put("spec.pod.env", [{"name": name, "value": "a"}])))
+    assert message.startswith("spec.pod.env[0].name: ") and f"name must not be {name}: " in message
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        {"labels": {"team": "ml", "app.kubernetes.io/part-of": "llm", "example.com/cost-center": ""}},
+        {"annotations": {"provreq.kueue.x-k8s.io/maxRunDurationSeconds": "86400", "gke-gcsfuse/memory-request": "4Gi"}},
+        {"nodeSelector": {"cloud.google.com/compute-class": "cheap"}, "tolerations": [{"key": "a/b", "value": ""}]},
+        {"env": [{"name": name, "value": ""} for name in ("no_proxy", "TPU_STDERR_LOG_LEVEL", "HF_ENDPOINT")]},
+    ],
+)
+def test_what_is_nobodys_may_be_set(pod: dict[str, object]) -> None:
+    """U26."""
+    assert validate(changed(put("spec.pod", pod))) == []
+
+
 def test_an_item_of_a_list_is_named_with_its_value() -> None:
     (message,) = validate(changed(put("spec.training.stages[1].parallelism", {"fsdp": 3})))
     assert message == (
-        'spec.training.stages[1].parallelism: Invalid value: {"fsdp": 3}: must multiply to the chips of one slice, the '
-        "product of its topology 2x2x2"
+        'spec.training.stages[1].parallelism: Invalid value: {"fsdp": 3}: must multiply to the devices of one slice, '
+        "the product of its topology, twice that of tpu7x; it is tpu-v4-podslice 2x2x2"
     )
 
 

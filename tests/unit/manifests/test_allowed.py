@@ -43,6 +43,17 @@ CASES: list[tuple[str, Any, dict[str, object], dict[str, object], str]] = [
     ("reservations", ["ours"], {}, {"training.accelerator.provisioning": "Reservation",
      "training.accelerator.reservationName": "theirs"},
      "training.accelerator.reservationName: Forbidden: 'theirs'"),
+    ("secrets", ["hf-*"], {}, {"pod.env": [{"name": "A", "value": "a"}, {"name": "B", "secret": {"secretName": "db",
+     "key": "p"}}]}, "pod.env[1].secret.secretName: Forbidden: 'db'"),
+    ("nodeSelectors", ["pool=a-*"], {"pod.nodeSelector": {"pool": "a-1"}}, {"pod.nodeSelector": {"pool": "b"}},
+     "pod.nodeSelector: Forbidden: 'pool=b'"),
+    ("nodeSelectors", ["pool=a"], {"training.accelerator.nodeSelector": {"pool": "a"}},
+     {"training.accelerator.nodeSelector": {"zone": "a"}}, "training.accelerator.nodeSelector: Forbidden: 'zone=a'"),
+    ("tolerations", ["team"], {"pod.tolerations": [{"key": "team", "operator": "Exists"}]}, {"pod.tolerations": [{"key":
+     "team", "operator": "Exists"}, {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}]},
+     "pod.tolerations[1]: Forbidden: 'node-role.kubernetes.io/control-plane'"),
+    ("env", ["*_PROXY", "HF_ENDPOINT"], {"pod.env": [{"name": "HTTPS_PROXY", "value": "http://proxy"}]},
+     {"pod.env": [{"name": "XLA_FLAGS", "value": "--xla_dump_to=/storage"}]}, "pod.env[0]: Forbidden: 'XLA_FLAGS'"),
     ("queues", ["queue"], {}, {"queue": {"name": "fast-lane"}}, "queue.name: Forbidden: 'fast-lane'"),
     ("queues", ["queue"], {}, {"queue": None}, "queue.name: Forbidden: this installation asks for one"),
 ]  # fmt: skip

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.wrong_manifests import changed, put
 from distillation_api.accelerators import ACCELERATORS
 from distillation_api.contract import STAGE_SPEC_ENV, StageSpec
 from distillation_api.resource import DistillationJob
+from distillation_operator.commands.validation import validate
 from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.graph import build_pipeline
@@ -390,6 +392,29 @@ def test_chips_are_asked_for_beside_cpu_and_memory() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("accelerator", "cpu", "memory"),
+    [
+        ({"type": "tpu-v5-lite-podslice", "topology": "1x1"}, "19", "38G"),
+        ({"type": "tpu-v5-lite-podslice", "topology": "2x4"}, "179", "307G"),
+        ({"type": "tpu-v5-lite-podslice", "topology": "4x4"}, "89", "153G"),
+        ({"type": "tpu7x", "topology": "2x2x1"}, "179", "768G"),
+    ],
+)
+def test_a_pod_that_has_a_vm_to_itself_asks_for_most_of_it(accelerator: Object, cpu: str, memory: str) -> None:
+    chips = container_of(training_on(accelerator))["resources"]["limits"]
+    requests = container_of(training_on(accelerator))["resources"]["requests"]
+    assert requests == {"cpu": cpu, "memory": memory, **chips}
+
+
+def test_chips_alone_are_asked_for_in_a_queue_and_of_a_vm_that_is_not_known() -> None:
+    training = {"accelerator": V4, "stages": [{"name": "one", "steps": 10}]}
+    queued = children(job_with(training=training, queue={"name": "tpus"}))["train-one"]
+    assert container_of(queued)["resources"]["requests"] == {"google.com/tpu": "4"}
+    unknown = training_on({"type": "tpu7x", "topology": "1x1x1"})
+    assert container_of(unknown)["resources"]["requests"] == {"google.com/tpu": "1"}
+
+
 def test_cpu_stages_ask_for_no_chips_and_choose_no_node() -> None:
     for child in children(job_with()).values():
         assert "google.com/tpu" not in container_of(child)["resources"]["limits"]
@@ -398,13 +423,73 @@ def test_cpu_stages_ask_for_no_chips_and_choose_no_node() -> None:
     assert "JAX_PLATFORMS" not in env_of(training_on(V4))
 
 
-def test_several_slices_have_a_node_pool_each() -> None:
-    child = training_on({**V4, "slices": 4})
-    assert child["metadata"]["annotations"][EXCLUSIVE] == "cloud.google.com/gke-nodepool"
-    assert "valueFrom" in env_of(child)["JOB_INDEX"]
-    one = training_on(V4)
-    assert EXCLUSIVE not in one["metadata"]["annotations"]
-    assert env_of(one)["JOB_INDEX"]["value"] == "0"
+def together(child: Object) -> Object | None:
+    """The pod's affinity, as the API server writes it once it knows the pod's labels: of slice ``own`` here."""
+    affinity: Object | None = pod_of(child).get("affinity")
+    if affinity is None:
+        return None
+    told = {}
+    for kind, (keys, operator) in {
+        "podAffinity": ("matchLabelKeys", "In"),
+        "podAntiAffinity": ("mismatchLabelKeys", "NotIn"),
+    }.items():
+        [term] = affinity[kind]["requiredDuringSchedulingIgnoredDuringExecution"]
+        [key] = term[keys]
+        assert all(match["key"] != key for match in term["labelSelector"]["matchExpressions"]), "the API refuses that"
+        merged = [*term["labelSelector"]["matchExpressions"], {"key": key, "operator": operator, "values": ["own"]}]
+        told[kind] = (term["topologyKey"], term["namespaceSelector"], merged)
+    return told
+
+
+@pytest.mark.parametrize("slices", [1, 4])
+@pytest.mark.parametrize(
+    ("accelerator", "several_hosts"),
+    [
+        ({"type": "tpu-v5-lite-podslice", "topology": "4x4"}, True),
+        ({"type": "tpu-v6e-slice", "topology": "2x4", "chipsPerHost": 4}, True),
+        ({"type": "tpu7x", "topology": "2x2x2"}, True),
+        (V5E, False),
+        (V4, False),
+    ],
+)
+def test_each_slice_of_several_hosts_has_a_node_pool_to_itself(
+    accelerator: Object, several_hosts: bool, slices: int
+) -> None:
+    """U23: the pods of one slice on one pool, and those of others on none of it; all pods may be made at once."""
+    child = training_on({**accelerator, "slices": slices})
+    assert EXCLUSIVE not in child["metadata"]["annotations"]
+    if not several_hosts:
+        assert together(child) is None
+        return
+    jobset = {"key": "jobset.sigs.k8s.io/jobset-name", "operator": "Exists"}
+    key = "jobset.sigs.k8s.io/job-key"
+    pool = "cloud.google.com/gke-nodepool"
+    assert together(child) == {
+        "podAffinity": (pool, {}, [jobset, {"key": key, "operator": "In", "values": ["own"]}]),
+        "podAntiAffinity": (pool, {}, [jobset, {"key": key, "operator": "NotIn", "values": ["own"]}]),
+    }
+
+
+def test_kueue_is_told_of_slices_where_its_queue_knows_node_pools() -> None:
+    """U23."""
+    of_pools = {"name": "tpus", "topology": "cloud.google.com/gke-nodepool"}
+    accelerator = {"type": "tpu-v5-lite-podslice", "topology": "4x4", "slices": 2}
+    training = {"accelerator": accelerator, "stages": [{"name": "one", "steps": 10}]}
+    told = pod_template(children(job_with(training=training, queue=of_pools))["train-one"])["metadata"]["annotations"]
+    assert told == {
+        "kueue.x-k8s.io/podset-slice-required-topology": "cloud.google.com/gke-nodepool",
+        "kueue.x-k8s.io/podset-slice-size": "4",
+    }
+    others = children(on_tpu(queue=of_pools)) | {"train-one": training_on(accelerator)}
+    assert not any(
+        "kueue" in key for child in others.values() for key in pod_template(child)["metadata"].get("annotations", {})
+    )
+
+
+def test_the_job_index_is_told_of_several_slices() -> None:
+    several = {"type": "tpu-v4-podslice", "topology": "2x2x2", "slices": 4}
+    assert "valueFrom" in env_of(training_on(several))["JOB_INDEX"]
+    assert env_of(training_on(V4))["JOB_INDEX"]["value"] == "0"
 
 
 def test_spot_nodes_are_chosen_and_tolerated_only_when_asked_for() -> None:
@@ -419,6 +504,96 @@ def test_spot_nodes_are_chosen_and_tolerated_only_when_asked_for() -> None:
     on_demand = pod_of(training_on(V4))
     assert "cloud.google.com/gke-spot" not in on_demand["nodeSelector"]
     assert [toleration["key"] for toleration in on_demand["tolerations"]] == ["google.com/tpu"]
+
+
+@pytest.mark.parametrize(
+    ("provisioning", "label", "taints"),
+    [
+        ("FlexStart", "gke-flex-start", ["gke-flex-start"]),
+        ("FlexStartQueued", "gke-queued", ["gke-queued", "gke-flex-start"]),
+    ],
+)
+def test_flex_start_nodes_are_chosen_with_and_without_a_queue(provisioning: str, label: str, taints: list[str]) -> None:
+    """U26."""
+    pod = pod_of(training_on({**V4, "provisioning": provisioning}))
+    assert pod["nodeSelector"][f"cloud.google.com/{label}"] == "true"
+    assert [taint["key"] for taint in pod["tolerations"]] == [
+        "google.com/tpu",
+        *(f"cloud.google.com/{taint}" for taint in taints),
+    ]
+
+
+def test_a_compute_class_chooses_the_accelerator_itself() -> None:
+    """U26."""
+    compute_class = {"cloud.google.com/compute-class": "tpus"}
+    pod = pod_of(training_on({**V4, "nodeSelector": compute_class}))
+    assert pod["nodeSelector"] == compute_class
+    assert pod["tolerations"][0]["key"] == "google.com/tpu"
+    job = on_tpu(pod={"nodeSelector": compute_class})
+    assert pod_of(children(job)["train-one"])["nodeSelector"] == compute_class
+
+
+def test_labels_of_nodes_are_added_to_ours() -> None:
+    """U26: those of the accelerator for its pods alone, and before those of all pods."""
+    accelerator = {**V4, "provisioning": "Reservation", "reservationName": "may", "nodeSelector": {
+        "cloud.google.com/reservation-blocks": "block-1", "disk": "fast"}}  # fmt: skip
+    training = {"accelerator": accelerator, "stages": [{"name": "one", "steps": 10}]}
+    made = children(job_with(training=training, pod={"nodeSelector": {"disk": "slow", "zone": "a"}}))
+    assert pod_of(made["train-one"])["nodeSelector"] == {
+        "cloud.google.com/gke-tpu-accelerator": "tpu-v4-podslice",
+        "cloud.google.com/gke-tpu-topology": "2x2x1",
+        "cloud.google.com/reservation-name": "may",
+        "cloud.google.com/reservation-blocks": "block-1",
+        "disk": "fast",
+        "zone": "a",
+    }
+    assert pod_of(made["export"])["nodeSelector"] == {"disk": "slow", "zone": "a"}
+
+
+def test_tainted_nodes_are_tolerated_by_all_pods() -> None:
+    """U26."""
+    taint = {"key": "team", "operator": "Equal", "value": "ml", "effect": "NoSchedule"}
+    for name, child in children(on_tpu(pod={"tolerations": [taint]})).items():
+        chips = name in ("generate", "train-one")
+        assert pod_of(child)["tolerations"][chips:] == [taint], name
+
+
+def test_labels_and_annotations_of_users_stand_beside_ours() -> None:
+    """U26."""
+    pod = {"labels": {"team": "ml"}, "annotations": {"example.com/cost": "42"}}
+    ours = children(on_tpu(storage={"gcs": {"bucket": "bucket"}}))
+    for name, child in children(on_tpu(storage={"gcs": {"bucket": "bucket"}}, pod=pod)).items():
+        for metadata, own in (
+            (child["metadata"], ours[name]["metadata"]),
+            (pod_template(child)["metadata"], pod_template(ours[name])["metadata"]),
+        ):
+            assert metadata["labels"] == {**own["labels"], "team": "ml"}
+            assert metadata["annotations"] == {**own["annotations"], "example.com/cost": "42"}
+
+
+def test_a_proxy_and_a_mirror_of_the_hub_are_variables_of_all_pods() -> None:
+    """U26: as they are written, and a Secret's by reference."""
+    variables = [
+        {"name": "HF_ENDPOINT", "value": "https://mirror.example/$(HOME)/$$"},
+        {"name": "HTTPS_PROXY", "secret": {"secretName": "proxy", "key": "url"}},
+    ]
+    for child in children(on_tpu(pod={"env": variables})).values():
+        env = env_of(child)
+        assert expanded(env["HF_ENDPOINT"]["value"], {"HOME": "/tmp"}) == "https://mirror.example/$(HOME)/$$"
+        assert env["HTTPS_PROXY"]["valueFrom"] == {"secretKeyRef": {"name": "proxy", "key": "url"}}
+        assert env["SECRET_VARIABLES"]["value"] == "HTTPS_PROXY"
+
+
+def test_no_variable_of_the_operator_is_for_users() -> None:
+    token = {"secretName": "hf", "key": "token"}
+    two_hosts = {"stages": [{"name": "one", "steps": 1, "hosts": 2}]}
+    secret = [{"name": "PASSWORD", "secret": token}]
+    jobs = [job_with(huggingFaceToken=token, training=two_hosts, pod={"env": secret}), on_tpu()]
+    names = {name for job in jobs for child in children(job).values() for name in env_of(child)} - {"PASSWORD"}
+    assert len(names) > 9
+    for name in names:
+        [message] = validate(changed(put("spec.pod.env", [{"name": name, "value": "a"}])))
+        assert f"name must not be {name}" in message
 
 
 def test_nodes_of_a_reservation_are_chosen_by_its_name() -> None:

@@ -54,10 +54,12 @@ def test_learning_every_turn_is_looked_at_before_and_the_default_changes_nothing
     "members",
     [
         {"suspend": True},
-        {"queue": {"name": "tpu"}},
+        {"queue": {"name": "tpu", "topology": "cloud.google.com/gke-nodepool"}},
         {"retries": {"failures": 9, "disruptions": 9}},
         {"ttlSecondsAfterFinished": 1},
         {"pod": {"serviceAccountName": "other", "priorityClassName": "low"}},
+        {"pod": {"nodeSelector": {"a": "b"}, "labels": {"a": "b"}, "annotations": {"a": "b"}}},
+        {"pod": {"tolerations": [{"key": "a", "value": "b"}], "env": [{"name": "HF_ENDPOINT", "value": "b"}]}},
         {"huggingFaceToken": {"secretName": "token", "key": "token"}},
         {"generation": {"resources": {"cpu": "7", "memory": "7Gi"}}},
         {"training": {**small_spec()["training"], "resources": {"memory": "7Gi"}}},
@@ -65,6 +67,14 @@ def test_learning_every_turn_is_looked_at_before_and_the_default_changes_nothing
 )
 def test_what_does_not_determine_results_changes_nothing(members: dict[str, Any]) -> None:
     assert changed(**members) == set()
+
+
+def test_where_the_nodes_of_an_accelerator_come_from_changes_nothing() -> None:
+    def generation(**members: Any) -> dict[str, Any]:
+        return {"accelerator": {"type": "tpu-v5-lite-podslice", "topology": "2x4", **members}}
+
+    flexible = generation(provisioning="FlexStart", nodeSelector={"a": "b"})
+    assert marks(generation=flexible) == marks(generation=generation())
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,28 @@ def test_generation_uses_all_chips_of_its_host() -> None:
     assert program(pipeline()["generate"], GenerateProgram).tensor_parallelism == 1
 
 
+def test_each_chip_of_ironwood_is_two_devices() -> None:
+    """U21: in tensor parallelism, mesh and the rows of a step, each with half of its chip's memory."""
+    v7x = {"type": "tpu7x", "topology": "2x2x1"}
+    stages = pipeline(
+        generation={"accelerator": v7x}, training=training(accelerator=v7x, stages=[{"name": "one", "steps": 10}])
+    )
+    assert program(stages["generate"], GenerateProgram).tensor_parallelism == 8
+    trained = program(stages["train-one"], TrainProgram)
+    assert trained.parallelism == {"fsdp": 8}
+    assert trained.sequences_per_step == 8 * trained.per_device_batch_size
+    assert stages["train-one"].placement.chips == 4
+    planned = program(stages["preflight"], PreflightProgram)
+    assert (planned.generation.tensor_parallelism, planned.generation.accelerator_gib) == (8, 4 * 192)
+    assert (planned.training[0].weight_shards, planned.training[0].chip_gib) == (8, 96)
+
+
+@pytest.mark.parametrize("topology", ["4x4x6", "4x8x4", "16x24x28", "2x2x8", "0x4x4"])
+def test_a_topology_that_gke_has_not_is_no_shape(topology: str) -> None:
+    with pytest.raises(KeyError):
+        ACCELERATORS["tpu7x"].shape(topology)
+
+
 def test_an_axis_left_out_is_fsdp_over_the_whole_slice() -> None:
     v4 = {"type": "tpu-v4-podslice", "topology": "2x2x2"}
     assert program(pipeline(training=training(accelerator=v4))["train-one"], TrainProgram).parallelism == {"fsdp": 8}
@@ -242,11 +264,11 @@ def test_hosts_times_chips_per_host_are_the_chips_of_the_topology(
         ("tpu-v5-lite-podslice", "2x2", 1, 4),
         ("tpu-v5-lite-podslice", "2x4", 1, 8),
         ("tpu-v5-lite-podslice", "16x16", 64, 4),
-        ("tpu-v5-lite-device", "2x4", 1, 8),
         ("tpu-v5p-slice", "16x16x24", 1536, 4),
         ("tpu-v6e-slice", "4x8", 8, 4),
         ("tpu7x", "1x1x1", 1, 1),
         ("tpu7x", "4x4x4", 16, 4),
+        ("tpu7x", "4x4x12", 48, 4),
     ],
 )
 def test_default_shape_of_an_accelerator(kind: str, topology: str, hosts: int, chips_per_host: int) -> None:

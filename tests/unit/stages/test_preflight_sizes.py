@@ -105,9 +105,9 @@ def test_a_longer_row_than_the_students_context_is_refused() -> None:
     [
         (LLAMA2_7B, 8, None),
         (LLAMA32_1B, 4, None),
-        (QWEN25_1_5B, 8, "12 attention heads, which 8 chips can't share evenly .*; take 1 or 2 or 4$"),
+        (QWEN25_1_5B, 8, "12 attention heads, which 8 devices can't share evenly .*; take 1 or 2 or 4$"),
         (QWEN25_1_5B, 4, None),
-        ({**QWEN25_1_5B, "num_key_value_heads": 3}, 4, "3 key and value heads, which 4 chips can neither"),
+        ({**QWEN25_1_5B, "num_key_value_heads": 3}, 4, "3 key and value heads, which 4 devices can neither"),
         ({**DEEPSEEK_V2_LITE, "num_key_value_heads": 3}, 8, None),
         (GEMMA3_4B, 8, None),
         ({"model_type": "mamba"}, 8, None),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from distillation_api.contract import FetchProgram, Source, StageFailure, StageSpec
+from distillation_api.contract import SECRET_VARIABLES_ENV, FetchProgram, Source, StageFailure, StageSpec
 from distillation_stages.__main__ import main
 from distillation_stages.programs import fetch
 from distillation_stages.runtime.failure import StageError
@@ -73,3 +73,12 @@ def test_words_stay_where_no_secret_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert without_secrets("a cat") == "a cat"
     monkeypatch.setenv(HUB_TOKEN, "")
     assert without_secrets("a cat") == "a cat"
+
+
+def test_secrets_of_a_users_own_variables_are_hidden_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROXY_PASSWORD", "open sesame")
+    monkeypatch.setenv("OTHER", PEM)
+    monkeypatch.setenv(SECRET_VARIABLES_ENV, "PROXY_PASSWORD,OTHER")
+    assert (
+        without_secrets(f"login with 'open sesame' or {PEM!r}, not closed") == "login with '***' or '***', not closed"
+    )

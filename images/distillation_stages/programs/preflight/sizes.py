@@ -87,9 +87,12 @@ def _check_context(config: HuggingFaceConfig, length: int, field: str, whose: st
 
 
 def check_served_heads(config: HuggingFaceConfig, planned: PlannedGeneration) -> None:
-    """Raises StageError when vLLM couldn't share out the teacher's attention heads to the chips of one host."""
+    """Raises StageError when vLLM couldn't share out the teacher's attention heads to the devices of one host."""
     _check_heads(
-        config, planned.tensor_parallelism, "the teacher", "generation.accelerator: one host's chips serve one replica"
+        config,
+        planned.tensor_parallelism,
+        "the teacher",
+        "generation.accelerator: one host's devices serve one replica",
     )
 
 
@@ -98,25 +101,25 @@ def check_trained_heads(config: HuggingFaceConfig, planned: PlannedTraining) -> 
     _check_heads(config, planned.tensor_parallelism, "the student", f"parallelism.tensor of stage {planned.name}")
 
 
-def _check_heads(config: HuggingFaceConfig, chips: int, whose: str, field: str) -> None:
+def _check_heads(config: HuggingFaceConfig, devices: int, whose: str, field: str) -> None:
     own = language_config(config)
     heads = _first(own, "num_attention_heads", "n_head", "n_heads")
-    if heads is None or chips == 1:
+    if heads is None or devices == 1:
         return
     possible = [count for count in (1, 2, 4, 8, 16, 32) if heads % count == 0]
-    if heads % chips:
+    if heads % devices:
         raise StageError(
             reasons.HEADS_NOT_DIVISIBLE,
-            f"{whose} has {heads} attention heads, which {chips} chips can't share evenly ({field}); take "
+            f"{whose} has {heads} attention heads, which {devices} devices can't share evenly ({field}); take "
             f"{' or '.join(map(str, possible))}",
         )
     groups = _first(own, "num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num")
     # Multi-head latent attention keeps no heads apart in its cache.
-    if groups and "kv_lora_rank" not in own and groups % chips and chips % groups:
+    if groups and "kv_lora_rank" not in own and groups % devices and devices % groups:
         raise StageError(
             reasons.HEADS_NOT_DIVISIBLE,
-            f"{whose} has {groups} key and value heads, which {chips} chips can neither share evenly nor hold in whole "
-            f"copies ({field}); take {' or '.join(str(count) for count in possible if not groups % count)}",
+            f"{whose} has {groups} key and value heads, which {devices} devices can neither share evenly nor hold in "
+            f"whole copies ({field}); take {' or '.join(str(count) for count in possible if not groups % count)}",
         )
 
 
@@ -153,24 +156,24 @@ def cache_bytes_per_token(config: HuggingFaceConfig) -> int:
 
 
 def check_trained_memory(student: int, teacher: int, planned: PlannedTraining) -> None:
-    """Raises StageError when weights and optimizer exceed a chip's memory, before activations.
+    """Raises StageError when weights and optimizer exceed a device's memory, before activations.
 
     ``student``, ``teacher``: their numbers of parameters.
     """
     if planned.chip_gib is None:
         return
     needed = student * planned.bytes_per_parameter + (teacher * SERVED_BYTES if planned.runs_teacher else 0)
-    per_chip = needed / planned.weight_shards
-    if per_chip > planned.chip_gib * GIB:
-        chips = math.ceil(needed / (planned.chip_gib * GIB))
+    per_device = needed / planned.weight_shards
+    if per_device > planned.chip_gib * GIB:
+        devices = math.ceil(needed / (planned.chip_gib * GIB))
         beside = f" and the teacher's {teacher / 1e9:.1f} billion" if planned.runs_teacher else ""
         raise StageError(
             reasons.MODEL_EXCEEDS_CHIPS,
             f"training stage {planned.name} takes {_gib(needed)} for the student's {student / 1e9:.1f} billion "
-            f"parameters with their optimizer{beside}, so {_gib(per_chip)} on each of {planned.weight_shards} chips "
-            f"with {planned.chip_gib} GiB, and activations come on top. Spread the weights over more than {chips} "
-            "chips of one slice (training.accelerator.topology; the axis data of parallelism makes copies), or set "
-            "weightDtype bfloat16",
+            f"parameters with their optimizer{beside}, so {_gib(per_device)} on each of {planned.weight_shards} "
+            f"devices with {planned.chip_gib} GiB, and activations come on top. Spread the weights over more than "
+            f"{devices} devices of one slice (training.accelerator.topology; the axis data of parallelism makes "
+            "copies), or set weightDtype bfloat16",
         )
 
 

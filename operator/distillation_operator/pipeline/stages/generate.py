@@ -26,7 +26,7 @@ def add_generate(graph: Builder, teacher: Stage, dataset: Stage, after: Iterable
         chat_template_arguments=generation.chat_template_arguments or {},
         reasoning=generation.reasoning,
         max_lost_share=generation.max_lost_share,
-        tensor_parallelism=max(placement.chips_per_host, 1),
+        tensor_parallelism=placement.devices_per_host,
     )
     return graph.add("generate", program, "teacher", placement, after)
 

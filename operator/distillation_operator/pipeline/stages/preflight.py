@@ -30,14 +30,13 @@ def add_preflight(graph: Builder, teacher: Stage, student: Stage, dataset: Stage
 def _generation(graph: Builder) -> PlannedGeneration:
     generation = graph.spec.generation
     placement = generation_placement(graph)
-    chip = placement.chip_gib
     return PlannedGeneration(
         max_model_len=generation.max_model_len,
         max_tokens=generation.sampling.max_tokens,
         max_lost_share=generation.max_lost_share,
         holdout_only=answers_holdout_only(graph),
-        tensor_parallelism=max(placement.chips_per_host, 1),
-        accelerator_gib=None if chip is None else chip * placement.chips_per_host,
+        tensor_parallelism=placement.devices_per_host,
+        accelerator_gib=placement.host_gib,
         system_prompt=generation.system_prompt,
         chat_template=generation.chat_template,
         chat_template_arguments=generation.chat_template_arguments or {},
@@ -57,7 +56,7 @@ def _training(graph: Builder, stage: TrainingStage) -> PlannedTraining:
         bytes_per_parameter=_bytes_per_parameter(stage),
         tensor_parallelism=axes.get("tensor", 1),
         weight_shards=placement.devices_per_slice // axes.get("data", 1),
-        chip_gib=placement.chip_gib,
+        chip_gib=placement.device_gib,
     )
 
 
