@@ -20,8 +20,8 @@ _SECTIONS = {
     ),
     Cost.WAITING: (
         "Why a stage waits",
-        "No attempt is spent. A reason of Kubernetes itself (Unschedulable, ImagePullBackOff, "
-        "CreateContainerConfigError, ...) is shown as it is.",
+        "No attempt is spent. From Unschedulable on they are Kubernetes' own words for a pod that doesn't run; a "
+        "Warning of another reason about such a pod is shown as it is.",
     ),
     Cost.FINAL_INPUT: (
         "Final: the data or a model is wrong",

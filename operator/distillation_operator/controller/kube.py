@@ -22,6 +22,8 @@ _RESOURCES: dict[str, tuple[str, str, str]] = {
     "JobSet": ("jobset.x-k8s.io", "v1alpha2", "jobsets"),
 }
 _SECONDS = 15.0
+EVENTS_LIMIT = 200
+"""Events that are read about one object; the parts of Kubernetes repeat themselves in a handful."""
 NOT_LEADING = "NotLeading"
 
 
@@ -139,13 +141,21 @@ class Kube:
 
     async def list_failed_creations(self, namespace: str, uid: str) -> list[Object]:
         """The Events that say why the pods of a Job can't be created."""
-        return list((await self._answer("list", "events", self._list_events(namespace, uid)))["items"])
+        return await self._list_events(namespace, f"involvedObject.uid={uid},reason=FailedCreate")
 
-    async def _list_events(self, namespace: str, uid: str) -> Any:
-        response = await self._core.list_namespaced_event_without_preload_content(
-            namespace, field_selector=f"involvedObject.uid={uid},reason=FailedCreate", _request_timeout=_SECONDS
-        )
-        return await _decoded(response)
+    async def list_pod_events(self, namespace: str, uid: str) -> list[Object]:
+        """The Events about a pod."""
+        return await self._list_events(namespace, f"involvedObject.uid={uid}")
+
+    async def _list_events(self, namespace: str, fields: str) -> list[Object]:
+        async def call() -> Any:
+            return await _decoded(
+                await self._core.list_namespaced_event_without_preload_content(
+                    namespace, field_selector=fields, limit=EVENTS_LIMIT, _request_timeout=_SECONDS
+                )
+            )
+
+        return list((await self._answer("list", "events", call()))["items"])
 
     async def list_children(self, kind: str, key: Key) -> Listed:
         """The Jobs, JobSets or Pods of a DistillationJob; none where the cluster lacks the kind."""

@@ -45,7 +45,7 @@ class Pod:
     disrupted: bool = False
     """Taken away by preemption, eviction or the loss of its node."""
     pending_cause: Cause | None = None
-    """What keeps it from running."""
+    """What keeps it from running, or is about to."""
     result: StageResult | None = None
     failure: StageFailure | None = None
     exit_code: int | None = None

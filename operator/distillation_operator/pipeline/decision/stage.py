@@ -25,6 +25,10 @@ from distillation_operator.pipeline.status.stage_status import completion_cause,
 from distillation_operator.pipeline.status.times import format_time
 
 NO_PODS_PERIOD = timedelta(seconds=5)
+STARTING_PERIOD = timedelta(seconds=4)
+"""What keeps a pod on its node from starting may be told by Events alone, which nobody watches."""
+UNSCHEDULED_PERIOD = timedelta(seconds=15)
+"""Likewise what the autoscaler says of a pod without a node."""
 OTHER_JOB_PERIOD = timedelta(seconds=10)
 """Nothing tells when another job's child has ended."""
 STRANGERS_PERIOD = timedelta(seconds=5)
@@ -151,7 +155,15 @@ def _of_child(
         # What keeps pods from being made is reported by an Event alone, which nobody watches.
         cause = Cause.of(reasons.PODS_REFUSED, child.message) if child.message else Cause.of(reasons.PODS_STARTING)
         return StageDecision(with_state(status, "Pending", cause), requeue_after=NO_PODS_PERIOD)
-    return StageDecision(_active(stage, status, pods, observed))
+    return StageDecision(_active(stage, status, pods, observed), requeue_after=_until_it_starts(pods))
+
+
+def _until_it_starts(pods: list[Pod]) -> timedelta | None:
+    """When to look again at pods that haven't started."""
+    waits = {pod.node is not None for pod in pods if pod.alive and not pod.running and not pod.terminating}
+    if not waits:
+        return None
+    return STARTING_PERIOD if True in waits else UNSCHEDULED_PERIOD
 
 
 def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observed) -> StageStatus:
