@@ -22,6 +22,8 @@ from distillation_api import reasons
 from distillation_api.contract import MARKER_NAME, WRITER_ENV, StageResult
 from distillation_stages.runtime.failure import StageError
 
+_FAILING = (errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO)
+"""What a network file system or its sidecar answers while it is away."""
 _TEMPORARY = ".tmp"
 
 
@@ -172,6 +174,8 @@ def storage_error(error: OSError, mount: Path) -> StageError | None:
             "(spec.pod.serviceAccountName) the role storage.objectUser on it; a volume: it must be writable for user "
             f"{os.getuid()}",
         )
+    if error.errno in _FAILING and Path(path).is_relative_to(mount):
+        return StageError(reasons.STORAGE_FAILED, f"{path}: {os.strerror(error.errno)}")
     return None
 
 

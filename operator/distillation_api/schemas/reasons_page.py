@@ -35,6 +35,11 @@ _SECTIONS = {
         "Tried again as a failure",
         "Counted against `retries.failures`; when these are spent, the job fails with the last reason.",
     ),
+    Cost.AWAY: (
+        "Waited for, and tried again",
+        "What the stage needs is away. It is tried again every few minutes, for an hour without counting, and after "
+        "that counted against `retries.failures`.",
+    ),
     Cost.DISRUPTION: (
         "Tried again as a disruption",
         "Counted against `retries.disruptions`, as are preemption, eviction and a lost node.",

@@ -20,7 +20,13 @@ from distillation_operator.manifests.labels import (
 )
 from distillation_operator.manifests.pending_cause import failed_before, pending_cause, with_event
 from distillation_operator.manifests.pod import CONTAINER
-from distillation_operator.manifests.pod_failure_policy import disruption, failure_class, index_retries, read_count
+from distillation_operator.manifests.pod_failure_policy import (
+    disruption,
+    failure_class,
+    index_retries,
+    read_count,
+    refused_by_node,
+)
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.observed import (
     Child,
@@ -197,6 +203,7 @@ def read_pod(pod: Object, told: Cause | None = None) -> Pod:
         exit_code=ended.get("exitCode"),
         node=(pod.get("spec") or {}).get("nodeName"),
         exit_text=_exit_text(status, ended, taken) if over and not succeeded else None,
+        refused_by_node=refused_by_node(pod),
         started=_time(status.get("startTime")),
         finished=_time(ended.get("finishedAt")),
         owner=_controller(metadata),

@@ -52,6 +52,8 @@ class Pod:
     node: str | None = None
     exit_text: str | None = None
     """What is known of a failed container: exit code, reason and the tail of its log."""
+    refused_by_node: str | None = None
+    """Why the node didn't take it after it was scheduled there, in the kubelet's words."""
     started: datetime | None = None
     finished: datetime | None = None
     owner: str = ""

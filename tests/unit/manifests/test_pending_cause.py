@@ -164,6 +164,17 @@ def test_a_container_that_has_to_end_before_the_program_explains_why_that_never_
 # Nodes
 
 
+@pytest.mark.parametrize("reason", ["UnexpectedAdmissionError", "OutOfcpu", "NodeAffinity"])
+def test_a_pod_that_its_node_does_not_admit_is_seen(reason: str) -> None:
+    raw = pod({}, "Failed", reason=reason, message="Pod was rejected")
+    assert read_pod(raw).refused_by_node == f"{reason}: Pod was rejected"
+
+
+def test_a_pod_that_failed_otherwise_was_admitted() -> None:
+    assert read_pod(pod({}, "Failed", reason="DeadlineExceeded", message="too long")).refused_by_node is None
+    assert read_pod(pod({"terminated": {"exitCode": 1}}, "Failed")).refused_by_node is None
+
+
 def test_a_node_that_does_not_answer_is_told_while_its_pod_seems_to_run() -> None:
     ready = {"type": "Ready", "status": "False"}
     assert problem(pod(RUNNING, "Running", conditions=[ready])) == ("NodeNotReady", "p: node doesn't answer")

@@ -76,6 +76,7 @@ def decide_stage(
     attempt = max([before.attempt, *(child.attempt for child in children)])
     current = rewrite_stage(before, attempt=attempt)
     if suspended:
+        current = rewrite_stage(current, away_since=None)
         return StageDecision(with_state(current, "Suspended", Cause.of(reasons.JOB_SUSPENDED)), delete=_live(children))
     child = observed.children.get(child_name(job.metadata.name, stage.name, attempt))
     if before.state == "Suspended" and (child is None or child.terminating):
@@ -189,7 +190,7 @@ def _completed(
         if not fresh:
             return StageDecision(status, needs_fresh_lists=True)
         return _ruled(status, rule_on_lost_result(retries, status.attempts, child), child, now)
-    ended = rewrite_stage(status, completion_time=format_time(child.ended_at or now), progress=None)
+    ended = rewrite_stage(status, completion_time=format_time(child.ended_at or now), progress=None, away_since=None)
     results = list(by_index.values())
     cause = completion_cause(stage.program, results[0])
     return StageDecision(with_state(with_results(ended, results), "Complete", cause))
@@ -198,7 +199,8 @@ def _completed(
 def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> StageDecision:
     """The end of the attempt, and the next one once its time has come."""
     failure = _failure(status, ruling, child, now) if ruling.is_failure else None
-    counted = rewrite_stage(status, attempts=ruling.attempts)
+    away = format_time(ruling.away_since) if ruling.away_since is not None else None
+    counted = rewrite_stage(status, attempts=ruling.attempts, away_since=away)
     reason, message = ruling.cause.reason, ruling.cause.message
     if ruling.back_off is None:
         return StageDecision(_ended(counted, ruling.cause, child.ended_at or now), failure=failure)
