@@ -12,6 +12,8 @@ class Queue(Model):
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=63)]
     """Name of the LocalQueue."""
+    max_run_duration_seconds: Annotated[int, Field(ge=60, le=604_800)] | None = None
+    """For a queue that provisions nodes (DWS flex-start): for how long the nodes are asked for."""
 
 
 class Retries(Model):
