@@ -103,6 +103,8 @@ class StageStatus(Model):
     """How often it failed or was disrupted, each shard of a generation by itself."""
     shard_retries: ShardRetries | None = None
     """What of attempts was counted on the shards of its last Job, which tries them again by itself."""
+    away_since: Time | None = None
+    """Since when attempts have failed only because the Hub, a bucket or the storage was away."""
     start_time: Time | None = None
     """When its first pods were asked for."""
     completion_time: Time | None = None

@@ -15,7 +15,7 @@ from support.small_job import manifest, named
 from testbed.cluster import Testbed
 from testbed.site import Depth
 
-KUEUE = ("kueue.x-k8s.io", "v1beta1")
+KUEUE = ("kueue.x-k8s.io", "v1beta2")
 V5E = {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": 8}
 V4 = {"type": "tpu-v4-podslice", "topology": "2x2x2"}
 NAMESPACE = "queued"

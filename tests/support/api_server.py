@@ -27,6 +27,9 @@ class Server(Kube):
         self.logs: dict[str, str] = {}
         self.workloads: list[Object] = []
         self.events: list[Object] = []
+        self.pod_events: list[Object] = []
+        """What others have told of pods."""
+        self.silent_about_events = False
         self.deleted: list[str] = []
         self.asked: list[tuple[str, str]] = []
         """Verb and name of each call."""
@@ -109,6 +112,13 @@ class Server(Kube):
     async def list_failed_creations(self, namespace: str, uid: str) -> list[Object]:
         await self._answered("list", "events")
         return []
+
+    async def list_pod_events(self, namespace: str, uid: str) -> list[Object]:
+        self.asked.append(("list", f"events of {uid}"))
+        if self.silent_about_events:
+            await asyncio.Event().wait()
+        await asyncio.sleep(self.seconds)
+        return [event for event in self.pod_events if event["involvedObject"]["uid"] == uid]
 
     async def read_log_tail(self, namespace: str, pod: str, lines: int) -> str:
         self.asked.append(("log", pod))

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass, field, replace
 
 from distillation_api import reasons
-from distillation_stages.runtime.failure import ACCELERATOR_BUSY, StageError
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.failure_words import known_failure
 from distillation_stages.runtime.reporting import last_words
 
 _STEP = re.compile(r"completed step: (?P<step>\d+)\b")
@@ -38,7 +39,13 @@ _SHUTDOWN_NOISE = (
     "Exception ignored in",
     "BrokenPipeError",
     "during interpreter",
+    "Python is likely shutting down",
+    "sys.meta_path is None",
 )
+_SLICE_FAILED = re.compile(r"SLICE_FAILURE_\w*.*")
+"""libtpu's own line, which is no Python error."""
+_ERRORS_KEPT = 20
+_NOT_FITTING = ("AttributeError", "ModuleNotFoundError", "No module named", "cannot import name")
 _END_OF_DATA = ("Run out of shards", "StopIteration")
 
 _PERMANENT = (
@@ -90,11 +97,15 @@ def parse_step(line: str) -> Step | None:
 class TrainerLog:
     """What is known of a run from the lines so far."""
 
+    has_peers: bool = False
+    """Whether other hosts train with this one."""
     steps: dict[int, Step] = field(default_factory=dict)
     data_error: str | None = None
     not_finite: bool = False
     config_error: str | None = None
-    last_error: str | None = None
+    errors: list[str] = field(default_factory=list)
+    """Those since the last step, as many as are of use."""
+    slice_failure: str | None = None
     _rates: dict[int, float] = field(default_factory=dict)
 
     def read(self, line: str) -> Step | None:
@@ -104,6 +115,7 @@ class TrainerLog:
             if step.number in self._rates:
                 step = replace(step, learning_rate=self._rates.pop(step.number))
             self.steps[step.number] = step
+            self.errors.clear()
             self.not_finite = self.not_finite or not math.isfinite(step.loss)
             return step
         if found := _LEARNING_RATE.search(line):
@@ -116,9 +128,15 @@ class TrainerLog:
             self.not_finite = True
         elif found := _CONFIG_ERROR.search(line):
             self.config_error = found["error"].strip()[:300]
-        elif (found := _ERROR.search(line)) and not any(noise in line for noise in _SHUTDOWN_NOISE):
-            self.last_error = found["error"].strip()[:600]
+        else:
+            self._read_error(line)
         return None
+
+    def _read_error(self, line: str) -> None:
+        if found := _SLICE_FAILED.search(line):
+            self.slice_failure = found[0].strip()[:300]
+        if (found := _ERROR.search(line)) and not any(noise in line for noise in _SHUTDOWN_NOISE):
+            self.errors = [*self.errors, found["error"].strip()[:600]][-_ERRORS_KEPT:]
 
     @property
     def data_ended(self) -> bool:
@@ -149,8 +167,9 @@ class TrainerLog:
     def _crash(self, exit_code: int, reached: str) -> StageError:
         if self.config_error is not None:
             return StageError(reasons.MAX_TEXT_REFUSED, f"MaxText refused its configuration: {self.config_error}")
-        error = self.last_error or "no error in its log"
-        text = f"MaxText ended with exit code {exit_code} {reached}: {last_words(error)}"
+        begin = f"MaxText ended with exit code {exit_code} {reached}: "
+        error = self.errors[-1] if self.errors else self.slice_failure or "no error in its log"
+        text = begin + last_words(error)
         if "RESOURCE_EXHAUSTED" in error:
             # The same program on the same slice needs the same memory again: each try would cost a start of the slice.
             return StageError(
@@ -162,12 +181,22 @@ class TrainerLog:
             return StageError(
                 reasons.OUT_OF_HOST_MEMORY, f"{text}. Lower perDeviceBatchSize or maxTargetLength, or give more memory"
             )
-        if any(sign in error for sign in ACCELERATOR_BUSY):
-            return StageError(reasons.ACCELERATOR_BUSY, f"{text}. Another process still holds the accelerator")
-        if "AttributeError" in error or "ImportError" in error or "ModuleNotFoundError" in error:
+        known = known_failure(error, text, self.has_peers)
+        if known is None and any(sign in error for sign in _PERMANENT):
+            return StageError(reasons.MAX_TEXT_REFUSED, text)
+        known = known or self._earlier_failure(begin)
+        if known is not None:
+            return known
+        if any(sign in error for sign in _NOT_FITTING) and "'NoneType' object" not in error:
             return StageError(
                 reasons.INCOMPATIBLE_IMAGE, f"{text}. The image's MaxText, Tunix and JAX don't fit together"
             )
-        if any(sign in error for sign in _PERMANENT):
-            return StageError(reasons.MAX_TEXT_REFUSED, text)
         return StageError(reasons.MAX_TEXT_FAILED, text)
+
+    def _earlier_failure(self, begin: str) -> StageError | None:
+        """What an error before the last one means: after an asynchronous save has failed, others follow at the end."""
+        for error in filter(None, (*reversed(self.errors[:-1]), self.slice_failure)):
+            known = known_failure(error, begin + error, self.has_peers)
+            if known is not None:
+                return known
+        return None

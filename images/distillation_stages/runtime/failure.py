@@ -3,15 +3,6 @@
 from distillation_api.contract import StageFailure
 from distillation_api.reasons.reason import ProgramReason, RowReason
 
-ACCELERATOR_BUSY = (
-    "/dev/vfio",
-    "already in use by",
-    "libtpu_lockfile",
-    "libtpu lockfile",
-    "Device or resource busy",
-)
-"""What a predecessor that was killed leaves for a while (V22): another pod, or this one later, gets the accelerator."""
-
 
 class StageError(Exception):
     """A stage that can't go on. Its reason decides whether it is tried again; ``message`` says what would be right."""

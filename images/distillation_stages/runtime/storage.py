@@ -29,6 +29,8 @@ from distillation_stages.runtime.reporting import say
 MARKER_LIMIT = 64 << 20
 """Bytes: a shard with a hundred thousand chunks names them in a tenth of that."""
 
+_FAILING = (errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO)
+"""What a network file system or its sidecar answers while it is away."""
 _TEMPORARY = ".tmp"
 
 
@@ -239,6 +241,8 @@ def storage_error(error: OSError, mount: Path) -> StageError | None:
             "(spec.pod.serviceAccountName) the role storage.objectUser on it; a volume: it must be writable for user "
             f"{os.getuid()}",
         )
+    if error.errno in _FAILING and Path(path).is_relative_to(mount):
+        return StageError(reasons.STORAGE_FAILED, f"{path}: {os.strerror(error.errno)}")
     return None
 
 

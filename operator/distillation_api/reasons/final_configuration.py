@@ -1,12 +1,17 @@
 """Verdicts of stage programs about what was asked for: trying again can't help."""
 
-from distillation_api.reasons.reason import Cost, ProgramReason
+from distillation_api.reasons.reason import Cost, ProgramReason, Reason
 
 
 def _reason(name: str, meaning: str, remedy: str) -> ProgramReason:
     return ProgramReason(name, meaning, remedy, Cost.FINAL_CONFIGURATION)
 
 
+ACCELERATOR_DENIED = _reason(
+    "AcceleratorDenied",
+    "The pod may not open the accelerator, or not lock the memory that its driver needs.",
+    "Take node pools of GKE 1.28 or newer, where neither needs a privilege; the message has the pod's rights.",
+)
 BAD_BUCKET_URI = _reason(
     "BadBucketUri",
     "A gs:// URI has no bucket.",
@@ -36,6 +41,12 @@ BAD_TOKEN = _reason(
     "BadToken",
     "The Secret of `huggingFaceToken` holds no token: its value is not one line of printable text.",
     "Put the token alone, as one line, into the key of the Secret.",
+)
+CHIPS_REFUSED = Reason(
+    "ChipsRefused",
+    "The node's device plugin refuses the number of chips that a pod asks for.",
+    "Set `accelerator.chipsPerHost` to the chips of one VM of the node pool: 1, 4 or 8 by its machine type.",
+    Cost.FINAL_CONFIGURATION,
 )
 CONVERSION_DISAGREES = _reason(
     "ConversionDisagrees",

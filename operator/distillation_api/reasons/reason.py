@@ -18,6 +18,9 @@ class Cost(Enum):
     """The stage is tried again; the attempt counts against ``retries.failures``."""
     DISRUPTION = "Disruption"
     """The stage is tried again; the attempt counts against ``retries.disruptions``."""
+    AWAY = "Away"
+    """The stage is tried again; what it needs is away. Attempts of the first hour cost nothing, later ones count
+    against ``retries.failures``."""
     WAITING = "Waiting"
     """The stage waits; no attempt is spent."""
     CONDITION = "Condition"
@@ -38,6 +41,7 @@ EXIT_CODES: Mapping[Cost, int] = {
     Cost.FINAL_CONFIGURATION: EXIT_BAD_CONFIGURATION,
     Cost.RETRIED: EXIT_TRY_AGAIN,
     Cost.DISRUPTION: EXIT_TRY_AGAIN,
+    Cost.AWAY: EXIT_TRY_AGAIN,
     Cost.WAITING: EXIT_TRY_AGAIN,
 }
 """What a stage program ends with, for each cost that a program's end can have."""

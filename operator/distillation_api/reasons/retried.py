@@ -7,6 +7,10 @@ def _reason(name: str, meaning: str, remedy: str) -> ProgramReason:
     return ProgramReason(name, meaning, remedy, Cost.RETRIED)
 
 
+def _away(name: str, meaning: str, remedy: str) -> ProgramReason:
+    return ProgramReason(name, meaning, remedy, Cost.AWAY)
+
+
 ACCELERATOR_BUSY = ProgramReason(
     "AcceleratorBusy",
     "A killed process still holds the accelerator.",
@@ -14,7 +18,21 @@ ACCELERATOR_BUSY = ProgramReason(
     Cost.DISRUPTION,
 )
 
-BUCKET_UNAVAILABLE = _reason(
+PEER_LOST = ProgramReason(
+    "PeerLost",
+    "A host of the training lost its connection to another one, which tells nothing itself.",
+    "Nothing: training goes on from the newest checkpoint. If it lasts, look at the nodes, and whether a NetworkPolicy "
+    "lets pods of one job talk to each other.",
+    Cost.DISRUPTION,
+)
+SLICE_FAILED = ProgramReason(
+    "SliceFailed",
+    "The slice's hardware or its interconnect failed; the message has libtpu's words.",
+    "Nothing, once. If it lasts on the same nodes, have them repaired or replaced.",
+    Cost.DISRUPTION,
+)
+
+BUCKET_UNAVAILABLE = _away(
     "BucketUnavailable",
     "The bucket's service doesn't answer.",
     "If it lasts, check the pod's network and the credentials of its service account.",
@@ -29,7 +47,7 @@ ENGINE_HANGS = _reason(
     "vLLM made no step for half an hour. Finished chunks are kept.",
     "If it lasts, look at the pod's log and the health of its node.",
 )
-HUB_UNAVAILABLE = _reason(
+HUB_UNAVAILABLE = _away(
     "HubUnavailable",
     "The Hub doesn't answer, or asks for fewer requests.",
     "If it lasts, check the pod's way to the Hub, or copy the data into the storage.",
@@ -74,10 +92,10 @@ STOPPED_EARLY = _reason(
     "MaxText ended well before the last step. The next attempt goes on from its newest checkpoint.",
     "If it lasts, look in the pod's log for what ended MaxText's data.",
 )
-STORAGE_FAILED = _reason(
+STORAGE_FAILED = _away(
     "StorageFailed",
-    "The storage failed.",
-    "If it lasts, check the bucket or the volume.",
+    "The storage failed at reading or writing.",
+    "If it lasts, check the bucket or the volume, and the sidecar that mounts it.",
 )
 STORAGE_FULL = _reason(
     "StorageFull",
@@ -90,6 +108,13 @@ CHILD_FAILED = Reason(
     "Its Job or JobSet failed and no pod told why.",
     "Look at the Job's Events; its message is Kubernetes' own.",
     Cost.RETRIED,
+)
+NODE_REFUSES_POD = Reason(
+    "NodeRefusesPod",
+    "The node didn't take a pod that was scheduled there; the message is the kubelet's.",
+    "Nothing, once: a device plugin or room may be missing for a while. If it lasts, look at the node that "
+    "`lastFailures` names.",
+    Cost.DISRUPTION,
 )
 POD_FAILED = Reason(
     "PodFailed",

@@ -1,4 +1,4 @@
-"""Why a stage waits. A reason of Kubernetes itself (Unschedulable, ImagePullBackOff, ...) is shown as it is instead."""
+"""Why a stage waits. Why a pod that exists doesn't run is told in Kubernetes' own words (``waiting_pods``)."""
 
 from distillation_api.reasons.reason import Cost, ProgramReason, Reason
 

@@ -20,8 +20,8 @@ _SECTIONS = {
     ),
     Cost.WAITING: (
         "Why a stage waits",
-        "No attempt is spent. A reason of Kubernetes itself (Unschedulable, ImagePullBackOff, "
-        "CreateContainerConfigError, ...) is shown as it is.",
+        "No attempt is spent. From Unschedulable on they are Kubernetes' own words for a pod that doesn't run; a "
+        "Warning of another reason about such a pod is shown as it is.",
     ),
     Cost.FINAL_INPUT: (
         "Final: the data or a model is wrong",
@@ -34,6 +34,11 @@ _SECTIONS = {
     Cost.RETRIED: (
         "Tried again as a failure",
         "Counted against `retries.failures`; when these are spent, the job fails with the last reason.",
+    ),
+    Cost.AWAY: (
+        "Waited for, and tried again",
+        "What the stage needs is away. It is tried again every few minutes, for an hour without counting, and after "
+        "that counted against `retries.failures`.",
     ),
     Cost.DISRUPTION: (
         "Tried again as a disruption",

@@ -17,6 +17,8 @@ class Queue(Model):
     ) = None
     """Node label that tells slices apart, as cloud.google.com/gke-nodepool: a level of Kueue's Topology, where its
     ResourceFlavors have one. Kueue then puts each slice of several hosts into one such domain."""
+    max_run_duration_seconds: Annotated[int, Field(ge=60, le=604_800)] | None = None
+    """For a queue that provisions nodes (DWS flex-start): for how long the nodes are asked for."""
 
 
 class Retries(Model):

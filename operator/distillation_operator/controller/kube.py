@@ -10,7 +10,9 @@ from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
 from distillation_api.resource import GROUP, PLURAL, VERSION
+from distillation_operator.controller.api_error import ApiError as ApiError
 from distillation_operator.controller.queue import Key
+from distillation_operator.controller.served_version import ServedVersion
 from distillation_operator.manifests.labels import JOB_LABEL, SELECTOR
 from distillation_operator.manifests.pod import CONTAINER
 
@@ -21,18 +23,13 @@ _RESOURCES: dict[str, tuple[str, str, str]] = {
     "Job": ("batch", "v1", "jobs"),
     "JobSet": ("jobset.x-k8s.io", "v1alpha2", "jobsets"),
 }
+_KUEUE = "kueue.x-k8s.io"
+_KUEUE_VERSIONS = ("v1beta2", "v1beta1")
+"""Newest first. Kueue serves the second up to 0.19, and the first since 0.15."""
 _SECONDS = 15.0
+EVENTS_LIMIT = 200
+"""Events that are read about one object; the parts of Kubernetes repeat themselves in a handful."""
 NOT_LEADING = "NotLeading"
-
-
-class ApiError(Exception):
-    """The API server said no, or wasn't reached (status 0)."""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(f"{status} {reason}: {message}")
-        self.status = status
-        self.reason = reason
-        self.message = message
 
 
 class NoCluster(Exception):
@@ -64,6 +61,7 @@ class Kube:
         self.count = count
         self._objects = client.CustomObjectsApi(api)
         self._core = client.CoreV1Api(api)
+        self._kueue = ServedVersion(_KUEUE, _KUEUE_VERSIONS, self._read_group)
 
     @staticmethod
     async def connect(kubeconfig: str | None, user_agent: str) -> "Kube":
@@ -122,9 +120,12 @@ class Kube:
 
     async def list_workloads(self, namespace: str, uid: str) -> list[Object]:
         """Kueue's Workloads of a Job or JobSet; none where the cluster lacks Kueue."""
+        version = await self._kueue.get()
+        if version is None:
+            return []
         call = self._objects.list_namespaced_custom_object(
-            "kueue.x-k8s.io",
-            "v1beta1",
+            _KUEUE,
+            version,
             namespace,
             "workloads",
             label_selector=f"kueue.x-k8s.io/job-uid={uid}",
@@ -134,18 +135,28 @@ class Kube:
             return list((await self._answer("list", "workloads", call))["items"])
         except ApiError as error:
             if error.status == 404:
+                # Kueue was upgraded, or is gone.
+                self._kueue.forget()
                 return []
             raise
 
     async def list_failed_creations(self, namespace: str, uid: str) -> list[Object]:
         """The Events that say why the pods of a Job can't be created."""
-        return list((await self._answer("list", "events", self._list_events(namespace, uid)))["items"])
+        return await self._list_events(namespace, f"involvedObject.uid={uid},reason=FailedCreate")
 
-    async def _list_events(self, namespace: str, uid: str) -> Any:
-        response = await self._core.list_namespaced_event_without_preload_content(
-            namespace, field_selector=f"involvedObject.uid={uid},reason=FailedCreate", _request_timeout=_SECONDS
-        )
-        return await _decoded(response)
+    async def list_pod_events(self, namespace: str, uid: str) -> list[Object]:
+        """The Events about a pod."""
+        return await self._list_events(namespace, f"involvedObject.uid={uid}")
+
+    async def _list_events(self, namespace: str, fields: str) -> list[Object]:
+        async def call() -> Any:
+            return await _decoded(
+                await self._core.list_namespaced_event_without_preload_content(
+                    namespace, field_selector=fields, limit=EVENTS_LIMIT, _request_timeout=_SECONDS
+                )
+            )
+
+        return list((await self._answer("list", "events", call()))["items"])
 
     async def list_children(self, kind: str, key: Key) -> Listed:
         """The Jobs, JobSets or Pods of a DistillationJob; none where the cluster lacks the kind."""
@@ -174,6 +185,10 @@ class Kube:
     async def read_document(self, path: str) -> Object:
         """What the API server says of itself at that path, e.g. its OpenAPI documents."""
         return dict(await self._answer("get", "openapi", self._read_document(path)))
+
+    async def _read_group(self, path: str) -> Object:
+        """What the API server says of the versions of a group, which every account may ask."""
+        return dict(await self._answer("get", "apis", self._read_document(path)))
 
     async def _read_document(self, path: str) -> Any:
         request = await self._api.param_serialize(

@@ -24,6 +24,7 @@ from distillation_operator.controller.leader import Leadership
 from distillation_operator.controller.logging_setup import configure_logs
 from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.pending_reasons import PendingReasons
+from distillation_operator.controller.pod_events import PodEvents
 from distillation_operator.controller.probes import Probes
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key, WorkQueue
@@ -104,6 +105,7 @@ class _Operator:
             self._cache,
             ProgressReader(kube, self._side_calls),
             PendingReasons(kube, self._side_calls, self._queue.add),
+            PodEvents(kube, self._side_calls, self._queue.add),
             Recorder(kube, self._side_calls),
             self._metrics,
             self._settings.installation,

@@ -21,6 +21,7 @@ from distillation_operator.controller.event_recorder import Recorder
 from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.pending_reasons import PendingReasons
+from distillation_operator.controller.pod_events import PodEvents
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
 from distillation_operator.manifests.bare_reading import bare_children, bare_pods
@@ -74,6 +75,7 @@ class Reconciler:
         cache: Cache,
         progress: ProgressReader,
         pending_reasons: PendingReasons,
+        pod_events: PodEvents,
         recorder: Recorder,
         metrics: Metrics,
         installation: Installation,
@@ -85,6 +87,7 @@ class Reconciler:
         self._metrics = metrics
         self._installation = installation
         self._pending_reasons = pending_reasons
+        self._pod_events = pod_events
         self._problems: dict[Key, dict[str, Cause]] = {}
 
     def request_fresh_lists(self, key: Key) -> None:
@@ -98,6 +101,7 @@ class Reconciler:
             self._problems.pop(key, None)
             self._progress.forget(key)
             self._pending_reasons.forget(key)
+            self._pod_events.forget(key)
             return None
         now = datetime.now(UTC)
         try:
@@ -196,6 +200,7 @@ class Reconciler:
             fresh=fresh,
             at_work=self._cache.at_work(key),
             strangers=seen.strange_pods,
+            pod_events=self._pod_events.known(key, pods),
         )
 
     async def _act(self, job: DistillationJob, key: Key, decision: Decision) -> None:

@@ -56,8 +56,9 @@ def kept_child(kind: str, child: Object) -> Object:
     spec: Object = {"suspend": bool((child.get("spec") or {}).get("suspend", False))}
     if kind == "Pod":
         kept |= _picked(status, _POD_STATUS)
-        containers = [c for c in status.get("containerStatuses") or [] if c.get("name") == CONTAINER][:1]
-        kept["containerStatuses"] = [{"name": CONTAINER, "state": _state(c.get("state") or {})} for c in containers]
+        for containers in ("initContainerStatuses", "containerStatuses"):
+            told = [one for one in status.get(containers) or () if _tells(one)]
+            kept[containers] = [_container(one) for one in told[:_LIST_LIMIT]]
         spec = _pod_spec(child.get("spec") or {})
     metadata = child["metadata"]
     kept_metadata = {
@@ -76,6 +77,18 @@ def _pod_spec(spec: Object) -> Object:
         **_picked(spec, ("nodeName",)),
         "containers": [{"name": CONTAINER, "resources": {"limits": dict(of_one)}} for of_one in limits],
     }
+
+
+def _tells(status: Object) -> bool:
+    """Of the containers beside the program only those that don't run may tell something."""
+    return status.get("name") == CONTAINER or not {"waiting", "terminated"}.isdisjoint(status.get("state") or {})
+
+
+def _container(status: Object) -> Object:
+    before = (status.get("lastState") or {}).get("terminated")
+    # How one before it has ended tells why it isn't started again at once.
+    last = {} if before is None else {"lastState": _state({"terminated": before})}
+    return {**_picked(status, ("name",)), "state": _state(status.get("state") or {}), **last}
 
 
 def _state(state: Object) -> Object:

@@ -10,7 +10,13 @@ from typing import Any
 from distillation_api.resource import API_VERSION, KIND, DistillationJob
 from distillation_operator.manifests.job import job_spec
 from distillation_operator.manifests.jobset import jobset_spec
-from distillation_operator.manifests.labels import FINGERPRINT_ANNOTATION, KUEUE_LABEL, OUTPUT_ANNOTATION, child_labels
+from distillation_operator.manifests.labels import (
+    FINGERPRINT_ANNOTATION,
+    KUEUE_LABEL,
+    OUTPUT_ANNOTATION,
+    RUN_DURATION_ANNOTATION,
+    child_labels,
+)
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.stage import Stage
@@ -38,6 +44,8 @@ def child_manifest(job: DistillationJob, stage: Stage, attempt: int, installatio
     queued = job.spec.queue is not None and stage.placement.chips > 0
     if queued and job.spec.queue is not None:
         metadata["labels"][KUEUE_LABEL] = job.spec.queue.name
+        if job.spec.queue.max_run_duration_seconds is not None:
+            metadata["annotations"][RUN_DURATION_ANNOTATION] = str(job.spec.queue.max_run_duration_seconds)
     # Created suspended, so that no pod starts before Kueue has seen it; never set again afterwards.
     suspend = {"suspend": True} if queued else {}
     if stage.is_training:

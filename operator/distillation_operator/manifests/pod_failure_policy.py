@@ -18,6 +18,8 @@ FAILURES_ANNOTATION = "batch.kubernetes.io/job-index-failure-count"
 """On each pod of a Job with a back-off limit per index: how many pods of its index have failed before it."""
 IGNORED_FAILURES_ANNOTATION = "batch.kubernetes.io/job-index-ignored-failure-count"
 """The same for failures that a rule with the action Ignore has met; absent while there are none."""
+_NOT_ADMITTED = {"UnexpectedAdmissionError", "NodeAffinity", "TopologyAffinityError"}
+"""The kubelet's reasons beside OutOfcpu, OutOfmemory and the like."""
 _GREATEST_COUNT = 2**31 - 1
 _PERMANENT = {
     "action": "FailJob",
@@ -53,6 +55,15 @@ def disruption(pod: Object) -> str | None:
             said = (condition.get("reason"), condition.get("message"))
             return ": ".join(part for part in said if part) or DISRUPTED
     return None
+
+
+def refused_by_node(pod: Object) -> str | None:
+    """Why the kubelet didn't admit a pod; None for all others."""
+    status = pod.get("status") or {}
+    reason = str(status.get("reason") or "")
+    if status.get("phase") != "Failed" or not (reason in _NOT_ADMITTED or reason.startswith("OutOf")):
+        return None
+    return ": ".join(part for part in (reason, str(status.get("message") or "").strip()) if part)
 
 
 def index_retries(pod: Object) -> tuple[int, int]:

@@ -18,8 +18,15 @@ from distillation_operator.manifests.labels import (
     OUTPUT_ANNOTATION,
     STAGE_LABEL,
 )
+from distillation_operator.manifests.pending_cause import failed_before, pending_cause, with_event
 from distillation_operator.manifests.pod import CONTAINER
-from distillation_operator.manifests.pod_failure_policy import disruption, failure_class, index_retries, read_count
+from distillation_operator.manifests.pod_failure_policy import (
+    disruption,
+    failure_class,
+    index_retries,
+    read_count,
+    refused_by_node,
+)
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.observed import (
     Child,
@@ -34,10 +41,6 @@ Object = Mapping[str, Any]
 JOBSET_NAME_LABEL = "jobset.sigs.k8s.io/jobset-name"
 JOBSET_INDEX_LABEL = "jobset.sigs.k8s.io/job-index"
 JOB_INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
-_WAITING_REASONS = {
-    "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError",
-    "CreateContainerError", "RunContainerError",
-}  # fmt: skip
 _LOG_TAIL = 600
 GREATEST_ATTEMPT = 10_000
 """More attempts than retries of any kind allow: a greater number wasn't written by us."""
@@ -57,13 +60,14 @@ def observe(
     fresh: bool = False,
     at_work: Mapping[str, str] | None = None,
     strangers: Iterable[Object] = (),
+    pod_events: Mapping[str, Cause] | None = None,
 ) -> Observed:
     """All that is known of the job with this uid.
 
     ``children``: its Jobs and JobSets by name and label; ``jobs_of_jobsets``: the Jobs that JobSets have made;
     ``pending_reasons``: what is known of why one has no pods, by name; ``fresh``: all was listed for this decision;
     ``at_work``: directories in which children of other jobs work, and these jobs; ``strangers``: pods with our labels
-    and no owner that is known.
+    and no owner that is known; ``pod_events``: what Events say keeps a pod from starting, by its name.
     """
     made = list(jobs_of_jobsets)
     read = [read_child(child, uid, [job for job in made if jobset_of(job) == _name(child)]) for child in children]
@@ -73,7 +77,7 @@ def observe(
     ]
     return Observed(
         children={child.name: child for child in read},
-        pods=tuple(read_pod(pod) for pod in pods),
+        pods=tuple(read_pod(pod, (pod_events or {}).get(_name(pod))) for pod in pods),
         progress=progress,
         creation_failures=creation_failures,
         fresh=fresh,
@@ -169,8 +173,8 @@ def queue_message(workloads: Iterable[Object]) -> str | None:
     return None
 
 
-def read_pod(pod: Object) -> Pod:
-    """One pod of a child."""
+def read_pod(pod: Object, told: Cause | None = None) -> Pod:
+    """One pod of a child. ``told``: what Events say keeps it from starting."""
     metadata, status = pod["metadata"], pod.get("status") or {}
     labels = metadata.get("labels") or {}
     container = _container_status(status)
@@ -193,12 +197,13 @@ def read_pod(pod: Object) -> Pod:
         succeeded=succeeded,
         terminating="deletionTimestamp" in metadata,
         disrupted=taken is not None,
-        pending_cause=None if over or running else _pending_cause(status, container),
+        pending_cause=None if over else with_event(pod, pending_cause(pod), told),
         result=outcome if isinstance(outcome, StageResult) else None,
         failure=_final_failure(outcome, ended),
         exit_code=ended.get("exitCode"),
         node=(pod.get("spec") or {}).get("nodeName"),
         exit_text=_exit_text(status, ended, taken) if over and not succeeded else None,
+        refused_by_node=refused_by_node(pod),
         started=_time(status.get("startTime")),
         finished=_time(ended.get("finishedAt")),
         owner=_controller(metadata),
@@ -264,16 +269,6 @@ def _controller(metadata: Object) -> str:
     return str(owners[0].get("uid", "")) if owners else ""
 
 
-def _pending_cause(status: Object, container: Object) -> Cause | None:
-    waiting = container.get("state", {}).get("waiting") or {}
-    if waiting.get("reason") in _WAITING_REASONS:
-        return Cause(waiting["reason"], waiting.get("message") or waiting["reason"])
-    for condition in status.get("conditions") or []:
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return Cause(condition.get("reason") or "Unschedulable", condition.get("message") or "")
-    return None
-
-
 def _exit_text(status: Object, ended: Object, taken: str | None) -> str:
     text = _exit_of_container(status, ended)
     # What the kubelet has ended for a limit of the pod: its container shows no more than a signal.
@@ -285,7 +280,8 @@ def _exit_text(status: Object, ended: Object, taken: str | None) -> str:
 
 def _exit_of_container(status: Object, ended: Object) -> str:
     if not ended:
-        return status.get("message") or status.get("reason") or "ended without a container status"
+        before = failed_before(status)
+        return before or status.get("message") or status.get("reason") or "ended without a container status"
     tail = (ended.get("message") or "").strip()[-_LOG_TAIL:]
     text = f"exit code {ended.get('exitCode')}"
     if ended.get("reason") not in (None, "Error"):

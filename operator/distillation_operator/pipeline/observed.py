@@ -45,13 +45,15 @@ class Pod:
     disrupted: bool = False
     """Taken away by preemption, eviction or the loss of its node."""
     pending_cause: Cause | None = None
-    """What keeps it from running."""
+    """What keeps it from running, or is about to."""
     result: StageResult | None = None
     failure: StageFailure | None = None
     exit_code: int | None = None
     node: str | None = None
     exit_text: str | None = None
     """What is known of a failed container: exit code, reason and the tail of its log."""
+    refused_by_node: str | None = None
+    """Why the node didn't take it after it was scheduled there, in the kubelet's words."""
     started: datetime | None = None
     finished: datetime | None = None
     owner: str = ""

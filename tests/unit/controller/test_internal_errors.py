@@ -15,6 +15,7 @@ from distillation_operator.controller.error_ids import id_of
 from distillation_operator.controller.event_recorder import Recorder
 from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.pending_reasons import PendingReasons
+from distillation_operator.controller.pod_events import PodEvents
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.reconcile import DecisionFailed, Reconciler
@@ -44,6 +45,7 @@ class Controller:
             self.cache,
             ProgressReader(self.server, calls),
             PendingReasons(self.server, calls, unheard),
+            PodEvents(self.server, calls, unheard),
             Recorder(self.server, calls),
             Metrics(),
             Installation(),

@@ -3,20 +3,17 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from distillation_operator.controller import process, side_calls
+from distillation_operator.controller import side_calls
 from distillation_operator.controller.kube import ApiError
 from distillation_operator.controller.queue import Key
-from distillation_operator.controller.settings import ControllerSettings
 from distillation_operator.controller.side_calls import SideCall, SideCalls
 from distillation_operator.manifests.labels import child_labels
-from distillation_operator.pipeline.status.times import format_time
-from support.api_server import UNREACHABLE, Server
-from support.scenario import small_spec
+from support.api_server import UNREACHABLE
+from support.fleet import Fleet
 from support.virtual_time import now, run
 
 STAGES = ("fetch-teacher", "fetch-student", "prepare-dataset")
@@ -208,63 +205,6 @@ def test_an_error_of_ours_in_a_side_call_takes_no_place_away() -> None:
 # All of the controller
 
 
-class Fleet:
-    """The operator with its queue and workers before a stand-in for the API server."""
-
-    def __init__(self) -> None:
-        self.server = Server(seconds=0.01)
-        self.operator = process._Operator(ControllerSettings())
-        self.operator._assemble(self.server)
-        self.made: dict[tuple[Key, str], float] = {}
-        """When each child was made, by job and stage."""
-        self._told: set[asyncio.Task[None]] = set()
-        self.server.tell = self._tell
-
-    def _tell(self, kind: str, thing: Any) -> None:
-        metadata = thing["metadata"]
-        if kind != "Pod":
-            key = metadata["namespace"], metadata["labels"]["distillation.dev/job"]
-            self.made.setdefault((key, metadata["labels"]["distillation.dev/stage"]), now())
-        task = asyncio.create_task(self.operator._child_changed(kind, {"type": "MODIFIED", "object": thing}))
-        self._told.add(task)
-        task.add_done_callback(self._told.discard)
-
-    async def add_job(self, name: str, **spec: Any) -> Key:
-        made = small_spec(**spec)
-        # Jobs that share a folder wait for each other.
-        made["storage"] = {**made["storage"], "prefix": name}
-        key = self.server.add_job(made, name)
-        await self.operator._job_changed({"type": "ADDED", "object": self.server.jobs[key]})
-        return key
-
-    def run_pods(self, key: Key, stage: str, count: int, node: str = "node") -> None:
-        child = self._child(key, stage)
-        for number in range(count):
-            self.server.add_pod(child, number, f"{node}-{number}")
-
-    def end(self, key: Key, stage: str) -> None:
-        """The stage's pods have done their work."""
-        child = self._child(key, stage)
-        annotations, when = child["metadata"]["annotations"], format_time(datetime.now(UTC))
-        fingerprint = annotations["distillation.dev/fingerprint"]
-        result = {"type": "result", "stage": stage, "fingerprint": fingerprint}
-        ended = {"exitCode": 0, "message": json.dumps(result), "finishedAt": when}
-        state: dict[str, Any] = {
-            "phase": "Succeeded",
-            "containerStatuses": [{"name": "stage", "state": {"terminated": ended}}],
-        }
-        self.server.add_pod(child, **state)
-        condition = {"type": "Complete", "status": "True", "lastTransitionTime": when}
-        self.server.add(child["kind"], {**child, "status": {"conditions": [condition]}})
-
-    def _child(self, key: Key, stage: str) -> dict[str, Any]:
-        return next(
-            child
-            for child in self.server.children(key)
-            if child["metadata"]["labels"]["distillation.dev/stage"] == stage
-        )
-
-
 async def seconds_to_the_next_stage(unreachable: int) -> list[float]:
     """Of healthy jobs whose first stages end one after the other, while one job's pods are out of reach."""
     fleet = Fleet()
@@ -347,7 +287,7 @@ def test_what_a_queue_says_is_told_as_soon_as_it_is_read() -> None:
         acting = asyncio.create_task(fleet.operator._act())
         key = await fleet.add_job("job")
         await asyncio.sleep(1)
-        child = fleet._child(key, "fetch-teacher")
+        child = fleet.child(key, "fetch-teacher")
         said = {"type": "QuotaReserved", "status": "False", "message": "insufficient quota"}
         fleet.server.workloads = [{"status": {"conditions": [said]}}]
         labels = {**child["metadata"]["labels"], "kueue.x-k8s.io/queue-name": "q"}

@@ -210,6 +210,16 @@ def test_only_children_with_chips_are_queued_and_created_suspended() -> None:
         assert QUEUE not in pod_template(child)["metadata"]["labels"]
 
 
+def test_what_a_queue_asks_of_its_provisioner_stands_on_what_is_queued() -> None:
+    annotation = "provreq.kueue.x-k8s.io/maxRunDurationSeconds"
+    made = children(on_tpu(queue={"name": "flex", "maxRunDurationSeconds": 86400}))
+    asked = {name: child["metadata"]["annotations"].get(annotation) for name, child in made.items()}
+    assert {name for name, value in asked.items() if value == "86400"} == {
+        name for name, child in made.items() if QUEUE in child["metadata"]["labels"]
+    }
+    assert annotation not in str(children(on_tpu(queue={"name": "flex"})))
+
+
 def test_without_a_queue_nothing_is_suspended() -> None:
     for child in children(on_tpu()).values():
         assert QUEUE not in child["metadata"]["labels"]

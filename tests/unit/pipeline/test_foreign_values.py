@@ -19,6 +19,7 @@ from distillation_api.schemas.crd import structural_schema
 from distillation_api.status import DistillationJobStatus
 from distillation_operator.manifests.bare_reading import bare_children, bare_pods
 from distillation_operator.manifests.kept_fields import kept_child
+from distillation_operator.manifests.pending_cause import cause_of_events
 from distillation_operator.manifests.reading import observe, parse_outcome, parse_progress
 from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
 from distillation_operator.pipeline.decision.job import Decision, decide
@@ -79,6 +80,35 @@ CONDITIONS = st.lists(
     max_size=2,
 )
 STAGES = st.sampled_from(ALL)
+POD_CONDITION = st.sampled_from(["PodScheduled", "Ready", "Other"])
+CRASHED = st.fixed_dictionaries({"exitCode": st.sampled_from([0, 1])}, optional={"reason": TEXT, "message": TEXT})
+BESIDE: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
+    st.fixed_dictionaries(
+        {
+            "name": LABEL,
+            "state": st.one_of(
+                st.just({}),
+                st.just({"running": {}}),
+                CRASHED.map(lambda ended: {"terminated": ended}),
+                TEXT.map(lambda text: {"waiting": {"reason": "CrashLoopBackOff", "message": text}}),
+            ),
+            "lastState": CRASHED.map(lambda ended: {"terminated": ended}),
+        }
+    ),
+    max_size=2,
+)
+"""Containers beside the program."""
+EVENTS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "metadata": st.just({"creationTimestamp": "2026-11-25T12:00:00Z"}),
+            "type": st.sampled_from(["Warning", "Normal", ""]),
+            "reason": st.one_of(TEXT, st.sampled_from(["FailedMount", "FailedScaleUp", "Pulling"])),
+            "message": MESSY,
+        }
+    ),
+    max_size=3,
+)
 
 
 @st.composite
@@ -123,8 +153,11 @@ def pods(draw: st.DrawFn) -> dict[str, Any]:
         },
         "status": {
             "phase": draw(st.sampled_from(["Pending", "Running", "Succeeded", "Failed", "Unknown"])),
-            "containerStatuses": [{"name": "stage", "state": state}],
-            "conditions": [{"type": "PodScheduled", "status": "False", "reason": draw(TEXT), "message": draw(TEXT)}],
+            "initContainerStatuses": draw(BESIDE),
+            "containerStatuses": [{"name": "stage", "state": state}, *draw(BESIDE)],
+            "conditions": [
+                {"type": draw(POD_CONDITION), "status": "False", "reason": draw(TEXT), "message": draw(TEXT)}
+            ],
             **draw(st.fixed_dictionaries({}, optional={"message": TEXT, "reason": TEXT, "startTime": WHEN})),
         },
     }
@@ -161,19 +194,28 @@ def check(decision: Decision, validator: Any) -> DistillationJobStatus:
     made=st.lists(children(), max_size=4),
     running=st.lists(pods(), max_size=4),
     logs=st.lists(st.one_of(TEXT, PROGRESS.map(json.dumps)), max_size=2),
+    events=EVENTS,
     retry=TEXT,
     suspend=st.booleans(),
 )
 def test_whatever_others_write_there_is_a_decision_and_a_status_that_is_taken(
-    made: list[Any], running: list[Any], logs: list[str], retry: str, suspend: bool, validator: Any
+    made: list[Any],
+    running: list[Any],
+    logs: list[str],
+    events: list[Any],
+    retry: str,
+    suspend: bool,
+    validator: Any,
 ) -> None:
     annotations = {"distillation.dev/retry": retry}
     job = job_of(small_spec(suspend=suspend), annotations=annotations)
     lines = {pod["metadata"]["name"]: parse_progress(log) for pod, log in zip(running, logs, strict=False)}
     progress = {name: line for name, line in lines.items() if line is not None}
+    causes = {pod["metadata"]["name"]: cause_of_events(pod, events) for pod in running}
+    told = {name: cause for name, cause in causes.items() if cause is not None}
     for _ in range(3):
         # Again on what came of it: a status is read back.
-        seen = observe(UID, made, [], running, progress, {}, {}, fresh=True)
+        seen = observe(UID, made, [], running, progress, {}, {}, fresh=True, pod_events=told)
         job = job.model_copy(update={"status": check(decide(job, seen, START), validator)})
 
 

@@ -95,15 +95,42 @@ def test_the_last_real_error_is_shown_not_the_noise_of_the_shutdown() -> None:
         ("AttributeError: 'X' object has no attribute '_checkpointer'", "IncompatibleImage"),
         ("XlaRuntimeError: RESOURCE_EXHAUSTED: out of memory", "OutOfMemory"),
         ("MemoryError: Unable to allocate 9 GiB", "OutOfHostMemory"),
-        ("RuntimeError: open(/dev/vfio/0): Device or resource busy", "AcceleratorBusy"),
-        ("RuntimeError: The TPU is already in use by process with pid 9.", "AcceleratorBusy"),
-        ("OSError: [Errno 28] No space left on device", "MaxTextFailed"),
+        ("ModuleNotFoundError: No module named 'tunix.rl'", "IncompatibleImage"),
+        ("ImportError: cannot import name 'nnx' from 'flax'", "IncompatibleImage"),
+        ("OSError: [Errno 28] No space left on device", "StorageFull"),
+        ("KeyError: 'x'", "MaxTextFailed"),
     ],
 )
 def test_errors_are_told_apart(line: str, reason: str) -> None:
     """M9: libraries that don't fit together; S4: a full disk."""
     failure = ended(line)
     assert failure is not None and failure.reason.name == reason
+
+
+SHUTTING_DOWN = "ImportError: sys.meta_path is None, Python is likely shutting down"
+SAVE_FAILED = 'ValueError: NOT_FOUND: Error writing "d/1" in OCDBT database at local file "/storage/checkpoints/5/"'
+
+
+def test_a_failed_asynchronous_save_is_a_failure_of_the_storage_not_of_the_image() -> None:
+    failure = ended(step_line(5), SAVE_FAILED, *[SHUTTING_DOWN] * 18)
+    assert failure is not None and not failure.reason.is_final
+    assert failure.reason.name == "StorageFailed"
+    assert "OCDBT" in failure.message and "after step 5 of 20" in failure.message
+
+
+def test_the_end_after_a_failed_save_has_errors_of_its_own() -> None:
+    failure = ended(SAVE_FAILED, "AttributeError: 'NoneType' object has no attribute 'close'", SHUTTING_DOWN)
+    assert failure is not None and failure.reason.name == "StorageFailed"
+
+
+def test_an_error_that_training_got_over_explains_no_later_crash() -> None:
+    failure = ended(SAVE_FAILED, step_line(5), "KeyError: 'x'")
+    assert failure is not None and failure.reason.name == "MaxTextFailed"
+
+
+def test_an_ending_interpreter_alone_tells_nothing_of_the_image() -> None:
+    failure = ended(SHUTTING_DOWN)
+    assert failure is not None and failure.reason.name == "MaxTextFailed"
 
 
 def test_a_refused_configuration_is_permanent_whatever_error_follows() -> None:

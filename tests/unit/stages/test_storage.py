@@ -83,6 +83,9 @@ def test_without_a_name_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.M
         (errno.EACCES, "/storage/out", "StorageAccessDenied"),
         (errno.EROFS, "/storage/out", "StorageAccessDenied"),
         (errno.ENOSPC, "/storage/out", "StorageFull"),
+        (errno.EIO, "/storage/out", "StorageFailed"),
+        (errno.ENOTCONN, "/storage/out", "StorageFailed"),
+        (errno.ESTALE, "/storage/out", "StorageFailed"),
     ],
 )
 def test_what_the_storage_refuses_is_told_with_what_is_missing(number: int, path: str, reason: str) -> None:
@@ -91,6 +94,8 @@ def test_what_the_storage_refuses_is_told_with_what_is_missing(number: int, path
     assert refusal is not None and refusal.reason.name == reason and path in refusal.message
 
 
-@pytest.mark.parametrize(("number", "path"), [(errno.EACCES, "/etc/shadow"), (errno.EIO, "/storage/out")])
+@pytest.mark.parametrize(
+    ("number", "path"), [(errno.EACCES, "/etc/shadow"), (errno.EIO, "/dev/sda"), (errno.EINVAL, "/storage/out")]
+)
 def test_other_errors_are_no_matter_of_the_storage(number: int, path: str) -> None:
     assert storage_error(OSError(number, os.strerror(number), path), Path("/storage")) is None

@@ -8,7 +8,8 @@ from typing import Any
 
 from distillation_api import reasons
 from distillation_api.contract import GenerateProgram, Sampling
-from distillation_stages.runtime.failure import ACCELERATOR_BUSY, StageError
+from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.failure_words import known_failure
 from distillation_stages.runtime.reporting import say
 
 _OUT_OF_MEMORY = (
@@ -185,9 +186,7 @@ def engine_failure(error: BaseException) -> StageError | None:
             f"the accelerator's memory is too small for the teacher: {text[:300]}. Take a larger topology (its chips "
             "share the model) or lower generation.maxModelLen",
         )
-    if any(sign in text for sign in ACCELERATOR_BUSY):
-        return StageError(reasons.ACCELERATOR_BUSY, f"another process still holds the accelerator: {text[:300]}")
-    return None
+    return known_failure(text, f"vLLM ended with {text[:300]}")
 
 
 def _answer(output: Any) -> EngineAnswer:

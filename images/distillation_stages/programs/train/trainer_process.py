@@ -51,7 +51,7 @@ class TrainerProcess:
         self._done = done
         self._record = record
         self._reporter = Reporter(stage, "steps")
-        self._log = TrainerLog()
+        self._log = TrainerLog(has_peers=program.hosts * program.slices > 1)
         self._without_weights = 0
         self._newest = done
         self._tokens_per_step = program.sequences_per_step * program.max_target_length / devices_of(program)

@@ -14,10 +14,16 @@ What ends a pod, and what it costs:
 - A disruption (preemption, eviction, the loss of a node) counts in ``attempts.disruptions``. ``retries.disruptions``
   bounds them. Kubernetes knows no such bound for shards, so the operator ends a Job whose shards exceed it.
 - A permanent verdict (the program's exit code) counts nothing, and nothing is tried again.
-- A busy accelerator is the node's fault: the attempt counts as a disruption, and the next one waits a minute. A shard
-  that finds it busy is tried again by its Job, which counts a failure, until the Job has used up its retries.
+- What a program puts down to the machine (a reason of that cost, such as a busy accelerator) counts as a disruption,
+  and the next attempt waits a minute. A shard that ends so is tried again by its Job, which counts a failure, until the
+  Job has used up its retries.
+- A pod that its node doesn't admit (a device plugin that isn't ready, no room after all) is the machine's too; one that
+  asks for a part of a VM's chips is refused by all such nodes, and that is final.
+- What a program needs and finds away (the Hub, a bucket, the storage) is waited for: attempts follow each other in
+  minutes, and those of the first hour count nothing. After an attempt that has worked for a while it is another hour.
 - A pod that finds another job at work in the same directory of the storage costs nothing: the next attempt waits five
   minutes. The jobs of one operator don't start such pods in the first place.
+- A host that only misses another one explains nothing where that one tells, or shows, why it crashed.
 - A lost host takes its peers of a training stage with it: they crash at once, and the attempt counts as one disruption.
   Shards don't depend on each other, so there a crash stays one.
 - A lost result (a complete child whose pods' messages can't be read any more) counts as a failure of the attempt. Of
@@ -26,21 +32,31 @@ What ends a pod, and what it costs:
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from distillation_api import reasons
+from distillation_api.contract import EXIT_TERMINATED
+from distillation_api.reasons.reason import Cost
 from distillation_api.spec import Retries
 from distillation_api.status import Attempts, ShardRetries, StageStatus
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Pod
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.status.pen import rewrite_stage
+from distillation_operator.pipeline.status.times import parse_time
 
+_CHIPS_REFUSED = "invalid TPU chip count"
+"""GKE's device plugin: before tpu7x a pod has all chips of its VM, or none."""
 FIRST_BACK_OFF = timedelta(seconds=5)
 LONGEST_BACK_OFF = timedelta(minutes=5)
-BUSY_BACK_OFF = timedelta(seconds=60)
-"""For a TPU that a killed process still holds: the node's fault, and over in a minute."""
+MACHINE_BACK_OFF = timedelta(seconds=60)
+"""For a TPU that a killed process still holds, and other faults of machines that are over in a minute."""
+AWAY_PERIOD = timedelta(hours=1)
+"""What is away for so long counts nothing: outages are mended by others, at night too."""
+FIRST_AWAY_BACK_OFF = timedelta(minutes=1)
+WORKED = timedelta(minutes=10)
+"""An attempt that ran for so long had what it needs: what it found away at last is another outage."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,8 @@ class Ruling:
     """The pod that explains it."""
     is_failure: bool = True
     """False for an attempt that only found out that it has to wait."""
+    away_since: datetime | None = None
+    """Since when what the stage needs is away."""
 
 
 def rule_on_failed_child(stage: Stage, retries: Retries, status: StageStatus, child: Child, pods: list[Pod]) -> Ruling:
@@ -71,10 +89,14 @@ def rule_on_failed_child(stage: Stage, retries: Retries, status: StageStatus, ch
     cause = _cause(kind, child, pod)
     if kind is FailureClass.PERMANENT:
         return Ruling(kind, cause, attempts, None, pod)
+    away = _away_since(status, child, pod) if kind is FailureClass.CRASH else None
+    if away is not None and child.ended_at is not None and child.ended_at - away < AWAY_PERIOD:
+        wait = min(max(child.ended_at - away, FIRST_AWAY_BACK_OFF), LONGEST_BACK_OFF)
+        return Ruling(kind, cause, attempts, wait, pod, is_failure=False, away_since=away)
     if stage.is_indexed and kind is FailureClass.CRASH:
         # Its Job has tried the shard again as often as the user allows: trying all again would square that number.
         return Ruling(kind, cause, _exhausted(status, child), None, pod)
-    return _counted(kind, cause, retries, attempts, pod)
+    return replace(_counted(kind, cause, retries, attempts, pod), away_since=away)
 
 
 def rule_on_lost_result(retries: Retries, attempts: Attempts, child: Child) -> Ruling:
@@ -142,7 +164,26 @@ def _counted(kind: FailureClass, cause: Cause, retries: Retries, attempts: Attem
 def _back_off(cause: Cause, attempts: Attempts) -> timedelta:
     count = attempts.failures + attempts.disruptions
     wait: timedelta = min(FIRST_BACK_OFF * 2 ** min(count - 1, 10), LONGEST_BACK_OFF)
-    return max(wait, BUSY_BACK_OFF) if cause.reason == reasons.ACCELERATOR_BUSY.name else wait
+    match _cost(cause.reason):
+        case Cost.DISRUPTION if cause.reason != reasons.POD_DISRUPTED.name:
+            return max(wait, MACHINE_BACK_OFF)
+        case Cost.AWAY:
+            return LONGEST_BACK_OFF
+        case _:
+            return wait
+
+
+def _cost(reason: str) -> Cost | None:
+    known = reasons.REASONS.get(reason)
+    return known.cost if known is not None else None
+
+
+def _away_since(status: StageStatus, child: Child, pod: Pod | None) -> datetime | None:
+    """Since when attempts of the stage have failed for what is away; None when this one hasn't."""
+    if pod is None or pod.failure is None or _cost(pod.failure.reason) is not Cost.AWAY:
+        return None
+    worked = pod.finished - pod.started if pod.started is not None and pod.finished is not None else timedelta(0)
+    return child.ended_at if status.away_since is None or worked >= WORKED else parse_time(status.away_since)
 
 
 def _exhausted(status: StageStatus, child: Child) -> Attempts:
@@ -157,17 +198,42 @@ def _classify(stage: Stage, child: Child, pods: list[Pod]) -> FailureClass:
     if any(map(_is_permanent, pods)):
         return FailureClass.PERMANENT
     kind = child.failure_class or FailureClass.CRASH
-    if kind is FailureClass.CRASH and (any(map(_found_busy, pods)) or (stage.is_training and _lost_a_host(pods))):
+    if kind is FailureClass.CRASH and (_blames_machine(pods) or (stage.is_training and _lost_a_host(pods))):
         return FailureClass.DISRUPTION
     return kind
 
 
 def _is_permanent(pod: Pod) -> bool:
-    return pod.failure is not None and pod.failure.permanent
+    return _asks_wrongly(pod) or (pod.failure is not None and pod.failure.permanent)
 
 
-def _found_busy(pod: Pod) -> bool:
-    return pod.failure is not None and pod.failure.reason == reasons.ACCELERATOR_BUSY.name
+def _asks_wrongly(pod: Pod) -> bool:
+    """True for a pod that no node of its kind takes."""
+    return pod.refused_by_node is not None and _CHIPS_REFUSED in pod.refused_by_node
+
+
+def _blames_machine(pods: list[Pod]) -> bool:
+    """True when a program puts its end down to the machine; of one that only misses another host, when none of the
+    others has an end of its own.
+    """
+    if any(pod.refused_by_node is not None for pod in pods):
+        return True
+    told = {pod.failure.reason for pod in pods if pod.failure is not None}
+    blamed = {reason for reason in told if _cost(reason) is Cost.DISRUPTION}
+    if blamed == {reasons.PEER_LOST.name}:
+        return not any(map(_has_own_end, pods))
+    return bool(blamed)
+
+
+def _has_own_end(pod: Pod) -> bool:
+    """True for a pod that failed by itself, not for want of another host."""
+    if not pod.ended or pod.succeeded or pod.disrupted or pod.exit_code == EXIT_TERMINATED:
+        return False
+    return not _lost_peer(pod) and (pod.failure is None or pod.failure.reason != reasons.INTERRUPTED.name)
+
+
+def _lost_peer(pod: Pod) -> bool:
+    return pod.failure is not None and pod.failure.reason == reasons.PEER_LOST.name
 
 
 def _found_other_job(pod: Pod) -> bool:
@@ -187,11 +253,14 @@ def _explaining(kind: FailureClass, pods: list[Pod]) -> Pod | None:
     permanent = [pod for pod in pods if _is_permanent(pod)]
     taken = [pod for pod in pods if pod.disrupted] if kind is FailureClass.DISRUPTION else []
     # A shard that was taken away was replaced: it explains no crash.
-    explained = sorted((pod for pod in pods if pod.failure is not None), key=lambda pod: pod.disrupted)
+    explained = sorted(
+        (pod for pod in pods if pod.failure is not None and not (_lost_peer(pod) and kind is FailureClass.CRASH)),
+        key=lambda pod: pod.disrupted,
+    )
     # Of several pods the first that ended is the cause: the others die of its absence.
     crashed = sorted(
         (pod for pod in pods if pod.exit_text and not pod.succeeded),
-        key=lambda pod: (pod.disrupted, pod.finished is None, pod.finished or datetime.max),
+        key=lambda pod: (pod.disrupted, _lost_peer(pod), pod.finished is None, pod.finished or datetime.max),
     )
     return next(iter((*permanent, *taken, *explained, *crashed)), None)
 
@@ -205,6 +274,9 @@ def _cause(kind: FailureClass, child: Child, pod: Pod | None) -> Cause:
         return Cause.of(reasons.CHILD_FAILED, child.message or f"{child.name} failed.")
     if pod.failure is not None:
         return Cause(pod.failure.reason, pod.failure.message)
+    if pod.refused_by_node is not None:
+        reason = reasons.CHIPS_REFUSED if _asks_wrongly(pod) else reasons.NODE_REFUSES_POD
+        return Cause.of(reason, f"{pod.name}: {pod.refused_by_node}")
     return Cause.of(reasons.POD_FAILED, f"{pod.name}: {pod.exit_text}")
 
 

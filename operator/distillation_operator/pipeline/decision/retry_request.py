@@ -47,5 +47,11 @@ def apply_retry(
 def _reset(stage: StageStatus) -> StageStatus:
     waiting = with_state(stage, "Waiting", Cause.of(reasons.RETRIED_BY_USER))
     return rewrite_stage(
-        waiting, attempt=stage.attempt + 1, attempts=Attempts(), shard_retries=None, completion_time=None, progress=None
+        waiting,
+        attempt=stage.attempt + 1,
+        attempts=Attempts(),
+        shard_retries=None,
+        away_since=None,
+        completion_time=None,
+        progress=None,
     )

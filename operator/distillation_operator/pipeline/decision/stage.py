@@ -25,6 +25,10 @@ from distillation_operator.pipeline.status.stage_status import completion_cause,
 from distillation_operator.pipeline.status.times import format_time
 
 NO_PODS_PERIOD = timedelta(seconds=5)
+STARTING_PERIOD = timedelta(seconds=4)
+"""What keeps a pod on its node from starting may be told by Events alone, which nobody watches."""
+UNSCHEDULED_PERIOD = timedelta(seconds=15)
+"""Likewise what the autoscaler says of a pod without a node."""
 OTHER_JOB_PERIOD = timedelta(seconds=10)
 """Nothing tells when another job's child has ended."""
 STRANGERS_PERIOD = timedelta(seconds=5)
@@ -72,6 +76,7 @@ def decide_stage(
     attempt = max([before.attempt, *(child.attempt for child in children)])
     current = rewrite_stage(before, attempt=attempt)
     if suspended:
+        current = rewrite_stage(current, away_since=None)
         return StageDecision(with_state(current, "Suspended", Cause.of(reasons.JOB_SUSPENDED)), delete=_live(children))
     child = observed.children.get(child_name(job.metadata.name, stage.name, attempt))
     if before.state == "Suspended" and (child is None or child.terminating):
@@ -151,7 +156,15 @@ def _of_child(
         # What keeps pods from being made is reported by an Event alone, which nobody watches.
         cause = Cause.of(reasons.PODS_REFUSED, child.message) if child.message else Cause.of(reasons.PODS_STARTING)
         return StageDecision(with_state(status, "Pending", cause), requeue_after=NO_PODS_PERIOD)
-    return StageDecision(_active(stage, status, pods, observed))
+    return StageDecision(_active(stage, status, pods, observed), requeue_after=_until_it_starts(pods))
+
+
+def _until_it_starts(pods: list[Pod]) -> timedelta | None:
+    """When to look again at pods that haven't started."""
+    waits = {pod.node is not None for pod in pods if pod.alive and not pod.running and not pod.terminating}
+    if not waits:
+        return None
+    return STARTING_PERIOD if True in waits else UNSCHEDULED_PERIOD
 
 
 def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observed) -> StageStatus:
@@ -177,7 +190,7 @@ def _completed(
         if not fresh:
             return StageDecision(status, needs_fresh_lists=True)
         return _ruled(status, rule_on_lost_result(retries, status.attempts, child), child, now)
-    ended = rewrite_stage(status, completion_time=format_time(child.ended_at or now), progress=None)
+    ended = rewrite_stage(status, completion_time=format_time(child.ended_at or now), progress=None, away_since=None)
     results = list(by_index.values())
     cause = completion_cause(stage.program, results[0])
     return StageDecision(with_state(with_results(ended, results), "Complete", cause))
@@ -186,7 +199,8 @@ def _completed(
 def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> StageDecision:
     """The end of the attempt, and the next one once its time has come."""
     failure = _failure(status, ruling, child, now) if ruling.is_failure else None
-    counted = rewrite_stage(status, attempts=ruling.attempts)
+    away = format_time(ruling.away_since) if ruling.away_since is not None else None
+    counted = rewrite_stage(status, attempts=ruling.attempts, away_since=away)
     reason, message = ruling.cause.reason, ruling.cause.message
     if ruling.back_off is None:
         return StageDecision(_ended(counted, ruling.cause, child.ended_at or now), failure=failure)

@@ -41,6 +41,7 @@ class StageMembers(TypedDict, total=False):
     attempt: int
     attempts: Attempts
     shard_retries: ShardRetries | None
+    away_since: str | None
     start_time: str | None
     completion_time: str | None
     estimated_completion_time: str | None

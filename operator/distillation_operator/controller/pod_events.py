@@ -1,0 +1,85 @@
+"""Why pods don't start, where their own status doesn't tell: a volume, a sandbox, an autoscaler without stock.
+
+That stands in Events alone, which are too many to be watched. Those of a pod that has stood still for a while are read
+beside the decisions, of a few pods of a job at a time: pods that stand still mostly do so for one reason.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from distillation_operator.controller.kube import Kube
+from distillation_operator.controller.queue import Key
+from distillation_operator.controller.side_calls import SideCall, SideCalls
+from distillation_operator.manifests.pending_cause import cause_of_events, waits_to_start
+from distillation_operator.pipeline.cause import Cause
+
+SECONDS_TO_START = 5.0
+"""A pod is given so long to start before anybody is asked."""
+SHORTEST_SECONDS_BETWEEN_READS = 3.5
+"""Of one pod; the longer it stands still, the longer."""
+LONGEST_SECONDS_BETWEEN_READS = 60.0
+SHARE_OF_ITS_TIME = 0.1
+PODS_AT_A_TIME = 4
+"""Of a job, in the shortest time between reads."""
+
+Object = Mapping[str, Any]
+
+
+@dataclass
+class _Told:
+    since: float
+    asked_at: float
+    cause: Cause | None = None
+
+    def is_due(self, now: float) -> bool:
+        stands = now - self.since
+        pause = min(max(SHORTEST_SECONDS_BETWEEN_READS, SHARE_OF_ITS_TIME * stands), LONGEST_SECONDS_BETWEEN_READS)
+        return stands >= SECONDS_TO_START and now - self.asked_at >= pause
+
+
+class PodEvents:
+    """The last that Events have told of each pod that doesn't start.
+
+    ``changed``: told of the job when something else is said.
+    """
+
+    def __init__(self, kube: Kube, calls: SideCalls, changed: Callable[[Key], Awaitable[None]]) -> None:
+        self._kube = kube
+        self._calls = calls
+        self._changed = changed
+        self._told: dict[Key, dict[str, _Told]] = {}
+        """By job and the pod's UID."""
+
+    def known(self, key: Key, pods: Iterable[Object]) -> dict[str, Cause]:
+        """What keeps pods from starting, by name, as far as it was read. What is old is asked for."""
+        now = asyncio.get_running_loop().time()
+        before = self._told.get(key, {})
+        waiting = {pod["metadata"]["uid"]: pod for pod in pods if waits_to_start(pod)}
+        told = {uid: before.get(uid) or _Told(now, now - LONGEST_SECONDS_BETWEEN_READS) for uid in waiting}
+        # The one that was asked about longest ago comes first: all have their turn.
+        due = sorted((uid for uid, one in told.items() if one.is_due(now)), key=lambda uid: told[uid].asked_at)
+        lately = sum(now - one.asked_at < SHORTEST_SECONDS_BETWEEN_READS for one in told.values())
+        for uid in due[: max(PODS_AT_A_TIME - lately, 0)]:
+            told[uid].asked_at = now
+            self._calls.ask(self._call(key, waiting[uid], told[uid]))
+        self._told[key] = told
+        if not told:
+            del self._told[key]
+        return {waiting[uid]["metadata"]["name"]: one.cause for uid, one in told.items() if one.cause is not None}
+
+    def forget(self, key: Key) -> None:
+        """Drop what is known of a job that is gone."""
+        self._told.pop(key, None)
+
+    def _call(self, key: Key, pod: Object, entry: _Told) -> SideCall:
+        uid = pod["metadata"]["uid"]
+
+        async def read() -> None:
+            cause = cause_of_events(pod, await self._kube.list_pod_events(key[0], uid))
+            if cause != entry.cause:
+                entry.cause = cause
+                await self._changed(key)
+
+        return SideCall(("events", key, uid), key, read)

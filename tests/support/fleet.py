@@ -1,0 +1,77 @@
+"""All of the controller before a stand-in for the API server, with several jobs, on virtual time."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from distillation_operator.controller import process
+from distillation_operator.controller.queue import Key
+from distillation_operator.controller.settings import ControllerSettings
+from distillation_operator.pipeline.status.times import format_time
+from support.api_server import Server
+from support.scenario import small_spec
+from support.virtual_time import now
+
+
+class Fleet:
+    """The operator with its queue and workers before a stand-in for the API server."""
+
+    def __init__(self) -> None:
+        self.server = Server(seconds=0.01)
+        self.operator = process._Operator(ControllerSettings())
+        self.operator._assemble(self.server)
+        self.made: dict[tuple[Key, str], float] = {}
+        """When each child was made, by job and stage."""
+        self._told: set[asyncio.Task[None]] = set()
+        self.server.tell = self._tell
+
+    def _tell(self, kind: str, thing: Any) -> None:
+        metadata = thing["metadata"]
+        if kind != "Pod":
+            key = metadata["namespace"], metadata["labels"]["distillation.dev/job"]
+            self.made.setdefault((key, metadata["labels"]["distillation.dev/stage"]), now())
+        task = asyncio.create_task(self.operator._child_changed(kind, {"type": "MODIFIED", "object": thing}))
+        self._told.add(task)
+        task.add_done_callback(self._told.discard)
+
+    async def add_job(self, name: str, **spec: Any) -> Key:
+        """A user's job, which shares no folder with others."""
+        made = small_spec(**spec)
+        made["storage"] = {**made["storage"], "prefix": name}
+        key = self.server.add_job(made, name)
+        await self.operator._job_changed({"type": "ADDED", "object": self.server.jobs[key]})
+        return key
+
+    def stage(self, key: Key, name: str) -> dict[str, Any]:
+        """What a job's status says of a stage."""
+        return next(dict(stage) for stage in self.server.jobs[key]["status"]["stages"] if stage["name"] == name)
+
+    def run_pods(self, key: Key, stage: str, count: int, node: str = "node") -> None:
+        """The stage's pods run."""
+        child = self.child(key, stage)
+        for number in range(count):
+            self.server.add_pod(child, number, f"{node}-{number}")
+
+    def end(self, key: Key, stage: str) -> None:
+        """The stage's pods have done their work."""
+        child = self.child(key, stage)
+        annotations, when = child["metadata"]["annotations"], format_time(datetime.now(UTC))
+        fingerprint = annotations["distillation.dev/fingerprint"]
+        result = {"type": "result", "stage": stage, "fingerprint": fingerprint}
+        ended = {"exitCode": 0, "message": json.dumps(result), "finishedAt": when}
+        state: dict[str, Any] = {
+            "phase": "Succeeded",
+            "containerStatuses": [{"name": "stage", "state": {"terminated": ended}}],
+        }
+        self.server.add_pod(child, **state)
+        condition = {"type": "Complete", "status": "True", "lastTransitionTime": when}
+        self.server.add(child["kind"], {**child, "status": {"conditions": [condition]}})
+
+    def child(self, key: Key, stage: str) -> dict[str, Any]:
+        """The first attempt's Job or JobSet."""
+        return next(
+            child
+            for child in self.server.children(key)
+            if child["metadata"]["labels"]["distillation.dev/stage"] == stage
+        )
