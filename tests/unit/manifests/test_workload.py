@@ -16,6 +16,7 @@ from distillation_api.resource import DistillationJob
 from distillation_operator.commands.validation import validate
 from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.settings import Installation
+from distillation_operator.manifests.stage_pods import StagePods
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.stage import Stage
 from support.scenario import small_spec
@@ -60,10 +61,10 @@ def on_tpu(**members: Any) -> DistillationJob:
     return job_with(**{"generation": {"shards": 4, "accelerator": V5E}, "training": training, **members})
 
 
-def children(job: DistillationJob, attempt: int = 0) -> dict[str, Object]:
+def children(job: DistillationJob, attempt: int = 0, installation: Installation = Installation()) -> dict[str, Object]:
     """The manifest of each stage."""
     stages = build_pipeline(job.spec)
-    return {name: child_manifest(job, stage, attempt, Installation()) for name, stage in stages.items()}
+    return {name: child_manifest(job, stage, attempt, installation) for name, stage in stages.items()}
 
 
 def pod_template(child: Object) -> Object:
@@ -599,7 +600,10 @@ def test_no_variable_of_the_operator_is_for_users() -> None:
     two_hosts = {"stages": [{"name": "one", "steps": 1, "hosts": 2}]}
     secret = [{"name": "PASSWORD", "secret": token}]
     jobs = [job_with(huggingFaceToken=token, training=two_hosts, pod={"env": secret}), on_tpu()]
-    names = {name for job in jobs for child in children(job).values() for name in env_of(child)} - {"PASSWORD"}
+    all_of_them = Installation(stage_pods=StagePods(log_tails=False, shared_compile_cache=True))
+    made = [child for job in jobs for child in children(job, installation=all_of_them).values()]
+    names = {name for child in made for name in env_of(child)} - {"PASSWORD"}
+    assert {"LOG_TAILS", "COMPILE_CACHE"} <= names
     assert len(names) > 9
     for name in names:
         [message] = validate(changed(put("spec.pod.env", [{"name": name, "value": "a"}])))
