@@ -61,9 +61,10 @@ def on_tpu(**members: Any) -> DistillationJob:
     return job_with(**{"generation": {"shards": 4, "accelerator": V5E}, "training": training, **members})
 
 
-def children(job: DistillationJob, attempt: int = 0, installation: Installation = Installation()) -> dict[str, Object]:
+def children(job: DistillationJob, attempt: int = 0, installation: Installation | None = None) -> dict[str, Object]:
     """The manifest of each stage."""
     stages = build_pipeline(job.spec)
+    installation = installation or Installation()
     return {name: child_manifest(job, stage, attempt, installation) for name, stage in stages.items()}
 
 
