@@ -210,9 +210,10 @@ class Reconciler:
     async def _delete(self, key: Key, names: Iterable[str]) -> None:
         for name in names:
             for kind in ("Job", "JobSet"):
-                if any(child["metadata"]["name"] == name for child in self._cache.children(key, kind)):
+                child = self._cache.child(key, kind, name)
+                if child is not None:
                     log.info("deleting %s %s", kind, name, extra={"job": key})
-                    await self._kube.delete_child(kind, key[0], name)
+                    await self._kube.delete_child(kind, key[0], name, child["metadata"]["uid"])
 
     async def _create(self, job: DistillationJob, key: Key, creation: Creation) -> Cause | None:
         manifest = child_manifest(job, creation.stage, creation.attempt, self._installation)
