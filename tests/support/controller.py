@@ -18,8 +18,8 @@ from support.scenario import small_spec
 class Controller:
     """The reconciler before a stand-in for the API server, with one job."""
 
-    def __init__(self, installation: Installation | None = None, **spec: Any) -> None:
-        self.server = Server()
+    def __init__(self, installation: Installation | None = None, server: Server | None = None, **spec: Any) -> None:
+        self.server = server or Server()
         self.key = self.server.add_job(small_spec(**spec))
         self.cache = Cache()
         calls = SideCalls()
