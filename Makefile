@@ -26,7 +26,7 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all chaos test-e2e $(E2E_HALVES) test-kills test-models test-large benchmark benchmark-training-data demo demo-online playground down clean
+.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-models test-large benchmark benchmark-training-data demo demo-online playground down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -133,6 +133,9 @@ images: toolchain-control-plane toolchain-node ## the operator's image, built by
 
 images-all: toolchain-control-plane toolchain-node ## the same with all stages' images (5 to 11 GB each)
 	$(PYTEST) tests/image_build
+
+flood: toolchain-control-plane ## 2,000 Jobs of big annotations with our labels in one namespace, while jobs of another run
+	FLOOD=2000 $(SLOW_PYTEST) -s tests/cluster/test_flood.py
 
 chaos: setup ## 200 jobs while operators are killed and the API server restarts; the last line is JSON
 	$(PYTHON) -m chaos

@@ -87,8 +87,11 @@ class Server(Kube):
         await self._answered("get", name)
         return self.objects[kind, namespace, name]
 
-    async def delete_child(self, kind: str, namespace: str, name: str) -> None:
+    async def delete_child(self, kind: str, namespace: str, name: str, uid: str) -> None:
         await self._answered("delete", name)
+        known = self.objects.get((kind, namespace, name))
+        if known is not None and known["metadata"]["uid"] != uid:
+            return
         self.deleted.append(name)
         self.objects.pop((kind, namespace, name), None)
 

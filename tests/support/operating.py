@@ -64,6 +64,18 @@ class Operator:
         assert self._process is not None
         return self._process.poll()
 
+    def memory(self) -> int:
+        """Bytes of memory that it holds."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+
+    def cpu_seconds(self) -> float:
+        """Time of a processor that it has used."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def log(self) -> list[dict[str, Any]]:
         """Its log, a JSON object a line."""
         return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]

@@ -103,7 +103,7 @@ def samples(model: Path) -> Samples:
     import numpy as np
     import transformers
 
-    tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     sequences = [tokenizer(text)["input_ids"] for text in TEXTS]
     if tokenizer.chat_template:
         for conversation in CONVERSATIONS:
@@ -123,7 +123,7 @@ def transformers_logits(model: Path, sample: Samples) -> Any:
     import transformers
 
     loaded, info = transformers.AutoModelForCausalLM.from_pretrained(
-        model, dtype=torch.float32, output_loading_info=True
+        model, dtype=torch.float32, output_loading_info=True, trust_remote_code=False, use_safetensors=True
     )
     wrong = {kind: sorted(info[kind]) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[kind]}
     if wrong:

@@ -1,5 +1,7 @@
 """The model card: where an exported student comes from, as the README.md that model repositories show."""
 
+import html
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,11 +10,13 @@ from distillation_stages.data.stage_facts import StageFacts, number
 from distillation_stages.runtime.storage import Storage
 
 CARD_NAME = "README.md"
+_MARKS = re.compile(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)")
+"""What Markdown may take for a mark of its own; an underscore inside a word is none."""
 
 _METRICS = {
     "crossEntropy": "cross-entropy of the teacher's answers, nats per token",
     "perplexity": "perplexity of the teacher's answers",
-    "kl": "KL(teacher \\|\\| student), nats per token",
+    "kl": "KL(teacher || student), nats per token",
     "top1Agreement": "top-1 agreement with the teacher",
 }
 
@@ -22,7 +26,7 @@ def model_card(lineage: Lineage, storage: Storage, evaluated: StageResult | None
     stages = [StageFacts.read(stage, storage) for stage in lineage.stages]
     sections = [
         f"---\n{front_matter(lineage, evaluated)}\n---",
-        f"# {named(lineage.student)}, taught by {named(lineage.teacher)}",
+        f"# {plain(named(lineage.student))}, taught by {plain(named(lineage.teacher))}",
         "The student was distilled with MaxText by distillation-operator. The licences of the student, the teacher and "
         "the data apply.",
         "## Where it comes from",
@@ -101,5 +105,12 @@ def _told(values: Mapping[str, Any]) -> str:
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(' '.join(cell.split()) for cell in line)} |" for line in lines)
+    lines = [head, ["---"] * len(head), *([plain(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plain(text: str) -> str:
+    """Foreign text, as a revision or a count's name, that Markdown shows as it is: it ends no cell, and no link, image
+    or HTML begins.
+    """
+    return _MARKS.sub(r"\\\g<0>", html.escape(" ".join(text.split()), quote=False))

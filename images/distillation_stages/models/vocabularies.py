@@ -30,7 +30,7 @@ def load_tokenizer(model: Path) -> Any:
     import transformers
 
     try:
-        return transformers.AutoTokenizer.from_pretrained(str(model), local_files_only=True)
+        return transformers.AutoTokenizer.from_pretrained(str(model), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise StageError(reasons.UNUSABLE_TOKENIZER, f"the tokenizer in {model} can't be loaded: {error}") from error
 

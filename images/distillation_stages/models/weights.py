@@ -41,9 +41,9 @@ def ignored_by_transformers(model: Path, names: Collection[str]) -> set[str]:
 
     found = LoadingInfo(set(names))
     try:
-        config = transformers.AutoConfig.from_pretrained(model)
+        config = transformers.AutoConfig.from_pretrained(model, trust_remote_code=False)
         with torch.device("meta"):
-            built = transformers.AutoModelForCausalLM.from_config(config)
+            built = transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except (OSError, ValueError):
         return {name for name in found.unexpected_keys if re.search(ROTARY_BUFFER, name)}
     built._adjust_missing_and_unexpected_keys(found)

@@ -17,6 +17,12 @@ INVALID_SPEC = _reason(
     "Not Accepted: this operator can't read the spec, since its CRD is newer than it.",
     "Upgrade the operator.",
 )
+STATUS_UNREADABLE = _reason(
+    "StatusUnreadable",
+    "Not Accepted, Stalled: this operator can't read the job's status, which a newer one has written. It is "
+    "kept as it is, nothing new is started, and what runs goes on to the end of its attempt.",
+    "Upgrade the operator to the version that wrote it, or delete the job to end its pods.",
+)
 SERVICE_ACCOUNT_REFUSED = _reason(
     "ServiceAccountRefused",
     "Not Accepted: `pod.serviceAccountName` is the operator's own account.",

@@ -152,6 +152,10 @@ class Cache:
         """Whether all of a job's children are known."""
         return key in self._listed
 
+    def child(self, key: Key, kind: str, name: str) -> Object | None:
+        """A job's child, if it is known."""
+        return self._children.get(key, {}).get((kind, name))
+
     def children(self, key: Key, kind: str) -> list[Object]:
         """A job's children of one kind, those that JobSets have made among them."""
         return [child for slot, child in self._children.get(key, {}).items() if slot[0] == kind]

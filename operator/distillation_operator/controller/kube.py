@@ -105,17 +105,18 @@ class Kube:
         )
         return dict(await self._answer("get", plural, call))
 
-    async def delete_child(self, kind: str, namespace: str, name: str) -> None:
-        """Delete a Job or JobSet with its pods; one that is gone already is fine."""
+    async def delete_child(self, kind: str, namespace: str, name: str, uid: str) -> None:
+        """Delete a Job or JobSet with its pods. One that is gone is fine, also when another has its name now."""
         group, version, plural = _RESOURCES[kind]
         seconds = self._write_timeout()
+        options = client.V1DeleteOptions(propagation_policy="Background", preconditions=client.V1Preconditions(uid=uid))
         call = self._objects.delete_namespaced_custom_object(
-            group, version, namespace, plural, name, propagation_policy="Background", _request_timeout=seconds
+            group, version, namespace, plural, name, body=options, _request_timeout=seconds
         )
         try:
             await self._answer("delete", plural, call)
         except ApiError as error:
-            if error.status != 404:
+            if error.status not in (404, 409):
                 raise
 
     async def list_workloads(self, namespace: str, uid: str) -> list[Object]:

@@ -5,6 +5,7 @@ quota, a policy): that stands in an Event of the Job alone.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,14 @@ from typing import Any
 from distillation_operator.controller.kube import Kube
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.side_calls import SideCall, SideCalls
-from distillation_operator.manifests.reading import is_held, jobset_of, lacks_pods, queue_message, refusal_message
+from distillation_operator.manifests.reading import (
+    child_of,
+    is_held,
+    jobset_of,
+    queue_message,
+    refusal_message,
+    wants_pods,
+)
 
 SECONDS_BETWEEN_READS = 10.0
 SECONDS_FOR_PODS = 3.0
@@ -50,17 +58,20 @@ class PendingReasons:
         before = self._said.get(key, {})
         said: dict[tuple[str, bool], _Said] = {}
         told: dict[str, str] = {}
+        with_pods = {child_of(pod) for pod in pods}
+        made = defaultdict[str | None, list[str]](list)
+        for job in jobs_of_jobsets:
+            made[jobset_of(job)].append(job["metadata"]["uid"])
         for child in children:
             name, uid = child["metadata"]["name"], child["metadata"]["uid"]
             held = is_held(child)
-            if not held and not lacks_pods(child, pods):
+            if not held and (name in with_pods or not wants_pods(child)):
                 continue
             first = now - SECONDS_BETWEEN_READS + (0 if held else SECONDS_FOR_PODS)
             entry = said[uid, held] = before.get((uid, held)) or _Said(first)
             if now - entry.asked_at >= SECONDS_BETWEEN_READS:
                 entry.asked_at = now
-                made = [job["metadata"]["uid"] for job in jobs_of_jobsets if jobset_of(job) == name]
-                self._calls.ask(self._call(key, uid, held, made, entry))
+                self._calls.ask(self._call(key, uid, held, made.get(name, []), entry))
             if entry.message is not None:
                 told[name] = entry.message
         self._said[key] = said

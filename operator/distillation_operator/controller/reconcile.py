@@ -34,7 +34,7 @@ from distillation_operator.pipeline.decision.internal_error import decide_on_err
 from distillation_operator.pipeline.decision.job import Creation, Decision, decide, is_over
 from distillation_operator.pipeline.observed import Observed
 from distillation_operator.pipeline.status.events import transitions
-from distillation_operator.pipeline.status.job_status import rejected_status
+from distillation_operator.pipeline.status.job_status import rejected_status, unread_status
 
 Object = Mapping[str, Any]
 KINDS = ("JobSet", "Job", "Pod")
@@ -115,7 +115,7 @@ class Reconciler:
         try:
             job = DistillationJob.parse(dict(raw))
         except ValidationError as error:
-            await self._reject(raw, _read_status(raw), Cause.of(reasons.INVALID_SPEC, str(error)), now)
+            await self._reject_unread(raw, error, now)
             return None
         refusal = self._installation.refusal(job) or too_large(job.spec)
         # What has ended stays as it ended, though the installation may allow less by now.
@@ -215,9 +215,10 @@ class Reconciler:
     async def _delete(self, key: Key, names: Iterable[str]) -> None:
         for name in names:
             for kind in ("Job", "JobSet"):
-                if any(child["metadata"]["name"] == name for child in self._cache.children(key, kind)):
+                child = self._cache.child(key, kind, name)
+                if child is not None:
                     log.info("deleting %s %s", kind, name, extra={"job": key})
-                    await self._kube.delete_child(kind, key[0], name)
+                    await self._kube.delete_child(kind, key[0], name, child["metadata"]["uid"])
 
     async def _create(self, job: DistillationJob, key: Key, creation: Creation) -> Cause | None:
         manifest = child_manifest(job, creation.stage, creation.attempt, self._installation)
@@ -237,7 +238,23 @@ class Reconciler:
         return None
 
     async def _reject(self, raw: Object, status: DistillationJobStatus | None, cause: Cause, now: datetime) -> None:
-        await self._write(raw, None, rejected_status(status, raw["metadata"]["generation"], cause, now))
+        await self._write(raw, status, rejected_status(status, raw["metadata"]["generation"], cause, now))
+
+    async def _reject_unread(self, raw: Object, error: ValidationError, now: datetime) -> None:
+        """Tell why nothing follows from an object that this operator can't read. A status that it can't read is kept:
+        its facts are for those who can, as the operator that wrote it.
+        """
+        status = _read_status(raw)
+        if status is not None or not raw.get("status"):
+            await self._reject(raw, status, Cause.of(reasons.INVALID_SPEC, str(error)), now)
+            return
+        if raw["status"].get("phase") in ("Complete", "Failed"):
+            return
+        of_status_alone = all(problem["loc"][:1] == ("status",) for problem in error.errors())
+        reason = reasons.STATUS_UNREADABLE if of_status_alone else reasons.INVALID_SPEC
+        kept = unread_status(raw["status"], raw["metadata"]["generation"], Cause.of(reason, str(error)), now)
+        if kept != raw["status"]:
+            self._cache.put_job(await self._kube.write_status(raw, kept))
 
     async def _write(self, raw: Object, before: DistillationJobStatus | None, after: DistillationJobStatus) -> None:
         status = after.to_json_dict()

@@ -36,6 +36,32 @@ class SideCall:
     seconds: float = SECONDS
 
 
+class _Waiting:
+    """The calls of one job that wait, in the order in which they were asked for; what needs no kubelet doesn't wait
+    behind what does.
+    """
+
+    def __init__(self) -> None:
+        self._server = OrderedDict[Hashable, SideCall]()
+        self._kubelets = OrderedDict[Hashable, SideCall]()
+
+    def __len__(self) -> int:
+        return len(self._server) + len(self._kubelets)
+
+    def __contains__(self, name: Hashable) -> bool:
+        return name in self._server or name in self._kubelets
+
+    def put(self, call: SideCall) -> None:
+        """Add a call, or replace the one of its name at its place."""
+        here, there = (self._server, self._kubelets) if call.node is None else (self._kubelets, self._server)
+        there.pop(call.name, None)
+        here[call.name] = call
+
+    def pop(self) -> SideCall:
+        """Take the next."""
+        return (self._server or self._kubelets).popitem(last=False)[1]
+
+
 class SideCalls:
     """Calls that wait for their turn, and those that are being made. For one event loop.
 
@@ -46,7 +72,7 @@ class SideCalls:
     def __init__(self, count: Callable[[str], None] = lambda result: None) -> None:
         self._count = count
         self._nodes = NodeBreaker()
-        self._waiting: OrderedDict[str, OrderedDict[Key, OrderedDict[Hashable, SideCall]]] = OrderedDict()
+        self._waiting: OrderedDict[str, OrderedDict[Key, _Waiting]] = OrderedDict()
         """By namespace and job; the next in turn first."""
         self._made: dict[Hashable, asyncio.Task[None]] = {}
         self._of_namespace: Counter[str] = Counter()
@@ -56,11 +82,11 @@ class SideCalls:
         """Have a call made when its turn comes, unless it waits or is being made already."""
         if call.name in self._made:
             return
-        of_job = self._waiting.setdefault(call.key[0], OrderedDict()).setdefault(call.key, OrderedDict())
+        of_job = self._waiting.setdefault(call.key[0], OrderedDict()).setdefault(call.key, _Waiting())
         if call.name not in of_job and len(of_job) >= WAITING_PER_JOB:
             self._count("skipped")
             return
-        of_job[call.name] = call
+        of_job.put(call)
         self._make_some()
 
     async def close(self) -> None:
@@ -88,9 +114,7 @@ class SideCalls:
             for key, calls in jobs.items():
                 if self._of_job[key] >= AT_ONCE_PER_JOB:
                     continue
-                # What needs no kubelet doesn't wait behind what does.
-                call = next((one for one in calls.values() if one.node is None), None) or next(iter(calls.values()))
-                del calls[call.name]
+                call = calls.pop()
                 jobs.move_to_end(key)
                 self._waiting.move_to_end(namespace)
                 if not calls:

@@ -11,7 +11,7 @@ from distillation_operator.manifests.labels import CHILD_LABEL, STAGE_LABEL
 from distillation_operator.manifests.pod import CONTAINER
 from distillation_operator.manifests.pod_failure_policy import read_count
 from distillation_operator.pipeline.observed import Child, ChildState, Pod
-from distillation_operator.pipeline.status.times import parse_time
+from distillation_operator.pipeline.status.times import later, parse_time
 
 Object = Mapping[str, Any]
 
@@ -67,7 +67,7 @@ def _bare_pod(pod: Object) -> Pod:
         child=(pod["metadata"].get("labels") or {}).get(CHILD_LABEL, ""),
         index=0,
         ended=bool(terminated) or status.get("phase") in ("Succeeded", "Failed"),
-        started=parse_time(started) if started else None,
+        started=later(started, pod["metadata"].get("creationTimestamp")) if started else None,
         finished=parse_time(finished) if finished else None,
         chips=chips_asked_for(pod),
     )

@@ -69,6 +69,6 @@ def _owner(job: DistillationJob) -> Object:
         "kind": KIND,
         "name": job.metadata.name,
         "uid": job.metadata.uid,
+        # No blockOwnerDeletion: where that is enforced (OpenShift) it takes the right to change finalizers.
         "controller": True,
-        "blockOwnerDeletion": True,
     }

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -34,7 +35,7 @@ from distillation_operator.pipeline.observed import (
     Observed,
     Pod,
 )
-from distillation_operator.pipeline.status.times import parse_time
+from distillation_operator.pipeline.status.times import later, parse_time
 
 Object = Mapping[str, Any]
 
@@ -69,8 +70,10 @@ def observe(
     ``at_work``: directories in which children of other jobs work, and these jobs; ``strangers``: pods with our labels
     and no owner that is known; ``pod_events``: what Events say keeps a pod from starting, by its name.
     """
-    made = list(jobs_of_jobsets)
-    read = [read_child(child, uid, [job for job in made if jobset_of(job) == _name(child)]) for child in children]
+    made = defaultdict[str | None, list[Object]](list)
+    for job in jobs_of_jobsets:
+        made[jobset_of(job)].append(job)
+    read = [read_child(child, uid, made.get(_name(child), [])) for child in children]
     read = [
         replace(child, message=pending_reasons.get(child.name, child.message)) if child.ended_at is None else child
         for child in read
@@ -148,11 +151,14 @@ def is_held(child: Object) -> bool:
     return KUEUE_LABEL in (child["metadata"].get("labels") or {}) and _state(child)[0] is ChildState.HELD
 
 
-def lacks_pods(child: Object, pods: Iterable[Object]) -> bool:
-    """True for a child that should have pods and has none."""
-    if _state(child)[0] is not ChildState.ACTIVE or "deletionTimestamp" in child["metadata"]:
-        return False
-    return all((pod["metadata"].get("labels") or {}).get(CHILD_LABEL) != _name(child) for pod in pods)
+def wants_pods(child: Object) -> bool:
+    """True for a child that should have pods."""
+    return _state(child)[0] is ChildState.ACTIVE and "deletionTimestamp" not in child["metadata"]
+
+
+def child_of(pod: Object) -> str | None:
+    """The name of the child that a pod is of."""
+    return (pod["metadata"].get("labels") or {}).get(CHILD_LABEL)
 
 
 def refusal_message(events: Iterable[Object]) -> str | None:
@@ -204,7 +210,8 @@ def read_pod(pod: Object, told: Cause | None = None) -> Pod:
         node=(pod.get("spec") or {}).get("nodeName"),
         exit_text=_exit_text(status, ended, taken) if over and not succeeded else None,
         refused_by_node=refused_by_node(pod),
-        started=_time(status.get("startTime")),
+        # A node whose clock is behind tells a start before there was a pod: chip-hours that nobody has used.
+        started=later(status.get("startTime"), metadata.get("creationTimestamp")) if "startTime" in status else None,
         finished=_time(ended.get("finishedAt")),
         owner=_controller(metadata),
         index_failures=failures,

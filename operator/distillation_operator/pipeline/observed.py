@@ -1,9 +1,11 @@
 """What is known of a job's children, in the terms of the decisions; ``manifests.reading`` fills it from Kubernetes."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from distillation_api.contract import Progress, StageFailure, StageResult
 from distillation_operator.pipeline.cause import Cause
@@ -118,9 +120,30 @@ class Observed:
     def of_stage(self, stage: str) -> list[Child]:
         """Our children of a stage, oldest attempt first. What is another owner's says nothing about it, whatever its
         labels claim; it only may have a name that we need."""
-        owned = (child for child in self.children.values() if child.ours and child.stage == stage)
-        return sorted(owned, key=lambda child: child.attempt)
+        return self._by_stage.get(stage, [])
 
     def pods_of(self, child: str) -> list[Pod]:
         """The pods of a child."""
-        return [pod for pod in self.pods if pod.child == child]
+        return self._by_child.get(child, [])
+
+    @property
+    def stages(self) -> Iterable[str]:
+        """Those that have a child of ours."""
+        return self._by_stage
+
+    # Looked up once: who makes many objects with our labels must not make each look longer.
+
+    @cached_property
+    def _by_stage(self) -> dict[str, list[Child]]:
+        found = defaultdict[str, list[Child]](list)
+        for child in sorted(self.children.values(), key=lambda child: child.attempt):
+            if child.ours:
+                found[child.stage].append(child)
+        return dict(found)
+
+    @cached_property
+    def _by_child(self) -> dict[str, list[Pod]]:
+        found = defaultdict[str, list[Pod]](list)
+        for pod in self.pods:
+            found[pod.child].append(pod)
+        return dict(found)

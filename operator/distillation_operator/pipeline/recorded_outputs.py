@@ -25,7 +25,7 @@ def recorded_outputs(stages: Iterable[StageStatus], observed: Observed) -> dict[
     """By stage: of a complete one from the status; of any other what the child of its newest attempt was asked."""
     known = {stage.name: stage for stage in stages}
     recorded: dict[str, RecordedOutput] = {}
-    for name in {*known, *(child.stage for child in observed.children.values())}:
+    for name in {*known, *observed.stages}:
         output = _of_stage(known.get(name), name, observed)
         if output is not None:
             recorded[name] = output
@@ -36,7 +36,7 @@ def _of_stage(known: StageStatus | None, name: str, observed: Observed) -> Recor
     recorded = RecordedOutput(known.fingerprint, known.directory) if known and known.fingerprint else None
     if known is not None and known.state in ("Complete", "Failed"):
         return recorded
-    owned = [child for child in observed.of_stage(name) if child.ours]
+    owned = observed.of_stage(name)
     if not owned or (known is not None and owned[-1].attempt < known.attempt):
         return None
     child = owned[-1]

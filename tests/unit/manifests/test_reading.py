@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillation_api.contract import Progress, StageFailure, StageResult
+from distillation_operator.manifests.bare_reading import bare_pods
 from distillation_operator.manifests.reading import (
     observe,
     parse_outcome,
@@ -605,3 +606,11 @@ def test_the_last_refusal_of_a_pod_counts() -> None:
     ]
     assert refusal_message(events) == "new"
     assert refusal_message([]) is None
+
+
+@pytest.mark.parametrize("begun", ["2026-11-25T12:00:00Z", "2026-11-25T11:00:00Z", "0001-01-01T00:00:00Z"])
+def test_no_pod_runs_before_it_was_made(begun: str) -> None:
+    """A node whose clock is behind, or wrong: its chips aren't charged for the time before."""
+    told = pod("Running", {"running": {}}, startTime=begun)
+    told["metadata"]["creationTimestamp"] = ENDED_AT
+    assert read_pod(told).started == bare_pods([told])[0].started == ENDED

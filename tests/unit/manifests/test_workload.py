@@ -133,7 +133,6 @@ def test_children_are_owned_by_their_job() -> None:
                 "name": "job",
                 "uid": "uid-1",
                 "controller": True,
-                "blockOwnerDeletion": True,
             }
         ]
         assert child["metadata"]["namespace"] == "ml"

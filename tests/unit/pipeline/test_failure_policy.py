@@ -55,6 +55,13 @@ def test_more_disruptions_than_allowed_end_the_stage() -> None:
     assert counts(seen, "fetch-teacher") == (0, 2)
 
 
+def test_a_clock_that_is_far_behind_holds_no_attempt_up() -> None:
+    """The end is by another clock: an operator an hour behind would wait for an hour."""
+    given = Given().crashed("fetch-teacher", ago=-3600)
+    given.decide()
+    assert given.decide().created[0] == "fetch-teacher/1"
+
+
 # Shards, which their Job tries again.
 
 

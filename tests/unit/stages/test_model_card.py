@@ -74,3 +74,21 @@ def test_after_the_evaluation_it_has_the_scores_where_the_hub_finds_them(tmp_pat
 def test_it_is_the_same_every_time(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     assert model_card(lineage(), storage) == model_card(lineage(), storage)
+
+
+@pytest.mark.parametrize(
+    ("revision", "told"),
+    [
+        ("a|b", "a\\|b"),
+        ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ("[click](javascript:alert(1))", "\\[click\\](javascript:alert(1))"),
+        ("![x](https://example.org/i)", "!\\[x\\](https://example.org/i)"),
+        ("`a` **b**", "\\`a\\` \\*\\*b\\*\\*"),
+        ("one\n# two", "one # two"),
+        ("of_2026_v1", "of_2026_v1"),
+    ],
+)
+def test_foreign_text_is_only_text_in_it(tmp_path: Path, revision: str, told: str) -> None:
+    source = Source(hugging_face=HuggingFaceRepo(repo="org/data", revision=revision))
+    card = model_card(lineage().model_copy(update={"dataset": source}), Storage(tmp_path))
+    assert f"| dataset | org/data at {told} |" in card

@@ -87,7 +87,9 @@ class LanguageModel:
 
         dtype = torch.float32 if weight_bytes(directory) <= FLOAT32_UP_TO_BYTES else torch.bfloat16
         try:
-            model = AutoModelForCausalLM.from_pretrained(str(directory), dtype=dtype, local_files_only=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                str(directory), dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True
+            )
         except (OSError, ValueError) as error:
             raise StageError(reasons.UNUSABLE_MODEL, f"transformers can't load {directory}: {error}") from error
         self._model: Any = model.eval()

@@ -77,6 +77,13 @@ class Ruling:
     """Since when what the stage needs is away."""
 
 
+def back_off_left(ended: datetime, back_off: timedelta, now: datetime) -> timedelta:
+    """What is left of an attempt's back-off. The end is by another clock than ours: one that is further ahead than the
+    longest back-off says nothing about how long ago it was, and holds nothing up.
+    """
+    return timedelta(0) if ended - now > LONGEST_BACK_OFF else ended + back_off - now
+
+
 def rule_on_failed_child(stage: Stage, retries: Retries, status: StageStatus, child: Child, pods: list[Pod]) -> Ruling:
     """The end of a child that has failed; what its shards have cost stands in the status already."""
     attempts = status.attempts

@@ -12,6 +12,7 @@ from distillation_api.status import Failure, StageStatus
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.failure_policy import (
     Ruling,
+    back_off_left,
     count_shards,
     rule_on_failed_child,
     rule_on_lost_result,
@@ -204,7 +205,7 @@ def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> 
     reason, message = ruling.cause.reason, ruling.cause.message
     if ruling.back_off is None:
         return StageDecision(_ended(counted, ruling.cause, child.ended_at or now), failure=failure)
-    left = (child.ended_at or now) + ruling.back_off - now
+    left = back_off_left(child.ended_at or now, ruling.back_off, now)
     if left > timedelta(0):
         # Counted only when the next attempt starts, so that looking twice counts once.
         soon = Cause(reason, f"Tried again soon: {message}")

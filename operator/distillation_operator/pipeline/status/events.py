@@ -35,6 +35,10 @@ def _internal_error(status: DistillationJobStatus) -> Condition | None:
     return next(stalled, None)
 
 
+def _is_refused(status: DistillationJobStatus) -> bool:
+    return any(c.type == "Accepted" and c.status == "False" for c in status.conditions)
+
+
 def _of_stage(before: StageStatus | None, after: StageStatus) -> list[Event]:
     was = before.state if before else "Waiting"
     message = after.message or ""
@@ -86,6 +90,6 @@ def _of_phase(after: DistillationJobStatus, was: str | None) -> list[Event]:
             if condition is not None and condition.reason == reasons.BUDGET_REACHED.name:
                 return [Event("Warning", condition.reason, condition.message)]
             return [Event("Normal", reasons.SUSPENDED.name, "The job is suspended; finished work is kept.")]
-        case _ if was == "Suspended":
+        case _ if was == "Suspended" and not _is_refused(after):
             return [Event("Normal", reasons.RESUMED.name, "The job goes on.")]
     return []

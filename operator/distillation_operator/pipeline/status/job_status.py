@@ -1,7 +1,10 @@
 """The status around the stages: phase, conditions, results, and the columns that ``kubectl get`` prints."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import ValidationError
 
 from distillation_api import reasons
 from distillation_api.resource import DistillationJob
@@ -68,6 +71,29 @@ def rejected_status(
         _condition(before, "Reconciling", False, reason, "", generation, now),
     ]
     return rewrite_job(before, observed_generation=generation, phase="Pending", conditions=conditions)
+
+
+def unread_status(raw: Mapping[str, Any], generation: int, cause: Cause, now: datetime) -> dict[str, Any]:
+    """A status that this operator can't read, whole, and in its conditions why nothing follows from it."""
+    known = {condition["type"]: condition for condition in raw.get("conditions") or []}
+    before = DistillationJobStatus(conditions=_readable(known.values()))
+    told = [
+        _condition(before, "Accepted", False, cause.reason, cause.message, generation, now),
+        _condition(before, "Stalled", True, cause.reason, cause.message, generation, now),
+        _condition(before, "Reconciling", False, cause.reason, "", generation, now),
+    ]
+    conditions = {**known, **{condition.type: condition.to_json_dict() for condition in told}}
+    return {**raw, "observedGeneration": generation, "conditions": list(conditions.values())}
+
+
+def _readable(conditions: Iterable[Any]) -> list[Condition]:
+    found = []
+    for condition in conditions:
+        try:
+            found.append(Condition.model_validate(condition))
+        except ValidationError:
+            continue
+    return found
 
 
 def error_conditions(
