@@ -43,9 +43,10 @@ def test_it_refuses_nothing_that_is_valid_and_names_the_field(validator: Any, wr
     assert not errors or validate(wrong.manifest())
 
 
-def test_most_wrong_manifests_are_seen_in_the_editor(validator: Any) -> None:
-    seen = sum(not validator.is_valid(wrong.manifest()) for wrong in WRONG)
-    assert seen >= len(WRONG) / 2
+def test_of_most_fields_something_wrong_is_seen_in_the_editor(validator: Any) -> None:
+    """What CEL says of several members, a schema can't."""
+    seen = [wrong for wrong in WRONG if not validator.is_valid(wrong.manifest())]
+    assert len({wrong.field for wrong in seen}) >= len({wrong.field for wrong in WRONG}) / 2
 
 
 def test_an_unknown_field_is_underlined(validator: Any) -> None:

@@ -374,9 +374,10 @@ def test_whatever_comes_there_is_a_decision_and_a_status_that_is_taken(
         spec = small_spec(**members)
         until(controller, spec, stage.format(spec["training"]["stages"][0]["name"]))
         adversary = Adversary(controller, server, data.draw)
-        for _ in range(data.draw(st.integers(1, 8), label="rounds")):
+        for number in range(data.draw(st.integers(1, 8), label="rounds")):
             await controller.step()
-            assert server.children(controller.key)
+            # Later on the job may wait before it tries again, with no child in between.
+            assert number or server.children(controller.key)
             # Logs are read meanwhile, and a watch has missed something.
             await asyncio.sleep(5)
             adversary.act()
