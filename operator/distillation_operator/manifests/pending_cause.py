@@ -150,16 +150,17 @@ def failed_before(status: Object) -> str | None:
 
 
 def _of_conditions(pod: Object, status: Object) -> Cause | None:
+    runs = status.get("phase") == "Running"
     for condition in status.get("conditions") or []:
         if condition["status"] != "False":
             continue
-        if condition["type"] == "PodScheduled":
+        if condition["type"] == "PodScheduled" and not runs:
             reason = condition.get("reason") or reasons.UNSCHEDULABLE.name
             if reason == reasons.SCHEDULING_GATED.name and not condition.get("message"):
                 return Cause(reason, "a gate of the pod keeps it from the scheduler")
             return Cause(reason, _words(condition.get("message") or ""))
         # The kubelet gives a reason; the node controller takes "True" back and gives none.
-        if condition["type"] == "Ready" and not condition.get("reason") and status.get("phase") == "Running":
+        if condition["type"] == "Ready" and not condition.get("reason") and runs:
             node = (pod.get("spec") or {}).get("nodeName") or "its node"
             return Cause.of(reasons.NODE_NOT_READY, f"{pod['metadata']['name']}: {node} doesn't answer")
     return None

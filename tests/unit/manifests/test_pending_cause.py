@@ -110,8 +110,10 @@ def test_an_autoscaler_without_stock_is_told_with_the_schedulers_words() -> None
     assert problem(raw, stock, event("TriggeredScaleUp", "pool 0->1", 2, "Normal")) == ("Unschedulable", "0/3 nodes.")
 
 
-def test_a_pod_that_runs_has_no_event_in_its_way() -> None:
+def test_a_pod_that_runs_has_no_event_and_no_scheduler_in_its_way() -> None:
     assert problem(pod(RUNNING, "Running"), event("FailedMount", MOUNT)) is None
+    late = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes."}
+    assert problem(pod(RUNNING, "Running", conditions=[late])) is None
 
 
 def test_what_the_status_says_is_newer_than_an_event() -> None:
