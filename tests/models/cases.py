@@ -86,7 +86,8 @@ CASES = (
     ),
     PublicModel(
         "Qwen/Qwen3-30B-A3B-Instruct-2507",
-        shape(128, 384, 3, 8, 1, head_dim=32, num_experts=8, num_experts_per_tok=2, moe_intermediate_size=64),
+        # The dense size is that of the experts that a token has, as in the public one.
+        shape(128, 128, 3, 8, 1, head_dim=32, num_experts=8, num_experts_per_tok=2, moe_intermediate_size=64),
         {
             "base_emb_dim": 128,
             "base_mlp_dim": 64,

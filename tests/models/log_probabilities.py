@@ -9,7 +9,10 @@ def main(model: str) -> None:
     import torch
     import transformers
 
+    from distillation_stages.models.attention_scale import mend_attention_scale
+
     loaded = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+    mend_attention_scale(loaded)
     told = []
     for tokens in json.load(sys.stdin):
         row = torch.tensor(tokens)

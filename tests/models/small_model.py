@@ -49,8 +49,11 @@ def loss(directory: Path, row: list[dict[str, str]]) -> float:
     import torch
     import transformers
 
+    from distillation_stages.models.attention_scale import mend_attention_scale
+
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
     model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+    mend_attention_scale(model)
     whole, prompt = (
         tokenizer(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)["input_ids"]
         for turns in (row, row[:-1])

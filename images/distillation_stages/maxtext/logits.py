@@ -11,6 +11,7 @@ from distillation_api.reasons.reason import ProgramReason
 from distillation_stages.maxtext.command import arguments, config_file
 from distillation_stages.maxtext.families import Settings
 from distillation_stages.maxtext.rope_scaling import scaled_as
+from distillation_stages.models.attention_scale import mend_attention_scale
 from distillation_stages.runtime.failure import StageError
 
 MAX_TOKENS = 64
@@ -128,6 +129,7 @@ def transformers_logits(model: Path, sample: Samples) -> Any:
     wrong = {kind: sorted(info[kind]) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[kind]}
     if wrong:
         raise StageError(reasons.WEIGHTS_DO_NOT_FIT, f"{model}: weights don't fit config.json: {_shortened(wrong)}")
+    mend_attention_scale(loaded)
     loaded.eval()
     logits = []
     with torch.no_grad():

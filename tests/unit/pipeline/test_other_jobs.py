@@ -3,9 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from distillation_api.contract import StageFailure
 from distillation_operator.pipeline.decision.job import decide
-from support.scenario import BEFORE_TRAINING, Given, Seen
+from support.scenario import BEFORE_GENERATE, BEFORE_TRAINING, Given, Seen
 
 
 def decided_beside(given: Given, stage: str) -> Seen:
@@ -39,18 +41,21 @@ def test_what_runs_already_is_left_to_the_claim_in_the_storage() -> None:
     assert decided_beside(given, "train-one").stage("train-one").state == "Running"
 
 
-def test_a_pod_that_finds_another_clusters_job_at_work_costs_no_attempt() -> None:
-    given = Given(retries={"failures": 0, "disruptions": 0}).done(*BEFORE_TRAINING)
+@pytest.mark.parametrize(("stage_name", "before"), [("train-one", BEFORE_TRAINING), ("generate", BEFORE_GENERATE)])
+def test_a_pod_that_finds_another_clusters_job_at_work_costs_no_attempt(
+    stage_name: str, before: tuple[str, ...]
+) -> None:
+    given = Given(retries={"failures": 0, "disruptions": 0}).done(*before)
     given.act()
-    told = StageFailure(stage="train-one", reason="WaitsForOtherJob", message="UID 7 works", permanent=False)
-    given.failed("train-one", ago=0).ended_pod("train-one", failure=told, exit_text="exit code 75")
+    told = StageFailure(stage=stage_name, reason="WaitsForOtherJob", message="UID 7 works", permanent=False)
+    given.failed(stage_name, ago=0).ended_pod(stage_name, failure=told, exit_text="exit code 75")
     seen = given.act()
-    stage = seen.stage("train-one")
+    stage = seen.stage(stage_name)
     assert (stage.state, stage.reason) == ("Pending", "WaitsForOtherJob")
     assert stage.message == "Tried again soon: UID 7 works"
     given.later(301).act()
     created = given.act()
-    assert created.created == ["train-one/1"]
-    attempts = created.stage("train-one").attempts
+    assert created.created == [f"{stage_name}/1"]
+    attempts = created.stage(stage_name).attempts
     assert (attempts.failures, attempts.disruptions) == (0, 0)
     assert created.status.last_failures == []

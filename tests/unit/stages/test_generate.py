@@ -1,6 +1,7 @@
 """V1, V2, V15, V16: a shard's chunks: planned the same at every start, published whole, continued after any end."""
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -186,6 +187,21 @@ def test_every_row_has_its_own_answer_whatever_the_order(storage: Storage, monke
     assert result.counts["promptTokens"] == 2 * 22
     assert result.counts["completionTokens"] == sum(map(len, said)) + 22
     assert list(result.parts) == [f"shard-0/chunk-{number:05d}.parquet" for number in range(6)]
+
+
+def test_of_two_jobs_that_need_a_shard_one_asks_the_teacher(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F6, of two clusters that share a bucket: the operator of each knows its own jobs alone."""
+    claim = storage.at(f"{OUTPUT}/shard-0/_CLAIM.json")
+    claim.parent.mkdir(parents=True)
+    claim.write_text(json.dumps({"writer": "theirs", "time": time.time() - 60}))
+    monkeypatch.setenv("WRITER", "ours")
+    with pytest.raises(StageError, match="UID theirs works at this stage") as caught:
+        run_shard(storage, monkeypatch)
+    assert (caught.value.reason.name, FakeEngine.asked) == ("WaitsForOtherJob", [])
+    # It has ended without a word.
+    claim.write_text(json.dumps({"writer": "theirs", "time": time.time() - 180}))
+    assert told(run_shard(storage, monkeypatch))["kept"] == 22
+    assert not claim.exists()
 
 
 def test_shards_share_the_rows_without_overlap(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:

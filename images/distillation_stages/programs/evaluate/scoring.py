@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from distillation_api import reasons
+from distillation_stages.models.attention_scale import mend_attention_scale
 from distillation_stages.models.model_config import end_tokens
 from distillation_stages.programs.evaluate.answers import Answer
 from distillation_stages.runtime.failure import StageError
@@ -92,6 +93,7 @@ class LanguageModel:
             )
         except (OSError, ValueError) as error:
             raise StageError(reasons.UNUSABLE_MODEL, f"transformers can't load {directory}: {error}") from error
+        mend_attention_scale(model)
         self._model: Any = model.eval()
         self.vocabulary = int(model.get_output_embeddings().weight.shape[0])
 

@@ -24,6 +24,7 @@ from distillation_stages.models.model_directory import model_of
 from distillation_stages.programs.generate.ledger import Ledger, Slot, plan
 from distillation_stages.programs.generate.teacher import Answer, Question, Teacher
 from distillation_stages.programs.generate.vllm_teacher import VllmTeacher
+from distillation_stages.runtime.claim import claimed
 from distillation_stages.runtime.content import Digests, changed, require_unchanged
 from distillation_stages.runtime.environment import set_environment
 from distillation_stages.runtime.failure import StageError, stage_failure
@@ -189,13 +190,19 @@ class Shard:
 def run(spec: StageSpec, storage: Storage) -> StageResult:
     """Make this pod's shard; see GenerateProgram."""
     assert isinstance(spec.program, GenerateProgram)
-    program = spec.program
-    started = time.monotonic()
-    index = shard_index(program.shards)
+    index = shard_index(spec.program.shards)
     directory = f"{spec.output}/shard-{index}"
     finished = storage.finished(directory, spec.work)
     if finished is not None:
         return finished
+    # Chunks and ledger have names that all writers of the shard share.
+    with claimed(storage.at(directory)):
+        # Another job may have ended it since it was looked for.
+        return storage.finished(directory, spec.work) or _make(spec, spec.program, storage, index, directory)
+
+
+def _make(spec: StageSpec, program: GenerateProgram, storage: Storage, index: int, directory: str) -> StageResult:
+    started = time.monotonic()
     set_environment()
     model = model_of(storage, program.model)
     prompts = Prompts.of(storage, program.dataset)

@@ -88,7 +88,7 @@ def rule_on_failed_child(stage: Stage, retries: Retries, status: StageStatus, ch
     """The end of a child that has failed; what its shards have cost stands in the status already."""
     attempts = status.attempts
     waiting = next(filter(_found_other_job, pods), None)
-    if waiting is not None and waiting.failure is not None and not stage.is_indexed:
+    if waiting is not None and waiting.failure is not None and not any(map(_is_permanent, pods)):
         cause = Cause(waiting.failure.reason, waiting.failure.message)
         return Ruling(FailureClass.DISRUPTION, cause, attempts, LONGEST_BACK_OFF, waiting, is_failure=False)
     kind = _classify(stage, child, pods)
