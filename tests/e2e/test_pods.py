@@ -59,6 +59,12 @@ def test_a_claim_that_does_not_exist(place: Place, operator: OperatorProcess) ->
     assert told(place, "no-claim", "fetch-teacher", ("Unschedulable",), 'persistentvolumeclaim "nowhere" not found')
 
 
+def test_a_bucket_on_nodes_without_its_driver(place: Place, operator: OperatorProcess) -> None:
+    """U25: the kubelet tells it in an Event alone."""
+    place.kubectl("apply", "-f", "-", stdin=manifest("no-driver", storage={"gcs": {"bucket": "some-bucket"}}))
+    assert told(place, "no-driver", "fetch-teacher", ("FailedMount",), "gcsfuse.csi.storage.gke.io")
+
+
 def test_a_pod_larger_than_the_node(place: Place, operator: OperatorProcess) -> None:
     large = {"resources": {"cpu": "900", "memory": "1Gi"}}
     place.kubectl("apply", "-f", "-", stdin=manifest("too-large", conversion=large))
