@@ -100,6 +100,36 @@ def start(
             assert error.status == 404
 
 
+@pytest.fixture
+def kueue(api_client: client.ApiClient, namespace: str) -> Iterator[None]:
+    """Kueue's kind, with no controller behind it: where it isn't served nobody asks for Workloads."""
+    extensions: Any = client.ApiextensionsV1Api(api_client)
+    objects: Any = client.CustomObjectsApi(api_client)
+    name, group = "workloads.kueue.x-k8s.io", "kueue.x-k8s.io"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1beta2", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"plural": "workloads", "singular": "workload", "kind": "Workload", "listKind": "WorkloadList"}
+    extensions.create_custom_resource_definition(
+        {
+            # The group is one of Kubernetes' own, whose kinds are to name who has approved them.
+            "metadata": {"name": name, "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"}},
+            "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]},
+        }
+    )
+
+    def is_served() -> bool:
+        try:
+            objects.list_namespaced_custom_object(group, "v1beta2", namespace, "workloads")
+        except client.ApiException as error:
+            assert error.status == 404
+            return False
+        return True
+
+    eventually("Workloads are served", is_served)
+    yield
+    extensions.delete_custom_resource_definition(name)
+
+
 def asked(testbed: Testbed, namespace: str) -> tuple[set[Permission], list[str]]:
     """What the account has done, and what it was forbidden."""
     done, forbidden = set(), []
@@ -180,6 +210,7 @@ def reason_of(jobs: Jobs, name: str, stage: str) -> str | None:
 
 
 def test_a_whole_life_needs_all_the_permissions_and_no_other(
+    kueue: None,
     start: Callable[..., Operator],
     jobs: Jobs,
     pods: Pods,
