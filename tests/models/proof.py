@@ -156,5 +156,6 @@ class Proof:
         )
         (self.folder / f"{Path(script).stem}.err").write_text(done.stderr)
         if done.returncode:
-            raise NotProved((done.stderr.strip().splitlines() or ["nothing"])[-1])
+            lines = done.stderr.strip().splitlines() or ["nothing"]
+            raise NotProved(next((line for line in reversed(lines) if "Error: " in line), lines[-1]))
         return next(line for line in done.stdout.splitlines() if line.startswith("TOLD ")).removeprefix("TOLD ")
