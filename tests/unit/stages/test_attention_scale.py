@@ -1,4 +1,4 @@
-"""DeepSeek V2's attention is scaled as by its authors, who are the yardstick of conversion and evaluation."""
+"""The attention of deepseek_v2 is scaled as by its authors, who are the yardstick of conversion and evaluation."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +26,7 @@ def test_the_factor_of_yarn_is_there_once() -> None:
     loaded = model("deepseek_v2", YARN)
     for _ in range(2):
         mend_attention_scale(loaded)
-        # The factor that DeepSeek-V2-Lite's own code has: (0.1 * 0.707 * ln 40 + 1) squared.
+        # The factor in its authors' own code: (0.1 * 0.707 * ln 40 + 1) squared.
         assert scales(loaded) == pytest.approx([1.5896] * 2, abs=1e-4)
 
 
