@@ -1,7 +1,7 @@
 """The scale of attention in models whose implementation in transformers leaves a part of it out.
 
-DeepSeek V2's authors multiply the scale by a factor of YaRN's (``mscale_all_dim``), and so do vLLM and MaxText;
-transformers 5.12 does for V3 only. Without it the logits are those of another model.
+The authors of ``deepseek_v2`` multiply the scale by a factor of YaRN's (``mscale_all_dim``), and so do vLLM and MaxText;
+transformers 5.12 does so for ``deepseek_v3`` only. Without it the logits are those of another model.
 """
 
 import math
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def mend_attention_scale(model: Any) -> None:
-    """Give a loaded DeepSeek V2 its authors' scale; all other models, and one that has it, stay as they are."""
+    """Give a loaded ``deepseek_v2`` its authors' scale; all other models, and one that has it, stay as they are."""
     config = model.config
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     share = rope.get("mscale_all_dim")
