@@ -1,6 +1,6 @@
 """The scale of attention in models whose implementation in transformers leaves a part of it out.
 
-The authors of ``deepseek_v2`` multiply the scale by a factor of YaRN's (``mscale_all_dim``), and so do vLLM and MaxText;
+The authors of ``deepseek_v2`` multiply the scale by a factor of YaRN's (``mscale_all_dim``), as vLLM and MaxText do;
 transformers 5.12 does so for ``deepseek_v3`` only. Without it the logits are those of another model.
 """
 
