@@ -62,13 +62,7 @@ def main() -> int:
     started = time.monotonic()
     storage = Storage(Path(os.environ.get("STORAGE_MOUNT", STORAGE_MOUNT)))
     try:
-        result = storage.finished(spec.output, spec.work)
-        if result is None:
-            run: Run = _module(spec).run
-            result = _run(run, spec, storage)
-        elif spec.program.kind in LOOKED_AT_AGAIN:
-            again: Again = _module(spec).again
-            result = again(spec, storage, result)
+        result = _result(spec, storage)
     except StageError as error:
         say(f"{error.reason.name}: {error.message}")
         return _give_up(spec.stage, error.reason, error.message, log)
@@ -88,9 +82,17 @@ def _module(spec: StageSpec) -> ModuleType:
     return importlib.import_module(PROGRAMS[spec.program.kind])
 
 
-def _run(run: Run, spec: StageSpec, storage: Storage) -> StageResult | None:
+def _result(spec: StageSpec, storage: Storage) -> StageResult | None:
+    """What was found done, or else what the program makes. The storage's errors are told as such."""
     try:
-        return run(spec, storage)
+        found = storage.finished(spec.output, spec.work)
+        if found is None:
+            run: Run = _module(spec).run
+            return run(spec, storage)
+        if spec.program.kind in LOOKED_AT_AGAIN:
+            again: Again = _module(spec).again
+            return again(spec, storage, found)
+        return found
     except OSError as error:
         known = storage_error(error, storage.mount)
         if known is None:

@@ -87,7 +87,7 @@ def _call(call: object) -> tuple[Tool, bool]:
     given = _again(function.get("arguments", function.get("parameters")))
     arguments = {} if given is None else given
     if not isinstance(arguments, dict):
-        raise RowRejected(reasons.BAD_TOOLS, f"the arguments of a call of {name} are no object")
+        raise RowRejected(reasons.BAD_TOOLS, "the arguments of a call are no object")
     known = {"id": call["id"]} if isinstance(call.get("id"), str) and call["id"] else {}
     return _plain({**known, **_WRAPPED, "function": {"name": name, "arguments": arguments}}), function is call
 

@@ -42,8 +42,10 @@ _SHUTDOWN_NOISE = (
     "Python is likely shutting down",
     "sys.meta_path is None",
 )
-_SLICE_FAILED = re.compile(r"SLICE_FAILURE_\w*.*")
-"""libtpu's own line, which is no Python error."""
+_SLICE_FAILED = re.compile(
+    r"SLICE_FAILURE_\w*.*|JAX distributed service detected fatal.*|.*stopped sending heartbeats.*"
+)
+"""Lines of libtpu's and JAX's own, which are no Python error: the process may end with them."""
 _ERRORS_KEPT = 20
 _NOT_FITTING = ("AttributeError", "ModuleNotFoundError", "No module named", "cannot import name")
 _END_OF_DATA = ("Run out of shards", "StopIteration")
@@ -196,7 +198,7 @@ class TrainerLog:
     def _earlier_failure(self, begin: str) -> StageError | None:
         """What an error before the last one means: after an asynchronous save has failed, others follow at the end."""
         for error in filter(None, (*reversed(self.errors[:-1]), self.slice_failure)):
-            known = known_failure(error, begin + error, self.has_peers)
+            known = known_failure(error, begin + last_words(error), self.has_peers)
             if known is not None:
                 return known
         return None

@@ -102,7 +102,7 @@ def files_of(storage: Storage, directory: str) -> Digests:
         return {}
     files = listed(storage, directory, marker)
     require_size(directory, marker, files)
-    names = {model / name for name in wanted_files([path.name for path in model.iterdir()])}
+    names = {model / name for name in wanted_files([path.name for path in model.iterdir() if path.is_file()])}
     for path in sorted(names):
         if path not in files:
             raise changed(directory, path, "its marker doesn't name it, so it came later")

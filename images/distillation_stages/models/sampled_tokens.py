@@ -8,6 +8,7 @@ import bisect
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from distillation_stages.data.token_rows import contains
@@ -29,7 +30,8 @@ def tokens_of(tokenizer: Any, sampled: Sequence[int], text: str) -> list[int] | 
     The rest is the end token, reasoning that isn't learnt, and its marks.
     """
     place = _place(tokenizer, sampled, text)
-    if place is None:
+    # A model may have more rows than its tokenizer has tokens; decoded, such a one is nothing.
+    if place is None or max(sampled) > _highest(tokenizer):
         return None
     found = list(sampled[place[0] : place[1]])
     return found if _text(tokenizer, found).strip() == text.strip() else None
@@ -64,6 +66,11 @@ def _place(tokenizer: Any, tokens: Sequence[int], text: str) -> tuple[int, int] 
     end = _first(len(tokens), lambda n: len(_text(tokenizer, tokens[:n])) >= start + len(wanted))
     begin = _first(len(tokens), lambda n: len(whole) - len(_text(tokenizer, tokens[n:])) > start) - 1
     return max(begin, 0), end
+
+
+@lru_cache(maxsize=8)
+def _highest(tokenizer: Any) -> int:
+    return max(tokenizer.get_vocab().values(), default=-1)
 
 
 def _first(count: int, holds: Callable[[int], bool]) -> int:

@@ -49,10 +49,13 @@ def end_this_program() -> None:
 
 
 @contextmanager
-def claimed(directory: Path, pace: Pace = Pace(), lost: Callable[[], None] = end_this_program) -> Iterator[None]:
+def claimed(
+    directory: Path, pace: Pace = Pace(), lost: Callable[[], None] = end_this_program, patience: float = 0.0
+) -> Iterator[None]:
     """Hold the directory for this writer while the block runs.
 
-    Raises StageError when another writer holds it. ``lost`` is called when another has taken it meanwhile. A program
+    Raises StageError when another writer holds it, and still does so ``patience`` seconds later: with more than a claim
+    holds, one that is dead is waited out. ``lost`` is called when another has taken it meanwhile. A program
     without a writer's name (a run by hand) claims nothing.
     """
     own = writer()
@@ -60,7 +63,7 @@ def claimed(directory: Path, pace: Pace = Pace(), lost: Callable[[], None] = end
         yield
         return
     file = directory / CLAIM
-    _require_free(file, own, pace)
+    _wait_until_free(file, own, pace, patience)
     _write(file, own)
     time.sleep(pace.settle)
     _require_free(file, own, pace)
@@ -74,6 +77,18 @@ def claimed(directory: Path, pace: Pace = Pace(), lost: Callable[[], None] = end
         thread.join()
         if _read(file)[0] == own:
             file.unlink(missing_ok=True)
+
+
+def _wait_until_free(file: Path, own: str, pace: Pace, patience: float) -> None:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return _require_free(file, own, pace)
+        except StageError as error:
+            if time.monotonic() >= until:
+                raise
+            say(f"{error.message}; it is looked at again")
+            time.sleep(min(pace.beat, max(until - time.monotonic(), 0.0)))
 
 
 def _require_free(file: Path, own: str, pace: Pace) -> None:

@@ -119,4 +119,8 @@ def _size(directory: str, path: Path) -> int:
 
 
 def _remedy(directory: str) -> str:
-    return f"remove the folder {directory} and make a new DistillationJob, whose stage does its work again"
+    again = f"remove the folder {directory} and make a new DistillationJob, whose stage does its work again"
+    if not directory.startswith("fetch-"):
+        return again
+    # What else was made of the model is found by the same name, and is of the old content.
+    return f"{again}. A model that was meant to change needs a path or revision of its own"

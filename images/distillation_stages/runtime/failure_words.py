@@ -55,7 +55,7 @@ ROWS = (
     Row(reasons.SLICE_FAILED, ("SLICE_FAILURE_",), advice="The slice's hardware or interconnect failed"),
     Row(
         reasons.PEER_LOST,
-        ("Socket closed", "heartbeat timeout", "fatal errors from the coordination service"),
+        ("Socket closed", "heartbeat timeout", "stopped sending heartbeats", "JAX distributed service detected fatal"),
         advice=_LOST,
         between_hosts=True,
     ),

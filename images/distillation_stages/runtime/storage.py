@@ -229,6 +229,12 @@ def _left_by_us(directory: Path, start: str, end: str) -> list[Path]:
     ]
 
 
+def is_of_files(error: OSError) -> bool:
+    """Whether it is about a file and its room, and not about a connection."""
+    without_room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return without_room or (error.errno in (errno.EACCES, errno.EPERM) and bool(error.filename))
+
+
 def storage_error(error: OSError, mount: Path) -> StageError | None:
     """What the user can mend when the storage refuses an operation; None when it is no matter of the storage."""
     path = str(error.filename or "")
@@ -241,8 +247,10 @@ def storage_error(error: OSError, mount: Path) -> StageError | None:
             "(spec.pod.serviceAccountName) the role storage.objectUser on it; a volume: it must be writable for user "
             f"{os.getuid()}",
         )
-    if error.errno in _FAILING and Path(path).is_relative_to(mount):
-        return StageError(reasons.STORAGE_FAILED, f"{path}: {os.strerror(error.errno)}")
+    # Reading and writing name no file; a time-out without one is rather a connection's.
+    nameless = not path and error.errno != errno.ETIMEDOUT
+    if error.errno in _FAILING and (nameless or Path(path).is_relative_to(mount)):
+        return StageError(reasons.STORAGE_FAILED, f"{path or mount}: {os.strerror(error.errno)}")
     return None
 
 

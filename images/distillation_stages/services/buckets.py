@@ -11,6 +11,7 @@ from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.regular_files import copy_content, inside
 from distillation_stages.runtime.storage import (
     below,
+    is_of_files,
     is_temporary,
     publish_bytes,
     publishing,
@@ -179,6 +180,8 @@ def bucket_errors(uri: str) -> Iterator[None]:
     except exceptions.NotFound as error:
         raise StageError(reasons.BUCKET_NOT_FOUND, f"{uri} does not exist: {error.message}") from error
     except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as error:
+        if isinstance(error, OSError) and is_of_files(error):
+            raise
         # Also missing credentials: GKE's metadata server refuses connections in a pod's first seconds.
         raise StageError(reasons.BUCKET_UNAVAILABLE, f"{uri} can't be reached: {error}") from error
 

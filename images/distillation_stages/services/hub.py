@@ -9,6 +9,7 @@ from distillation_api.contract import HuggingFaceRepo
 from distillation_api.reasons.reason import ProgramReason
 from distillation_stages.runtime.failure import StageError, first_line
 from distillation_stages.runtime.secrets import HUB_TOKEN, secret
+from distillation_stages.runtime.storage import is_of_files
 
 Kind = Literal["model", "dataset"]
 
@@ -55,6 +56,8 @@ def hub_errors(kind: Kind, source: HuggingFaceRepo) -> Iterator[None]:
             reasons.HUB_UNAVAILABLE, f"the Hub answered {status} for {what}: {first_line(error)}"
         ) from error
     except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, OSError) as error:
+        if is_of_files(error):
+            raise
         raise StageError(reasons.HUB_UNAVAILABLE, f"can't read {what} from the Hub: {first_line(error)}") from error
     except Exception as error:
         # The HTTP library's errors (httpx or requests, by version) are neither OSError nor the hub's own.

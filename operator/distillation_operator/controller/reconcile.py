@@ -245,6 +245,8 @@ class Reconciler:
         its facts are for those who can, as the operator that wrote it.
         """
         status = _read_status(raw)
+        if status is not None and status.phase in ("Complete", "Failed"):
+            return
         if status is not None or not raw.get("status"):
             await self._reject(raw, status, Cause.of(reasons.INVALID_SPEC, str(error)), now)
             return

@@ -60,6 +60,10 @@ class Allowed(Model):
     """Every ``huggingFace.revision`` must be a commit: a branch or tag can be moved to other weights or rows."""
 
 
+GET_THE_TOKEN = frozenset({"HF_ENDPOINT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"})
+"""Variables by which a client of the Hub is led elsewhere, or believes another server."""
+
+
 def refusals(job: DistillationJob, allowed: Allowed) -> list[str]:
     """What the job names that this installation doesn't allow, one message each; empty when it is allowed."""
     namespace = job.metadata.namespace
@@ -68,6 +72,7 @@ def refusals(job: DistillationJob, allowed: Allowed) -> list[str]:
         *_refused_uris(job.spec, allowed, namespace),
         *_refused_queue(job.spec, allowed, namespace),
         *_refused_revisions(job.spec, allowed),
+        *_refused_addressees(job.spec, allowed),
     ]
 
 
@@ -158,6 +163,18 @@ def _refused_revisions(spec: DistillationJobSpec, allowed: Allowed) -> Iterator[
             yield (
                 f"spec.{name}.source.huggingFace.revision: Forbidden: {source.revision!r} can be moved: this "
                 "installation asks for a commit, its 40 hexadecimal digits (the chart's value allowed.requireCommit)"
+            )
+
+
+def _refused_addressees(spec: DistillationJobSpec, allowed: Allowed) -> Iterator[str]:
+    """Who chooses where the Hub lies, or whom it is believed to be, is sent the token: any Secret that a job names."""
+    if allowed.env is not None or spec.hugging_face_token is None:
+        return
+    for index, variable in enumerate(spec.pod.env or ()):
+        if variable.name in GET_THE_TOKEN:
+            yield (
+                f"spec.pod.env[{index}]: Forbidden: {variable.name!r} beside huggingFaceToken: it can send the token "
+                "elsewhere; this installation has to name the variable (the chart's value allowed.env)"
             )
 
 

@@ -18,7 +18,10 @@ FAILURES_ANNOTATION = "batch.kubernetes.io/job-index-failure-count"
 """On each pod of a Job with a back-off limit per index: how many pods of its index have failed before it."""
 IGNORED_FAILURES_ANNOTATION = "batch.kubernetes.io/job-index-ignored-failure-count"
 """The same for failures that a rule with the action Ignore has met; absent while there are none."""
-_NOT_ADMITTED = {"UnexpectedAdmissionError", "NodeAffinity", "TopologyAffinityError"}
+_NOT_ADMITTED = {
+    "UnexpectedAdmissionError", "NodeAffinity", "TopologyAffinityError", "NodeShutdown", "InvalidNodeInfo",
+    "VolumeAttachmentLimitExceeded",
+}  # fmt: skip
 """The kubelet's reasons beside OutOfcpu, OutOfmemory and the like."""
 _GREATEST_COUNT = 2**31 - 1
 _PERMANENT = {

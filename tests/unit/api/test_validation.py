@@ -208,7 +208,21 @@ def test_keys_that_others_set_are_refused_by_name(member: str, key: str) -> None
     assert message.startswith(f"spec.pod.{member}: ") and f"{member} must not set {key}: " in message
 
 
-@pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "PYTHONPATH", "LD_LIBRARY_PATH", "MEGASCALE_X", "TPU_WORKER_ID"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HF_HUB_OFFLINE",
+        "PYTHONPATH",
+        "LD_LIBRARY_PATH",
+        "MEGASCALE_X",
+        "TPU_WORKER_ID",
+        "TPU_TOPOLOGY",
+        "PJRT_NAMES_AND_LIBRARY_PATHS",
+        "GCONV_PATH",
+        "OPENSSL_CONF",
+        "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD",
+    ],
+)
 def test_variables_that_others_set_or_that_run_code_are_refused(name: str) -> None:
     (message,) = validate(changed(put("spec.pod.env", [{"name": name, "value": "a"}])))
     assert message.startswith("spec.pod.env[0].name: ") and f"name must not be {name}: " in message

@@ -115,3 +115,15 @@ def test_a_refusal_tells_nothing_again_that_was_told() -> None:
     assert controller.condition("Accepted")["reason"] == "NotAllowedHere"
     assert controller.status["stages"][0]["state"] == "Complete"
     assert [event["reason"] for event in controller.server.events] == []
+
+
+@pytest.mark.parametrize("phase", ["Complete", "Failed"])
+def test_a_job_that_has_ended_stays_so_when_its_spec_is_of_another_version(phase: str) -> None:
+    """As one with an accelerator that this operator doesn't have any more."""
+
+    async def scenario() -> None:
+        controller = controller_with({"phase": phase, "stages": []}, storage={"tape": {}})
+        await controller.step()
+        assert controller.server.asked == [] and controller.status["phase"] == phase
+
+    asyncio.run(scenario())

@@ -71,6 +71,17 @@ def test_a_rule_allows_what_it_names_and_refuses_the_rest_by_field_and_value(
     assert refusals(job(bad), Allowed()) == []
 
 
+@pytest.mark.parametrize("name", ["HF_ENDPOINT", "SSL_CERT_FILE"])
+def test_the_token_is_sent_elsewhere_only_where_the_installation_says_so(name: str) -> None:
+    """Else whoever may make jobs could read every Secret of the namespace."""
+    elsewhere = {"pod.env": [{"name": name, "value": "https://evil.example"}]}
+    token = {"huggingFaceToken": {"secretName": "db", "key": "password"}}
+    [message] = refusals(job({**elsewhere, **token}), Allowed())
+    assert message.startswith(f"spec.pod.env[0]: Forbidden: '{name}' beside huggingFaceToken")
+    assert refusals(job({**elsewhere, **token}), Allowed(env=[name])) == []
+    assert refusals(job({**elsewhere, "huggingFaceToken": None}), Allowed()) == []
+
+
 def test_a_refusal_says_what_would_be_right() -> None:
     allowed = Allowed(buckets=["distill-{namespace}", "scratch-*"])
     [message] = refusals(job({"storage": {"gcs": {"bucket": "other"}}}), allowed)

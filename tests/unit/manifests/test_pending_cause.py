@@ -166,7 +166,7 @@ def test_a_container_that_has_to_end_before_the_program_explains_why_that_never_
 # Nodes
 
 
-@pytest.mark.parametrize("reason", ["UnexpectedAdmissionError", "OutOfcpu", "NodeAffinity"])
+@pytest.mark.parametrize("reason", ["UnexpectedAdmissionError", "OutOfcpu", "NodeAffinity", "NodeShutdown"])
 def test_a_pod_that_its_node_does_not_admit_is_seen(reason: str) -> None:
     raw = pod({}, "Failed", reason=reason, message="Pod was rejected")
     assert read_pod(raw).refused_by_node == f"{reason}: Pod was rejected"

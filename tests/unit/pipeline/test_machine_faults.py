@@ -141,6 +141,18 @@ def test_that_something_is_away_is_told_in_an_event() -> None:
     assert [event.message for event in told] == ["fetch-student: Tried again soon: HubUnavailable told"]
 
 
+def test_what_fails_whenever_it_has_worked_is_not_tried_for_ever() -> None:
+    """As a checkpoint that can never be saved: each attempt costs an hour of chips."""
+    given = Given(retries={"failures": 0, "disruptions": 2})
+    for attempt in range(3):
+        begun, given = given.now, given.later(7200)
+        gave_up(given, "fetch-student", "StorageFailed", attempt, started=begun, finished=given.now)
+        given.later(LONGEST_BACK_OFF)
+        seen = given.decide()
+        assert counts(seen, "fetch-student") == (0, attempt + 1)
+    assert seen.stage("fetch-student").state == "Failed"
+
+
 def test_an_attempt_that_worked_begins_another_hour() -> None:
     given = Given(retries={"failures": 0})
     gave_up(given, "fetch-student", "HubUnavailable").decide()
@@ -173,3 +185,14 @@ def test_a_generation_whose_shards_found_the_storage_away_is_started_again() -> 
     gave_up(given, "generate", "StorageFailed", index=0)
     assert given.decide().stage("generate").state == "Pending"
     assert given.later(60).decide().stage("generate").attempt == 1
+
+
+def test_what_a_shard_met_before_its_last_try_explains_no_crash() -> None:
+    """Else its Job would be made again, with as many tries of the shard that always crashes."""
+    given = Given(generation={"shards": 2}, retries={"failures": 0}).done(*BEFORE_GENERATE)
+    given.failed("generate", ago=0)
+    given.ended_pod("generate", index=0, **ended("generate", "WaitsForOtherJob"), index_failures=1)
+    given.ended_pod("generate", index=0, succeeded=True, name="again")
+    given.ended_pod("generate", index=1, **ended("generate", "ProgramCrashed"), index_failures=1)
+    stage = given.decide().stage("generate")
+    assert (stage.state, stage.reason) == ("Failed", "ProgramCrashed")

@@ -40,7 +40,7 @@ class PieceTokenizer:
 
     def decode(self, ids: list[int], skip_special_tokens: bool = False, **_: bool) -> str:
         """The text of the tokens."""
-        return "".join(PIECES[number] for number in ids)
+        return "".join(PIECES[number] for number in ids if number < len(PIECES))
 
 
 def spelt(*pieces: str) -> list[int]:

@@ -33,6 +33,13 @@ def test_who_is_alone_claims_renews_and_leaves(tmp_path: Path) -> None:
     assert not file.exists()
 
 
+def test_one_that_is_dead_is_waited_out_by_who_has_patience(tmp_path: Path) -> None:
+    """A shard's Job gives it a few tries, all within the time that a claim holds."""
+    claim_of(tmp_path, "theirs")
+    with claimed(tmp_path, QUICK, patience=10 * QUICK.alive):
+        assert json.loads((tmp_path / CLAIM).read_text())["writer"] == "ours"
+
+
 def test_another_that_is_alive_is_waited_for(tmp_path: Path) -> None:
     claim_of(tmp_path, "theirs", age=60)
     with pytest.raises(StageError, match="UID theirs works at this stage") as caught, claimed(tmp_path):

@@ -25,6 +25,7 @@ ROWS = [
     ("UNAVAILABLE: Socket closed", "PeerLost", Cost.DISRUPTION),
     ("DEADLINE_EXCEEDED: Failed to connect to job-train-0-1.job:8471", "PeerLost", Cost.DISRUPTION),
     ("UNAVAILABLE: Task 1 heartbeat timeout", "PeerLost", Cost.DISRUPTION),
+    ("UNAVAILABLE: The following tasks are unhealthy (stopped sending heartbeats): 1", "PeerLost", Cost.DISRUPTION),
     ("[Errno 28] No space left on device", "StorageFull", Cost.RETRIED),
     ("[Errno 122] Disk quota exceeded", "StorageFull", Cost.RETRIED),
     ('NOT_FOUND: Error writing "d/1" in OCDBT database', "StorageFailed", Cost.AWAY),
@@ -53,6 +54,15 @@ def test_what_a_training_ends_with(text: str, reason: str, cost: Cost) -> None:
     assert failure is not None
     assert (failure.reason.name, failure.reason.cost) == (reason, cost)
     assert text in failure.message
+
+
+def test_a_process_that_jax_terminates_tells_without_the_word_error() -> None:
+    """As jaxlib 0.10 has it."""
+    line = (
+        "client.cc:119] Terminating process because the JAX distributed service detected fatal errors. This most likely"
+    )
+    failure = trained(f"F0127 12:00:00.000000 7 {line}")
+    assert failure is not None and failure.reason.name == "PeerLost"
 
 
 @of_one_host

@@ -195,6 +195,7 @@ def test_of_two_jobs_that_need_a_shard_one_asks_the_teacher(storage: Storage, mo
     claim.parent.mkdir(parents=True)
     claim.write_text(json.dumps({"writer": "theirs", "time": time.time() - 60}))
     monkeypatch.setenv("WRITER", "ours")
+    monkeypatch.setattr(generate, "SECONDS_TO_WAIT", 0.0)
     with pytest.raises(StageError, match="UID theirs works at this stage") as caught:
         run_shard(storage, monkeypatch)
     assert (caught.value.reason.name, FakeEngine.asked) == ("WaitsForOtherJob", [])

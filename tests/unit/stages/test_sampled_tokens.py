@@ -33,6 +33,7 @@ from unit.stages.stage_inputs import finish, prompt_of
         pytest.param(spelt("Hello", "</think>", "Hello", "</s>"), "Hello", spelt("Hello"), id="said twice"),
         pytest.param(spelt("Hello", "a"), "ello", None, id="a token reaches beyond the text"),
         pytest.param(spelt("a", "<|bot|>", "b"), "ab", None, id="a special token left out in between"),
+        pytest.param([*spelt("He"), 999, *spelt("llo")], "Hello", None, id="a row of the model that is no token"),
         pytest.param(spelt("</s>"), "", None, id="nothing"),
         pytest.param([], "a", None, id="no tokens"),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distillation_api.contract import WRITER_ENV, StageResult
-from distillation_stages.runtime.storage import Storage, publishing, storage_error
+from distillation_stages.runtime.storage import Storage, is_of_files, publishing, storage_error
 from distillation_stages.services.buckets import DirectoryTree
 
 
@@ -92,6 +92,28 @@ def test_what_the_storage_refuses_is_told_with_what_is_missing(number: int, path
     """M14, S4."""
     refusal = storage_error(OSError(number, os.strerror(number), path), Path("/storage"))
     assert refusal is not None and refusal.reason.name == reason and path in refusal.message
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.EREMOTEIO])
+def test_a_mount_that_fails_while_a_file_is_read_names_none(number: int) -> None:
+    """Python tells the name of what is opened only."""
+    refusal = storage_error(OSError(number, os.strerror(number)), Path("/storage"))
+    assert refusal is not None and refusal.reason.name == "StorageFailed" and "/storage" in refusal.message
+    assert storage_error(OSError(errno.ETIMEDOUT, "a connection"), Path("/storage")) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "of_files"),
+    [
+        (OSError(errno.ENOSPC, "no room"), True),
+        (OSError(errno.EACCES, "denied", "/storage/x"), True),
+        (OSError(errno.EACCES, "the network's policy"), False),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), False),
+        (OSError("no number"), False),
+    ],
+)
+def test_a_full_disk_is_no_outage_of_the_hub(error: OSError, of_files: bool) -> None:
+    assert is_of_files(error) is of_files
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from distillation_stages.models.model_directory import model_of
 from distillation_stages.programs.generate.ledger import Ledger, Slot, plan
 from distillation_stages.programs.generate.teacher import Answer, Question, Teacher
 from distillation_stages.programs.generate.vllm_teacher import VllmTeacher
-from distillation_stages.runtime.claim import claimed
+from distillation_stages.runtime.claim import SECONDS_ALIVE, SECONDS_BETWEEN_BEATS, claimed
 from distillation_stages.runtime.content import Digests, changed, require_unchanged
 from distillation_stages.runtime.environment import set_environment
 from distillation_stages.runtime.failure import StageError, stage_failure
@@ -35,6 +35,8 @@ from distillation_stages.runtime.watchdog import Watchdog, exit_at_once
 INDEX_ENV = "JOB_COMPLETION_INDEX"
 SECONDS_TO_HANG = 1800.0
 """Without a step of the engine for so long it hangs; compiling for a TPU takes some ten minutes."""
+SECONDS_TO_WAIT = SECONDS_ALIVE + 2 * SECONDS_BETWEEN_BEATS
+"""For another writer of the shard: a try costs the Job one of its shard's, so a dead writer's claim is waited out."""
 EXAMPLE_LETTERS = 200
 WITHOUT_REASONING = "withoutReasoning"
 """Name of the count of kept answers that lack what the teacher's chat template knows of."""
@@ -196,7 +198,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     if finished is not None:
         return finished
     # Chunks and ledger have names that all writers of the shard share.
-    with claimed(storage.at(directory)):
+    with claimed(storage.at(directory), patience=SECONDS_TO_WAIT):
         # Another job may have ended it since it was looked for.
         return storage.finished(directory, spec.work) or _make(spec, spec.program, storage, index, directory)
 

@@ -25,7 +25,7 @@ from distillation_stages.maxtext.command import (
 )
 from distillation_stages.maxtext.packed_batches import Reading
 from distillation_stages.models.model_directory import model_of
-from distillation_stages.runtime.content import changed, listed, require_unchanged
+from distillation_stages.runtime.content import Digests, changed, listed, require_unchanged
 from distillation_stages.runtime.storage import Storage
 
 
@@ -64,6 +64,9 @@ class Inputs:
         return Reading(str(self.sequences), done, self.steps, program.sequences_per_step)
 
 
+HASHED = 8 << 30
+"""Bytes of sequences that the leading host hashes before it trains."""
+
 REPEATED = ("rows", "answers", "promptTooLong", "answerCut", "answersLeftOut")
 """What the result of a training tells of its rows again: reports read the training's marker alone."""
 
@@ -80,8 +83,19 @@ def read_inputs(program: TrainProgram, storage: Storage, leads: bool) -> Inputs:
         for number in range(math.ceil(steps * program.sequences_per_step / SEQUENCES_PER_FILE)):
             if sequences / part_name(number) not in files:
                 raise changed(program.data, sequences / part_name(number), "its marker doesn't name it")
-        require_unchanged(program.data, files, whole=True)
+        require_unchanged(program.data, _first_of(files), whole=True)
     return Inputs(sequences, steps, counts)
+
+
+def _first_of(files: Digests) -> Digests:
+    """As many as are hashed in the time that the other hosts wait."""
+    size, taken = 0, {}
+    for path, digest in files.items():
+        size += path.stat().st_size if path.exists() else 0
+        if size > HASHED:
+            break
+        taken[path] = digest
+    return taken
 
 
 def require_checkpoints(program: TrainProgram, storage: Storage) -> None:

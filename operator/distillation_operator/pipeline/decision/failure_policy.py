@@ -20,10 +20,12 @@ What ends a pod, and what it costs:
 - A pod that its node doesn't admit (a device plugin that isn't ready, no room after all) is the machine's too; one that
   asks for a part of a VM's chips is refused by all such nodes, and that is final.
 - What a program needs and finds away (the Hub, a bucket, the storage) is waited for: attempts follow each other in
-  minutes, and those of the first hour count nothing. After an attempt that has worked for a while it is another hour.
+  minutes, and those of the first hour count nothing. An attempt that has worked for a while counts as a disruption, and
+  begins another hour: what breaks whenever it is used would else be tried for ever.
 - A pod that finds another job at work in the same directory of the storage costs nothing: the next attempt waits five
   minutes. The jobs of one operator don't start such pods in the first place.
 - A host that only misses another one explains nothing where that one tells, or shows, why it crashed.
+- Of a shard that its Job has tried several times the last pod counts, and none where one has succeeded.
 - A lost host takes its peers of a training stage with it: they crash at once, and the attempt counts as one disruption.
   Shards don't depend on each other, so there a crash stays one.
 - A lost result (a complete child whose pods' messages can't be read any more) counts as a failure of the attempt. Of
@@ -87,6 +89,7 @@ def back_off_left(ended: datetime, back_off: timedelta, now: datetime) -> timede
 def rule_on_failed_child(stage: Stage, retries: Retries, status: StageStatus, child: Child, pods: list[Pod]) -> Ruling:
     """The end of a child that has failed; what its shards have cost stands in the status already."""
     attempts = status.attempts
+    pods = _last_of_shards(pods) if stage.is_indexed else pods
     waiting = next(filter(_found_other_job, pods), None)
     if waiting is not None and waiting.failure is not None and not any(map(_is_permanent, pods)):
         cause = Cause(waiting.failure.reason, waiting.failure.message)
@@ -97,6 +100,8 @@ def rule_on_failed_child(stage: Stage, retries: Retries, status: StageStatus, ch
     if kind is FailureClass.PERMANENT:
         return Ruling(kind, cause, attempts, None, pod)
     away = _away_since(status, child, pod) if kind is FailureClass.CRASH else None
+    if away is not None and _has_worked(pod):
+        return replace(_counted(FailureClass.DISRUPTION, cause, retries, attempts, pod), away_since=away)
     if away is not None and child.ended_at is not None and child.ended_at - away < AWAY_PERIOD:
         wait = min(max(child.ended_at - away, FIRST_AWAY_BACK_OFF), LONGEST_BACK_OFF)
         return Ruling(kind, cause, attempts, wait, pod, is_failure=False, away_since=away)
@@ -189,8 +194,25 @@ def _away_since(status: StageStatus, child: Child, pod: Pod | None) -> datetime 
     """Since when attempts of the stage have failed for what is away; None when this one hasn't."""
     if pod is None or pod.failure is None or _cost(pod.failure.reason) is not Cost.AWAY:
         return None
-    worked = pod.finished - pod.started if pod.started is not None and pod.finished is not None else timedelta(0)
-    return child.ended_at if status.away_since is None or worked >= WORKED else parse_time(status.away_since)
+    return child.ended_at if status.away_since is None or _has_worked(pod) else parse_time(status.away_since)
+
+
+def _has_worked(pod: Pod | None) -> bool:
+    if pod is None or pod.started is None or pod.finished is None:
+        return False
+    return pod.finished - pod.started >= WORKED
+
+
+def _last_of_shards(pods: Iterable[Pod]) -> list[Pod]:
+    """The last pod of each shard that none has made; what those before it have met is over."""
+    tried: dict[int, list[Pod]] = {}
+    for pod in pods:
+        tried.setdefault(pod.index, []).append(pod)
+    return [
+        max(of_one, key=lambda pod: (pod.index_failures + pod.index_disruptions, pod.finished or datetime.max))
+        for of_one in tried.values()
+        if not any(pod.succeeded for pod in of_one)
+    ]
 
 
 def _exhausted(status: StageStatus, child: Child) -> Attempts:
@@ -232,6 +254,12 @@ def _blames_machine(pods: list[Pod]) -> bool:
     return bool(blamed)
 
 
+def _blames(pod: Pod) -> bool:
+    """True for a pod that tells of a fault of its own machine."""
+    told = pod.failure is not None and _cost(pod.failure.reason) is Cost.DISRUPTION
+    return pod.refused_by_node is not None or (told and not _lost_peer(pod))
+
+
 def _has_own_end(pod: Pod) -> bool:
     """True for a pod that failed by itself, not for want of another host."""
     if not pod.ended or pod.succeeded or pod.disrupted or pod.exit_code == EXIT_TERMINATED:
@@ -259,6 +287,7 @@ def _explaining(kind: FailureClass, pods: list[Pod]) -> Pod | None:
     """The pod that explains a failure best; None when none does."""
     permanent = [pod for pod in pods if _is_permanent(pod)]
     taken = [pod for pod in pods if pod.disrupted] if kind is FailureClass.DISRUPTION else []
+    blaming = [pod for pod in pods if _blames(pod)] if kind is FailureClass.DISRUPTION else []
     # A shard that was taken away was replaced: it explains no crash.
     explained = sorted(
         (pod for pod in pods if pod.failure is not None and not (_lost_peer(pod) and kind is FailureClass.CRASH)),
@@ -269,7 +298,7 @@ def _explaining(kind: FailureClass, pods: list[Pod]) -> Pod | None:
         (pod for pod in pods if pod.exit_text and not pod.succeeded),
         key=lambda pod: (pod.disrupted, _lost_peer(pod), pod.finished is None, pod.finished or datetime.max),
     )
-    return next(iter((*permanent, *taken, *explained, *crashed)), None)
+    return next(iter((*permanent, *taken, *blaming, *explained, *crashed)), None)
 
 
 def _cause(kind: FailureClass, child: Child, pod: Pod | None) -> Cause:
