@@ -209,10 +209,12 @@ def _last_of_shards(pods: Iterable[Pod]) -> list[Pod]:
     for pod in pods:
         tried.setdefault(pod.index, []).append(pod)
     return [
-        max(of_one, key=lambda pod: (pod.index_failures + pod.index_disruptions, pod.finished or datetime.max))
-        for of_one in tried.values()
-        if not any(pod.succeeded for pod in of_one)
+        max(of_one, key=_place_among_tries) for of_one in tried.values() if not any(pod.succeeded for pod in of_one)
     ]
+
+
+def _place_among_tries(pod: Pod) -> tuple[int, bool, datetime]:
+    return pod.index_failures + pod.index_disruptions, pod.finished is None, pod.finished or datetime.max
 
 
 def _exhausted(status: StageStatus, child: Child) -> Attempts:
