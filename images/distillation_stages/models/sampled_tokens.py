@@ -63,9 +63,10 @@ def _place(tokenizer: Any, tokens: Sequence[int], text: str) -> tuple[int, int] 
     if not wanted or start < 0:
         return None
     # Decoded from its front or to its end, a text only grows with its tokens: their borders can be searched for.
-    end = _first(len(tokens), lambda n: len(_text(tokenizer, tokens[:n])) >= start + len(wanted))
-    begin = _first(len(tokens), lambda n: len(whole) - len(_text(tokenizer, tokens[n:])) > start) - 1
-    return max(begin, 0), end
+    count, stop = len(tokens), start + len(wanted)
+    begin = _most(count, lambda n: len(whole) - len(_text(tokenizer, tokens[n:])) <= start)
+    behind = _most(count, lambda n: len(_text(tokenizer, tokens[: count - n])) >= stop)
+    return begin, count - behind
 
 
 @lru_cache(maxsize=8)
@@ -73,9 +74,17 @@ def _highest(tokenizer: Any) -> int:
     return max(tokenizer.get_vocab().values(), default=-1)
 
 
-def _first(count: int, holds: Callable[[int], bool]) -> int:
-    """The least number up to the count for which it holds, and then for all greater ones; the count if for none."""
-    return bisect.bisect_left(range(count), True, key=holds)
+def _most(count: int, holds: Callable[[int], bool]) -> int:
+    """The greatest number up to the count for which it holds; it holds for 0 and for all below that number.
+
+    Mostly that is a token or two, and each look decodes an answer while an engine waits: so the first looks are there.
+    """
+    step = 1
+    while step <= count and holds(step):
+        step *= 2
+    least = step // 2
+    beyond = range(least + 1, min(step, count + 1))
+    return least + bisect.bisect_left(beyond, True, key=lambda n: not holds(n))
 
 
 def _text(tokenizer: Any, tokens: Sequence[int]) -> str:
