@@ -244,13 +244,11 @@ class Reconciler:
         """Tell why nothing follows from an object that this operator can't read. A status that it can't read is kept:
         its facts are for those who can, as the operator that wrote it.
         """
-        status = _read_status(raw)
-        if status is not None and status.phase in ("Complete", "Failed"):
+        if (raw.get("status") or {}).get("phase") in ("Complete", "Failed"):
             return
+        status = _read_status(raw)
         if status is not None or not raw.get("status"):
             await self._reject(raw, status, Cause.of(reasons.INVALID_SPEC, str(error)), now)
-            return
-        if raw["status"].get("phase") in ("Complete", "Failed"):
             return
         of_status_alone = all(problem["loc"][:1] == ("status",) for problem in error.errors())
         reason = reasons.STATUS_UNREADABLE if of_status_alone else reasons.INVALID_SPEC

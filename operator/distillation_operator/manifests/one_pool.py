@@ -11,10 +11,10 @@ from typing import Any
 
 from distillation_api.node_labels import NODE_POOL
 from distillation_api.spec import Queue
+from distillation_operator.manifests.reading import JOBSET_NAME_LABEL
 
 JOB_KEY = "jobset.sigs.k8s.io/job-key"
 """Label that JobSet puts on pods: one value for each slice of each attempt."""
-JOBSET_NAME = "jobset.sigs.k8s.io/jobset-name"
 SLICE_TOPOLOGY = "kueue.x-k8s.io/podset-slice-required-topology"
 SLICE_SIZE = "kueue.x-k8s.io/podset-slice-size"
 
@@ -39,6 +39,6 @@ def _pods_of_jobsets(compared: str) -> Object:
     return {
         "topologyKey": NODE_POOL,
         "namespaceSelector": {},
-        "labelSelector": {"matchExpressions": [{"key": JOBSET_NAME, "operator": "Exists"}]},
+        "labelSelector": {"matchExpressions": [{"key": JOBSET_NAME_LABEL, "operator": "Exists"}]},
         compared: [JOB_KEY],
     }

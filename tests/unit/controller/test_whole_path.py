@@ -8,7 +8,7 @@ import asyncio
 import json
 import re
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from distillation_operator.manifests.labels import FINGERPRINT_ANNOTATION
 from distillation_operator.pipeline.graph import build_pipeline
 from support.api_server import Server
 from support.controller import Controller
+from support.json_numbers import numbers
 from support.scenario import job_of, small_spec
 from support.virtual_time import run
 
@@ -161,18 +162,6 @@ class Response:
 
     async def read(self) -> bytes:
         return self._body
-
-
-def numbers(value: Any) -> Iterator[int]:
-    """All whole numbers in a JSON value."""
-    if isinstance(value, dict):
-        for member in value.values():
-            yield from numbers(member)
-    elif isinstance(value, list):
-        for member in value:
-            yield from numbers(member)
-    elif isinstance(value, int):
-        yield value
 
 
 class Adversary:

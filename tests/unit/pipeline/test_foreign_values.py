@@ -7,7 +7,6 @@ vouches for the form of names, labels and times; all else is arbitrary.
 import json
 import string
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
@@ -24,6 +23,7 @@ from distillation_operator.manifests.reading import observe, parse_outcome, pars
 from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
 from distillation_operator.pipeline.decision.job import Decision, decide
 from distillation_operator.pipeline.observed import ChildState
+from support.json_numbers import numbers
 from support.scenario import ALL, START, job_of, small_spec
 
 UID = "uid-1"
@@ -166,18 +166,6 @@ def pods(draw: st.DrawFn) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def validator() -> Any:
     return jsonschema.Draft202012Validator(structural_schema(DistillationJobStatus))
-
-
-def numbers(value: Any) -> Iterator[int]:
-    """All whole numbers in a JSON value."""
-    if isinstance(value, dict):
-        for member in value.values():
-            yield from numbers(member)
-    elif isinstance(value, list):
-        for member in value:
-            yield from numbers(member)
-    elif isinstance(value, int):
-        yield value
 
 
 def check(decision: Decision, validator: Any) -> DistillationJobStatus:

@@ -247,13 +247,9 @@ def _blames_machine(pods: list[Pod]) -> bool:
     """True when a program puts its end down to the machine; of one that only misses another host, when none of the
     others has an end of its own.
     """
-    if any(pod.refused_by_node is not None for pod in pods):
+    if any(map(_blames, pods)):
         return True
-    told = {pod.failure.reason for pod in pods if pod.failure is not None}
-    blamed = {reason for reason in told if _cost(reason) is Cost.DISRUPTION}
-    if blamed == {reasons.PEER_LOST.name}:
-        return not any(map(_has_own_end, pods))
-    return bool(blamed)
+    return any(map(_lost_peer, pods)) and not any(map(_has_own_end, pods))
 
 
 def _blames(pod: Pod) -> bool:
