@@ -29,6 +29,8 @@ from testbed.cluster import Testbed
 
 JOBS = int(os.environ.get("FLOOD", "200"))
 PODS = max(20, JOBS // 20)
+RUNNING = max(4, JOBS // 100)
+"""Jobs that run at once in the other namespace."""
 ANNOTATION = "x" * 200_000
 """The API server takes 256 KiB in all."""
 ATTEMPTS = ("0", "1", "7", "9999", "2000000", "99999999999", "9" * 63)
@@ -210,7 +212,8 @@ class Turns:
 
 
 class Race:
-    """How long a job takes for its first stages, pods not counted: the operator's part, and the cluster's."""
+    """How long jobs that run at once take for their first stages, pods not counted: the operator's part, and the
+    cluster's."""
 
     def __init__(self, api_client: client.ApiClient, jobs: Jobs, pods: Pods) -> None:
         self._batch: Any = client.BatchV1Api(api_client)
@@ -219,24 +222,25 @@ class Race:
         self._turns = itertools.count()
 
     def seconds(self) -> float:
-        """From a job's creation to the stages behind the first ones."""
-        name, begun = f"turn-{next(self._turns)}", time.monotonic()
-        self._jobs.create(named(manifest(), name))
-        self._until(f"the first of {name}", lambda: self._children(name) >= set(FIRST))
+        """From the jobs' creation to the last one's stages behind the first ones."""
+        turn, begun = next(self._turns), time.monotonic()
+        names = [f"turn-{turn}-{index}" for index in range(RUNNING)]
+        for name in names:
+            self._jobs.create(named(manifest(), name))
         for stage in FIRST:
-            self._pods.succeed(stage)
-        self._until(f"the next of {name}", lambda: "preflight" in self._children(name))
+            self._pods.succeed(stage, RUNNING)
+        self._until("what follows", lambda: len(self._children("preflight")) == RUNNING)
         took = time.monotonic() - begun
-        self._jobs.delete(name)
-        self._until(f"{name} is gone", lambda: not self._children(name))
+        for name in names:
+            self._jobs.delete(name)
+        self._until("they are gone", lambda: not self._children())
         begun_stages = (*FIRST, "preflight", "convert-student", "pack-two")
-        self._until("its pods are gone", lambda: not any(map(self._pods.of_stage, begun_stages)))
+        self._until("their pods are gone", lambda: not any(map(self._pods.of_stage, begun_stages)))
         return took
 
-    def _children(self, name: str) -> set[str]:
-        selector = f"distillation.dev/job={name}"
-        found = self._batch.list_namespaced_job(self._jobs.namespace, label_selector=selector).items
-        return {job.metadata.labels["distillation.dev/stage"] for job in found}
+    def _children(self, stage: str | None = None) -> list[Any]:
+        selector = f"distillation.dev/stage={stage}" if stage else "distillation.dev/stage"
+        return list(self._batch.list_namespaced_job(self._jobs.namespace, label_selector=selector).items)
 
     @staticmethod
     def _until(what: str, look: Callable[[], bool]) -> None:

@@ -56,6 +56,10 @@ class Allowed(Model):
     """Keys of ``pod.tolerations``."""
     env: Names = None
     """Names of ``pod.env``."""
+    labels: Names = None
+    """KEY=VALUE of ``pod.labels``: NetworkPolicies and bills go by them."""
+    annotations: Names = None
+    """Keys of ``pod.annotations``: webhooks of a cluster act on them."""
     require_commit: bool = False
     """Every ``huggingFace.revision`` must be a commit: a branch or tag can be moved to other weights or rows."""
 
@@ -107,7 +111,7 @@ def _names(spec: DistillationJobSpec, allowed: Allowed) -> Iterator[tuple[str, s
 
 
 def _names_of_pods(spec: DistillationJobSpec, allowed: Allowed) -> Iterator[tuple[str, str, str, list[str] | None]]:
-    """Of what a user sets on pods to choose their nodes and their environment."""
+    """Of what a user sets on pods: their nodes, their environment, and what others go by."""
     selectors = [("pod", spec.pod.node_selector)]
     for part, accelerator in (("generation", spec.generation.accelerator), ("training", spec.training.accelerator)):
         if accelerator is not None:
@@ -119,6 +123,10 @@ def _names_of_pods(spec: DistillationJobSpec, allowed: Allowed) -> Iterator[tupl
         yield f"pod.tolerations[{index}]", toleration.key, "tolerations", allowed.tolerations
     for index, variable in enumerate(spec.pod.env or ()):
         yield f"pod.env[{index}]", variable.name, "env", allowed.env
+    for key, value in (spec.pod.labels or {}).items():
+        yield "pod.labels", f"{key}={value}", "labels", allowed.labels
+    for key in spec.pod.annotations or ():
+        yield "pod.annotations", key, "annotations", allowed.annotations
 
 
 def _refused_uris(spec: DistillationJobSpec, allowed: Allowed, namespace: str) -> Iterator[str]:

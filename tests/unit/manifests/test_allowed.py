@@ -54,6 +54,11 @@ CASES: list[tuple[str, Any, dict[str, object], dict[str, object], str]] = [
      "pod.tolerations[1]: Forbidden: 'node-role.kubernetes.io/control-plane'"),
     ("env", ["*_PROXY", "HF_ENDPOINT"], {"pod.env": [{"name": "HTTPS_PROXY", "value": "http://proxy"}]},
      {"pod.env": [{"name": "XLA_FLAGS", "value": "--xla_dump_to=/storage"}]}, "pod.env[0]: Forbidden: 'XLA_FLAGS'"),
+    ("labels", ["team=ml-*"], {"pod.labels": {"team": "ml-a"}}, {"pod.labels": {"app": "billing"}},
+     "pod.labels: Forbidden: 'app=billing'"),
+    ("annotations", ["example.com/*"], {"pod.annotations": {"example.com/owner": "ml"}},
+     {"pod.annotations": {"sidecar.istio.io/inject": "false"}},
+     "pod.annotations: Forbidden: 'sidecar.istio.io/inject'"),
     ("queues", ["queue"], {}, {"queue": {"name": "fast-lane"}}, "queue.name: Forbidden: 'fast-lane'"),
     ("queues", ["queue"], {}, {"queue": None}, "queue.name: Forbidden: this installation asks for one"),
 ]  # fmt: skip
