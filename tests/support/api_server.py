@@ -9,6 +9,7 @@ from typing import Any
 
 from distillation_operator.controller.kube import ApiError, Kube, Listed
 from distillation_operator.controller.queue import Key
+from distillation_operator.manifests.kept_fields import kept_child
 from distillation_operator.manifests.labels import CHILD_LABEL, JOB_LABEL
 
 Object = Mapping[str, Any]
@@ -97,8 +98,8 @@ class Server(Kube):
 
     async def list_children(self, kind: str, key: Key) -> Listed:
         await self._answered("list", kind)
-        listed = [thing for (of_kind, _, _), thing in self.objects.items() if of_kind == kind and _is_of(thing, key)]
-        return Listed(list[Object](listed), next(self._versions))
+        of_job = [thing for (of_kind, _, _), thing in self.objects.items() if of_kind == kind and _is_of(thing, key)]
+        return Listed([kept_child(kind, thing) for thing in of_job], next(self._versions))
 
     async def write_status(self, job: Object, status: Object) -> Object:
         await self._answered("update", job["metadata"]["name"])

@@ -124,7 +124,7 @@ class Cache:
     ) -> tuple[list[Object], list[Object]]:
         """Take a list of a job's children of one kind, made at ``version``, for the truth, but for what is newer.
 
-        Returns what was listed, cut to what is kept: what is ours, and what only has our labels.
+        Returns what was listed: what is ours, and what only has our labels.
         """
         children = self._children.setdefault(key, {})
         items = {child["metadata"]["name"]: child for child in listed}
@@ -135,7 +135,7 @@ class Cache:
         ours: list[Object] = []
         others: list[Object] = []
         for child in items.values():
-            (ours if self._is_ours(key, kind, child) else others).append(kept_child(kind, child))
+            (ours if self._is_ours(key, kind, child) else others).append(child)
             self.put_child(kind, child)
         return ours, others
 

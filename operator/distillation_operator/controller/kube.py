@@ -13,6 +13,7 @@ from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.controller.api_error import ApiError as ApiError
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.served_version import ServedVersion
+from distillation_operator.manifests.kept_fields import kept_child
 from distillation_operator.manifests.labels import JOB_LABEL, SELECTOR
 from distillation_operator.manifests.pod import CONTAINER
 
@@ -27,6 +28,8 @@ _KUEUE = "kueue.x-k8s.io"
 _KUEUE_VERSIONS = ("v1beta2", "v1beta1")
 """Newest first. Kueue serves the second up to 0.19, and the first since 0.15."""
 _SECONDS = 15.0
+PAGE = 50
+"""Objects that are listed at once."""
 EVENTS_LIMIT = 200
 """Events that are read about one object; the parts of Kubernetes repeat themselves in a handful."""
 NOT_LEADING = "NotLeading"
@@ -160,28 +163,35 @@ class Kube:
         return list((await self._answer("list", "events", call()))["items"])
 
     async def list_children(self, kind: str, key: Key) -> Listed:
-        """The Jobs, JobSets or Pods of a DistillationJob; none where the cluster lacks the kind."""
+        """What is kept of the Jobs, JobSets or Pods of a DistillationJob; nothing where the cluster lacks the kind."""
         namespace, name = key
         selector = f"{SELECTOR},{JOB_LABEL}={name}"
+        found: list[Object] = []
+        following = None
         try:
-            if kind == "Pod":
-                return _listed(await self._answer("list", "pods", self._list_pods(namespace, selector)), kind)
-            group, version, plural = _RESOURCES[kind]
-            call = self._objects.list_namespaced_custom_object(
-                group, version, namespace, plural, label_selector=selector, _request_timeout=_SECONDS
-            )
-            return _listed(await self._answer("list", plural, call), kind)
+            while True:
+                page = await self._list_page(kind, namespace, selector, following)
+                found += [kept_child(kind, item) for item in page["items"]]
+                following = page["metadata"].get("continue")
+                if not following:
+                    return Listed(found, int(page["metadata"]["resourceVersion"]))
         except ApiError as error:
             if error.status == 404:
                 return Listed([], None)
             raise
 
-    async def _list_pods(self, namespace: str, selector: str) -> Any:
-        """As plain objects, which the client's own models are not."""
-        response = await self._core.list_namespaced_pod_without_preload_content(
-            namespace, label_selector=selector, _request_timeout=_SECONDS
-        )
-        return await _decoded(response)
+    async def _list_page(self, kind: str, namespace: str, selector: str, following: str | None) -> Object:
+        # Whole objects may be 1.5 MB each, and anybody may give them our labels: only a page of them is held at once.
+        asked: dict[str, Any] = {"label_selector": selector, "limit": PAGE, "_request_timeout": _SECONDS}
+        if following:
+            asked["_continue"] = following
+        if kind == "Pod":
+            # As plain objects, which the client's own models are not.
+            pods = self._core.list_namespaced_pod_without_preload_content(namespace, **asked)
+            return dict(await self._answer("list", "pods", _decoded_answer(pods)))
+        group, version, plural = _RESOURCES[kind]
+        call = self._objects.list_namespaced_custom_object(group, version, namespace, plural, **asked)
+        return dict(await self._answer("list", plural, call))
 
     async def read_document(self, path: str) -> Object:
         """What the API server says of itself at that path, e.g. its OpenAPI documents."""
@@ -258,10 +268,8 @@ class Kube:
             self.count(verb, resource, code)
 
 
-def _listed(answer: Object, kind: str) -> Listed:
-    # In a list of a built-in kind the server leaves out each item's own.
-    items: list[Object] = [{**item, "kind": kind} for item in answer["items"]]
-    return Listed(items, int(answer["metadata"]["resourceVersion"]))
+async def _decoded_answer(call: Any) -> Any:
+    return await _decoded(await call)
 
 
 async def _decoded(response: Any) -> Any:
