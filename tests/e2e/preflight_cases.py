@@ -101,6 +101,11 @@ CASES = {
             {"chip_gib": 32, "weight_shards": 4, "tensor_parallelism": 2}, {"name": "two", "data": "OriginalDataset"},
         ],
     ),
+    "an architecture that has no kernels on TPUs, on CPU": Case(teacher={"architectures": ["Mamba2ForCausalLM"]}),
+    "latent attention on TPUs": Case(
+        teacher={"architectures": ["DeepseekV2ForCausalLM"], "model_type": "deepseek_v2", "kv_lora_rank": 512},
+        generation={"tensor_parallelism": 4, "accelerator_gib": 64},
+    ),
     "a base model with a template of the job's": Case(template={"student": None}, given_template=TEMPLATE),
     "a few prompts are too long": Case(prompts=long_prompts(2, 10)),
     "prompts that the teacher isn't asked may be longer": Case(
@@ -135,6 +140,12 @@ CASES = {
     "more than the teacher's context": Case(generation={"max_model_len": 512}),
     "more than a context that is nested": Case(
         teacher={"max_position_embeddings": None, "text_config": {"max_position_embeddings": 64}}
+    ),
+    "an architecture that has no kernels on TPUs": Case(
+        teacher={"architectures": ["Mamba2ForCausalLM"]}, generation={"accelerator_gib": 64}
+    ),
+    "weights quantised as TPUs don't take them": Case(
+        teacher={"quantization_config": {"quant_method": "gptq", "bits": 4}}, generation={"accelerator_gib": 64}
     ),
     "heads over chips": Case(generation={"tensor_parallelism": 8, "accelerator_gib": 128}),
     "groups over chips": Case(

@@ -1,4 +1,4 @@
-"""The table of docs/models.md, from what was proved: ``python -m models.page`` writes it."""
+"""The tables of docs/models.md, from what was proved and what is known: ``python -m models.page`` writes them."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,9 @@ from typing import Any
 from distillation_stages.maxtext.known_models import KNOWN
 from models.cases import CASES
 from models.results import results
+from models.tpu_page import BEGIN as BEGIN_ON_TPUS
+from models.tpu_page import END as END_ON_TPUS
+from models.tpu_page import on_tpus
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
 BEGIN, END = "<!-- proved: made by make test-models -->", "<!-- proved: end -->"
@@ -23,13 +26,15 @@ SHOWN = {
 
 def write_page() -> None:
     """Put what is known now between the marks."""
-    before, after = PAGE.read_text().split(BEGIN)[0], PAGE.read_text().split(END)[1]
-    PAGE.write_text(f"{before}{proved()}{after}")
+    text = PAGE.read_text()
+    for begin, end, made in ((BEGIN, END, proved()), (BEGIN_ON_TPUS, END_ON_TPUS, on_tpus())):
+        text = f"{text.split(begin)[0]}{made}{text.split(end)[1]}"
+    PAGE.write_text(text)
 
 
-def section() -> str:
+def section(begin: str = BEGIN, end: str = END) -> str:
     """What stands between the marks, with them."""
-    found = re.search(f"{re.escape(BEGIN)}.*{re.escape(END)}", PAGE.read_text(), flags=re.DOTALL)
+    found = re.search(f"{re.escape(begin)}.*{re.escape(end)}", PAGE.read_text(), flags=re.DOTALL)
     assert found is not None, f"{PAGE.name} lacks its marks"
     return found[0]
 

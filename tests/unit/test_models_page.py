@@ -10,6 +10,7 @@ from models.cases import CASES
 from models.page import proved, section
 from models.public_models import PublicModel, expanded
 from models.results import results
+from models.tpu_page import BEGIN, END, on_tpus
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 AUTHORS = "meta-llama|Qwen|google|mistralai|deepseek-ai|openai|HuggingFaceTB|allenai|microsoft"
@@ -45,6 +46,11 @@ def test_the_page_is_what_was_seen() -> None:
     """When it fails: ``make test-models``, or ``make generate`` where the data stands."""
     assert results().keys() <= {case.name for case in CASES}
     assert section() == proved()
+
+
+def test_what_it_says_of_tpus_is_what_the_programs_do() -> None:
+    """When it fails: ``make generate``."""
+    assert section(BEGIN, END) == on_tpus()
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.name in results()], ids=lambda case: case.name)

@@ -30,6 +30,7 @@ CACHE_FOLDER = "cache"
 USER = 65532
 GRACE_SECONDS = 60
 """Time between SIGTERM and SIGKILL: what a program needs to end its workers."""
+TPU_METRICS_PORT = 8431
 MACHINE_PERCENT = 80
 """Of a VM's CPU and memory that its one pod requests: the rest is for the node's own pods and the sidecar's."""
 
@@ -96,6 +97,7 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
             *env,
             *_users_environment(job.spec.pod),
         ],
+        **_ports(stage),
         "resources": _resources(job.spec, stage, installation.stage_pods.scratch_limit),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -109,6 +111,13 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
             {"name": "scratch", "mountPath": SCRATCH_MOUNT},
         ],
     }
+
+
+def _ports(stage: Stage) -> Object:
+    if stage.placement.hardware != "tpu":
+        return {}
+    # Opens nothing. libtpu tells its metrics there, and the device plugin on the node asks for them.
+    return {"ports": [{"name": "tpu-metrics", "containerPort": TPU_METRICS_PORT}]}
 
 
 def _environment(spec: DistillationJobSpec, stage: Stage) -> list[Object]:

@@ -161,6 +161,13 @@ def test_no_string_of_a_user_is_in_a_label(teacher: str, data: str, column: str)
         assert pod_template(child)["metadata"] == pod_template(plain)["metadata"]
 
 
+def test_pods_with_chips_name_the_port_of_their_metrics() -> None:
+    ports = {name: container_of(child).get("ports") for name, child in children(on_tpu()).items()}
+    named = [{"name": "tpu-metrics", "containerPort": 8431}]
+    assert {name for name, found in ports.items() if found == named} == {"generate", "train-one"}
+    assert all(found is None for name, found in ports.items() if name not in ("generate", "train-one"))
+
+
 # Kinds of workloads.
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from distillation_api import reasons
 from distillation_api.contract import GenerateProgram, Sampling
+from distillation_stages.programs.generate.tpu_environment import prepare_tpu
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.failure_words import known_failure
 from distillation_stages.runtime.reporting import say
@@ -62,6 +63,7 @@ class Engine:
 
         ``special_tokens``: whether answers have the text of special tokens too.
         """
+        needed_on_tpu = prepare_tpu(model)
         import vllm
         from vllm.platforms import current_platform
 
@@ -70,7 +72,7 @@ class Engine:
         self._special_tokens = special_tokens
         # JAX has no seed per request: there the engine's own has to do.
         self._seeds_per_request = not current_platform.is_tpu()
-        arguments = engine_arguments(model, program, engine_seed, on_cpu=current_platform.is_cpu())
+        arguments = engine_arguments(model, program, engine_seed, current_platform.is_cpu()) | needed_on_tpu
         if current_platform.is_cpu():
             # With an engine process of its own, loading takes a minute instead of seconds.
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")

@@ -6,14 +6,15 @@ from functools import partial
 from pathlib import Path
 
 from distillation_api import reasons
-from distillation_api.contract import PlannedTraining, PreflightProgram, StageResult, StageSpec
+from distillation_api.contract import PlannedGeneration, PlannedTraining, PreflightProgram, StageResult, StageSpec
 from distillation_stages.data.tables import count_rows, read_rows, unchanged_parts
 from distillation_stages.maxtext.trainable_text import Rendered
 from distillation_stages.maxtext.training_tokens import Fitting
-from distillation_stages.models.model_config import architectures, read_config
+from distillation_stages.models.model_config import HuggingFaceConfig, architectures, read_config
 from distillation_stages.models.model_directory import model_of
 from distillation_stages.models.rendering import Renderer, check_system_prompt
 from distillation_stages.models.serving import check_served
+from distillation_stages.models.tpu_engine import tpu_engine
 from distillation_stages.models.vocabularies import vocabulary_size
 from distillation_stages.models.weights import count_parameters, parameters_of, weights_of
 from distillation_stages.programs.preflight.prompts import (
@@ -80,7 +81,7 @@ def _of_sizes(program: PreflightProgram, teacher: Path, student: Path) -> Iterat
     weights = weights_of(teacher)
     parameters = parameters_of(student), count_parameters(weights)
     checks: list[Callable[[], None]] = [
-        partial(check_served, served),
+        partial(_check_engine, served, generation),
         partial(check_generation_context, served, generation),
         partial(check_served_heads, served, generation),
         partial(check_served_memory, served, weights, generation),
@@ -96,6 +97,13 @@ def _of_sizes(program: PreflightProgram, teacher: Path, student: Path) -> Iterat
             one()
         except StageError as error:
             yield error
+
+
+def _check_engine(served: HuggingFaceConfig, generation: PlannedGeneration) -> None:
+    """Raises StageError for a teacher that vLLM doesn't serve, or not on the hardware that is planned."""
+    check_served(served)
+    if generation.accelerator_gib is not None:
+        say(f"On a TPU {tpu_engine(served).known}.")
 
 
 def _of_prompts(spec: StageSpec, storage: Storage, teacher_model: Path, student_model: Path) -> dict[str, int]:
