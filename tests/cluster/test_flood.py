@@ -42,8 +42,8 @@ SHARE = 0.1
 POLL = 0.02
 MEMORY = 20 * 2**20
 AT_START = 64 * 2**20
-"""More than it had before the flood when it starts in it: a page of a list, and what kopf holds for a moment. All of 200
-Jobs are twice that, and of 2,000 they were 430 MiB."""
+"""More than it had before the flood when it starts in it: a page of a list, and what kopf holds for a moment. All of
+200 Jobs are twice that, and of 2,000 they were 430 MiB."""
 
 
 @pytest.fixture
