@@ -55,6 +55,11 @@ CASES: list[tuple[str, Any, dict[str, object], dict[str, object], str]] = [
     ("env", ["*_PROXY", "HF_ENDPOINT"], {"pod.env": [{"name": "HTTPS_PROXY", "value": "http://proxy"}]},
      {"pod.env": [{"name": "XLA_FLAGS", "value": "--xla_dump_to=/storage"}]}, "pod.env[0]: Forbidden: 'XLA_FLAGS'"),
     ("queues", ["queue"], {}, {"queue": {"name": "fast-lane"}}, "queue.name: Forbidden: 'fast-lane'"),
+    ("queues", ["queue"], {}, {"generation.accelerator": None, "training.accelerator": None,
+     "training.stages[0].parallelism": None, "queue": {"name": "fast-lane", "cpuStages": True}},
+     "queue.name: Forbidden: 'fast-lane'"),
+    ("workloadPriorityClasses", ["batch-*"], {"queue": {"name": "queue", "priorityClass": "batch-low"}},
+     {"queue": {"name": "queue", "priorityClass": "urgent"}}, "queue.priorityClass: Forbidden: 'urgent'"),
     ("queues", ["queue"], {}, {"queue": None}, "queue.name: Forbidden: this installation asks for one"),
 ]  # fmt: skip
 
