@@ -19,6 +19,9 @@ KUEUE = ("kueue.x-k8s.io", "v1beta2")
 V5E = {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": 8}
 V4 = {"type": "tpu-v4-podslice", "topology": "2x2x2"}
 NAMESPACE = "queued"
+ALL = "all-queue"
+"""A queue in which one pod of CPU has place at a time, beside eight chips."""
+CPU_POD = {"cpu": "2", "memory": "4Gi"}
 CHIPS = 8
 FIRST = ("fetch-teacher", "fetch-student", "prepare-dataset")
 
@@ -66,6 +69,16 @@ def namespace(api_client: client.ApiClient, objects: Any) -> str:
     group = {"coveredResources": ["google.com/tpu"], "flavors": [flavor]}
     create("ClusterQueue", "clusterqueues", "tpus", {"namespaceSelector": {}, "resourceGroups": [group]})
     create("LocalQueue", "localqueues", "tpu-queue", {"clusterQueue": "tpus"})
+
+    create("ResourceFlavor", "resourceflavors", "any", {})
+    covered = {**CPU_POD, "google.com/tpu": CHIPS}
+    flavor = {"name": "any", "resources": [{"name": name, "nominalQuota": size} for name, size in covered.items()]}
+    group = {"coveredResources": list(covered), "flavors": [flavor]}
+    preemption = {"withinClusterQueue": "LowerPriority"}
+    create("ClusterQueue", "clusterqueues", "all", {
+        "namespaceSelector": {}, "resourceGroups": [group], "preemption": preemption,
+    })  # fmt: skip
+    create("LocalQueue", "localqueues", ALL, {"clusterQueue": "all"})
     return NAMESPACE
 
 
@@ -160,3 +173,62 @@ def test_a_job_waits_for_quota_and_says_why_and_an_eviction_is_no_failure(
         and event["userAgent"].startswith("distillation-operator/")
     }
     assert verbs <= {"create", "get", "list", "watch", "delete"}
+
+
+def on_cpu(name: str, **queue: Any) -> dict[str, Any]:
+    """A job all of whose stages are queued, each with one pod of CPU."""
+    made = named(manifest(queue={"name": ALL, "cpuStages": True, **queue}), name)
+    made["spec"]["conversion"] = {"resources": CPU_POD}
+    return made
+
+
+def make_priority_class(objects: Any, name: str, value: int) -> None:
+    body = {"apiVersion": "/".join(KUEUE), "kind": "WorkloadPriorityClass", "metadata": {"name": name}, "value": value}
+    objects.create_cluster_custom_object(*KUEUE, "workloadpriorityclasses", body)
+
+
+def states(jobs: Jobs, name: str) -> dict[str, list[str]]:
+    """The stages that are first, by their state."""
+    found: dict[str, list[str]] = {}
+    for one in FIRST:
+        found.setdefault(stage(jobs, name, one).get("state", ""), []).append(one)
+    return found
+
+
+def test_stages_of_cpu_wait_in_the_queue_and_give_way_to_an_urgent_job(
+    jobs: Jobs, pods: Pods, operator: Operator, objects: Any, namespace: str
+) -> None:
+    """Case 12: of three stages that could begin one has quota; a class with a higher value takes it."""
+    jobs.create(on_cpu("patient"))
+    eventually("two wait", lambda: len(states(jobs, "patient").get("Queued", ())) == 2)
+    [(holder, [pod])] = [(one, found) for one in FIRST if (found := pods.of_stage(one))]
+    assert pod.metadata.name.startswith("patient-")
+    waiting = next(one for one in FIRST if one != holder)
+    eventually("Kueue's reason", lambda: is_queued(jobs, "patient", waiting, "insufficient"))
+
+    make_priority_class(objects, "urgent", 1000)
+    jobs.create(on_cpu("hurried", priorityClass="urgent"))
+
+    def taken() -> bool:
+        there = [pod.metadata.name for one in FIRST for pod in pods.of_stage(one)]
+        return len(there) == 1 and there[0].startswith("hurried-")
+
+    eventually("the urgent one's pod", taken)
+    eventually("all of the other wait", lambda: len(states(jobs, "patient").get("Queued", ())) == 3)
+    attempts = [told["attempts"] for told in jobs.get("patient")["status"]["stages"] if "attempts" in told]
+    assert all(counted == {"failures": 0, "disruptions": 0} for counted in attempts)
+    for name in ("hurried", "patient"):
+        jobs.delete(name)
+    eventually("their pods are gone", lambda: not any(pods.of_stage(one) for one in FIRST))
+
+
+def test_a_priority_class_that_does_not_exist_is_named_and_can_be_made(
+    jobs: Jobs, pods: Pods, operator: Operator, objects: Any, namespace: str
+) -> None:
+    """Kueue makes no Workload then, and tells nobody but its log."""
+    jobs.create(on_cpu("misspelt", priorityClass="urgnt"))
+    missing = "no WorkloadPriorityClass 'urgnt'"
+    eventually("it is told", lambda: is_queued(jobs, "misspelt", FIRST[0], missing), 40.0)
+    assert not any(pods.of_stage(one) for one in FIRST)
+    make_priority_class(objects, "urgnt", 1)
+    eventually("one goes on", lambda: any(pods.of_stage(one) for one in FIRST), 90.0)

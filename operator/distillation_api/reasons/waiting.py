@@ -31,7 +31,7 @@ PODS_STARTING = _reason(
 WAITS_FOR_QUOTA = _reason(
     "WaitsForQuota",
     "Kueue holds it; the message is Kueue's.",
-    "Wait, or give the queue more quota.",
+    "Wait, or give the queue more quota; where there is no Workload, make the class that is named, or start Kueue.",
 )
 JOB_SUSPENDED = _reason(
     "JobSuspended",

@@ -48,7 +48,7 @@ class DistillationJobSpec(Model):
     export: Export = Export()
     """How the student is exported."""
     queue: Queue | None = None
-    """Kueue's queue for the pods that need an accelerator; absent: no queue."""
+    """Kueue's queue for pods that need an accelerator, and for all where it says so; absent: no queue."""
     retries: Retries = Retries()
     """How often a stage may be tried again."""
     budget: Budget | None = None

@@ -19,6 +19,12 @@ class Queue(Model):
     ResourceFlavors have one. Kueue then puts each slice of several hosts into one such domain."""
     max_run_duration_seconds: Annotated[int, Field(ge=60, le=604_800)] | None = None
     """For a queue that provisions nodes (DWS flex-start): for how long the nodes are asked for."""
+    priority_class: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=63)] | (
+        None
+    ) = None
+    """WorkloadPriorityClass of what is queued."""
+    cpu_stages: bool = False
+    """Whether stages without accelerator are queued too; the ClusterQueue has to cover cpu and memory."""
 
 
 class Retries(Model):

@@ -143,7 +143,7 @@ def _print_summary(
     console: Console, job: DistillationJob, pipeline: Mapping[str, Stage], installation: Installation
 ) -> None:
     spec, peak = job.spec, peak_chips(pipeline)
-    queue = f", through Kueue's LocalQueue {spec.queue.name}" if spec.queue and peak else ""
+    queue = f", through Kueue's LocalQueue {spec.queue.name}" if spec.queue and (peak or spec.queue.cpu_stages) else ""
     _print(
         console,
         f"DistillationJob {job.metadata.namespace}/{job.metadata.name}: {len(pipeline)} stages. Each starts when all "

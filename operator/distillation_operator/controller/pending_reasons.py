@@ -17,6 +17,7 @@ from distillation_operator.manifests.reading import (
     child_of,
     is_held,
     jobset_of,
+    no_workload_message,
     queue_message,
     refusal_message,
     wants_pods,
@@ -25,12 +26,15 @@ from distillation_operator.manifests.reading import (
 SECONDS_BETWEEN_READS = 10.0
 SECONDS_FOR_PODS = 3.0
 """A new child's pods are given so long to appear before anybody is asked."""
+SECONDS_FOR_WORKLOAD = 5.0
+"""Kueue is given so long to make a Workload of what it holds."""
 
 Object = Mapping[str, Any]
 
 
 @dataclass
 class _Said:
+    since: float
     asked_at: float
     message: str | None = None
 
@@ -68,10 +72,10 @@ class PendingReasons:
             if not held and (name in with_pods or not wants_pods(child)):
                 continue
             first = now - SECONDS_BETWEEN_READS + (0 if held else SECONDS_FOR_PODS)
-            entry = said[uid, held] = before.get((uid, held)) or _Said(first)
+            entry = said[uid, held] = before.get((uid, held)) or _Said(now, first)
             if now - entry.asked_at >= SECONDS_BETWEEN_READS:
                 entry.asked_at = now
-                self._calls.ask(self._call(key, uid, held, made.get(name, []), entry))
+                self._calls.ask(self._call(key, child, held, made.get(name, []), entry))
             if entry.message is not None:
                 told[name] = entry.message
         self._said[key] = said
@@ -83,18 +87,27 @@ class PendingReasons:
         """Drop what is known of a job that is gone."""
         self._said.pop(key, None)
 
-    def _call(self, key: Key, uid: str, held: bool, made: Sequence[str], entry: _Said) -> SideCall:
+    def _call(self, key: Key, child: Object, held: bool, made: Sequence[str], entry: _Said) -> SideCall:
+        uid: str = child["metadata"]["uid"]
+
         async def read() -> None:
             # A message that can't be read is no news: what was known stands.
-            message = await self._read(key[0], uid, held, made)
+            if held:
+                message = await self._of_queue(key[0], child, entry.since)
+            else:
+                message = await self._of_server(key[0], (uid, *made))
             if message != entry.message:
                 entry.message = message
                 await self._changed(key)
 
         return SideCall(("pending", key, uid, held), key, read)
 
-    async def _read(self, namespace: str, uid: str, held: bool, made: Sequence[str]) -> str | None:
-        if held:
-            return queue_message(await self._kube.list_workloads(namespace, uid))
-        events = [await self._kube.list_failed_creations(namespace, job) for job in (uid, *made)]
+    async def _of_queue(self, namespace: str, child: Object, since: float) -> str | None:
+        workloads = await self._kube.list_workloads(namespace, child["metadata"]["uid"])
+        if not workloads and asyncio.get_running_loop().time() - since >= SECONDS_FOR_WORKLOAD:
+            return no_workload_message(child)
+        return queue_message(workloads)
+
+    async def _of_server(self, namespace: str, jobs: Sequence[str]) -> str | None:
+        events = [await self._kube.list_failed_creations(namespace, job) for job in jobs]
         return refusal_message(event for of_one in events for event in of_one)

@@ -50,6 +50,8 @@ class Allowed(Model):
     """``accelerator.reservationName`` of generation and training."""
     queues: Names = None
     """``queue.name``. A job that asks for an accelerator must name one of them."""
+    workload_priority_classes: Names = None
+    """``queue.priorityClass``, where a job names one."""
     node_selectors: Names = None
     """KEY=VALUE of ``pod.nodeSelector`` and of ``accelerator.nodeSelector`` of generation and training."""
     tolerations: Names = None
@@ -92,6 +94,9 @@ def _names(spec: DistillationJobSpec, allowed: Allowed) -> Iterator[tuple[str, s
     yield "pod.serviceAccountName", pod.service_account_name or "default", "serviceAccounts", allowed.service_accounts
     if pod.priority_class_name is not None:
         yield "pod.priorityClassName", pod.priority_class_name, "priorityClasses", allowed.priority_classes
+    if spec.queue is not None and spec.queue.priority_class is not None:
+        rule = "workloadPriorityClasses"
+        yield "queue.priorityClass", spec.queue.priority_class, rule, allowed.workload_priority_classes
     for index, name in enumerate(pod.image_pull_secrets or ()):
         yield f"pod.imagePullSecrets[{index}]", name, "imagePullSecrets", allowed.image_pull_secrets
     if spec.hugging_face_token is not None:
@@ -150,7 +155,8 @@ def _lies_in(uri: str, prefix: str) -> bool:
 
 
 def _refused_queue(spec: DistillationJobSpec, allowed: Allowed, namespace: str) -> Iterator[str]:
-    if allowed.queues is None or (spec.generation.accelerator is None and spec.training.accelerator is None):
+    on_cpu = spec.generation.accelerator is None and spec.training.accelerator is None
+    if allowed.queues is None or (on_cpu and not (spec.queue is not None and spec.queue.cpu_stages)):
         return
     queues = [_for(pattern, namespace) for pattern in allowed.queues]
     if spec.queue is None:

@@ -12,6 +12,7 @@ from distillation_operator.manifests.labels import (
     JOB_LABEL,
     KUEUE_LABEL,
     OUTPUT_ANNOTATION,
+    PRIORITY_LABEL,
     STAGE_LABEL,
 )
 from distillation_operator.manifests.pod import CONTAINER
@@ -25,8 +26,8 @@ TEXT_LIMIT = 4096
 """Characters of a text: the kubelet's limit for a termination message, the longest that is read whole."""
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp")
 _LABELS = (
-    JOB_LABEL, STAGE_LABEL, ATTEMPT_LABEL, CHILD_LABEL, KUEUE_LABEL, JOBSET_NAME_LABEL, JOBSET_INDEX_LABEL,
-    JOB_INDEX_LABEL,
+    JOB_LABEL, STAGE_LABEL, ATTEMPT_LABEL, CHILD_LABEL, KUEUE_LABEL, PRIORITY_LABEL, JOBSET_NAME_LABEL,
+    JOBSET_INDEX_LABEL, JOB_INDEX_LABEL,
 )  # fmt: skip
 _ANNOTATIONS = (FINGERPRINT_ANNOTATION, OUTPUT_ANNOTATION, FAILURES_ANNOTATION, IGNORED_FAILURES_ANNOTATION)
 _CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")

@@ -8,12 +8,14 @@ Indexed Job: a shard is tried again by itself. Every other stage is a Job of one
 from typing import Any
 
 from distillation_api.resource import API_VERSION, KIND, DistillationJob
+from distillation_api.spec import Queue
 from distillation_operator.manifests.job import job_spec
 from distillation_operator.manifests.jobset import jobset_spec
 from distillation_operator.manifests.labels import (
     FINGERPRINT_ANNOTATION,
     KUEUE_LABEL,
     OUTPUT_ANNOTATION,
+    PRIORITY_LABEL,
     RUN_DURATION_ANNOTATION,
     child_labels,
 )
@@ -41,13 +43,12 @@ def child_manifest(job: DistillationJob, stage: Stage, attempt: int, installatio
         },
         "ownerReferences": [_owner(job)],
     }
-    queued = job.spec.queue is not None and stage.placement.chips > 0
-    if queued and job.spec.queue is not None:
-        metadata["labels"][KUEUE_LABEL] = job.spec.queue.name
-        if job.spec.queue.max_run_duration_seconds is not None:
-            metadata["annotations"][RUN_DURATION_ANNOTATION] = str(job.spec.queue.max_run_duration_seconds)
-    # Created suspended, so that no pod starts before Kueue has seen it; never set again afterwards.
-    suspend = {"suspend": True} if queued else {}
+    queue = job.spec.queue
+    suspend: Object = {}
+    if queue is not None and (queue.cpu_stages or stage.placement.chips > 0):
+        _put_into(queue, metadata, has_chips=stage.placement.chips > 0)
+        # Created suspended, so that no pod starts before Kueue has seen it; never set again afterwards.
+        suspend = {"suspend": True}
     if stage.is_training:
         return {
             "apiVersion": JOBSET_API,
@@ -61,6 +62,15 @@ def child_manifest(job: DistillationJob, stage: Stage, attempt: int, installatio
         "metadata": metadata,
         "spec": {**suspend, **job_spec(job, stage, installation, labels)},
     }
+
+
+def _put_into(queue: Queue, metadata: Object, has_chips: bool) -> None:
+    metadata["labels"][KUEUE_LABEL] = queue.name
+    if queue.priority_class is not None:
+        metadata["labels"][PRIORITY_LABEL] = queue.priority_class
+    # Nodes of CPU are there for all of a job's stages; asked for are those with chips.
+    if queue.max_run_duration_seconds is not None and has_chips:
+        metadata["annotations"][RUN_DURATION_ANNOTATION] = str(queue.max_run_duration_seconds)
 
 
 def _owner(job: DistillationJob) -> Object:

@@ -11,6 +11,8 @@ OUTPUT_ANNOTATION = "distillation.dev/output"
 """What the pods of a child were asked to write, and where: a newer operator would ask otherwise."""
 SELECTOR = f"{MANAGED_BY}={MANAGER}"
 KUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
+"""Kueue's own priority, of a WorkloadPriorityClass; pods have another."""
 RUN_DURATION_ANNOTATION = "provreq.kueue.x-k8s.io/maxRunDurationSeconds"
 """Kueue makes annotations of this prefix parameters of its ProvisioningRequest."""
 

@@ -17,6 +17,7 @@ from distillation_operator.manifests.labels import (
     FINGERPRINT_ANNOTATION,
     KUEUE_LABEL,
     OUTPUT_ANNOTATION,
+    PRIORITY_LABEL,
     STAGE_LABEL,
 )
 from distillation_operator.manifests.pending_cause import failed_before, pending_cause, with_event
@@ -177,6 +178,16 @@ def queue_message(workloads: Iterable[Object]) -> str | None:
             if condition["type"] == kind and condition["status"] == status and condition.get("message"):
                 return str(condition["message"])
     return None
+
+
+def no_workload_message(child: Object) -> str:
+    """What may be wrong where Kueue keeps no Workload for a child that it should admit: it says so in its log alone."""
+    named = (child["metadata"].get("labels") or {}).get(PRIORITY_LABEL)
+    own = f"no WorkloadPriorityClass {named!r} (queue.priorityClass), " if named else ""
+    return (
+        f"Kueue has made no Workload of it, and admits nothing without: either there is {own}no PriorityClass of the "
+        "name in pod.priorityClassName, or Kueue doesn't run."
+    )
 
 
 def read_pod(pod: Object, told: Cause | None = None) -> Pod:

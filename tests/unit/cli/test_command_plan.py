@@ -14,7 +14,7 @@ from distillation_operator.pipeline.graph import build_pipeline
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 GUIDE = EXAMPLES / "deepseek2-16b-to-llama2-7b.yaml"
 V5E = "tpu-v5-lite-podslice 2x4, 8 chips per host"
-V4 = "tpu-v4-podslice 2x2x1, 4 chips per host"
+V5P = "tpu-v5p-slice 2x2x1, 4 chips per host"
 FETCHER, CONVERTER, TEACHER, TRAINER = (
     f"distillation-operator/{name}:dev" for name in ("fetcher", "converter", "teacher", "trainer")
 )
@@ -36,12 +36,12 @@ GOLDEN = [
         "JobSet",
         "1",
         "4",
-        V4,
+        V5P,
         TRAINER,
     ),
     ("export-teacher-data", "train-teacher-data, fetch-student", "Job", "1", "0", "CPU", CONVERTER),
     ("pack-original-data", "fetch-student, prepare-dataset, preflight", "Job", "1", "0", "CPU", CONVERTER),
-    ("train-original-data", f"{ORIGINAL}, preflight", "JobSet", "1", "4", V4, TRAINER),
+    ("train-original-data", f"{ORIGINAL}, preflight", "JobSet", "1", "4", V5P, TRAINER),
     ("export", "train-original-data, fetch-student", "Job", "1", "0", "CPU", CONVERTER),
     ("evaluate", EVALUATED, "Job", "1", "0", "CPU", CONVERTER),
     ("publish", "export, evaluate", "Job", "1", "0", "CPU", FETCHER),

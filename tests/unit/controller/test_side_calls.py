@@ -303,6 +303,38 @@ def test_what_a_queue_says_is_told_as_soon_as_it_is_read() -> None:
     assert (stage["state"], stage["message"]) == ("Queued", "insufficient quota")
 
 
+@pytest.mark.parametrize("priority", ["urgent", None])
+def test_what_kueue_has_made_no_workload_of_is_told_with_what_may_be_missing(priority: str | None) -> None:
+    """A priority class that doesn't exist: Kueue says it in its own log and nowhere else."""
+
+    async def scenario() -> Any:
+        fleet = Fleet()
+        acting = asyncio.create_task(fleet.operator._act())
+        key = await fleet.add_job("job")
+        await asyncio.sleep(1)
+        child = fleet.child(key, "fetch-teacher")
+        labels = {**child["metadata"]["labels"], "kueue.x-k8s.io/queue-name": "q"}
+        if priority is not None:
+            labels["kueue.x-k8s.io/priority-class"] = priority
+        metadata = {**child["metadata"], "labels": labels}
+        fleet.server.add("Job", {**child, "metadata": metadata, "spec": {"suspend": True}})
+        told = []
+        for seconds in (1, 19):
+            await asyncio.sleep(seconds)
+            stages = {stage["name"]: stage for stage in fleet.server.jobs[key]["status"]["stages"]}
+            told.append(stages["fetch-teacher"])
+        acting.cancel()
+        await asyncio.gather(acting, return_exceptions=True)
+        return told
+
+    at_first, later = run(scenario())
+    assert (at_first["state"], at_first["message"]) == ("Queued", "Held by its queue.")
+    assert (later["state"], later["reason"]) == ("Queued", "WaitsForQuota")
+    assert later["message"].startswith("Kueue has made no Workload of it")
+    assert ("no WorkloadPriorityClass 'urgent' (queue.priorityClass)" in later["message"]) == (priority is not None)
+    assert "pod.priorityClassName" in later["message"]
+
+
 def test_what_is_not_ours_is_no_work() -> None:
     async def scenario() -> tuple[int, list[tuple[str, str]]]:
         fleet = Fleet()

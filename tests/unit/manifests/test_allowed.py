@@ -60,6 +60,11 @@ CASES: list[tuple[str, Any, dict[str, object], dict[str, object], str]] = [
      {"pod.annotations": {"sidecar.istio.io/inject": "false"}},
      "pod.annotations: Forbidden: 'sidecar.istio.io/inject'"),
     ("queues", ["queue"], {}, {"queue": {"name": "fast-lane"}}, "queue.name: Forbidden: 'fast-lane'"),
+    ("queues", ["queue"], {}, {"generation.accelerator": None, "training.accelerator": None,
+     "training.stages[0].parallelism": None, "queue": {"name": "fast-lane", "cpuStages": True}},
+     "queue.name: Forbidden: 'fast-lane'"),
+    ("workloadPriorityClasses", ["batch-*"], {"queue": {"name": "queue", "priorityClass": "batch-low"}},
+     {"queue": {"name": "queue", "priorityClass": "urgent"}}, "queue.priorityClass: Forbidden: 'urgent'"),
     ("queues", ["queue"], {}, {"queue": None}, "queue.name: Forbidden: this installation asks for one"),
 ]  # fmt: skip
 

@@ -228,6 +228,27 @@ def test_what_a_queue_asks_of_its_provisioner_stands_on_what_is_queued() -> None
     assert annotation not in str(children(on_tpu(queue={"name": "flex"})))
 
 
+def test_a_queue_may_hold_the_stages_without_chips_too() -> None:
+    annotation = "provreq.kueue.x-k8s.io/maxRunDurationSeconds"
+    made = children(on_tpu(queue={"name": "all", "cpuStages": True, "maxRunDurationSeconds": 86400}))
+    for name, child in made.items():
+        assert child["metadata"]["labels"][QUEUE] == "all", name
+        assert child["spec"]["suspend"] is True, name
+        # A node of CPU isn't asked for by a ProvisioningRequest of the job's.
+        assert (annotation in child["metadata"]["annotations"]) == (name in ("generate", "train-one")), name
+    without = children(on_tpu(queue={"name": "all", "cpuStages": False}))
+    assert {name for name, child in without.items() if "suspend" in child["spec"]} == {"generate", "train-one"}
+
+
+def test_the_priority_of_a_queue_is_a_label_of_what_is_queued_and_of_no_pod() -> None:
+    label = "kueue.x-k8s.io/priority-class"
+    for name, child in children(on_tpu(queue={"name": "tpu-queue", "priorityClass": "urgent"})).items():
+        wanted = "urgent" if name in ("generate", "train-one") else None
+        assert child["metadata"]["labels"].get(label) == wanted, name
+        assert label not in pod_template(child)["metadata"]["labels"]
+    assert label not in str(children(on_tpu(queue={"name": "tpu-queue"})))
+
+
 def test_without_a_queue_nothing_is_suspended() -> None:
     for child in children(on_tpu()).values():
         assert QUEUE not in child["metadata"]["labels"]
