@@ -173,7 +173,9 @@ def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observ
     if lines:
         status = with_progress(status, lines, added_up=stage.is_indexed)
     running = any(pod.running for pod in pods)
-    causes = [pod.pending_cause for pod in pods if pod.pending_cause is not None and pod.alive]
+    # What keeps a pod from running comes before what may end one that does.
+    waits = sorted((pod for pod in pods if pod.alive), key=lambda pod: pod.running)
+    causes = [pod.pending_cause for pod in waits if pod.pending_cause is not None]
     if causes:
         return with_state(status, "Running" if running else "Pending", causes[0])
     if running or any(pod.succeeded for pod in pods):
