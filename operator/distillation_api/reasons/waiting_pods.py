@@ -105,13 +105,13 @@ SLICE_ERROR_DETECTED = _reason(
     "SliceErrorDetected",
     "A node of a running pod tells of an error of its slice; the message is libtpu's.",
     "Nothing at first: the attempt fails, and the next one goes on from the newest checkpoint. If it stands still, "
-    "delete the pod; if it comes again on the same nodes, have them repaired or replaced.",
+    "drain the node; if it comes again on the same nodes, have them repaired or replaced.",
 )
 MEGASCALE_HANG_DETECTED = _reason(
     "MegascaleHangDetected",
     "A node of a running pod tells that the slices of the training hang; the message is libtpu's.",
-    "If `progress` stands still, delete one of the pods: the attempt ends, and the next one goes on from the newest "
-    "checkpoint. If it lasts, look at the network between the slices.",
+    "If `progress` stands still, drain one of the nodes: the attempt ends as a disruption, and the next one goes on "
+    "from the newest checkpoint. If it lasts, look at the network between the slices.",
 )
 NODE_MAINTENANCE = _reason(
     "NodeMaintenance",
