@@ -22,6 +22,7 @@ from distillation_api.contract import (
     StageSpec,
 )
 from distillation_api.reasons.reason import ProgramReason
+from distillation_stages.runtime.driver_log import with_driver_words
 from distillation_stages.runtime.failure import StageError, stage_failure
 from distillation_stages.runtime.reporting import last_words, say, termination_log, write_termination_message
 from distillation_stages.runtime.storage import Storage, storage_error
@@ -102,7 +103,7 @@ def _result(spec: StageSpec, storage: Storage) -> StageResult | None:
 
 def _give_up(stage: str, reason: ProgramReason, message: str, log: Path) -> int:
     """Write the termination message of a stage that ends for this reason; returns its exit code."""
-    write_termination_message(stage_failure(stage, reason, message), log)
+    write_termination_message(stage_failure(stage, reason, with_driver_words(reason, message)), log)
     return reason.exit_code
 
 

@@ -126,6 +126,28 @@ def test_with_namespaces_nothing_is_allowed_in_the_whole_cluster(helm: Helm) -> 
     assert roles == {"ml", "research", "distillation-system"}
 
 
+@pytest.mark.parametrize(
+    ("flags", "allowed"),
+    [
+        ((), True),
+        (("--set", "rbac.nodes=false"), False),
+        (("--set", "namespaces={ml}"), False),
+        (("--set", "namespaces={ml}", "--set", "rbac.nodes=true"), True),
+    ],
+)
+def test_nodes_are_read_where_that_is_wanted(helm: Helm, flags: tuple[str, ...], allowed: bool) -> None:
+    objects = render(helm, *flags)
+    read = {
+        role["metadata"]["name"]: rule["verbs"]
+        for role in of_kind(objects, "ClusterRole")
+        for rule in role["rules"]
+        if "nodes" in rule["resources"]
+    }
+    bound = {binding["roleRef"]["name"] for binding in of_kind(objects, "ClusterRoleBinding")}
+    assert list(read.values()) == ([["get"]] if allowed else [])
+    assert set(read) <= bound
+
+
 def test_the_operator_may_change_one_lease_by_its_name(helm: Helm) -> None:
     [deployment] = of_kind(objects := render(helm), "Deployment")
     [lease] = [arg for arg in deployment["spec"]["template"]["spec"]["containers"][0]["args"] if "--lease=" in arg]

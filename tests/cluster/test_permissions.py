@@ -204,6 +204,17 @@ def live_in_a_queue(jobs: Jobs, pods: Pods, testbed: Testbed, namespace: str) ->
         jobs.patch(name, {"suspend": True})
 
 
+def live_on_a_node_with_chips(jobs: Jobs, pods: Pods, namespace: str, testbed: Testbed) -> None:
+    """A job whose pods with chips run, on a node that is gone."""
+    accelerator = {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": 8}
+    jobs.create(named(manifest(generation={"accelerator": accelerator}), "chips"))
+    finish_first(pods)
+    for pod in pods.wait("generate", 2):
+        pods.bind(pod, "gone")
+    pods.run("generate", 2)
+    eventually("a look at a node", lambda: ("", "nodes", "get") in asked(testbed, namespace)[0])
+
+
 def reason_of(jobs: Jobs, name: str, stage: str) -> str | None:
     stages = (jobs.get(name).get("status") or {}).get("stages") or []
     return next((told.get("reason") for told in stages if told["name"] == stage), None)
@@ -218,12 +229,13 @@ def test_a_whole_life_needs_all_the_permissions_and_no_other(
     namespace: str,
     testbed: Testbed,
 ) -> None:
-    operator = start("lease", clusterwide=("cluster", "jobs"))
+    operator = start("lease", clusterwide=("cluster", "jobs", "nodes"))
     live_a_whole_life(jobs, pods, api_client, namespace, testbed)
+    live_on_a_node_with_chips(jobs, pods, namespace, testbed)
     done, forbidden = asked(testbed, namespace)
     assert not forbidden
     done -= {("authorization.k8s.io", "selfsubjectaccessreviews", "create")}  # everybody may ask what they may do
-    expected = granted("jobs", "cluster")
+    expected = granted("jobs", "cluster", "nodes")
     # The testbed runs no pod whose log could be read: asked for it is all the same, and leases are not audited.
     assert done - expected == set()
     assert expected - done == set()

@@ -16,14 +16,6 @@ SECONDS = 10.0
 MOUNT = 'MountVolume.SetUp failed for volume "storage" : rpc error: code = PermissionDenied desc = bucket "b"'
 
 
-def bind(core: Any, pod: Pod) -> None:
-    """What the scheduler does."""
-    target = {"apiVersion": "v1", "kind": "Node", "name": "node-1"}
-    body = {"metadata": {"name": pod.metadata.name}, "target": target}
-    # The client can't read the answer, which has no target.
-    core.create_namespaced_pod_binding(pod.metadata.name, pod.metadata.namespace, body, _preload_content=False)
-
-
 def warn(core: Any, pod: Pod, reason: str, message: str) -> None:
     """What the kubelet says."""
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -40,7 +32,7 @@ def test_a_volume_that_cannot_be_mounted_is_told_until_the_pod_runs(
     core: Any = client.CoreV1Api(api_client)
     jobs.create(manifest())
     (pod,) = pods.wait("fetch-teacher")
-    bind(core, pod)
+    pods.bind(pod, "node-1")
     warn(core, pod, "FailedMount", MOUNT)
     told = eventually(
         "FailedMount is told", lambda: reason_is(stage(jobs, "fetch-teacher"), "FailedMount"), SECONDS + 5.0

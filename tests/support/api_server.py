@@ -31,6 +31,9 @@ class Server(Kube):
         self.pod_events: list[Object] = []
         """What others have told of pods."""
         self.silent_about_events = False
+        self.nodes: dict[str, Object] = {}
+        """What there is to read of a node, by name."""
+        self.may_read_nodes = True
         self.deleted: list[str] = []
         self.asked: list[tuple[str, str]] = []
         """Verb and name of each call."""
@@ -56,10 +59,13 @@ class Server(Kube):
         self.tell(kind, made)
         return made
 
-    def add_pod(self, child: Object, number: int = 0, node: str = "node", **status: Any) -> dict[str, Any]:
+    def add_pod(
+        self, child: Object, number: int = 0, node: str = "node", chips: int = 0, **status: Any
+    ) -> dict[str, Any]:
         """A pod of a child, which runs."""
         metadata, labels = child["metadata"], child["metadata"]["labels"]
         running = {"phase": "Running", "containerStatuses": [{"name": "stage", "state": {"running": {}}}]}
+        resources = {"resources": {"limits": {"google.com/tpu": str(chips)}}} if chips else {}
         return self.add(
             "Pod",
             {
@@ -69,7 +75,7 @@ class Server(Kube):
                     "labels": {**labels, "batch.kubernetes.io/job-completion-index": str(number)},
                     "ownerReferences": [{"uid": metadata["uid"], "controller": True}],
                 },
-                "spec": {"nodeName": node, "containers": [{"name": "stage"}]},
+                "spec": {"nodeName": node, "containers": [{"name": "stage", **resources}]},
                 "status": {**running, **status},
             },
         )
@@ -123,6 +129,18 @@ class Server(Kube):
             await asyncio.Event().wait()
         await asyncio.sleep(self.seconds)
         return [event for event in self.pod_events if event["involvedObject"]["uid"] == uid]
+
+    async def read_node(self, name: str) -> Object:
+        await self._answered("get", f"node {name}")
+        if not self.may_read_nodes:
+            raise ApiError(403, "Forbidden", "nodes")
+        if name not in self.nodes:
+            raise ApiError(404, "NotFound", name)
+        return self.nodes[name]
+
+    async def may(self, verb: str, group: str, resource: str) -> bool:
+        await self._answered("ask", f"{verb} {resource}")
+        return self.may_read_nodes
 
     async def read_log_tail(self, namespace: str, pod: str, lines: int) -> str:
         self.asked.append(("log", pod))

@@ -5,6 +5,7 @@ from typing import Any
 from distillation_operator.controller.cache import Cache
 from distillation_operator.controller.event_recorder import Recorder
 from distillation_operator.controller.metrics import Metrics
+from distillation_operator.controller.node_signs import NodeSigns
 from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.pod_events import PodEvents
 from distillation_operator.controller.progress import ProgressReader
@@ -30,6 +31,7 @@ class Controller:
             ProgressReader(self.server, calls),
             PendingReasons(self.server, calls, unheard),
             PodEvents(self.server, calls, unheard),
+            NodeSigns(self.server, calls, unheard),
             Recorder(self.server, calls),
             Metrics(),
             installation or Installation(),

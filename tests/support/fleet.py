@@ -47,11 +47,11 @@ class Fleet:
         """What a job's status says of a stage."""
         return next(dict(stage) for stage in self.server.jobs[key]["status"]["stages"] if stage["name"] == name)
 
-    def run_pods(self, key: Key, stage: str, count: int, node: str = "node") -> None:
-        """The stage's pods run."""
+    def run_pods(self, key: Key, stage: str, count: int, node: str = "node", chips: int = 0) -> None:
+        """The stage's pods run, each with so many chips."""
         child = self.child(key, stage)
         for number in range(count):
-            self.server.add_pod(child, number, f"{node}-{number}")
+            self.server.add_pod(child, number, f"{node}-{number}", chips)
 
     def end(self, key: Key, stage: str) -> None:
         """The stage's pods have done their work."""

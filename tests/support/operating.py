@@ -133,6 +133,13 @@ class Pods:
         (pod,) = self.wait(stage)
         self._patch(pod, _status("Pending", {"waiting": {"reason": reason, "message": message}}))
 
+    def bind(self, pod: Pod, node: str) -> None:
+        """Put a pod on a node, as the scheduler does."""
+        target = {"apiVersion": "v1", "kind": "Node", "name": node}
+        body = {"metadata": {"name": pod.metadata.name}, "target": target}
+        # The client can't read the answer, which has no target.
+        self._core.create_namespaced_pod_binding(pod.metadata.name, self._namespace, body, _preload_content=False)
+
     def run(self, stage: str, count: int = 1) -> None:
         """Let the pods of a stage run."""
         for pod in self.wait(stage, count):

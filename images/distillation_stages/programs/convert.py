@@ -74,11 +74,12 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
             program.max_kl,
             program.min_top1_agreement,
         )
+        written = sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file())
         result = StageResult(
             stage=spec.stage,
             fingerprint=spec.fingerprint,
             outputs={"checkpoint": storage.relative(checkpoint)},
-            counts={"parameters": size // BYTES_PER_PARAMETER},
+            counts={"parameters": size // BYTES_PER_PARAMETER, "bytes": written},
             metrics=comparison.metrics(),
             settings=settings,
             parts=digests_below(checkpoint, storage.at(spec.output)),

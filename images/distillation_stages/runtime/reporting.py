@@ -18,6 +18,8 @@ from distillation_api.contract import (
 from distillation_stages.runtime.secrets import without_secrets
 
 SECONDS_BETWEEN_LINES = 2.0
+MESSAGE_LIMIT = 1000
+"""Characters of a failure's message."""
 
 
 class Reporter:
@@ -79,7 +81,7 @@ def termination_message(outcome: StageResult | StageFailure) -> str:
         return text
     # Kubernetes cuts at the limit and would leave broken JSON; a character takes up to six bytes of it.
     message = printable(outcome.message)
-    for length in (1000, 500):
+    for length in (MESSAGE_LIMIT, MESSAGE_LIMIT // 2):
         text = outcome.model_copy(update={"message": message[:length]}).model_dump_json(by_alias=True)
         if len(text.encode()) <= TERMINATION_MESSAGE_LIMIT:
             break

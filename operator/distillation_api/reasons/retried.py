@@ -20,9 +20,10 @@ ACCELERATOR_BUSY = ProgramReason(
 
 PEER_LOST = ProgramReason(
     "PeerLost",
-    "A host of the training lost its connection to another one, which tells nothing itself.",
-    "Nothing: training goes on from the newest checkpoint. If it lasts, look at the nodes, and whether a NetworkPolicy "
-    "lets pods of one job talk to each other.",
+    "A host of the training lost its connection to another one, which tells nothing itself. Within the first ten "
+    "minutes it counts as a failure, unless the other's node doesn't answer.",
+    "Nothing: training goes on from the newest checkpoint. If it lasts, look at the nodes and at the logs of the other "
+    "hosts, and whether a NetworkPolicy lets pods of one job talk to each other.",
     Cost.DISRUPTION,
 )
 SLICE_FAILED = ProgramReason(

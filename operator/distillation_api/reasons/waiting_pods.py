@@ -101,6 +101,28 @@ FAILED_SCALE_UP = _reason(
     "The autoscaler could make no node for one of its pods; told with Unschedulable.",
     "As for Unschedulable.",
 )
+SLICE_ERROR_DETECTED = _reason(
+    "SliceErrorDetected",
+    "A node of a running pod tells of an error of its slice; the message is libtpu's.",
+    "Nothing at first: the attempt fails, and the next one goes on from the newest checkpoint. If it stands still, "
+    "drain the node; if it comes again on the same nodes, have them repaired or replaced.",
+)
+MEGASCALE_HANG_DETECTED = _reason(
+    "MegascaleHangDetected",
+    "A node of a running pod tells that the slices of the training hang; the message is libtpu's.",
+    "If `progress` stands still, drain one of the nodes: the attempt ends as a disruption, and the next one goes on "
+    "from the newest checkpoint. If it lasts, look at the network between the slices.",
+)
+NODE_MAINTENANCE = _reason(
+    "NodeMaintenance",
+    "The node of a running pod is being maintained, or is about to be terminated: its pods are told to end.",
+    "Nothing: what was saved is kept, the attempt counts as a disruption, and the next one waits for a node.",
+)
+MAINTENANCE_SCHEDULED = _reason(
+    "MaintenanceScheduled",
+    "Maintenance of the node of a running pod is scheduled; the message has the time. All pods of its slice end then.",
+    "Nothing: training goes on from its newest checkpoint, generation after its last whole chunk.",
+)
 NODE_NOT_READY = _reason(
     "NodeNotReady",
     "The node of a running pod doesn't answer. Kubernetes takes its pods away after some minutes.",

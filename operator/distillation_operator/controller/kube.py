@@ -152,6 +152,14 @@ class Kube:
         """The Events about a pod."""
         return await self._list_events(namespace, f"involvedObject.uid={uid}")
 
+    async def read_node(self, name: str) -> Object:
+        """A Node."""
+
+        async def call() -> Any:
+            return await _decoded(await self._core.read_node_without_preload_content(name, _request_timeout=_SECONDS))
+
+        return dict(await self._answer("get", "nodes", call()))
+
     async def _list_events(self, namespace: str, fields: str) -> list[Object]:
         async def call() -> Any:
             return await _decoded(

@@ -15,8 +15,8 @@ from distillation_operator.controller.side_calls import SideCall, SideCalls
 from distillation_operator.manifests.pending_cause import cause_of_events, waits_to_start
 from distillation_operator.pipeline.cause import Cause
 
-SECONDS_TO_START = 5.0
-"""A pod is given so long to start before anybody is asked."""
+SECONDS_TO_START = 4.0
+"""A pod is given so long to start before anybody is asked: until the second look at its job."""
 SHORTEST_SECONDS_BETWEEN_READS = 3.5
 """Of one pod; the longer it stands still, the longer."""
 LONGEST_SECONDS_BETWEEN_READS = 60.0

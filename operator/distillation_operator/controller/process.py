@@ -23,6 +23,7 @@ from distillation_operator.controller.kube import PAGE, ApiError, Kube
 from distillation_operator.controller.leader import Leadership
 from distillation_operator.controller.logging_setup import configure_logs
 from distillation_operator.controller.metrics import Metrics
+from distillation_operator.controller.node_signs import NodeSigns
 from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.pod_events import PodEvents
 from distillation_operator.controller.probes import Probes
@@ -106,6 +107,7 @@ class _Operator:
             ProgressReader(kube, self._side_calls),
             PendingReasons(kube, self._side_calls, self._queue.add),
             PodEvents(kube, self._side_calls, self._queue.add),
+            NodeSigns(kube, self._side_calls, self._queue.add),
             Recorder(kube, self._side_calls),
             self._metrics,
             self._settings.installation,

@@ -20,6 +20,7 @@ from distillation_operator.controller.error_ids import id_of
 from distillation_operator.controller.event_recorder import Recorder
 from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.controller.metrics import Metrics
+from distillation_operator.controller.node_signs import NodeSigns
 from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.pod_events import PodEvents
 from distillation_operator.controller.progress import ProgressReader
@@ -76,6 +77,7 @@ class Reconciler:
         progress: ProgressReader,
         pending_reasons: PendingReasons,
         pod_events: PodEvents,
+        node_signs: NodeSigns,
         recorder: Recorder,
         metrics: Metrics,
         installation: Installation,
@@ -88,6 +90,7 @@ class Reconciler:
         self._installation = installation
         self._pending_reasons = pending_reasons
         self._pod_events = pod_events
+        self._node_signs = node_signs
         self._problems: dict[Key, dict[str, Cause]] = {}
 
     def request_fresh_lists(self, key: Key) -> None:
@@ -102,6 +105,7 @@ class Reconciler:
             self._progress.forget(key)
             self._pending_reasons.forget(key)
             self._pod_events.forget(key)
+            self._node_signs.forget(key)
             return None
         now = datetime.now(UTC)
         try:
@@ -201,6 +205,7 @@ class Reconciler:
             at_work=self._cache.at_work(key),
             strangers=seen.strange_pods,
             pod_events=self._pod_events.known(key, pods),
+            node_signs=self._node_signs.known(key, pods),
         )
 
     async def _act(self, job: DistillationJob, key: Key, decision: Decision) -> None:

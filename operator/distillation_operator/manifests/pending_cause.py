@@ -49,7 +49,7 @@ def pending_cause(pod: Object) -> Cause | None:
     status = pod.get("status") or {}
     taken = disruption(pod)
     if taken is not None:
-        return Cause.of(reasons.POD_DISRUPTED, f"{pod['metadata']['name']} is being taken away: {_words(taken)}")
+        return Cause.of(reasons.POD_DISRUPTED, f"{pod['metadata']['name']} is being taken away: {one_line(taken)}")
     return _of_containers(status) or _of_conditions(pod, status)
 
 
@@ -59,7 +59,7 @@ def with_event(pod: Object, own: Cause | None, told: Cause | None) -> Cause | No
         return own
     if own is None:
         return told
-    return Cause(own.reason, _words(f"{own.message} {told.reason}: {told.message}")) if _has_no_node(pod) else own
+    return Cause(own.reason, one_line(f"{own.message} {told.reason}: {told.message}")) if _has_no_node(pod) else own
 
 
 def waits_to_start(pod: Object) -> bool:
@@ -77,7 +77,7 @@ def cause_of_events(pod: Object, events: Iterable[Object]) -> Cause | None:
     current = [event for event in wanted if not _is_over(event, said)]
     known = [event for event in current if event["reason"] in _BEFORE_CONTAINERS]
     newest = max(known or current, key=_telling, default=None)
-    return None if newest is None else Cause(_words(str(newest["reason"])), _words(newest["message"]))
+    return None if newest is None else Cause(one_line(str(newest["reason"])), one_line(newest["message"]))
 
 
 def _telling(event: Object) -> tuple[bool, str]:
@@ -127,9 +127,9 @@ def _of_container(container: Object) -> Cause | None:
     if waiting.get("reason") in _WAITING:
         before = (container.get("lastState") or {}).get("terminated") or {}
         last = f"; {last_words(before)}" if before.get("exitCode") else ""
-        return Cause(waiting["reason"], _words(f"{where}{waiting.get('message') or waiting['reason']}{last}"))
+        return Cause(waiting["reason"], one_line(f"{where}{waiting.get('message') or waiting['reason']}{last}"))
     if where and ended.get("exitCode"):
-        return Cause.of(reasons.CONTAINER_CRASHED, _words(f"{where}{last_words(ended)}"))
+        return Cause.of(reasons.CONTAINER_CRASHED, one_line(f"{where}{last_words(ended)}"))
     return None
 
 
@@ -145,7 +145,7 @@ def failed_before(status: Object) -> str | None:
     for one in status.get("initContainerStatuses") or []:
         ended = (one.get("state") or {}).get("terminated") or {}
         if ended.get("exitCode"):
-            return _words(f"{one.get('name')}: {last_words(ended)}")
+            return one_line(f"{one.get('name')}: {last_words(ended)}")
     return None
 
 
@@ -158,7 +158,7 @@ def _of_conditions(pod: Object, status: Object) -> Cause | None:
             reason = condition.get("reason") or reasons.UNSCHEDULABLE.name
             if reason == reasons.SCHEDULING_GATED.name and not condition.get("message"):
                 return Cause(reason, "a gate of the pod keeps it from the scheduler")
-            return Cause(reason, _words(condition.get("message") or ""))
+            return Cause(reason, one_line(condition.get("message") or ""))
         # The kubelet gives a reason; the node controller takes "True" back and gives none.
         if condition["type"] == "Ready" and not condition.get("reason") and runs:
             node = (pod.get("spec") or {}).get("nodeName") or "its node"
@@ -166,7 +166,7 @@ def _of_conditions(pod: Object, status: Object) -> Cause | None:
     return None
 
 
-def _words(text: str) -> str:
+def one_line(text: str) -> str:
     """One printable line of bounded length."""
     line = " ".join(text[: 4 * WORDS_LIMIT].split())
     line = "".join(character if character.isprintable() else "�" for character in line)

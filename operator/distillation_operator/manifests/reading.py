@@ -63,13 +63,15 @@ def observe(
     at_work: Mapping[str, str] | None = None,
     strangers: Iterable[Object] = (),
     pod_events: Mapping[str, Cause] | None = None,
+    node_signs: Mapping[str, Cause] | None = None,
 ) -> Observed:
     """All that is known of the job with this uid.
 
     ``children``: its Jobs and JobSets by name and label; ``jobs_of_jobsets``: the Jobs that JobSets have made;
     ``pending_reasons``: what is known of why one has no pods, by name; ``fresh``: all was listed for this decision;
     ``at_work``: directories in which children of other jobs work, and these jobs; ``strangers``: pods with our labels
-    and no owner that is known; ``pod_events``: what Events say keeps a pod from starting, by its name.
+    and no owner that is known; ``pod_events``: what Events say keeps a pod from starting, by its name;
+    ``node_signs``: what nodes say of the pods on them, by node.
     """
     made = defaultdict[str | None, list[Object]](list)
     for job in jobs_of_jobsets:
@@ -81,7 +83,7 @@ def observe(
     ]
     return Observed(
         children={child.name: child for child in read},
-        pods=tuple(read_pod(pod, (pod_events or {}).get(_name(pod))) for pod in pods),
+        pods=tuple(read_pod(pod, (pod_events or {}).get(_name(pod)), _sign(pod, node_signs or {})) for pod in pods),
         progress=progress,
         creation_failures=creation_failures,
         fresh=fresh,
@@ -190,8 +192,12 @@ def no_workload_message(child: Object) -> str:
     )
 
 
-def read_pod(pod: Object, told: Cause | None = None) -> Pod:
-    """One pod of a child. ``told``: what Events say keeps it from starting."""
+def _sign(pod: Object, node_signs: Mapping[str, Cause]) -> Cause | None:
+    return node_signs.get((pod.get("spec") or {}).get("nodeName") or "")
+
+
+def read_pod(pod: Object, told: Cause | None = None, node: Cause | None = None) -> Pod:
+    """One pod of a child. ``told``: what Events say keeps it from starting; ``node``: what its node says of it."""
     metadata, status = pod["metadata"], pod.get("status") or {}
     labels = metadata.get("labels") or {}
     container = _container_status(status)
@@ -214,7 +220,7 @@ def read_pod(pod: Object, told: Cause | None = None) -> Pod:
         succeeded=succeeded,
         terminating="deletionTimestamp" in metadata,
         disrupted=taken is not None,
-        pending_cause=None if over else with_event(pod, pending_cause(pod), told),
+        pending_cause=None if over else with_event(pod, pending_cause(pod), told) or (node if running else None),
         result=outcome if isinstance(outcome, StageResult) else None,
         failure=_final_failure(outcome, ended),
         exit_code=ended.get("exitCode"),

@@ -18,6 +18,7 @@ from distillation_api.schemas.crd import structural_schema
 from distillation_api.status import DistillationJobStatus
 from distillation_operator.manifests.bare_reading import bare_children, bare_pods
 from distillation_operator.manifests.kept_fields import kept_child
+from distillation_operator.manifests.node_signs import node_cause
 from distillation_operator.manifests.pending_cause import cause_of_events
 from distillation_operator.manifests.reading import observe, parse_outcome, parse_progress
 from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
@@ -151,6 +152,7 @@ def pods(draw: st.DrawFn) -> dict[str, Any]:
             },
             "annotations": {"batch.kubernetes.io/job-index-failure-count": draw(NUMBER)},
         },
+        "spec": {"nodeName": "node"},
         "status": {
             "phase": draw(st.sampled_from(["Pending", "Running", "Succeeded", "Failed", "Unknown"])),
             "initContainerStatuses": draw(BESIDE),
@@ -160,6 +162,17 @@ def pods(draw: st.DrawFn) -> dict[str, Any]:
             ],
             **draw(st.fixed_dictionaries({}, optional={"message": TEXT, "reason": TEXT, "startTime": WHEN})),
         },
+    }
+
+
+@st.composite
+def nodes(draw: st.DrawFn) -> Any:
+    """A Node, of which only the form is the API server's."""
+    condition = st.sampled_from(["SliceErrorDetected", "MegascaleHangDetected", "Ready"])
+    labels = {"cloud.google.com/scheduled-maintenance-time": TEXT, "cloud.google.com/active-node-maintenance": TEXT}
+    return {
+        "metadata": {"name": "node", "labels": draw(st.fixed_dictionaries({}, optional=labels))},
+        "status": {"conditions": [{"type": draw(condition), "status": "True", "message": draw(TEXT)}]},
     }
 
 
@@ -183,6 +196,7 @@ def check(decision: Decision, validator: Any) -> DistillationJobStatus:
     running=st.lists(pods(), max_size=4),
     logs=st.lists(st.one_of(TEXT, PROGRESS.map(json.dumps)), max_size=2),
     events=EVENTS,
+    node=nodes(),
     retry=TEXT,
     suspend=st.booleans(),
 )
@@ -191,6 +205,7 @@ def test_whatever_others_write_there_is_a_decision_and_a_status_that_is_taken(
     running: list[Any],
     logs: list[str],
     events: list[Any],
+    node: Any,
     retry: str,
     suspend: bool,
     validator: Any,
@@ -201,9 +216,11 @@ def test_whatever_others_write_there_is_a_decision_and_a_status_that_is_taken(
     progress = {name: line for name, line in lines.items() if line is not None}
     causes = {pod["metadata"]["name"]: cause_of_events(pod, events) for pod in running}
     told = {name: cause for name, cause in causes.items() if cause is not None}
+    sign = node_cause(node)
+    signs = {"node": sign} if sign is not None else {}
     for _ in range(3):
         # Again on what came of it: a status is read back.
-        seen = observe(UID, made, [], running, progress, {}, {}, fresh=True, pod_events=told)
+        seen = observe(UID, made, [], running, progress, {}, {}, fresh=True, pod_events=told, node_signs=signs)
         job = job.model_copy(update={"status": check(decide(job, seen, START), validator)})
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from distillation_api import reasons
 from distillation_api.contract import StageFailure
+from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.failure_policy import AWAY_PERIOD
 from distillation_operator.pipeline.status.events import transitions
 from support.scenario import BEFORE_GENERATE, BEFORE_TRAINING, START, Given, Seen
@@ -36,7 +38,7 @@ def training(**members: Any) -> Given:
 # Machines
 
 
-@pytest.mark.parametrize("reason", ["AcceleratorBusy", "SliceFailed", "PeerLost"])
+@pytest.mark.parametrize("reason", ["AcceleratorBusy", "SliceFailed"])
 def test_a_fault_of_the_machine_is_a_disruption_and_waits_a_minute(reason: str) -> None:
     given = gave_up(training(retries={"failures": 0}), "train-one", reason)
     assert given.later(50).decide().stage("train-one").attempt == 0
@@ -67,6 +69,57 @@ def test_a_host_that_only_misses_another_one_explains_nothing_where_that_one_cra
     seen = given.ended_pod("train-one", index=1, finished=START + timedelta(seconds=5), **other).decide()
     assert (seen.stage("train-one").state, seen.stage("train-one").reason) == ("Failed", reason)
     assert counts(seen, "train-one") == (1, 0)
+
+
+NODE_LOST: dict[str, Any] = {
+    "running": True,
+    "terminating": True,
+    "pending_cause": Cause.of(reasons.NODE_NOT_READY, "node-1 doesn't answer"),
+}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "other", "expected"),
+    [
+        (60, None, (1, 0)),
+        (60, {"running": True, "terminating": True}, (1, 0)),
+        (60, {"exit_text": "exit code 143", "exit_code": 143, "ended": True, "terminating": True}, (1, 0)),
+        (60, NODE_LOST, (0, 1)),
+        (3600, None, (0, 1)),
+    ],
+    ids=["gone", "ends", "ended by its Job", "its node is lost", "after an hour"],
+)
+def test_a_host_that_is_missed_and_tells_nothing_is_a_failure_where_no_machine_is_to_blame(
+    seconds: float, other: dict[str, Any] | None, expected: tuple[int, int]
+) -> None:
+    """One that crashes again and again is removed before it tells, and was tried as often as machines may be lost."""
+    given = training(retries={"failures": 1})
+    begun, given = given.now, given.later(seconds)
+    gave_up(given, "train-one", "PeerLost", index=0, started=begun, finished=given.now)
+    if other is not None:
+        given.pod("train-one", index=1, **other)
+    assert given.later(50).decide().stage("train-one").attempt == 0
+    seen = given.later(15).decide()
+    assert (seen.stage("train-one").attempt, *counts(seen, "train-one")) == (1, *expected)
+    assert seen.status.last_failures[0].reason == "PeerLost"
+
+
+def test_a_lost_peer_fails_no_job_before_its_node_can_be_known_to_be_lost() -> None:
+    given = gave_up(training(retries={"failures": 0}), "train-one", "PeerLost", index=0)
+    stage = given.decide().stage("train-one")
+    assert (stage.state, stage.reason) == ("Pending", "PeerLost")
+    given.pod("train-one", index=1, **NODE_LOST)
+    seen = given.later(65).decide()
+    assert (seen.stage("train-one").state, *counts(seen, "train-one")) == ("Pending", 0, 1)
+
+
+def test_hosts_that_always_miss_another_one_early_fail_the_job_by_its_failures() -> None:
+    given = training(retries={"failures": 2})
+    for attempt in range(3):
+        gave_up(given, "train-one", "PeerLost", attempt, index=0)
+        given.decide()
+        seen = given.later(LONGEST_BACK_OFF).decide()
+    assert (seen.stage("train-one").state, *counts(seen, "train-one")) == ("Failed", 3, 0)
 
 
 def test_hosts_that_all_miss_one_that_was_told_to_end_are_one_disruption() -> None:

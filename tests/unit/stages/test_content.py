@@ -289,6 +289,26 @@ def test_a_training_starts_from_the_checkpoints_that_were_converted(storage: Sto
     refused(storage, lambda: require_checkpoints(program, storage), "manifest.ocdbt")
 
 
+def test_a_large_file_of_a_checkpoint_that_is_cut_is_not_trained_from(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It isn't hashed while accelerators wait."""
+    monkeypatch.setattr(content, "SMALL", 1000)
+    items = storage.at("convert/work/0/items")
+    arrays = items / "d" / "arrays"
+    arrays.parent.mkdir(parents=True)
+    arrays.write_bytes(b"\0" * 5000)
+    (items / "manifest.ocdbt").write_bytes(b"where the arrays lie")
+    parts = content.digests_below(items, storage.at("convert"))
+    outputs = {"checkpoint": storage.relative(items)}
+    marker = StageResult(stage="s", fingerprint="f", outputs=outputs, parts=parts, counts={"bytes": 5020})
+    storage.write_marker("convert", marker)
+    program = train_program()
+    require_checkpoints(program, storage)
+    os.truncate(arrays, 4096)
+    refused(storage, lambda: require_checkpoints(program, storage), "4116 bytes, not 5020")
+
+
 def test_sequences_that_the_marker_does_not_name_are_not_trained_on(storage: Storage, sequences: Path) -> None:
     sequences.with_name("part-00001.parquet").write_bytes(b"more")
     program = train_program(data="packed", sequences_per_step=5000)

@@ -26,6 +26,7 @@ from distillation_stages.programs.generate.teacher import Answer, Question, Teac
 from distillation_stages.programs.generate.vllm_teacher import VllmTeacher
 from distillation_stages.runtime.claim import SECONDS_ALIVE, SECONDS_BETWEEN_BEATS, claimed
 from distillation_stages.runtime.content import Digests, changed, require_unchanged
+from distillation_stages.runtime.driver_log import with_driver_words
 from distillation_stages.runtime.environment import set_environment
 from distillation_stages.runtime.failure import StageError, stage_failure
 from distillation_stages.runtime.reporting import Reporter, say, termination_log, write_termination_message
@@ -270,7 +271,8 @@ def generate(spec: StageSpec, teacher: Teacher, shard: Shard, ledger: Ledger, wa
 def _give_up(stage: str) -> None:
     message = f"vLLM has made no step for {SECONDS_TO_HANG / 60:.0f} minutes; the next pod goes on after the last chunk"
     say(message)
-    write_termination_message(stage_failure(stage, reasons.ENGINE_HANGS, message), termination_log())
+    told = with_driver_words(reasons.ENGINE_HANGS, message)
+    write_termination_message(stage_failure(stage, reasons.ENGINE_HANGS, told), termination_log())
     sys.stdout.flush()
     exit_at_once(reasons.ENGINE_HANGS.exit_code)
 

@@ -25,7 +25,7 @@ from distillation_stages.maxtext.command import (
 )
 from distillation_stages.maxtext.packed_batches import Reading
 from distillation_stages.models.model_directory import model_of
-from distillation_stages.runtime.content import Digests, changed, listed, require_unchanged
+from distillation_stages.runtime.content import Digests, changed, listed, require_size, require_unchanged
 from distillation_stages.runtime.storage import Storage
 
 
@@ -99,13 +99,14 @@ def _first_of(files: Digests) -> Digests:
 
 
 def require_checkpoints(program: TrainProgram, storage: Storage) -> None:
-    """Raise StageError when a file of a checkpoint that is loaded is gone, or a small one has changed: Orbax finds all
-    others by these. A training's own checkpoints name no files.
+    """Raise StageError when a file of a checkpoint that is loaded is gone, or a small one has changed, by which Orbax
+    finds all others, or when their sizes don't add up. A training's own checkpoints name no files.
     """
     objective = program.objective
     for directory in (program.start, *([objective.teacher] if isinstance(objective, LogitMatching) else [])):
         marker = storage.require_marker(directory)
         files = listed(storage, directory, marker, storage.at(marker.outputs["checkpoint"]))
+        require_size(directory, marker, files)
         require_unchanged(directory, files, whole=False)
 
 

@@ -24,7 +24,10 @@ What ends a pod, and what it costs:
   begins another hour: what breaks whenever it is used would else be tried for ever.
 - A pod that finds another job at work in the same directory of the storage costs nothing: the next attempt waits five
   minutes. The jobs of one operator don't start such pods in the first place.
-- A host that only misses another one explains nothing where that one tells, or shows, why it crashed.
+- A host that only misses another one explains nothing where that one tells, or shows, why it crashed. Where no host
+  does, the other may have crashed and been removed before it could tell: the attempt counts as a disruption only where
+  a node doesn't answer, or it had worked for a while; else as a failure, or a program that always crashes on one host
+  would be tried as often as machines may be lost.
 - Of a shard that its Job has tried several times the last pod counts, and none where one has succeeded.
 - A lost host takes its peers of a training stage with it: they crash at once, and the attempt counts as one disruption.
   Shards don't depend on each other, so there a crash stays one.
@@ -77,6 +80,8 @@ class Ruling:
     """False for an attempt that only found out that it has to wait."""
     away_since: datetime | None = None
     """Since when what the stage needs is away."""
+    judged_after: timedelta = timedelta(0)
+    """Time from the attempt's end before which it is not final: what decides may not have been heard of."""
 
 
 def back_off_left(ended: datetime, back_off: timedelta, now: datetime) -> timedelta:
@@ -170,7 +175,10 @@ def _counted(kind: FailureClass, cause: Cause, retries: Retries, attempts: Attem
     else:
         attempts = Attempts(failures=attempts.failures + 1, disruptions=attempts.disruptions)
         spent = attempts.failures > retries.failures
-    return Ruling(kind, cause, attempts, None if spent else _back_off(cause, attempts), pod)
+    # A node that is lost shows only after most of a minute.
+    judged_after = MACHINE_BACK_OFF if cause.reason == reasons.PEER_LOST.name else timedelta(0)
+    back_off = None if spent else _back_off(cause, attempts)
+    return Ruling(kind, cause, attempts, back_off, pod, judged_after=judged_after)
 
 
 def _back_off(cause: Cause, attempts: Attempts) -> timedelta:
@@ -249,7 +257,18 @@ def _blames_machine(pods: list[Pod]) -> bool:
     """
     if any(map(_blames, pods)):
         return True
-    return any(map(_lost_peer, pods)) and not any(map(_has_own_end, pods))
+    if not any(map(_lost_peer, pods)) or any(map(_has_own_end, pods)):
+        return False
+    return any(_is_missing(pod) or (_lost_peer(pod) and _has_worked(pod)) for pod in pods)
+
+
+def _is_missing(pod: Pod) -> bool:
+    """True for a pod whose node doesn't answer, or that something outside has ended. Those that their own Job ends,
+    after another has failed, are being deleted.
+    """
+    if pod.disrupted or (pod.exit_code == EXIT_TERMINATED and not pod.terminating):
+        return True
+    return pod.alive and pod.pending_cause is not None and pod.pending_cause.reason == reasons.NODE_NOT_READY.name
 
 
 def _blames(pod: Pod) -> bool:
@@ -294,9 +313,14 @@ def _explaining(kind: FailureClass, pods: list[Pod]) -> Pod | None:
     # Of several pods the first that ended is the cause: the others die of its absence.
     crashed = sorted(
         (pod for pod in pods if pod.exit_text and not pod.succeeded),
-        key=lambda pod: (pod.disrupted, _lost_peer(pod), pod.finished is None, pod.finished or datetime.max),
+        key=_place_among_causes,
     )
     return next(iter((*permanent, *taken, *blaming, *explained, *crashed)), None)
+
+
+def _place_among_causes(pod: Pod) -> tuple[bool, bool, bool, bool, datetime]:
+    was_told = pod.exit_code == EXIT_TERMINATED
+    return pod.disrupted, was_told, _lost_peer(pod), pod.finished is None, pod.finished or datetime.max
 
 
 def _cause(kind: FailureClass, child: Child, pod: Pod | None) -> Cause:

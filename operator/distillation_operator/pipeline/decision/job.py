@@ -16,6 +16,7 @@ from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.retry_request import apply_retry
 from distillation_operator.pipeline.decision.row_budget import check_row_budget
 from distillation_operator.pipeline.decision.stage import StageDecision, decide_stage, fail_without_pod
+from distillation_operator.pipeline.decision.superseded import superseded
 from distillation_operator.pipeline.decision.suspension import suspension
 from distillation_operator.pipeline.graph import Pipeline, build_pipeline
 from distillation_operator.pipeline.names import child_name
@@ -105,7 +106,11 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     return Decision(
         status=after,
         create=_creations(job, pipeline, stages),
-        delete=_live_children(observed) if failed else tuple(name for s in stages.values() for name in s.delete),
+        delete=(
+            _live_children(observed)
+            if failed
+            else (*(name for s in stages.values() for name in s.delete), *superseded(before.stages, observed))
+        ),
         requeue_after=_requeue_after(job, pipeline, stages.values(), observed, after, used),
     )
 

@@ -173,7 +173,9 @@ def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observ
     if lines:
         status = with_progress(status, lines, added_up=stage.is_indexed)
     running = any(pod.running for pod in pods)
-    causes = [pod.pending_cause for pod in pods if pod.pending_cause is not None and pod.alive]
+    # What keeps a pod from running comes before what may end one that does.
+    waits = sorted((pod for pod in pods if pod.alive), key=lambda pod: pod.running)
+    causes = [pod.pending_cause for pod in waits if pod.pending_cause is not None]
     if causes:
         return with_state(status, "Running" if running else "Pending", causes[0])
     if running or any(pod.succeeded for pod in pods):
@@ -203,9 +205,12 @@ def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> 
     away = format_time(ruling.away_since) if ruling.away_since is not None else None
     counted = rewrite_stage(status, attempts=ruling.attempts, away_since=away)
     reason, message = ruling.cause.reason, ruling.cause.message
+    wait = max(ruling.judged_after, ruling.back_off or timedelta(0))
+    left = back_off_left(child.ended_at or now, wait, now)
     if ruling.back_off is None:
+        if left > timedelta(0):
+            return StageDecision(with_state(status, "Pending", ruling.cause), requeue_after=left)
         return StageDecision(_ended(counted, ruling.cause, child.ended_at or now), failure=failure)
-    left = back_off_left(child.ended_at or now, ruling.back_off, now)
     if left > timedelta(0):
         # Counted only when the next attempt starts, so that looking twice counts once.
         soon = Cause(reason, f"Tried again soon: {message}")

@@ -6,6 +6,15 @@ from typing import Literal
 from distillation_api import reasons
 from distillation_api.status import Condition, DistillationJobStatus, StageStatus
 
+_OF_NODES = {
+    reason.name
+    for reason in (
+        reasons.SLICE_ERROR_DETECTED, reasons.MEGASCALE_HANG_DETECTED, reasons.NODE_MAINTENANCE,
+        reasons.MAINTENANCE_SCHEDULED,
+    )
+}  # fmt: skip
+"""Signs of what may end pods that run."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -63,6 +72,8 @@ def _of_stage(before: StageStatus | None, after: StageStatus) -> list[Event]:
     told = before.reason if before else None
     if after.state == "Pending" and after.message and after.reason != told:
         return [Event("Warning", after.reason or reasons.STAGE_PENDING.name, f"{after.name}: {after.message}")]
+    if after.state == "Running" and after.reason in _OF_NODES and after.reason != told:
+        return [Event("Warning", after.reason, f"{after.name}: {message}")]
     return []
 
 

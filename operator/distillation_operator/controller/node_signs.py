@@ -1,0 +1,122 @@
+"""What nodes tell of the pods with chips that run on them: a slice that fails or hangs, maintenance that is near.
+
+Nodes aren't watched: all of a cluster's would be kept for a few. Those of running pods with chips are read beside the
+decisions, of a few nodes of a job at a time; the more there are in all, the seldomer each.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from distillation_operator.controller.kube import ApiError, Kube
+from distillation_operator.controller.queue import Key
+from distillation_operator.controller.side_calls import SideCall, SideCalls
+from distillation_operator.manifests.bare_reading import chips_asked_for
+from distillation_operator.manifests.node_signs import node_cause
+from distillation_operator.pipeline.cause import Cause
+
+SECONDS_BETWEEN_READS = 4.0
+"""Of one node; decisions about a running job are somewhat farther apart."""
+READS_PER_SECOND = 20.0
+"""Of all nodes together: each has its turn more seldom where there are more."""
+NODES_AT_A_TIME = 16
+"""Of a job, in the time between reads."""
+SECONDS_WITHOUT_RIGHT = 600.0
+"""Without the right to read nodes it is asked for again after so long."""
+
+Object = Mapping[str, Any]
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Told:
+    asked_at: float = -math.inf
+    cause: Cause | None = None
+
+
+class NodeSigns:
+    """The last that each node with running pods of ours has told.
+
+    ``changed``: told of the job when something else is said.
+    """
+
+    def __init__(self, kube: Kube, calls: SideCalls, changed: Callable[[Key], Awaitable[None]]) -> None:
+        self._kube = kube
+        self._calls = calls
+        self._changed = changed
+        self._told: dict[Key, dict[str, _Told]] = {}
+        """By job and node."""
+        self._count = 0
+        """Nodes of all jobs."""
+        self._may_read: bool | None = None
+        """None until that was answered."""
+        self._right_asked_at = -math.inf
+
+    def known(self, key: Key, pods: Iterable[Object]) -> dict[str, Cause]:
+        """What the nodes of a job's running pods with chips tell, by node, as far as it was read. What is old is asked
+        for.
+        """
+        nodes = dict.fromkeys(node for pod in pods if (node := _node_of_chips(pod)) is not None)
+        if not nodes:
+            self.forget(key)
+            return {}
+        now = asyncio.get_running_loop().time()
+        before = self._told.get(key, {})
+        told = {node: before.get(node) or _Told() for node in nodes}
+        self._count += len(told) - len(before)
+        self._told[key] = told
+        self._ask(key, told, now)
+        return {node: one.cause for node, one in told.items() if one.cause is not None}
+
+    def forget(self, key: Key) -> None:
+        """Drop what is known of a job that is gone, or has no such pods."""
+        self._count -= len(self._told.pop(key, {}))
+
+    def _ask(self, key: Key, told: Mapping[str, _Told], now: float) -> None:
+        if not self._may_read:
+            wait = SECONDS_BETWEEN_READS if self._may_read is None else SECONDS_WITHOUT_RIGHT
+            if now - self._right_asked_at >= wait:
+                self._right_asked_at = now
+                self._calls.ask(SideCall("right to read nodes", key, self._ask_for_right))
+            return
+        pause = max(SECONDS_BETWEEN_READS, self._count / READS_PER_SECOND)
+        due = sorted((n for n, one in told.items() if now - one.asked_at >= pause), key=lambda n: told[n].asked_at)
+        lately = sum(now - one.asked_at < SECONDS_BETWEEN_READS for one in told.values())
+        for node in due[: max(NODES_AT_A_TIME - lately, 0)]:
+            told[node].asked_at = now
+            self._calls.ask(self._call(key, node, told[node]))
+
+    async def _ask_for_right(self) -> None:
+        before, self._may_read = self._may_read, await self._kube.may("get", "", "nodes")
+        if before is None and not self._may_read:
+            log.info(
+                "no permission to get nodes: hangs, slice errors and maintenance that they tell of aren't shown "
+                "(the chart's value rbac.nodes)"
+            )
+
+    def _call(self, key: Key, node: str, entry: _Told) -> SideCall:
+        async def read() -> None:
+            try:
+                cause = node_cause(await self._kube.read_node(node))
+            except ApiError as error:
+                if error.status == 403:
+                    # It was taken away.
+                    self._may_read = False
+                if error.status not in (403, 404):
+                    raise
+                cause = None
+            if cause != entry.cause:
+                entry.cause = cause
+                await self._changed(key)
+
+        return SideCall(("node", key, node), key, read)
+
+
+def _node_of_chips(pod: Object) -> str | None:
+    """The node of a living pod with chips."""
+    if (pod.get("status") or {}).get("phase") != "Running" or not chips_asked_for(pod):
+        return None
+    return (pod.get("spec") or {}).get("nodeName")
