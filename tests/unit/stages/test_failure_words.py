@@ -118,7 +118,7 @@ def test_who_may_not_lock_memory_is_told_by_libtpu_alone() -> None:
 
 def test_what_could_not_be_locked_before_a_step_did_not_end_the_training() -> None:
     failure = trained(
-        "E1127 mlock.cc:88] Could not lock all pages with flags 0x1", "completed step: 1", "OddError: boom"
+        "E1127 mlock.cc:88] Could not lock all pages with flags 0x1", "completed step: 1, loss: 2.0", "OddError: boom"
     )
     assert failure is not None and failure.reason.name == "MaxTextFailed"
 
