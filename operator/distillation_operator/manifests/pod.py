@@ -18,7 +18,9 @@ from distillation_api.contract import (
 )
 from distillation_api.resource import DistillationJob
 from distillation_api.spec import DistillationJobSpec, PodOptions, Resources
+from distillation_operator.manifests.grace import grace_seconds, grace_variable
 from distillation_operator.manifests.node_scheduling import node_scheduling
+from distillation_operator.manifests.scratch_volumes import mounts, volumes
 from distillation_operator.manifests.security_profiles import GROUP, container_security, owner_of_files, pod_security
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.stage_pods import GcsFuseLimits
@@ -28,8 +30,6 @@ from distillation_operator.pipeline.stage import Stage
 CONTAINER = "stage"
 CACHE_FOLDER = "cache"
 """Of the storage's prefix; no stage has that name."""
-GRACE_SECONDS = 60
-"""Time between SIGTERM and SIGKILL: what a program needs to end its workers."""
 MACHINE_PERCENT = 80
 """Of a VM's CPU and memory that its one pod requests: the rest is for the node's own pods and the sidecar's."""
 
@@ -50,7 +50,6 @@ def pod_template(
     storage_volume, annotations = _storage(
         spec, limits.gcs_fuse, owner_of_files(limits.accelerator_profile, stage.placement.chips)
     )
-    scratch: Object = {"sizeLimit": limits.scratch_limit} if limits.scratch_limit else {}
     options = spec.pod
     metadata: Object = {"labels": {**(options.labels or {}), **labels}}
     annotations = {**(options.annotations or {}), **annotations}
@@ -58,12 +57,12 @@ def pod_template(
         metadata["annotations"] = annotations
     pod: Object = {
         "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": grace_seconds(spec, stage),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(),
         "containers": [_container(job, stage, installation, env or [])],
-        "volumes": [{"name": "storage", **storage_volume}, {"name": "scratch", "emptyDir": scratch}],
+        "volumes": [{"name": "storage", **storage_volume}, *volumes(stage.placement, limits.scratch_limit)],
     }
     if limits.deadline_seconds is not None:
         # Of the pod, not of the Job: the time that a Job waits for its pods to be scheduled isn't the stage's.
@@ -89,6 +88,7 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
             *_environment(job.spec, stage),
             *([] if installation.stage_pods.log_tails else [{"name": LOG_TAILS_ENV, "value": NO_LOG_TAILS}]),
             *_compile_cache(job.spec, installation),
+            *grace_variable(job.spec, stage),
             *env,
             *_users_environment(job.spec.pod),
         ],
@@ -98,7 +98,7 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
         "terminationMessagePolicy": "FallbackToLogsOnError" if installation.stage_pods.log_tails else "File",
         "volumeMounts": [
             {"name": "storage", "mountPath": STORAGE_MOUNT},
-            {"name": "scratch", "mountPath": SCRATCH_MOUNT},
+            *mounts(stage.placement),
         ],
     }
 

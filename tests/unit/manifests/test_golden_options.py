@@ -25,6 +25,9 @@ SHOWN = ("generate", "train-one")
 Object = dict[str, Any]
 OPTIONS: dict[str, tuple[StagePods, Object, Object]] = {
     "locked-memory": (StagePods(accelerator_profile="LockedMemory"), {}, {}),
+    "grace-and-memory": (StagePods(), {"terminationGracePeriodSeconds": 1800, "resources": {"memory": "40Gi"}}, {}),
+    "scratch-limit": (StagePods(scratch_limit="80Gi"), {}, {}),
+    "spot": (StagePods(), {}, {"provisioning": "Spot"}),
     "privileged": (StagePods(accelerator_profile="Privileged"), {}, {}),
 }
 """What the installation says, and members of the job's training and of its accelerators."""
