@@ -4,12 +4,23 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from distillation_api.contract import STAGE_SPEC_ENV, FetchProgram, Source, StageFailure, StageSpec
+from distillation_api.contract import (
+    STAGE_SPEC_ENV,
+    FetchProgram,
+    GenerateProgram,
+    Sampling,
+    Source,
+    StageFailure,
+    StageSpec,
+)
+from distillation_operator.manifests.reading import parse_outcome
 from distillation_stages.runtime.failure_words import known_failure
+from support.scenario import BEFORE_GENERATE, Given
 
 MIB = 2**20
 STAGE_USER = 65532
@@ -124,3 +135,65 @@ def test_a_refused_limit_changes_nothing() -> None:
     before = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     told = run(LIFT, soft=0, hard=0)
     assert told.startswith("0 0 ") and resource.getrlimit(resource.RLIMIT_MEMLOCK) == before
+
+
+def test_a_limit_that_is_too_low_for_the_driver_is_told_with_the_limit() -> None:
+    code = """
+from distillation_stages.programs.generate.vllm_engine import engine_failure
+lift_locked_memory()
+error = engine_failure(RuntimeError("Could not lock 0x40000000 bytes starting at 0x7f00: Cannot allocate memory"))
+print(error.reason.name, error.message)
+"""
+    told = run(code, soft=MIB, hard=8 * MIB)
+    assert told.startswith("AcceleratorDenied vLLM ended with RuntimeError: Could not lock 0x40000000 bytes")
+    assert "acceleratorProfile set to LockedMemory" in told
+    assert told.endswith(f"(uid {STAGE_USER}; may lock memory at most {8 * MIB} bytes)")
+
+
+DEV_OF_A_POD = """
+mount -t tmpfs none /dev
+mknod -m 666 /dev/null c 1 3
+mknod -m 666 /dev/urandom c 1 9
+mkdir /dev/vfio
+mknod -m 666 /dev/vfio/vfio c 10 196
+mknod -m 600 /dev/vfio/0 c 511 0
+exec "$@"
+"""
+"""As a container has it on a node whose device files are root's."""
+
+
+def test_a_teacher_whose_chip_is_roots_ends_for_good_before_it_imports_its_engine(dev: Path) -> None:
+    """As its pod runs it: the status has the reason, what is denied and what to do, within seconds."""
+    sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=8, seed=0)
+    program = GenerateProgram(
+        model="fetch", dataset="prepare", shards=1, chunk_rows=1, max_model_len=16, sampling=sampling
+    )
+    spec = StageSpec(stage="generate", fingerprint="f1", output="generate", program=program)
+    dev.chmod(0o777)
+    begun = time.monotonic()
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-euc", DEV_OF_A_POD, "sh", sys.executable, "-c",
+         AS_STAGE_USER + "import sys; sys.exit(main())"],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "JOB_COMPLETION_INDEX": "0",
+            STAGE_SPEC_ENV: spec.model_dump_json(by_alias=True),
+            "STORAGE_MOUNT": str(dev),
+            "TERMINATION_LOG": str(dev / "message"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 78, done.stderr
+    assert time.monotonic() - begun < 10
+    outcome = parse_outcome((dev / "message").read_text())
+    assert isinstance(outcome, StageFailure) and outcome.permanent
+    given = Given().done(*BEFORE_GENERATE).gave_up("generate", outcome.reason, outcome.message, ago=0)
+    told = given.decide().status
+    assert told.phase == "Failed"
+    [reason] = [one for one in told.conditions if one.type == "Failed"]
+    assert (reason.reason, reason.status) == ("AcceleratorDenied", "True")
+    assert "Permission denied for /dev/vfio/0 (mode 0600, of uid 0 and gid 0)" in reason.message
+    assert "stagePods.acceleratorProfile set to LockedMemory" in reason.message
