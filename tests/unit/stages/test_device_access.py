@@ -21,20 +21,9 @@ from distillation_api.contract import (
 from distillation_operator.manifests.reading import parse_outcome
 from distillation_stages.runtime.failure_words import known_failure
 from support.scenario import BEFORE_GENERATE, Given
+from unit.stages.pod_users import AS_STAGE_USER, STAGE_USER
 
 MIB = 2**20
-STAGE_USER = 65532
-AS_STAGE_USER = f"""
-import os, resource
-from pathlib import Path
-from distillation_stages.__main__ import main
-from distillation_stages.runtime.device_access import lift_locked_memory, require_devices, rights
-from distillation_stages.runtime.failure import StageError
-os.setgroups([])
-os.setgid({STAGE_USER})
-os.setuid({STAGE_USER})
-"""
-"""The interpreter may lie where that user can't come; what is needed of it is loaded before."""
 
 
 def run(code: str, soft: int, hard: int, **variables: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from distillation_api.contract import StageResult
-from unit.stages.test_device_access import AS_STAGE_USER, STAGE_USER
+from unit.stages.pod_users import AS_STAGE_USER, STAGE_USER
 
 AS_ROOT_WITHOUT_CAPABILITIES = f"""
 from distillation_stages.__main__ import main
