@@ -22,6 +22,7 @@ from distillation_api.contract import (
     StageSpec,
 )
 from distillation_api.reasons.reason import ProgramReason
+from distillation_stages.runtime.device_access import lift_locked_memory, require_devices
 from distillation_stages.runtime.driver_log import with_driver_words
 from distillation_stages.runtime.failure import StageError, stage_failure
 from distillation_stages.runtime.reporting import last_words, say, termination_log, write_termination_message
@@ -51,10 +52,16 @@ PROGRAMS = {
 LOOKED_AT_AGAIN = {"fetch"}
 """Kinds whose module has ``again`` besides."""
 
+SHARED_WITH_GROUP = 0o002
+"""Mode bits that files and folders don't get. Pods of all stages have one group, and not always one user: a profile for
+older nodes has root, which without capabilities writes where it may as everybody."""
+
 
 def main() -> int:
     """The exit code of the program that the environment names."""
     signal.signal(signal.SIGTERM, _terminate)
+    os.umask(SHARED_WITH_GROUP)
+    lift_locked_memory()
     log = termination_log()
     try:
         spec = StageSpec.model_validate_json(os.environ.get(STAGE_SPEC_ENV, ""))
@@ -88,6 +95,7 @@ def _result(spec: StageSpec, storage: Storage) -> StageResult | None:
     try:
         found = storage.finished(spec.output, spec.work)
         if found is None:
+            require_devices()
             run: Run = _module(spec).run
             return run(spec, storage)
         if spec.program.kind in LOOKED_AT_AGAIN:

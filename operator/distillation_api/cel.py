@@ -52,6 +52,16 @@ def immutable(member: str, why: str) -> Rule:
     )
 
 
+def immutable_but(member: str, fixed: list[str], why: str) -> Rule:
+    """An object that must be there, of which the members ``fixed`` can't change; the others can."""
+    same = " && ".join(
+        f"has({now}.{name}) == has({before}.{name}) && (!has({now}.{name}) || {now}.{name} == {before}.{name})"
+        for now, before in [(f"self.{member}", f"oldSelf.{member}")]
+        for name in fixed
+    )
+    return Rule(same, f"{member} can't be changed: {why}", field=member, transition=True)
+
+
 def no_key(member: str, wrong: str, message: str, expression: str) -> Rule:
     """No key ``k`` of a map is wrong; ``expression`` is CEL that says of the first that is what would be right."""
     return Rule(

@@ -2,18 +2,21 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cel
 import pytest
 import yaml
 
+from distillation_operator.manifests.security_profiles import container_security
 from distillation_operator.manifests.settings import Installation
 from support.helm import Helm
 from testbed.helm import CHART
 from testbed.layout import CHECKOUT
 
 GOLDEN = CHECKOUT / "tests" / "unit" / "manifests" / "golden"
+OPTIONS = GOLDEN.parent / "golden_options"
 ACCOUNT = "system:serviceaccount:system:distillation-distillation-operator"
 OF_GOLDEN = [
     f"--set=stageImages.{role}={getattr(Installation(), f'{role}_image')}"
@@ -24,11 +27,24 @@ Object = dict[str, Any]
 Pod = Object
 
 
+PROFILES = ("Restricted", "LockedMemory", "Privileged")
+
+
 @pytest.fixture(scope="module")
 def policies(helm: Helm) -> dict[str, Object]:
     """The policies' specs, by the resource that they are about."""
+    return policies_with(helm)
+
+
+@pytest.fixture(scope="module")
+def of_profile(helm: Helm) -> dict[str, dict[str, Object]]:
+    """The same of an installation with each profile."""
+    return {name: policies_with(helm, f"--set=stagePods.acceleratorProfile={name}") for name in PROFILES}
+
+
+def policies_with(helm: Helm, *values: str) -> dict[str, Object]:
     command = ("template", "distillation", str(CHART), "--kube-version", "1.34.4", "--namespace", "system")
-    done = helm(*command, *OF_GOLDEN)
+    done = helm(*command, *OF_GOLDEN, *values)
     assert done.returncode == 0, done.stderr
     made = [thing for thing in yaml.safe_load_all(done.stdout) if thing]
     bound = {thing["spec"]["policyName"] for thing in made if thing["kind"] == "ValidatingAdmissionPolicyBinding"}
@@ -138,6 +154,50 @@ def test_what_no_stage_needs_is_refused_by_its_name(
     spoil(made)
     [message] = answers(policies, made)
     assert told in message
+
+
+SECURITY = {
+    "Restricted": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    "LockedMemory": container_security("LockedMemory", chips=8),
+    "Privileged": container_security("Privileged", chips=8),
+    "no capability dropped": {**container_security("LockedMemory", 8), "capabilities": {"add": ["SYS_RESOURCE"]}},
+    "one more capability": {
+        **container_security("LockedMemory", 8),
+        "capabilities": {"drop": ["ALL"], "add": ["SYS_RESOURCE", "SYS_ADMIN"]},
+    },
+    "growing": {**container_security("LockedMemory", 8), "allowPrivilegeEscalation": True},
+}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("stage", ["generate", "train-teacher-data", "evaluate"])
+def test_a_profile_lets_through_what_it_is_and_with_chips_alone(
+    of_profile: dict[str, dict[str, Object]], profile: str, stage: str
+) -> None:
+    let_through = set()
+    for name, security in SECURITY.items():
+        made = child(stage, "deepseek2-16b-to-llama2-7b")
+        pod_of(made)["containers"][0]["securityContext"] = security
+        told = answers(of_profile[profile], made)
+        assert all("no privileges" in message for message in told)
+        if not told:
+            let_through.add(name)
+    expected = {"Restricted"}
+    if stage != "evaluate" and profile != "Restricted":
+        expected = {"Restricted", "LockedMemory"} if profile == "LockedMemory" else set(SECURITY)
+    assert let_through == expected
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("path", sorted(OPTIONS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_pods_of_each_option_need_its_own_profile(
+    of_profile: dict[str, dict[str, Object]], profile: str, path: Path
+) -> None:
+    needs = {"locked-memory": {"LockedMemory", "Privileged"}, "privileged": {"Privileged"}}.get(
+        path.stem, set(PROFILES)
+    )
+    for made in yaml.safe_load_all(path.read_text()):
+        assert (answers(of_profile[profile], made) == []) is (profile in needs)
 
 
 def test_jobs_of_others_are_not_deleted(policies: dict[str, Object]) -> None:

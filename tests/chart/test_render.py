@@ -99,6 +99,7 @@ def test_a_set_of_values_renders_exactly_this(helm: Helm, values: str) -> None:
         ("allowed.sourceUris[0]=bucket", "sourceUris"),
         ("stagePods.deadlineSeconds=5", "deadlineSeconds"),
         ("stagePods.scratchLimit=much", "scratchLimit"),
+        ("stagePods.acceleratorProfile=Root", "acceleratorProfile"),
         ("metrics.prometheusRule.on=true", "on"),
     ],
 )
@@ -180,6 +181,9 @@ def test_the_notes_warn_of_what_is_wide_open(helm: Helm, tmp_path: Path) -> None
     told = notes(helm, tmp_path, "--set", "metrics.serviceMonitor.enabled=true")
     for warned in ("Name by digest", "distillation-operator/trainer:0.1.0", "docs/security.md", "metricsFrom"):
         assert warned in told
+    assert "run as root" not in told
+    profile = notes(helm, tmp_path, "--set", "stagePods.acceleratorProfile=LockedMemory")
+    assert "WARNING: with stagePods.acceleratorProfile=LockedMemory containers with chips run as root" in profile
     locked_down = ("--values", str(FOLDER / "values" / "locked-down.yaml"), "--set", "namespaces={ml}")
     assert "WARNING" not in notes(helm, tmp_path, *locked_down)
 

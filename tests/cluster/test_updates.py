@@ -46,6 +46,16 @@ def test_what_steers_the_run_can_change(jobs: Jobs) -> None:
         assert changed == ({**changed, **value} if isinstance(value, dict) else value)
 
 
+def test_a_training_may_be_given_more_time_to_save(jobs: Jobs) -> None:
+    jobs.create(GOOD)
+    for seconds in (900, 30, None):
+        changed = jobs.patch("good", {"training": {"terminationGracePeriodSeconds": seconds}})["spec"]["training"]
+        assert changed.get("terminationGracePeriodSeconds") == seconds
+    with pytest.raises(ApiException) as refused:
+        jobs.patch("good", {"training": {"terminationGracePeriodSeconds": 3601}})
+    assert "spec.training.terminationGracePeriodSeconds: Invalid value: 3601" in refusal(refused.value)
+
+
 def test_the_queue_can_be_left(jobs: Jobs) -> None:
     jobs.create(GOOD)
     assert "queue" not in jobs.patch("good", {"queue": None})["spec"]

@@ -49,3 +49,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   name: {{ include "distillation.account" . }}
   namespace: {{ .Release.Namespace }}
 {{- end }}
+
+{{- /* CEL, after that of a restricted container c: what stagePods.acceleratorProfile lets a container with chips be instead. */}}
+{{- define "distillation.profile" -}}
+{{- $chips := "has(c.resources) && has(c.resources.limits) && 'google.com/tpu' in c.resources.limits" }}
+{{- if eq .Values.stagePods.acceleratorProfile "LockedMemory" }}
+      || ({{ $chips }} &&
+      has(c.securityContext) && !(has(c.securityContext.privileged) && c.securityContext.privileged) &&
+      has(c.securityContext.allowPrivilegeEscalation) && !c.securityContext.allowPrivilegeEscalation &&
+      has(c.securityContext.capabilities) && has(c.securityContext.capabilities.drop) &&
+      c.securityContext.capabilities.drop == ['ALL'] && has(c.securityContext.capabilities.add) &&
+      c.securityContext.capabilities.add == ['SYS_RESOURCE'])
+{{- else if eq .Values.stagePods.acceleratorProfile "Privileged" }}
+      || ({{ $chips }})
+{{- end }}
+{{- end }}
+
+{{- define "distillation.profileMessage" -}}
+{{- if ne .Values.stagePods.acceleratorProfile "Restricted" }}, but what stagePods.acceleratorProfile {{ .Values.stagePods.acceleratorProfile }} gives those with chips{{ end }}
+{{- end }}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from distillation_api import reasons
 from distillation_stages.runtime.failure import StageError
-from distillation_stages.runtime.failure_words import known_failure
+from distillation_stages.runtime.failure_words import MACHINES_OWN, known_failure
 from distillation_stages.runtime.reporting import last_words
 
 _STEP = re.compile(r"completed step: (?P<step>\d+)\b")
@@ -42,10 +42,6 @@ _SHUTDOWN_NOISE = (
     "Python is likely shutting down",
     "sys.meta_path is None",
 )
-_SLICE_FAILED = re.compile(
-    r"SLICE_FAILURE_\w*.*|JAX distributed service detected fatal.*|.*stopped sending heartbeats.*"
-)
-"""Lines of libtpu's and JAX's own, which are no Python error: the process may end with them."""
 _ERRORS_KEPT = 20
 _NOT_FITTING = ("AttributeError", "ModuleNotFoundError", "No module named", "cannot import name")
 _END_OF_DATA = ("Run out of shards", "StopIteration")
@@ -107,7 +103,7 @@ class TrainerLog:
     config_error: str | None = None
     errors: list[str] = field(default_factory=list)
     """Those since the last step, as many as are of use."""
-    slice_failure: str | None = None
+    machine_failure: str | None = None
     _rates: dict[int, float] = field(default_factory=dict)
 
     def read(self, line: str) -> Step | None:
@@ -118,6 +114,7 @@ class TrainerLog:
                 step = replace(step, learning_rate=self._rates.pop(step.number))
             self.steps[step.number] = step
             self.errors.clear()
+            self.machine_failure = None
             self.not_finite = self.not_finite or not math.isfinite(step.loss)
             return step
         if found := _LEARNING_RATE.search(line):
@@ -135,8 +132,8 @@ class TrainerLog:
         return None
 
     def _read_error(self, line: str) -> None:
-        if found := _SLICE_FAILED.search(line):
-            self.slice_failure = found[0].strip()[:300]
+        if found := MACHINES_OWN.search(line):
+            self.machine_failure = found[0].strip()[:300]
         if (found := _ERROR.search(line)) and not any(noise in line for noise in _SHUTDOWN_NOISE):
             self.errors = [*self.errors, found["error"].strip()[:600]][-_ERRORS_KEPT:]
 
@@ -170,7 +167,7 @@ class TrainerLog:
         if self.config_error is not None:
             return StageError(reasons.MAX_TEXT_REFUSED, f"MaxText refused its configuration: {self.config_error}")
         begin = f"MaxText ended with exit code {exit_code} {reached}: "
-        error = self.errors[-1] if self.errors else self.slice_failure or "no error in its log"
+        error = self.errors[-1] if self.errors else self.machine_failure or "no error in its log"
         text = begin + last_words(error)
         if "RESOURCE_EXHAUSTED" in error:
             # The same program on the same slice needs the same memory again: each try would cost a start of the slice.
@@ -197,7 +194,7 @@ class TrainerLog:
 
     def _earlier_failure(self, begin: str) -> StageError | None:
         """What an error before the last one means: after an asynchronous save has failed, others follow at the end."""
-        for error in filter(None, (*reversed(self.errors[:-1]), self.slice_failure)):
+        for error in filter(None, (*reversed(self.errors[:-1]), self.machine_failure)):
             known = known_failure(error, begin + last_words(error), self.has_peers)
             if known is not None:
                 return known

@@ -1,14 +1,20 @@
 """What runtimes and libraries say when a machine, another host or the storage fails: one row for each meaning."""
 
-import os
-import resource
+import re
 from dataclasses import dataclass
 
 from distillation_api import reasons
 from distillation_api.reasons.reason import ProgramReason
+from distillation_stages.runtime.device_access import cure
 from distillation_stages.runtime.failure import StageError
 
 _DEVICES = ("/dev/vfio", "/dev/accel", "iommu group", "vfio container")
+_DENIED = ("Permission denied", "Operation not permitted")
+# Not RLIMIT_MEMLOCK: gRPC names it in lines that mean no harm.
+_NOT_LOCKED = (
+    "Could not lock 0x", "Could not lock all pages", "Could not lock page", "mlock(0x", "mlockall(0x",
+)  # fmt: skip
+_NOT_MAPPED = "Failed to map transfer buffer chunk for DMA"
 _PORTS = (":8471", ":8476", ":8482", ":8080", ":8081")
 """Of libtpu, JAX and Megascale between hosts."""
 _LOST = "Another host is gone, or can't be reached"
@@ -35,16 +41,23 @@ class Row:
 
 
 ROWS = (
+    # libtpu 0.0.52 has these words: of its access to vfio, its mapper of memory for DMA, and its mlock.cc.
     Row(
         reasons.ACCELERATOR_DENIED,
         _DEVICES,
-        ("Permission denied", "Operation not permitted"),
-        "The pod may not open the accelerator: take nodes of GKE 1.28 or newer, where that needs no privilege",
+        _DENIED,
+        "The pod may not open the accelerator",
     ),
     Row(
         reasons.ACCELERATOR_DENIED,
-        ("Could not lock 0x", "RLIMIT_MEMLOCK", "memlock"),
-        advice="The accelerator's driver may lock too little memory: take nodes of GKE 1.28 or newer",
+        _NOT_LOCKED,
+        advice="The accelerator's driver may lock too little memory",
+    ),
+    Row(
+        reasons.ACCELERATOR_DENIED,
+        (_NOT_MAPPED,),
+        ("Cannot allocate memory", "Operation not permitted"),
+        "The accelerator's driver may lock too little memory",
     ),
     # What a predecessor that was killed leaves for a while (V22): another pod, or this one later, gets the accelerator.
     Row(
@@ -74,20 +87,21 @@ ROWS = (
 """The first that fits counts."""
 
 
+MACHINES_OWN = re.compile(
+    r"SLICE_FAILURE_\w*.*|JAX distributed service detected fatal.*|.*stopped sending heartbeats.*|"
+    rf".*({'|'.join(map(re.escape, _DEVICES))}).*({'|'.join(_DENIED)}).*|"
+    rf"({'|'.join(map(re.escape, (*_NOT_LOCKED, _NOT_MAPPED)))}).*"
+)
+"""Lines of libtpu's and JAX's own, which are no Python error: the process may end with them."""
+
+
 def known_failure(text: str, says: str, has_peers: bool = False) -> StageError | None:
     """What an error's text means; None where no row has it. ``says``: the message's beginning."""
     row = next((row for row in ROWS if row.fits(text, has_peers)), None)
     if row is None:
         return None
     message = f"{says}. {row.advice}"
-    return StageError(row.reason, f"{message} ({_rights()})" if row.reason is reasons.ACCELERATOR_DENIED else message)
-
-
-def _rights() -> str:
-    """What a pod may, as far as the accelerator's driver needs it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    locked = "without limit" if hard == resource.RLIM_INFINITY else f"at most {hard} bytes"
-    return f"uid {os.getuid()}; may lock memory {locked}"
+    return StageError(row.reason, f"{message}. {cure()}" if row.reason is reasons.ACCELERATOR_DENIED else message)
 
 
 def _any_in(words: tuple[str, ...], text: str) -> bool:

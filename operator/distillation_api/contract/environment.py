@@ -21,6 +21,12 @@ SECRET_VARIABLES_ENV = "SECRET_VARIABLES"
 """Names of the variables that hold a user's secret, with commas; the Hub's token is one anyway."""
 
 
+GRACE_SECONDS_ENV = "GRACE_SECONDS"
+"""Seconds between SIGTERM and SIGKILL of a training's pod, where they aren't ``GRACE_SECONDS``."""
+GRACE_SECONDS = 60
+"""Of a pod of which nothing else is known: what a program needs to end its workers."""
+
+
 STORAGE_MOUNT = "/storage"
 
 

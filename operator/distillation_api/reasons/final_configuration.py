@@ -10,7 +10,8 @@ def _reason(name: str, meaning: str, remedy: str) -> ProgramReason:
 ACCELERATOR_DENIED = _reason(
     "AcceleratorDenied",
     "The pod may not open the accelerator, or not lock the memory that its driver needs.",
-    "Take node pools of GKE 1.28 or newer, where neither needs a privilege; the message has the pod's rights.",
+    "Take node pools of GKE 1.28 or newer, where neither needs a privilege, or have the chart's value "
+    "`stagePods.acceleratorProfile` set to what the message names; it has the pod's user and hard limit.",
 )
 BAD_BUCKET_URI = _reason(
     "BadBucketUri",

@@ -20,8 +20,8 @@ CREATED = _reason(
 PODS_REFUSED = _reason(
     "PodsRefused",
     "The API server refuses its pods; the message is the server's.",
-    "Mend what it names (no such ServiceAccount or PriorityClass, a quota, a policy of the namespace); "
-    "the job then goes on by itself.",
+    "Mend what it names (no such ServiceAccount or PriorityClass, a quota, a policy of the namespace, a Pod Security "
+    "level that refuses the installation's profile); the job then goes on by itself.",
 )
 PODS_STARTING = _reason(
     "PodsStarting",

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from distillation_api.cel import Rule, immutable
+from distillation_api.cel import Rule, immutable, immutable_but
 from distillation_api.model import Model
 from distillation_api.spec.generation import Generation
 from distillation_api.spec.models import Student, Teacher
@@ -21,7 +21,7 @@ _DECIDES = "it determines the results; create a new DistillationJob (finished wo
 DETERMINING = (
     "teacher", "student", "dataset", "storage", "generation", "training", "conversion", "evaluation", "export",
 )  # fmt: skip
-"""Members of the spec that determine results, and so can't be changed."""
+"""Members of the spec that determine results, and so can't be changed, but for how long a training may take to save."""
 
 
 class DistillationJobSpec(Model):
@@ -61,7 +61,8 @@ class DistillationJobSpec(Model):
     """What users may set on all pods."""
 
     rules: ClassVar[list[Rule]] = [
-        *(immutable(member, _DECIDES) for member in DETERMINING),
+        *(immutable(member, _DECIDES) for member in DETERMINING if member != "training"),
+        immutable_but("training", ["accelerator", "resources", "stages"], _DECIDES),
         Rule(
             "!(has(self.dataset.promptColumn) || has(self.dataset.promptTemplate)) || has(self.dataset.responseColumn)"
             " || self.training.stages.all(s, s.data != 'OriginalDataset')",

@@ -190,6 +190,8 @@ class Training(Model):
     """The slices of each stage; CPU when absent."""
     resources: Resources | None = None
     """CPU and memory of each pod."""
+    termination_grace_period_seconds: Annotated[int, Field(ge=15, le=3600)] | None = None
+    """Seconds to save before a pod is killed. Default: 15 on Spot, 600 on other accelerators, 60 on CPU."""
     stages: Annotated[list[TrainingStage], Field(min_length=1, max_length=_MAX_STAGES), ListMap("name")]
     """Run in this order, each from the newest checkpoint of the one before."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from distillation_operator.controller.kube import Kube
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.side_calls import SideCall, SideCalls
+from distillation_operator.manifests.pod_security import with_advice
 from distillation_operator.manifests.reading import (
     child_of,
     is_held,
@@ -110,4 +111,5 @@ class PendingReasons:
 
     async def _of_server(self, namespace: str, jobs: Sequence[str]) -> str | None:
         events = [await self._kube.list_failed_creations(namespace, job) for job in jobs]
-        return refusal_message(event for of_one in events for event in of_one)
+        message = refusal_message(event for of_one in events for event in of_one)
+        return None if message is None else with_advice(message, namespace)

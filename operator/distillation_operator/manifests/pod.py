@@ -1,4 +1,4 @@
-"""The pod of a stage: one container that passes Pod Security ``restricted``, the storage, scratch space, a TPU.
+"""The pod of a stage: one container, the storage, scratch space, a TPU.
 
 Strings of users reach the container as JSON in one environment variable, never through a shell.
 """
@@ -18,7 +18,10 @@ from distillation_api.contract import (
 )
 from distillation_api.resource import DistillationJob
 from distillation_api.spec import DistillationJobSpec, PodOptions, Resources
+from distillation_operator.manifests.grace import grace_seconds, grace_variable
 from distillation_operator.manifests.node_scheduling import node_scheduling
+from distillation_operator.manifests.scratch_volumes import mounts, volumes
+from distillation_operator.manifests.security_profiles import GROUP, container_security, owner_of_files, pod_security
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.stage_pods import GcsFuseLimits
 from distillation_operator.pipeline.placement import Placement
@@ -27,9 +30,6 @@ from distillation_operator.pipeline.stage import Stage
 CONTAINER = "stage"
 CACHE_FOLDER = "cache"
 """Of the storage's prefix; no stage has that name."""
-USER = 65532
-GRACE_SECONDS = 60
-"""Time between SIGTERM and SIGKILL: what a program needs to end its workers."""
 TPU_METRICS_PORT = 8431
 MACHINE_PERCENT = 80
 """Of a VM's CPU and memory that its one pod requests: the rest is for the node's own pods and the sidecar's."""
@@ -48,8 +48,9 @@ def pod_template(
     """The pod template of a stage. ``env``: what the workload's kind adds."""
     spec = job.spec
     limits = installation.stage_pods
-    storage_volume, annotations = _storage(spec, limits.gcs_fuse)
-    scratch: Object = {"sizeLimit": limits.scratch_limit} if limits.scratch_limit else {}
+    storage_volume, annotations = _storage(
+        spec, limits.gcs_fuse, owner_of_files(limits.accelerator_profile, stage.placement.chips)
+    )
     options = spec.pod
     metadata: Object = {"labels": {**(options.labels or {}), **labels}}
     annotations = {**(options.annotations or {}), **annotations}
@@ -57,18 +58,12 @@ def pod_template(
         metadata["annotations"] = annotations
     pod: Object = {
         "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": grace_seconds(spec, stage),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(),
         "containers": [_container(job, stage, installation, env or [])],
-        "volumes": [{"name": "storage", **storage_volume}, {"name": "scratch", "emptyDir": scratch}],
+        "volumes": [{"name": "storage", **storage_volume}, *volumes(stage.placement, limits.scratch_limit)],
     }
     if limits.deadline_seconds is not None:
         # Of the pod, not of the Job: the time that a Job waits for its pods to be scheduled isn't the stage's.
@@ -94,21 +89,18 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
             *_environment(job.spec, stage),
             *([] if installation.stage_pods.log_tails else [{"name": LOG_TAILS_ENV, "value": NO_LOG_TAILS}]),
             *_compile_cache(job.spec, installation),
+            *grace_variable(job.spec, stage),
             *env,
             *_users_environment(job.spec.pod),
         ],
         **_ports(stage),
         "resources": _resources(job.spec, stage, installation.stage_pods.scratch_limit),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": container_security(installation.stage_pods.accelerator_profile, stage.placement.chips),
         # A program that is killed writes no message: then the tail of its log shows what it was doing.
         "terminationMessagePolicy": "FallbackToLogsOnError" if installation.stage_pods.log_tails else "File",
         "volumeMounts": [
             {"name": "storage", "mountPath": STORAGE_MOUNT},
-            {"name": "scratch", "mountPath": SCRATCH_MOUNT},
+            *mounts(stage.placement),
         ],
     }
 
@@ -183,13 +175,13 @@ def _share_of_machine(placement: Placement) -> dict[str, str]:
     }
 
 
-def _storage(spec: DistillationJobSpec, sidecar: GcsFuseLimits) -> tuple[Object, dict[str, str]]:
+def _storage(spec: DistillationJobSpec, sidecar: GcsFuseLimits, owner: int) -> tuple[Object, dict[str, str]]:
     """The storage's volume, and the annotations that its driver reads."""
     storage = spec.storage
     if storage.persistent_volume_claim is not None:
         return {"persistentVolumeClaim": {"claimName": storage.persistent_volume_claim.claim_name}}, {}
     assert storage.gcs is not None
-    attributes = {"bucketName": storage.gcs.bucket, "mountOptions": f"implicit-dirs,uid={USER},gid={USER}"}
+    attributes = {"bucketName": storage.gcs.bucket, "mountOptions": f"implicit-dirs,uid={owner},gid={GROUP}"}
     volume = {"csi": {"driver": "gcsfuse.csi.storage.gke.io", "volumeAttributes": attributes}}
     return volume, {
         "gke-gcsfuse/volumes": "true",

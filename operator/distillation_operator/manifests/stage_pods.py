@@ -6,6 +6,7 @@ from pydantic import Field
 
 from distillation_api.model import Model
 from distillation_api.spec.types import Quantity
+from distillation_operator.manifests.security_profiles import Profile
 
 
 class GcsFuseLimits(Model):
@@ -24,6 +25,8 @@ class GcsFuseLimits(Model):
 class StagePods(Model):
     """Settings of all pods of stages."""
 
+    accelerator_profile: Profile = "Restricted"
+    """What pods with chips may do; the others are restricted."""
     scratch_limit: Quantity | None = None
     """Disk of the node that a pod may use, its scratch folder and log together; None: no limit."""
     deadline_seconds: Annotated[int, Field(ge=60, le=31_536_000)] | None = None

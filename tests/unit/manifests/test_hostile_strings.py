@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -103,6 +104,8 @@ def skeleton(pod: Object) -> Object:
         if "csi" in volume:
             attributes = volume["csi"]["volumeAttributes"]
             assert "," not in attributes.pop("bucketName")
+        if volume["name"] == "shared-memory":
+            assert re.fullmatch(r"[0-9]+[MG]i", volume["emptyDir"].pop("sizeLimit")), "a part of the pod's memory"
         if "persistentVolumeClaim" in volume:
             volume["persistentVolumeClaim"] = {}
     return pod
@@ -124,7 +127,7 @@ PLACES = sorted(strings_in(FULL["spec"]), key=str)
 PLAIN = children_of(FULL)
 OUR_VARIABLES = (
     STAGE_SPEC_ENV, WRITER_ENV, "HOME", "HF_TOKEN", "HF_HUB_OFFLINE", "JAX_PLATFORMS", "JOB_INDEX",
-    "JAX_COORDINATOR_ADDRESS", "JAX_PROCESS_COUNT", "PROCESSES_IN_JOB",
+    "JAX_COORDINATOR_ADDRESS", "JAX_PROCESS_COUNT", "PROCESSES_IN_JOB", "GRACE_SECONDS",
 )  # fmt: skip
 
 

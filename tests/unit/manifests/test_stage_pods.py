@@ -74,6 +74,6 @@ def test_compiled_programs_are_shared_below_the_jobs_prefix_and_only_where_the_i
 def test_without_settings_there_is_no_limit() -> None:
     for template in templates(StagePods(), storage=BUCKET):
         assert "activeDeadlineSeconds" not in template["spec"]
-        assert {"name": "scratch", "emptyDir": {}} in template["spec"]["volumes"]
+        assert {"name": "scratch", "emptyDir": {}} in template["spec"]["volumes"], "on CPU"
         assert "ephemeral-storage" not in template["spec"]["containers"][0]["resources"]["limits"]
         assert template["metadata"]["annotations"]["gke-gcsfuse/memory-limit"] == "0"

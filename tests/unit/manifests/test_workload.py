@@ -88,6 +88,10 @@ def container_of(child: Object) -> Object:
     return container
 
 
+def has_chips(child: Object) -> bool:
+    return "google.com/tpu" in container_of(child)["resources"]["limits"]
+
+
 def env_of(child: Object) -> dict[str, Object]:
     variables = container_of(child)["env"]
     assert len({variable["name"] for variable in variables}) == len(variables)
@@ -293,7 +297,8 @@ def test_the_storage_and_scratch_space_are_all_that_can_be_written() -> None:
     for child in children(on_tpu()).values():
         assert container_of(child)["securityContext"]["readOnlyRootFilesystem"] is True
         mounts = {mount["mountPath"]: mount["name"] for mount in container_of(child)["volumeMounts"]}
-        assert mounts == {"/storage": "storage", "/tmp": "scratch"}
+        shared = {"/dev/shm": "shared-memory"} if has_chips(child) else {}
+        assert mounts == {"/storage": "storage", "/tmp": "scratch", **shared}
 
 
 def test_a_bucket_is_mounted_by_its_driver_and_a_claim_by_its_name() -> None:

@@ -6,6 +6,7 @@ It resumes, logs and saves as MaxText does, and can be told to fail in the ways 
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,6 +48,8 @@ def main() -> int:
         Path(plan["note"]).write_text(settings[SETTING])
     if plan.get("say"):
         print(plan["say"], flush=True)
+    if plan.get("deaf"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if plan.get("hang"):
         worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         Path(plan["hang"]).write_text(str(worker.pid))

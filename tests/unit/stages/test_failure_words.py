@@ -15,7 +15,9 @@ ROWS = [
     ("open(/dev/vfio/0): Permission denied", "AcceleratorDenied", Cost.FINAL_CONFIGURATION),
     ("Couldn't open iommu group /dev/vfio/3: Operation not permitted", "AcceleratorDenied", Cost.FINAL_CONFIGURATION),
     ("open(/dev/accel0): Permission denied", "AcceleratorDenied", Cost.FINAL_CONFIGURATION),
-    ("Could not lock 0x40000000 bytes: Cannot allocate memory", "AcceleratorDenied", Cost.FINAL_CONFIGURATION),
+    ("Could not lock 0x40000000 bytes starting at 0x7f00: Cannot allocate memory", "AcceleratorDenied",
+     Cost.FINAL_CONFIGURATION),
+    ("mlock(0x7f00, 0x40000000) failed", "AcceleratorDenied", Cost.FINAL_CONFIGURATION),
     ("open(/dev/vfio/0): Device or resource busy", "AcceleratorBusy", Cost.DISRUPTION),
     ("Couldn't open vfio container /dev/vfio/vfio", "AcceleratorBusy", Cost.DISRUPTION),
     ("The TPU is already in use by process with pid 9.", "AcceleratorBusy", Cost.DISRUPTION),
@@ -96,10 +98,35 @@ def test_a_refused_configuration_is_told_though_a_connection_was_lost_before() -
     assert failure is not None and failure.reason.name == "MaxTextRefused"
 
 
+def test_what_grpc_says_of_locked_memory_denies_nothing() -> None:
+    """Lines that libtpu 0.0.52 logs where all is well."""
+    line = "Tx zero-copy will not be used by gRPC since RLIMIT_MEMLOCK value is not set. Use ulimit -l <value>"
+    assert known_failure(line, "It ended") is None
+
+
+def test_who_may_not_lock_memory_is_told_by_libtpu_alone() -> None:
+    """Its own lines are no Python errors, and what Python says after them is the same for everything."""
+    error = "RuntimeError: Unable to initialize backend 'tpu': UNKNOWN: TPU initialization failed"
+    for line in (
+        "E1127 12:00:00.000000 7 mlock.cc:88] Could not lock 0x40000 bytes starting at 0x7f00: Cannot allocate memory",
+        "E1127 12:00:00.000000 7 device.cc:9] Couldn't open iommu group /dev/vfio/0: Permission denied",
+    ):
+        failure = trained(line, error)
+        assert failure is not None and failure.reason.name == "AcceleratorDenied"
+        assert line.partition("] ")[2] in failure.message
+
+
+def test_what_could_not_be_locked_before_a_step_did_not_end_the_training() -> None:
+    failure = trained(
+        "E1127 mlock.cc:88] Could not lock all pages with flags 0x1", "completed step: 1, loss: 2.0", "OddError: boom"
+    )
+    assert failure is not None and failure.reason.name == "MaxTextFailed"
+
+
 def test_who_may_not_open_the_accelerator_reads_what_the_pod_may() -> None:
     failure = known_failure("open(/dev/vfio/0): Permission denied", "It ended")
     assert failure is not None
     _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     limit = "without limit" if hard == resource.RLIM_INFINITY else f"at most {hard} bytes"
     assert f"(uid {os.getuid()}; may lock memory {limit})" in failure.message
-    assert "GKE 1.28" in failure.message
+    assert "GKE 1.28" in failure.message and "stagePods.acceleratorProfile" in failure.message

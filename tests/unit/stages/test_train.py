@@ -272,8 +272,13 @@ def test_a_run_killed_between_its_last_save_and_its_last_line_is_finished(
 
 # Termination
 
+GRACE = 8
 
-def test_a_termination_ends_the_trainer_and_its_workers(storage: Storage, tmp_path: Path) -> None:
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["it ends at once", "it hangs"])
+def test_a_termination_ends_the_trainer_and_its_workers_within_the_pods_grace(
+    storage: Storage, tmp_path: Path, deaf: bool
+) -> None:
     note = tmp_path / "worker"
     program = (
         "import sys; sys.argv = ['x']; from unit.stages.test_train import serve; sys.exit(serve())"  # As in a pod.
@@ -282,7 +287,8 @@ def test_a_termination_ends_the_trainer_and_its_workers(storage: Storage, tmp_pa
         [sys.executable, "-c", program],
         env=os.environ
         | {
-            "FAKE_TRAINER": json.dumps({"hang": str(note)}),
+            "FAKE_TRAINER": json.dumps({"hang": str(note), "deaf": deaf}),
+            "GRACE_SECONDS": str(GRACE),
             "STAGE_SPEC": spec().model_dump_json(by_alias=True),
             "STORAGE_MOUNT": str(storage.mount),
             "TERMINATION_LOG": str(tmp_path / "log"),
@@ -291,7 +297,10 @@ def test_a_termination_ends_the_trainer_and_its_workers(storage: Storage, tmp_pa
     try:
         wait_until(note.exists)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == EXIT_TERMINATED
+        begun = time.monotonic()
+        assert process.wait(GRACE + 10) == EXIT_TERMINATED
+        # A pod of a minute would have waited for 45 seconds.
+        assert time.monotonic() - begun < GRACE + 5
         worker = int(note.read_text())
         wait_until(lambda: not alive(worker))
     finally:

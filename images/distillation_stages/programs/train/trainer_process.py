@@ -15,6 +15,8 @@ from distillation_api import reasons
 from distillation_api.accelerators import PLATFORMS
 from distillation_api.contract import (
     EXIT_TERMINATED,
+    GRACE_SECONDS,
+    GRACE_SECONDS_ENV,
     TrainProgram,
 )
 from distillation_stages.maxtext import checkpoints
@@ -33,8 +35,9 @@ KEPT_WHILE_TRAINING = 2
 SECONDS_TO_END = 5.0
 
 
-SECONDS_TO_SAVE = 45.0
-"""So long a terminated trainer may take for the step it is at and a checkpoint; the pod has a minute in all."""
+SECONDS_FOR_THE_REST = 15.0
+"""Of the pod's last minute, for what is to do when a terminated trainer has saved or is killed; of fifteen seconds a
+third."""
 
 
 STEPS_WITHOUT_WEIGHTS = 5
@@ -174,7 +177,7 @@ def _passing_on_termination(process: "subprocess.Popen[str]") -> Iterator[list[i
     The list holds the signals that came. The reading of the log goes on meanwhile, or lines would be lost.
     """
     told: list[int] = []
-    timer = threading.Timer(SECONDS_TO_SAVE, process.kill)
+    timer = threading.Timer(seconds_to_save(), process.kill)
 
     def pass_on(signum: int, frame: FrameType | None) -> None:
         if not told:
@@ -188,6 +191,12 @@ def _passing_on_termination(process: "subprocess.Popen[str]") -> Iterator[list[i
     finally:
         signal.signal(signal.SIGTERM, before)
         timer.cancel()
+
+
+def seconds_to_save() -> float:
+    """So long a terminated trainer may take for the step it is at and a checkpoint."""
+    grace = float(os.environ.get(GRACE_SECONDS_ENV, GRACE_SECONDS))
+    return grace - max(SECONDS_TO_END, min(SECONDS_FOR_THE_REST, grace / 4))
 
 
 def _end_workers(process: "subprocess.Popen[str]") -> None:

@@ -33,5 +33,6 @@ def add_evaluate(
 
 
 def _determining(spec: DistillationJobSpec) -> str:
-    """The members that determine results, as JSON; where the student is published is none of them."""
-    return spec.model_dump_json(by_alias=True, exclude_none=True, include=set(DETERMINING), exclude={"export": {"to"}})
+    """The members that determine results, as JSON; where the student is published is none, nor the time to save."""
+    others = {"export": {"to"}, "training": {"termination_grace_period_seconds"}}
+    return spec.model_dump_json(by_alias=True, exclude_none=True, include=set(DETERMINING), exclude=others)
