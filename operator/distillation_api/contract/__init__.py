@@ -44,7 +44,8 @@ from distillation_api.contract.environment import (
 from distillation_api.contract.evaluate import EvaluateProgram
 from distillation_api.contract.export import ExportProgram
 from distillation_api.contract.fetch import FetchProgram
-from distillation_api.contract.generate import GenerateProgram, Sampling
+from distillation_api.contract.generate import FirstRows, GenerateProgram, Sampling
+from distillation_api.contract.measurements import MEASURED, Measurements
 from distillation_api.contract.messages import Progress, StageFailure, StageResult
 from distillation_api.contract.objectives import LogitMatching, Objective, SupervisedFineTuning
 from distillation_api.contract.pack import PackProgram
@@ -65,6 +66,7 @@ __all__ = [
     "FINGERPRINT_DIGITS",
     "LOG_TAILS_ENV",
     "MARKER_NAME",
+    "MEASURED",
     "NO_LOG_TAILS",
     "PERMANENT_EXIT_CODES",
     "SCRATCH_MOUNT",
@@ -79,10 +81,12 @@ __all__ = [
     "EvaluateProgram",
     "ExportProgram",
     "FetchProgram",
+    "FirstRows",
     "GenerateProgram",
     "HuggingFaceRepo",
     "Lineage",
     "LogitMatching",
+    "Measurements",
     "MessageSpelling",
     "Objective",
     "PackProgram",

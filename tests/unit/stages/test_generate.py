@@ -158,7 +158,7 @@ def told(result: StageResult) -> dict[str, int]:
 @pytest.mark.parametrize("shards", [1, 2, 3, 8])
 @pytest.mark.parametrize("chunk_rows", [1, 4, 1000])
 def test_chunks_of_all_shards_cover_each_row_once(tmp_path: Path, total: int, shards: int, chunk_rows: int) -> None:
-    chunks = [slot for shard in split_evenly(total, shards) for slot in plan(tmp_path, shard, chunk_rows)]
+    chunks = [slot for shard in split_evenly(total, shards) for slot in plan(tmp_path, [shard], chunk_rows)]
     assert [position for chunk in chunks for position in chunk.positions] == list(range(total))
     assert all(0 < len(chunk.positions) <= chunk_rows for chunk in chunks)
 
@@ -429,7 +429,7 @@ def test_a_damaged_chunk_is_made_again(storage: Storage, monkeypatch: pytest.Mon
 def test_a_chunk_of_another_size_is_not_taken_for_this_one(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     run_shard(storage, monkeypatch)
     folder = storage.at(f"{OUTPUT}/shard-0")
-    slots = plan(folder, range(22), 5)
+    slots = plan(folder, [range(22)], 5)
     ledger = Ledger.open(folder, slots)
     assert [ledger.entry(slot) for slot in slots] == [None] * 5
 
