@@ -67,7 +67,7 @@ def build_pipeline(spec: DistillationJobSpec, recorded: Mapping[str, RecordedOut
         converted_teacher = add_convert_teacher(graph, teacher, gates)
     preview = None
     # What has begun isn't held up by a preview that was asked for too late.
-    if spec.preview is not None and (graph.has_begun(f"{PREVIEW}generate") or not graph.has_begun("generate")):
+    if spec.preview is not None and (graph.has_begun(f"{PREVIEW}evaluate") or not _real_work_has_begun(graph)):
         shared = Shared(teacher, student, dataset, converted, converted_teacher)
         preview = add_preview(graph, spec.preview, shared, gates)
         gates = (*gates, preview)
@@ -91,3 +91,9 @@ def build_pipeline(spec: DistillationJobSpec, recorded: Mapping[str, RecordedOut
         publish=published,
         preview=preview,
     )
+
+
+def _real_work_has_begun(graph: Builder) -> bool:
+    stages = graph.spec.training.stages
+    names = ["generate", *(f"{kind}-{stage.name}" for kind in ("pack", "train") for stage in stages)]
+    return any(map(graph.has_begun, names))

@@ -177,6 +177,16 @@ def test_a_preview_that_is_asked_for_too_late_holds_nothing_up() -> None:
     assert not any(condition.type == "Previewed" for condition in seen.status.conditions)
 
 
+def test_a_preview_that_is_asked_for_again_after_the_real_work_has_begun_holds_nothing_up() -> None:
+    given = Given(preview={}).done(*SHARED, "preview-generate")
+    given.act()
+    del given.members["preview"]
+    given.spec().act()
+    given.running_pod("generate")
+    seen = given.spec(preview={}).decide()
+    assert seen.states("generate", "preview-generate") == ["Running", "Complete"]
+
+
 def test_work_that_has_begun_is_not_stopped_by_a_change_to_stop() -> None:
     given = previewed("Continue")
     given.act()
