@@ -88,9 +88,9 @@ def test_the_teacher_answers_a_few_rows_and_the_ledger_has_them(
 ) -> None:
     result = results["preview-generate"]
     rows = rows_in(storage, result.outputs["completions"])
-    assert [row["split"] for row in rows] == ["train"] * 16 + ["holdout"] * 4
+    assert [row["split"] for row in rows] == ["train"] * 16 + ["holdout"] * 8
     ledger = [json.loads(line) for line in storage.at(result.outputs["ledger"]).read_text().splitlines()]
-    assert sum(entry["counts"]["read"] for entry in ledger) == result.counts["read"] == 20
+    assert sum(entry["counts"]["read"] for entry in ledger) == result.counts["read"] == 24
 
 
 def test_each_training_does_a_few_steps_on_rows_read_again_and_again(results: dict[str, StageResult]) -> None:

@@ -19,7 +19,7 @@ PREVIEW_HOLDS = _reason(
 )
 PREVIEW_REMOVED = _reason(
     "PreviewRemoved",
-    "A stage of a preview that was removed from the spec before it was complete.",
+    "A stage of a preview that isn't asked for any more, or was asked for after the real work had begun.",
     "Nothing.",
 )
 CREATED = _reason(

@@ -12,7 +12,7 @@ class Preview(Model):
     """All stages on a few rows first, on the same machines; status.preview tells what they found."""
 
     rows: Annotated[int, Field(ge=4, le=1024)] = 16
-    """Rows for training; of the holdout a quarter as many."""
+    """Rows for training; of the holdout half as many."""
     steps: Annotated[int, Field(ge=2, le=100)] = 5
     """Steps of each training stage."""
     then: Literal["Stop", "Continue"] = "Stop"

@@ -62,7 +62,7 @@ def test_a_preview_is_a_handful_of_rows_and_steps_without_a_gate() -> None:
     evaluate, train = made["preview-evaluate"].program, made["preview-train-two"].program
     assert isinstance(generate, GenerateProgram)
     assert (generate.shards, generate.max_lost_share) == (1, 1.0)
-    assert generate.first_rows == FirstRows(train=8, holdout=2)
+    assert generate.first_rows == FirstRows(train=8, holdout=4)
     assert isinstance(pack, PackProgram)
     assert (pack.first_rows, pack.steps, pack.data.shards) == (8, 3, 1)
     assert isinstance(evaluate, EvaluateProgram)

@@ -38,7 +38,7 @@ def add_evaluate(
         teacher=teacher.output,
         reported=[reported(stage) for stage in graph.stages.values() if is_preview or not stage.is_of_preview],
         spec=_determining(spec),
-        measures=is_preview,
+        measures=True if is_preview else None,
     )
     placement = on_cpu(spec.evaluation.resources or spec.conversion.resources)
     return graph.add(f"{PREVIEW}evaluate" if is_preview else "evaluate", program, "converter", placement)

@@ -33,7 +33,7 @@ def add_generate(
         reasoning=generation.reasoning,
         max_lost_share=generation.max_lost_share if preview is None else 1.0,
         tensor_parallelism=placement.devices_per_host,
-        first_rows=None if preview is None else FirstRows(train=preview.rows, holdout=preview.rows // 4),
+        first_rows=None if preview is None else FirstRows(train=preview.rows, holdout=preview.rows // 2),
     )
     return graph.add("generate" if preview is None else f"{PREVIEW}generate", program, "teacher", placement, after)
 

@@ -46,7 +46,7 @@ def add_training(
         hosts=placement.hosts,
         max_text=stage.max_text or {},
         max_text_unlisted=stage.max_text_unlisted or {},
-        measures=is_preview,
+        measures=True if is_preview else None,
     )
     name = f"train-{stage.name}"
     return graph.add(PREVIEW + name if is_preview else name, program, "trainer", placement, after)

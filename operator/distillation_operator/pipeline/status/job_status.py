@@ -18,6 +18,7 @@ from distillation_api.status import (
 )
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.graph import Pipeline
+from distillation_operator.pipeline.names import is_of_preview
 from distillation_operator.pipeline.status.chip_hours import chip_hours, chip_seconds
 from distillation_operator.pipeline.status.pen import CONDITION_LIMIT, REASON_LIMIT, rewrite_job
 from distillation_operator.pipeline.status.preview import GO_ON, preview_status, previewed
@@ -231,7 +232,8 @@ def _percent(running: list[StageStatus]) -> str | None:
 
 
 def _loss(stages: list[StageStatus]) -> str | None:
-    losses = [stage.metrics["loss"] for stage in stages if stage.metrics and "loss" in stage.metrics]
+    real = [stage.metrics or {} for stage in stages if not is_of_preview(stage.name)]
+    losses = [metrics["loss"] for metrics in real if "loss" in metrics]
     return losses[-1] if losses else None
 
 
