@@ -33,7 +33,7 @@ SPEC = {
     },
     "evaluation": {"require": {"minCrossEntropyDrop": 0.5}},
 }
-PREVIEW = {"preview": {"rows": 16, "steps": 5, "then": "Stop"}}
+MEMBERS: dict[str, Any] = {**SPEC, "preview": {"rows": 16, "steps": 5, "then": "Stop"}}
 SHARED = ("fetch-teacher", "fetch-student", "prepare-dataset", "convert-student")
 
 pytestmark = pytest.mark.timeout(1800)
@@ -57,7 +57,7 @@ def storage(fetched_models: Storage, tmp_path_factory: pytest.TempPathFactory) -
 def results(storage: Storage) -> dict[str, StageResult]:
     """What the stages of the preview, and those that it shares, have said."""
     made: dict[str, StageResult] = {}
-    for name, stage in build_pipeline(job_of(small_spec(**SPEC, **PREVIEW)).spec).items():
+    for name, stage in build_pipeline(job_of(small_spec(**MEMBERS)).spec).items():
         if name not in SHARED and not stage.is_of_preview:
             continue
         log = storage.mount.parent / name
@@ -71,7 +71,7 @@ def results(storage: Storage) -> dict[str, StageResult]:
 @pytest.fixture(scope="module")
 def told(results: dict[str, StageResult]) -> PreviewStatus:
     """The status that follows from it."""
-    given = Given(**SPEC, **PREVIEW).done("preflight")
+    given = Given("preview", **MEMBERS).done("preflight")
     for name, result in results.items():
         members: dict[str, Any] = {"counts": result.counts, "metrics": result.metrics, "seconds": result.seconds}
         given.completed(name, ago=0, **members)

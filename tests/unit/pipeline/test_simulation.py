@@ -547,8 +547,8 @@ def test_any_history_of_a_preview_ends_as_the_script_says(
 @given(st.tuples(steps, steps, steps))
 def test_a_preview_may_be_removed_and_asked_for_again_at_any_time(histories: tuple[list[tuple[str, int]], ...]) -> None:
     world = World({}, preview="Stop")
-    preview: Then
-    for history, preview in zip(histories, ("", "Stop", ""), strict=True):
+    words: tuple[Then, ...] = ("", "Stop", "")
+    for history, preview in zip(histories, words, strict=True):
         for step, number in history:
             take(world, step, number)
         world.ask_for(preview)

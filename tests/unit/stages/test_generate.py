@@ -525,7 +525,8 @@ def test_threads_follow_the_pods_cpu_limit(tmp_path: Path, quota: str, most: int
 def test_of_a_preview_the_first_rows_of_each_split_are_answered(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, members: dict[str, object], positions: list[int]
 ) -> None:
-    result = run_shard(storage, monkeypatch, **{"firstRows": {"train": 5, "holdout": 2}, **members})
+    asked: dict[str, object] = {"firstRows": {"train": 5, "holdout": 2}, **members}
+    result = run_shard(storage, monkeypatch, 0, **asked)
     assert [row["row"] for row in completions(storage, result)] == [10 * position for position in positions]
     entries = [json.loads(line) for line in storage.at(result.outputs["ledger"]).read_text().splitlines()]
     assert sum(entry["counts"]["read"] for entry in entries) == result.counts["read"] == len(positions)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from distillation_api import reasons
 from distillation_api.contract import EvaluateProgram, GenerateProgram, Measurements, PackProgram, TrainProgram
-from distillation_api.status import PreviewStatus, StageStatus
+from distillation_api.status import Fact, PreviewStatus, StageStatus
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.graph import Pipeline
 from distillation_operator.pipeline.names import PREVIEW
@@ -73,8 +73,17 @@ def preview_status(pipeline: Pipeline, stages: Mapping[str, StageStatus]) -> Pre
         estimated_chip_hours=chip_hours(math.ceil(ends[1])) if ends else None,
         memory_gib=_gib({name: one.found.host_memory for name, one in tried.items()}),
         device_memory_gib=_gib({name: one.found.device_memory for name, one in tried.items()}),
-        facts=[fact for name, one in tried.items() for fact in facts_of(name, one.found, one.stage.placement)],
+        facts=_facts(tried),
     )
+
+
+def _facts(tried: Mapping[str, _Tried]) -> list[Fact]:
+    """What was found, once for all stages of a kind that have found it alike: a status has to stay small."""
+    found: dict[tuple[str, str, str], Fact] = {}
+    for name, one in tried.items():
+        for fact in facts_of(name, one.found, one.stage.placement):
+            found.setdefault((one.stage.program.kind, fact.name, fact.value), fact)
+    return list(found.values())
 
 
 def previewed(pipeline: Pipeline, stages: Mapping[str, StageStatus], found: PreviewStatus | None) -> Cause | None:
