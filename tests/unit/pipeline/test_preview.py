@@ -314,6 +314,23 @@ def test_a_preview_tells_which_facts_of_the_cluster_it_has_found() -> None:
     ]
 
 
+def test_what_stages_tell_of_the_compile_cache_and_the_storage_are_facts_too() -> None:
+    given = measured_job()
+    assert given.status is not None
+    told: dict[str, dict[str, Any]] = {
+        "preview-train-one": {"counts": {"compileCacheHits": 3, "compileCacheMisses": 5}},
+        "prepare-dataset": {"reason": "NoAtomicDirectoryRename", "message": "The storage renames file by file."},
+    }
+    stages = [stage.model_copy(update=told.get(stage.name, {})) for stage in given.status.stages]
+    given.status = given.status.model_copy(update={"stages": stages})
+    found = given.decide().status.preview
+    assert found is not None
+    assert found.facts[0] == Fact(
+        stage="prepare-dataset", name="storage", value="The storage renames file by file.", as_expected=False
+    )
+    assert Fact(stage="preview-train-one", name="compileCache", value="3 programs found, 5 compiled") in found.facts
+
+
 def test_the_condition_has_the_figures() -> None:
     message = measured_job().decide().condition("Previewed").message
     assert message.startswith("The preview is complete: 75% of the answers accepted, teacher 12.5 tokens/s a shard, ")

@@ -18,13 +18,15 @@ from distillation_operator.pipeline.names import PREVIEW
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.stages.pack import packed_for
 from distillation_operator.pipeline.status.chip_hours import SECONDS_PER_HOUR, chip_hours
-from distillation_operator.pipeline.status.preview_facts import facts_of
+from distillation_operator.pipeline.status.preview_facts import fact_of_storage, facts_of
 from distillation_operator.pipeline.status.times import parse_time
 
 GO_ON = "Set spec.preview.then to Continue to go on."
 _GIB = 1 << 30
 _LONGEST = 100 * 365 * 24 * SECONDS_PER_HOUR
 """Seconds; what takes longer is as good as unknown."""
+_SHORTEST_STEP = 1e-6
+"""Seconds; no step is as quick, whatever a pod says."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,15 @@ def preview_status(pipeline: Pipeline, stages: Mapping[str, StageStatus]) -> Pre
         estimated_chip_hours=chip_hours(math.ceil(ends[1])) if ends else None,
         memory_gib=_gib({name: one.found.host_memory for name, one in tried.items()}),
         device_memory_gib=_gib({name: one.found.device_memory for name, one in tried.items()}),
-        facts=_facts(tried),
+        facts=[*fact_of_storage(stages[pipeline.prepare_dataset.name]), *_facts(tried)],
     )
 
 
 def _facts(tried: Mapping[str, _Tried]) -> list[Fact]:
     """What was found, once for all stages of a kind that have found it alike: a status has to stay small."""
     found: dict[tuple[str, str, str], Fact] = {}
-    for name, one in tried.items():
-        for fact in facts_of(name, one.found, one.stage.placement):
+    for one in tried.values():
+        for fact in facts_of(one.status, one.found, one.stage.placement):
             found.setdefault((one.stage.program.kind, fact.name, fact.value), fact)
     return list(found.values())
 
@@ -221,7 +223,7 @@ def _accepted_share(generated: _Tried | None) -> float:
 
 def _training_tokens(tried: _Tried) -> float | None:
     program, each = tried.stage.program, tried.found.unit_seconds
-    if not isinstance(program, TrainProgram) or not each:
+    if not isinstance(program, TrainProgram) or each is None or each < _SHORTEST_STEP:
         return None
     return program.sequences_per_step * program.max_target_length / each
 

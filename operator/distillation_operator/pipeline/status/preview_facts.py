@@ -5,14 +5,17 @@ from dataclasses import dataclass
 
 from distillation_api.contract import Measurements
 from distillation_api.contract.measurements import UNLIMITED
-from distillation_api.status import Fact
+from distillation_api.status import Fact, StageStatus
 from distillation_operator.pipeline.placement import Placement
+from distillation_operator.pipeline.status.pen import cut
 
 LOCKED_FOR_TPU = 64 << 30
 """Bytes that Google's documentation has one allow for libtpu."""
 CONTAINERS_OWN = 64 << 20
 """Bytes of /dev/shm where nobody has mounted another one: too few for processes that share batches."""
 
+_VALUE_LIMIT = 128
+"""Bytes of a fact's value."""
 _UNITS = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 
@@ -66,7 +69,7 @@ _KINDS = (
 )
 
 
-def facts_of(stage: str, found: Measurements, place: Placement) -> Iterator[Fact]:
+def facts_of(stage: StageStatus, found: Measurements, place: Placement) -> Iterator[Fact]:
     """What one stage of a preview has found. On CPU anything will do."""
     for kind in _KINDS:
         value = kind.value(found, place)
@@ -74,7 +77,19 @@ def facts_of(stage: str, found: Measurements, place: Placement) -> Iterator[Fact
             continue
         judged = kind.is_right is not None and (place.accelerator is not None or kind.name == "devices")
         right = kind.is_right(found, place) if judged and kind.is_right is not None else None
-        yield Fact(stage=stage, name=kind.name, value=value, as_expected=right)
+        yield Fact(stage=stage.name, name=kind.name, value=value, as_expected=right)
+
+    hits, misses = ((stage.counts or {}).get(f"compileCache{kind}") for kind in ("Hits", "Misses"))
+    if hits is not None and misses is not None:
+        # The first preview of all finds nothing there.
+        yield Fact(stage=stage.name, name="compileCache", value=f"{hits} programs found, {misses} compiled")
+
+
+def fact_of_storage(prepared: StageStatus) -> Iterator[Fact]:
+    """What prepare-dataset, which tries it, tells of the storage: with a reason where that is a warning."""
+    if prepared.state == "Complete" and prepared.message:
+        value = cut(prepared.message, _VALUE_LIMIT)
+        yield Fact(stage=prepared.name, name="storage", value=value, as_expected=prepared.reason is None)
 
 
 def size(number: float) -> str:
