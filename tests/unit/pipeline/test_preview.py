@@ -215,6 +215,12 @@ def test_a_failed_preview_fails_the_job_and_a_retry_without_it_goes_on() -> None
     assert "generate/0" in seen.created
 
 
+def test_what_a_student_says_after_a_few_steps_is_no_warning() -> None:
+    given = Given(preview={}).done(*SHARED, *PREVIEW[:-1])
+    seen = given.completed("preview-evaluate", metrics={"degenerateAfter": 1.0}).decide()
+    assert (seen.stage("preview-evaluate").state, seen.stage("preview-evaluate").reason) == ("Complete", None)
+
+
 def test_the_end_of_a_preview_is_one_event() -> None:
     given = Given(preview={}).done(*SHARED, *PREVIEW[:-1])
     before = given.decide().status

@@ -198,11 +198,11 @@ def _completed(
         return _ruled(status, rule_on_lost_result(retries, status.attempts, child), child, now)
     ended = rewrite_stage(status, completion_time=format_time(child.ended_at or now), progress=None, away_since=None)
     results = list(by_index.values())
-    cause = completion_cause(stage.program, results[0])
     told = with_results(ended, results)
     if stage.is_of_preview:
-        told = with_seconds(told, results[0])
-    return StageDecision(with_state(told, "Complete", cause))
+        # What a student says after a few steps is no warning.
+        return StageDecision(with_state(with_seconds(told, results[0]), "Complete"))
+    return StageDecision(with_state(told, "Complete", completion_cause(stage.program, results[0])))
 
 
 def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> StageDecision:

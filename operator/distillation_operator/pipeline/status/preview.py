@@ -39,7 +39,7 @@ class _Tried:
 
     @property
     def pod_seconds(self) -> float:
-        """From the first pod's creation to the end, less the program's own time: scheduling, images, mounts."""
+        """From the first pod's creation to the end, less the program's own time: queue, node, image, mounts."""
         started, ended = self.status.start_time, self.status.completion_time
         if self.status.reused or started is None or ended is None:
             return 0.0
