@@ -1,5 +1,6 @@
 """Previews: which stages they have, what waits for them, what is told of what they have found."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -349,6 +350,17 @@ def test_what_was_found_stays_while_the_real_work_goes_on() -> None:
     given.act()
     given.completed("generate", counts={"read": 7, "kept": 3})
     assert given.decide().status.preview == found
+
+
+def test_while_the_teacher_answers_the_trainings_are_as_quick_as_their_previews() -> None:
+    given = measured_job("Continue")
+    given.act()
+    assert given.status is not None and given.status.estimated_completion_time is None
+    given.completed("pack-two", counts={"steps": 100})
+    given.running_pod("generate").says("generate", 0, 600, unit="rows", rate=1.0)
+    left = timedelta(seconds=600 + 40 * 4 + 100 * 8)
+    end = (given.now + left).replace(second=0) + timedelta(minutes=1)
+    assert given.decide().status.estimated_completion_time == f"{end:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def test_a_preview_without_measurements_has_no_estimate() -> None:
