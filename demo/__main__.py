@@ -39,6 +39,7 @@ class Demo:
 
 OFFLINE = Demo("smollm2-cpu", CHECKOUT / "build" / "demo")
 ONLINE = Demo("smollm2-cpu-online", CHECKOUT / "build" / "demo-online")
+PREVIEW = Demo("smollm2-cpu-preview", CHECKOUT / "build" / "demo-preview")
 PLAYGROUND = "playground"
 
 _started = time.monotonic()
@@ -50,10 +51,12 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Run the demo (``--online``: of logit matching, ``--playground``: none); 0 when the job is Complete."""
+    """Run the demo (``--online``: of logit matching, ``--preview``: with a preview, ``--playground``: none); 0 when the
+    job is Complete.
+    """
     if "--playground" in sys.argv[1:]:
         return _playground()
-    demo = ONLINE if "--online" in sys.argv[1:] else OFFLINE
+    demo = ONLINE if "--online" in sys.argv[1:] else PREVIEW if "--preview" in sys.argv[1:] else OFFLINE
     say(f"distillation-operator: the demo of {demo.example.relative_to(CHECKOUT)}")
     kubeconfig = kubeconfig_of_user()
     testbed = Testbed(name=demo.folder.name, say=say)

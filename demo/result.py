@@ -22,6 +22,7 @@ def result_of(job: dict[str, Any]) -> dict[str, Any]:
         "klAfter": _number(results.get("klAfter")),
         "report": results.get("report"),
         "exportedModel": results.get("exportedModel"),
+        **_preview(status),
     }
 
 
@@ -39,8 +40,40 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
         lines.append(f"held-out cross-entropy {before:.3f} -> {after:.3f} nats per token ({after / before - 1:+.0%})")
     if result["klBefore"] and result["klAfter"] is not None:
         lines.append(f"held-out KL to the teacher {result['klBefore']:.3f} -> {result['klAfter']:.3f} nats per token")
+    preview = result.get("preview")
+    if preview and preview["restSeconds"]:
+        error = preview["estimatedSeconds"] / preview["restSeconds"] - 1
+        lines.append(
+            f"the preview took {preview['seconds']:.0f} s and estimated {preview['estimatedSeconds']} s for the rest, "
+            f"which took {preview['restSeconds']:.0f} s ({error:+.0%})"
+        )
     lines.append(f"exported model: {result['exportedModel']}")
     return lines
+
+
+def _preview(status: dict[str, Any]) -> dict[str, Any]:
+    """How long the preview took, what it has estimated, and how long the rest took; nothing without one."""
+    found = status.get("preview") or {}
+    stages = status.get("stages") or []
+    previewed = [stage for stage in stages if stage["name"].startswith("preview-")]
+    ends = [_time(stage.get("completionTime")) for stage in (*previewed, *stages)]
+    if "estimatedSeconds" not in found or not previewed or None in ends:
+        return {}
+    known = [end for end in ends if end is not None]
+    began = min(start for stage in previewed if (start := _time(stage.get("startTime"))) is not None)
+    done = max(known[: len(previewed)])
+    return {
+        "preview": {
+            "seconds": (done - began).total_seconds(),
+            "estimatedSeconds": found["estimatedSeconds"],
+            "restSeconds": (max(known) - done).total_seconds(),
+            **{name: found[name] for name in ("acceptedShare", "teacherTokensPerSecond", "facts") if name in found},
+        }
+    }
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _seconds(stage: dict[str, Any]) -> float | None:

@@ -81,7 +81,9 @@ def main() -> int:
         say("".join(traceback.format_exception(error)).rstrip())
         return exit_code
     if result is not None:
-        write_termination_message(result.model_copy(update={"seconds": round(time.monotonic() - started, 1)}), log)
+        # Of what was found done the marker tells what it has taken.
+        taken = {} if result.reused else {"seconds": round(time.monotonic() - started, 1)}
+        write_termination_message(result.model_copy(update=taken), log)
     return EXIT_DONE
 
 

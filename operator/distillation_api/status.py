@@ -10,7 +10,7 @@ Text = Annotated[str, StringConstraints(max_length=1024)]
 ShortText = Annotated[str, StringConstraints(max_length=256)]
 Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 Decimal = Annotated[str, StringConstraints(max_length=32)]
-ConditionType = Literal["Accepted", "Suspended", "Complete", "Failed", "Reconciling", "Stalled"]
+ConditionType = Literal["Accepted", "Suspended", "Previewed", "Complete", "Failed", "Reconciling", "Stalled"]
 StageState = Literal["Waiting", "Queued", "Pending", "Running", "Suspended", "Complete", "Failed"]
 JobPhase = Literal["Pending", "Queued", "Running", "Suspended", "Complete", "Failed"]
 
@@ -19,7 +19,7 @@ class Condition(Model):
     """One aspect of the job's state, in the form of metav1.Condition."""
 
     type: ConditionType
-    """Accepted, Suspended, Complete, Failed; and, for kstatus, Reconciling and Stalled."""
+    """Accepted, Suspended, Previewed, Complete, Failed; and, for kstatus, Reconciling and Stalled."""
     status: Literal["True", "False", "Unknown"]
     """Whether the condition holds."""
     reason: Annotated[str, StringConstraints(max_length=128)]
@@ -129,6 +129,40 @@ class StageStatus(Model):
     """Folder of its outputs in the storage; of a complete stage a fact that stays."""
 
 
+class Fact(Model):
+    """One fact of the cluster, as a pod has found it."""
+
+    stage: Annotated[str, StringConstraints(max_length=63)]
+    """Stage of the pod."""
+    name: Annotated[str, StringConstraints(max_length=32)]
+    """What it is about."""
+    value: Annotated[str, StringConstraints(max_length=128)]
+    """What was found."""
+    as_expected: bool | None = None
+    """Absent where anything will do."""
+
+
+class PreviewStatus(Model):
+    """What the preview has found."""
+
+    accepted_share: Decimal | None = None
+    """Share of the answers that were kept."""
+    teacher_tokens_per_second: Decimal | None = None
+    """Of one shard."""
+    training_tokens_per_second: dict[str, Decimal] | None = None
+    """By training stage, padding counted."""
+    estimated_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Of all after the preview."""
+    estimated_chip_hours: Decimal | None = None
+    """Of all after the preview."""
+    memory_gib: Annotated[dict[str, Decimal] | None, Field(alias="memoryGiB")] = None
+    """Peak of a pod's programs, by stage."""
+    device_memory_gib: Annotated[dict[str, Decimal] | None, Field(alias="deviceMemoryGiB")] = None
+    """Peak of one device, by stage."""
+    facts: Annotated[list[Fact], Field(max_length=128)] = []
+    """What pods have found there."""
+
+
 class Results(Model):
     """What came out."""
 
@@ -174,7 +208,7 @@ class DistillationJobStatus(Model):
     completion_time: Time | None = None
     """When it ended."""
     conditions: Annotated[list[Condition], Field(max_length=16), ListMap("type")] = []
-    """Accepted, Suspended, Complete, Failed, Reconciling, Stalled."""
+    """Accepted, Suspended, Previewed, Complete, Failed, Reconciling, Stalled."""
     stages: Annotated[list[StageStatus], Field(max_length=64), ListMap("name")] = []
     """The stages of the pipeline, in dataflow order."""
     last_failures: Annotated[list[Failure], Field(max_length=5)] = []
@@ -185,6 +219,8 @@ class DistillationJobStatus(Model):
     """The annotation distillation.dev/retry that was honoured last."""
     results: Results | None = None
     """What came out."""
+    preview: PreviewStatus | None = None
+    """What the preview has found."""
 
     @property
     def has_ended(self) -> bool:

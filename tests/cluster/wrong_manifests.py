@@ -616,5 +616,10 @@ WRONG = [
     Wrong("bad CPU", put("spec.conversion.resources.cpu", "two"), "spec.conversion.resources.cpu", "two"),
     Wrong("bad memory", put("spec.training.resources.memory", "8 GB"), "spec.training.resources.memory", "8 GB"),
     Wrong("negative retries", put("spec.retries.failures", -1), "spec.retries.failures", "greater than or equal to 0"),
+    Wrong("preview of one step", put("spec.preview", {"steps": 1}), "spec.preview.steps", "greater than or equal to 2"),
+    Wrong(
+        "preview of many rows", put("spec.preview", {"rows": 2000}), "spec.preview.rows", "less than or equal to 1024"
+    ),
+    Wrong("preview that ends", put("spec.preview", {"then": "End"}), "spec.preview.then", '"Stop", "Continue"'),
     Wrong("negative TTL", put("spec.ttlSecondsAfterFinished", -1), "spec.ttlSecondsAfterFinished", "or equal to 0"),
 ]

@@ -109,7 +109,7 @@ def test_manifests_are_valid(page: str, text: str) -> None:
     for document in yaml.safe_load_all(text):
         if isinstance(document, dict) and document.get("kind") == "DistillationJob":
             assert validate(document) == []
-        elif isinstance(document, dict) and document.keys() in ({"dataset"}, {"generation"}, {"pod"}):
+        elif isinstance(document, dict) and document.keys() in ({"dataset"}, {"generation"}, {"pod"}, {"preview"}):
             [(member, value)] = document.items()
             assert validate(changed(put(f"spec.{member}", value))) == []
         elif isinstance(document, dict) and "namespaces" in document:

@@ -30,6 +30,7 @@ _LEARNING_RATE = re.compile(rf"learning rate of step (?P<step>\d+): {_NUMBER}", 
 _DATA_ERROR = re.compile(r"Exception in load_next_train_batch: ?(?P<cause>.*)")
 _NOT_FINITE = re.compile(r"Aborting training due to (NaN|Inf) loss")
 _ERROR = re.compile(r"(?:^|\s)(?P<error>[\w.]*(?:Error|Exception): .*)")
+_DEVICES = re.compile(r"devices: (?P<count>\d{1,9}), peak bytes of one: (?P<peak>\d{1,18}|None)$")
 _CONFIG_ERROR = re.compile(r"MAXTEXT CONFIG ERROR: (?P<error>.*)")
 """Logged before the error itself, which may be of any kind."""
 _SHUTDOWN_NOISE = (
@@ -52,6 +53,25 @@ _PERMANENT = (
     "Unable to find",
     "Shape mismatch",
 )
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What JAX has found, as ``start`` tells at the end."""
+
+    count: int
+    """On all hosts."""
+    peak_bytes: int | None
+    """The most that one device of this host has held; None where JAX doesn't know."""
+
+    def __str__(self) -> str:
+        return f"devices: {self.count}, peak bytes of one: {self.peak_bytes}"
+
+    @classmethod
+    def parse(cls, line: str) -> "Devices | None":
+        """Of a line that ends with it; None for any other."""
+        found = _DEVICES.search(line)
+        return cls(int(found["count"]), int(found["peak"]) if found["peak"].isdecimal() else None) if found else None
 
 
 @dataclass(frozen=True)
@@ -104,6 +124,7 @@ class TrainerLog:
     errors: list[str] = field(default_factory=list)
     """Those since the last step, as many as are of use."""
     machine_failure: str | None = None
+    devices: Devices | None = None
     _rates: dict[int, float] = field(default_factory=dict)
 
     def read(self, line: str) -> Step | None:
@@ -125,6 +146,8 @@ class TrainerLog:
                 self.data_error = cause or "no cause given"
         elif _NOT_FINITE.search(line):
             self.not_finite = True
+        elif devices := Devices.parse(line):
+            self.devices = devices
         elif found := _CONFIG_ERROR.search(line):
             self.config_error = found["error"].strip()[:300]
         else:

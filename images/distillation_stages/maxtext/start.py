@@ -16,6 +16,7 @@ from typing import Any
 
 from distillation_api.contract import EXIT_TERMINATED
 from distillation_stages.maxtext import packed_batches, rope_scaling
+from distillation_stages.maxtext.log import Devices
 
 DIAGNOSTICS = "cloud_accelerator_diagnostics"
 BATCHES_ENV = "TRAINING_BATCHES"
@@ -261,7 +262,23 @@ def main() -> None:
     if scaling is not None:
         rope_scaling.patch_rope_scaling(Attention, LLaMARotaryEmbedding, json.loads(scaling))
     _install_sigterm_handler()
-    app.run(trainer())
+    train = trainer()
+
+    def train_and_tell(arguments: list[str]) -> None:
+        train(arguments)
+        _tell_devices()
+
+    app.run(train_and_tell)
+
+
+def _tell_devices() -> None:
+    import jax
+    from maxtext.utils import max_logging
+
+    found = (device.memory_stats() for device in jax.local_devices())
+    # Of a CPU JAX knows nothing.
+    peaks = [int(stats["peak_bytes_in_use"]) for stats in found if stats and "peak_bytes_in_use" in stats]
+    max_logging.log(str(Devices(jax.device_count(), max(peaks, default=None))))
 
 
 def _install_sigterm_handler() -> None:

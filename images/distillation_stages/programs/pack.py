@@ -12,7 +12,7 @@ import random
 import tempfile
 import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -85,8 +85,9 @@ def lay_out(stage: str, program: PackProgram, storage: Storage, tokenizer: Any, 
     parts, reporter = parts_to_learn(program.data, storage), Reporter(stage, "rows")
     of_teacher = program.data.kind == "TeacherCompletions"
     vocabulary = vocabulary_hash(tokenizer) if of_teacher else ""
-    read = partial(read_conversations, program.data, storage, parts, vocabulary)
-    conversations = _with_progress(read(), count_rows(parts), reporter)
+    read = partial(_first, program, partial(read_conversations, program.data, storage, parts, vocabulary))
+    total = count_rows(parts)
+    conversations = _with_progress(read(), min(total, program.first_rows or total), reporter)
     texts = RenderedRows(tokenizer, conversations, program.data.train_on == "EveryAssistantTurn")
     with tempfile.TemporaryDirectory() as scratch:
         rows, fitting = TokenRows(Path(scratch)), Fitting(program.max_target_length)
@@ -126,9 +127,15 @@ def lay_out(stage: str, program: PackProgram, storage: Storage, tokenizer: Any, 
         "sequences": manifest.sequences,
         "tokens": manifest.tokens,
         "trainedTokens": manifest.trained_tokens,
+        **({"rowsRead": manifest.rows} if program.first_rows is not None else {}),
         **({"asSampled": fitting.as_sampled, "comparedWithSampled": compared} if of_teacher else {}),
     }
     return LaidOut(manifest, counts)
+
+
+def _first(program: PackProgram, read: Callable[[], Iterable[TrainingRow]]) -> Iterator[TrainingRow]:
+    """The rows, or those that a preview has of them."""
+    return itertools.islice(read(), program.first_rows)
 
 
 def _with_progress(conversations: Iterable[TrainingRow], total: int, reporter: Reporter) -> Iterator[TrainingRow]:
@@ -140,9 +147,10 @@ def _with_progress(conversations: Iterable[TrainingRow], total: int, reporter: R
 
 
 def sequences_of(program: PackProgram, rows: TokenRows) -> Iterator[Packed]:
-    """The sequences of all epochs that the steps read."""
-    epochs = program.epochs or 1
-    places = itertools.chain.from_iterable(_of_epoch(program, rows, epoch) for epoch in range(epochs))
+    """The sequences of all epochs that the steps read; a preview's few rows are read as often as these need."""
+    repeats = program.first_rows is not None and program.steps is not None and len(rows) > 0
+    epochs = itertools.count() if repeats else range(program.epochs or 1)
+    places = itertools.chain.from_iterable(_of_epoch(program, rows, epoch) for epoch in epochs)
     return itertools.islice(places, None if program.steps is None else program.steps * program.sequences_per_step)
 
 

@@ -46,7 +46,8 @@ from distillation_api.contract.environment import (
 from distillation_api.contract.evaluate import EvaluateProgram
 from distillation_api.contract.export import ExportProgram
 from distillation_api.contract.fetch import FetchProgram
-from distillation_api.contract.generate import GenerateProgram, Sampling
+from distillation_api.contract.generate import FirstRows, GenerateProgram, Sampling
+from distillation_api.contract.measurements import MEASURED, Measurements
 from distillation_api.contract.messages import Progress, StageFailure, StageResult
 from distillation_api.contract.objectives import LogitMatching, Objective, SupervisedFineTuning
 from distillation_api.contract.pack import PackProgram
@@ -69,6 +70,7 @@ __all__ = [
     "GRACE_SECONDS_ENV",
     "LOG_TAILS_ENV",
     "MARKER_NAME",
+    "MEASURED",
     "NO_LOG_TAILS",
     "PERMANENT_EXIT_CODES",
     "SCRATCH_MOUNT",
@@ -83,10 +85,12 @@ __all__ = [
     "EvaluateProgram",
     "ExportProgram",
     "FetchProgram",
+    "FirstRows",
     "GenerateProgram",
     "HuggingFaceRepo",
     "Lineage",
     "LogitMatching",
+    "Measurements",
     "MessageSpelling",
     "Objective",
     "PackProgram",

@@ -8,8 +8,8 @@ FINGERPRINT_DIGITS = 16
 _NAMED = re.compile(rf"(?:.+/)?([^/]+)/([0-9a-f]{{{FINGERPRINT_DIGITS}}})(?:/shard-[0-9]+)?")
 
 STAGE_FOLDER = (
-    "(^|/)((fetch|convert)-(teacher|student)|prepare-dataset|check-tokenizers|preflight|generate|evaluate|publish|"
-    f"(export|((export|pack|train)-[-a-z0-9]+)))/[0-9a-f]{{{FINGERPRINT_DIGITS}}}(/|$)|(^|/)cache/jax(/|$)"
+    "(^|/)((fetch|convert)-(teacher|student)|prepare-dataset|check-tokenizers|preflight|publish|(preview-)?(generate|evaluate|"
+    f"export|(export|pack|train)-[-a-z0-9]+))/[0-9a-f]{{{FINGERPRINT_DIGITS}}}(/|$)|(^|/)cache/jax(/|$)"
 )
 """In a path: a directory that stages write, whatever the prefix; a regular expression of CEL and Python."""
 

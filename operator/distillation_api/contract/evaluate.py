@@ -42,3 +42,6 @@ class EvaluateProgram(ProgramModel):
     shards: int
     min_cross_entropy_drop: float | None = None
     """Relative: 0.05 asks for a cross-entropy 5 % lower than before."""
+    measures: bool | None = None
+    """True in a preview: the result tells what was measured (see ``Measurements``). Absent elsewhere, so that images of
+    another version take it too."""

@@ -23,6 +23,13 @@ class Sampling(Model):
     """Keep answers that ended at ``max_tokens``; otherwise they are rejected, since a student learns never to stop."""
 
 
+class FirstRows(Model):
+    """How many of the first rows of each split are answered."""
+
+    train: int
+    holdout: int
+
+
 class GenerateProgram(ProgramModel):
     """Let the teacher answer the prompts of one shard (``JOB_COMPLETION_INDEX`` of ``shards``).
 
@@ -58,3 +65,5 @@ class GenerateProgram(ProgramModel):
     """Variables for the template, as users write them."""
     reasoning: Literal["StripClosed", "Keep", "RequireClosed"] = "StripClosed"
     max_lost_share: float = 0.5
+    first_rows: FirstRows | None = None
+    """Only these rows, in a preview, which measures (see ``Measurements``)."""

@@ -38,3 +38,6 @@ class PackProgram(ProgramModel):
     """When absent, they follow from the rows and epochs."""
     epochs: int | None = None
     """How often each row may be read; 1 when absent."""
+    first_rows: int | None = None
+    """Only so many rows of the data, in a preview: each is read as often as the steps need, and the count ``rowsRead``
+    tells how often that was in all."""

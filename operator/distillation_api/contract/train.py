@@ -49,3 +49,6 @@ class TrainProgram(ProgramModel):
     """MaxText's tuning settings, as users write them; the program gives them their types."""
     max_text_unlisted: dict[str, str] = Field(default_factory=dict)
     """Other settings of MaxText's, where the installation allows them."""
+    measures: bool | None = None
+    """True in a preview: the result tells what was measured (see ``Measurements``). Absent elsewhere, so that images of
+    another version take it too."""

@@ -59,6 +59,16 @@ BUDGET_REACHED = _reason(
     "Suspended: `budget.maxChipHours` is used; nothing was lost.",
     "Raise it to go on.",
 )
+PREVIEW_DONE = _reason(
+    "PreviewDone",
+    "Previewed: the preview is complete; the message has its figures. Suspended: `preview.then` is Stop.",
+    "Look at `status.preview`; set `preview.then` to Continue, or remove `preview`, to go on.",
+)
+PREVIEW_RUNS = _reason(
+    "PreviewRuns",
+    "Not Previewed: stages of the preview aren't complete.",
+    "Wait.",
+)
 NOT_SUSPENDED = _reason(
     "NotSuspended",
     "The job isn't suspended.",

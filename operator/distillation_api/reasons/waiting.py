@@ -12,6 +12,16 @@ INPUTS_MISSING = _reason(
     "It reads what other stages make; they are named.",
     "Wait for them.",
 )
+PREVIEW_HOLDS = _reason(
+    "PreviewHolds",
+    "The preview is complete, and `preview.then` is Stop.",
+    "Set it to Continue, or remove `preview`, to go on.",
+)
+PREVIEW_REMOVED = _reason(
+    "PreviewRemoved",
+    "A stage of a preview that isn't asked for any more, or was asked for after the real work had begun.",
+    "Nothing.",
+)
 CREATED = _reason(
     "Created",
     "Its Job or JobSet was created; no pod is there yet.",

@@ -11,6 +11,7 @@ from distillation_api.spec.objectives import LogitMatching, Objective, Schedule,
 from distillation_api.spec.placement import Accelerator, Resources
 from distillation_api.spec.pod import EnvVariable, PodOptions, Toleration
 from distillation_api.spec.policies import Budget, Queue, Retries
+from distillation_api.spec.preview import Preview
 from distillation_api.spec.results import Conversion, Evaluation, Export, ExportTarget, Requirement
 from distillation_api.spec.sources import (
     Dataset,
@@ -57,6 +58,7 @@ __all__ = [
     "PersistentVolumeClaim",
     "PodOptions",
     "Prefix",
+    "Preview",
     "Quantity",
     "Queue",
     "Requirement",

@@ -10,6 +10,7 @@ from distillation_api.spec.generation import Generation
 from distillation_api.spec.models import Student, Teacher
 from distillation_api.spec.pod import PodOptions
 from distillation_api.spec.policies import Budget, Queue, Retries
+from distillation_api.spec.preview import Preview
 from distillation_api.spec.results import Conversion, Evaluation, Export
 from distillation_api.spec.sources import Dataset
 from distillation_api.spec.storage import SecretKey, Storage
@@ -53,6 +54,8 @@ class DistillationJobSpec(Model):
     """How often a stage may be tried again."""
     budget: Budget | None = None
     """What the job may cost; absent: no limit."""
+    preview: Preview | None = None
+    """A run on a few rows before the real one; absent, or removed: none."""
     suspend: bool = False
     """True stops all pods and keeps all progress; false goes on."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400

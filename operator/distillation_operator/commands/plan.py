@@ -92,6 +92,8 @@ def cost(job: DistillationJob, pipeline: Mapping[str, Stage], rates: Mapping[str
 
 def _units(spec: DistillationJobSpec, stage: Stage, pipeline: Mapping[str, Stage]) -> int:
     """Rows or steps of a stage."""
+    if stage.is_of_preview:
+        raise CommandError(f"--rate {stage.name}: a preview measures its own rates; name the stage that it tries")
     if stage.program.kind == "generate":
         if spec.dataset.limit is None:
             raise CommandError(f"--rate {stage.name}: its rows are not known before dataset.limit is set")
@@ -151,9 +153,25 @@ def _print_summary(
         "",
         _stage_table(pipeline, installation, console.is_terminal),
         "",
+        *_preview(spec),
         f"Chips at peak: {peak}{queue}.",
         f"Outputs: {spec.storage.prefix}/STAGE/FINGERPRINT in the storage; what is there already is not done again.",
     )
+
+
+def _preview(spec: DistillationJobSpec) -> list[str]:
+    """What the preview does, and what follows."""
+    if spec.preview is None:
+        return []
+    then = (
+        "then the job goes on by itself"
+        if spec.preview.then == "Continue"
+        else "then no pod runs until preview.then is Continue"
+    )
+    return [
+        f"Preview: {spec.preview.rows} rows and {spec.preview.steps} steps of each training stage first; {then}. "
+        "status.preview tells what it finds."
+    ]
 
 
 def _stage_table(pipeline: Mapping[str, Stage], installation: Installation, terminal: bool) -> Table:

@@ -21,6 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from distillation_api.contract import MEASURED
 from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.commands.errors import CommandError
 
@@ -181,6 +182,25 @@ def results(job: Object) -> list[str]:
     return lines
 
 
+def preview_lines(job: Object) -> list[str]:
+    """What the preview has found, once it is complete, and what the job then waits for."""
+    status = job.get("status", {})
+    conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
+    done = conditions.get("Previewed", {})
+    if done.get("status") != "True":
+        return []
+    held = conditions.get("Suspended", {})
+    told = held if held.get("status") == "True" and held.get("reason") == done.get("reason") else done
+    found = status.get("preview", {})
+    lines = [told.get("message", "")]
+    lines.extend(f"{stage}: {gib} GiB of memory" for stage, gib in found.get("memoryGiB", {}).items())
+    lines.extend(f"{stage}: {gib} GiB of one device" for stage, gib in found.get("deviceMemoryGiB", {}).items())
+    for fact in found.get("facts", []):
+        judged = {True: " (as expected)", False: " (NOT as expected)"}.get(fact.get("asExpected"), "")
+        lines.append(f"{fact['stage']}: {fact['name']} {fact['value']}{judged}")
+    return lines
+
+
 def describe(stage: Object) -> str:
     """How far a stage is, in a few words."""
     parts = []
@@ -190,7 +210,9 @@ def describe(stage: Object) -> str:
         parts.append(f"{progress['done']}/{progress['total']} {progress['unit']}")
         if "rate" in progress:
             parts.append(f"{progress['rate']} {progress['unit']}/s")
-    parts.extend(f"{name} {value}" for name, value in stage.get("metrics", {}).items())
+    metrics = stage.get("metrics", {}).items()
+    # What a preview has measured stands together, in the job's status.
+    parts.extend(f"{name} {value}" for name, value in metrics if not name.startswith(MEASURED))
     if stage.get("reused"):
         parts.append("reused")
     if stage.get("attempt"):
@@ -211,14 +233,16 @@ class LineView:
         self._line("job", status.get("phase", "not yet seen by the operator"))
         for stage in status.get("stages", []):
             self._line(stage["name"], f"{stage['state']} {describe(stage)}".rstrip())
+        for number, line in enumerate(preview_lines(job)):
+            self._line(f"preview/{number}", line, "preview")
 
     def tell(self, text: str) -> None:
         print(f"{datetime.now(UTC):%H:%M:%S} {text}", flush=True)
 
-    def _line(self, about: str, text: str) -> None:
+    def _line(self, about: str, text: str, shown_as: str | None = None) -> None:
         if self._shown.get(about) != text:
             self._shown[about] = text
-            self.tell(f"{about}: {text}")
+            self.tell(f"{shown_as or about}: {text}")
 
 
 class LiveView:
@@ -251,4 +275,4 @@ def live_table(job: Object) -> Group:
             ProgressBar(total=total, completed=total if state == "Complete" else done, width=24),
             Text(describe(stage)),
         )
-    return Group(head, table)
+    return Group(head, table, *map(Text, preview_lines(job)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from distillation_api.spec import DistillationJobSpec
 from distillation_operator.pipeline.builder import Builder
+from distillation_operator.pipeline.names import PREVIEW
 from distillation_operator.pipeline.recorded_outputs import RecordedOutput
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.stages.check_tokenizers import add_check_tokenizers
@@ -16,6 +17,7 @@ from distillation_operator.pipeline.stages.generate import add_generate
 from distillation_operator.pipeline.stages.pack import add_pack
 from distillation_operator.pipeline.stages.preflight import add_preflight
 from distillation_operator.pipeline.stages.prepare import add_prepare_dataset
+from distillation_operator.pipeline.stages.preview import Shared, add_preview
 from distillation_operator.pipeline.stages.publish import add_publish
 from distillation_operator.pipeline.stages.train import add_training
 
@@ -31,6 +33,12 @@ class Pipeline(Mapping[str, Stage]):
     """Of the student as it is after the last training stage."""
     evaluate: Stage
     publish: Stage | None
+    preview: Stage | None = None
+    """The last stage of the preview, the gate of the real work."""
+
+    def is_held_by_preview(self, stage: Stage) -> bool:
+        """Whether it is real work, which the preview's end lets through."""
+        return self.preview is not None and self.preview.name in stage.needs
 
     def __getitem__(self, name: str) -> Stage:
         return self.stages[name]
@@ -57,6 +65,12 @@ def build_pipeline(spec: DistillationJobSpec, recorded: Mapping[str, RecordedOut
     if spec.training.needs_teacher_logits:
         gates = (*gates, add_check_tokenizers(graph, teacher, student))
         converted_teacher = add_convert_teacher(graph, teacher, gates)
+    preview = None
+    # What has begun isn't held up by a preview that was asked for too late.
+    if spec.preview is not None and (graph.has_begun(f"{PREVIEW}evaluate") or not _real_work_has_begun(graph)):
+        shared = Shared(teacher, student, dataset, converted, converted_teacher)
+        preview = add_preview(graph, spec.preview, shared, gates)
+        gates = (*gates, preview)
     # The evaluation is on the teacher's answers to the holdout, so the teacher answers whatever the stages train on.
     generated = add_generate(graph, teacher, dataset, gates)
     checkpoint = converted
@@ -75,4 +89,11 @@ def build_pipeline(spec: DistillationJobSpec, recorded: Mapping[str, RecordedOut
         export=exported,
         evaluate=evaluated,
         publish=published,
+        preview=preview,
     )
+
+
+def _real_work_has_begun(graph: Builder) -> bool:
+    stages = graph.spec.training.stages
+    names = ["generate", *(f"{kind}-{stage.name}" for kind in ("pack", "train") for stage in stages)]
+    return any(map(graph.has_begun, names))

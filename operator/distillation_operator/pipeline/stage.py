@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from distillation_api.contract import Program, StageSpec
+from distillation_operator.pipeline.names import is_of_preview
 from distillation_operator.pipeline.placement import Placement
 
 Image = Literal["fetcher", "converter", "teacher", "trainer"]
@@ -34,6 +35,11 @@ class Stage:
     def is_training(self) -> bool:
         """True for a stage whose pods work as one: a JobSet."""
         return self.program.kind == "train"
+
+    @property
+    def is_of_preview(self) -> bool:
+        """True for a stage that tries on a few rows what another one does on all."""
+        return is_of_preview(self.name)
 
     def spec(self) -> StageSpec:
         """What its program is asked to do."""

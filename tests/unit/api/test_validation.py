@@ -99,7 +99,7 @@ def test_all_faults_are_told_at_once() -> None:
         "spec.student.source: Required value: Where the student lies.",
         "spec.training.stages[0].steps: Invalid value: 0: should be greater than or equal to 1",
         "spec.junk: Unknown field: the fields here are teacher, student, dataset, huggingFaceToken, storage, "
-        "generation, training, conversion, evaluation, export, queue, retries, budget, suspend, "
+        "generation, training, conversion, evaluation, export, queue, retries, budget, preview, suspend, "
         "ttlSecondsAfterFinished, pod",
     ]
 

@@ -142,3 +142,28 @@ def test_what_is_no_rate(capsys: pytest.CaptureFixture[str], rate: str) -> None:
     with pytest.raises(SystemExit):
         main(["plan", "--rate", rate, str(GUIDE)])
     assert "is no STAGE=NUMBER" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        ("Stop", "then no pod runs until preview.then is Continue"),
+        ("Continue", "then the job goes on by itself"),
+    ],
+)
+def test_a_preview_is_told_with_its_stages(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], then: str, told: str
+) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(yaml.safe_dump(changed(put("spec.preview", {"rows": 32, "then": then}))))
+    assert main(["plan", str(file)]) == 0
+    summary = capsys.readouterr().out.split("---\n")[0]
+    assert f"Preview: 32 rows and 5 steps of each training stage first; {told}." in summary
+    assert "preview-evaluate" in summary
+
+
+def test_a_preview_has_no_rate_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(yaml.safe_dump(changed(put("spec.preview", {}))))
+    assert main(["plan", str(file), "--rate", "preview-generate=3"]) != 0
+    assert "a preview measures its own rates" in capsys.readouterr().err

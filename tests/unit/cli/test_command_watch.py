@@ -146,3 +146,41 @@ def test_no_cluster_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["watch", "one", "--kubeconfig", str(file)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("distillation-operator: no cluster: ")
+
+
+PREVIEW = {
+    "memoryGiB": {"preview-generate": "8"},
+    "facts": [
+        {"stage": "preview-generate", "name": "lockedMemory", "value": "at most 8 MiB", "asExpected": False},
+        {"stage": "preview-generate", "name": "uid", "value": "1000"},
+    ],
+}
+
+
+def previewed(*, held: bool) -> dict[str, Any]:
+    """A job whose preview is complete."""
+    done = {"type": "Previewed", "status": "True", "reason": "PreviewDone", "message": "The preview is complete: x."}
+    message = "The preview is complete: x. Set spec.preview.then to Continue to go on."
+    stopped = {"type": "Suspended", "status": str(held), "reason": "PreviewDone", "message": message}
+    made = job(RUNNING, preview=PREVIEW)
+    made["status"]["conditions"] += [done, stopped]
+    return made
+
+
+def test_what_a_preview_has_found_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    view = watch.LineView()
+    for held in (True, True, False):
+        view.show(previewed(held=held))
+    told = [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in told if line.startswith("preview")] == [
+        "preview: The preview is complete: x. Set spec.preview.then to Continue to go on.",
+        "preview: preview-generate: 8 GiB of memory",
+        "preview: preview-generate: lockedMemory at most 8 MiB (NOT as expected)",
+        "preview: preview-generate: uid 1000",
+        "preview: The preview is complete: x.",
+    ]
+
+
+def test_what_a_stage_of_a_preview_has_measured_is_not_told_twice() -> None:
+    stage = {**RUNNING, "metrics": {"loss": "1.92", "measured.unitSeconds": "2"}}
+    assert watch.describe(stage) == watch.describe(RUNNING)

@@ -13,7 +13,9 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic.alias_generators import to_camel
 
+from distillation_api.contract import MEASURED, Measurements
 from distillation_api.schemas.crd import structural_schema
 from distillation_api.status import DistillationJobStatus
 from distillation_operator.manifests.bare_reading import bare_children, bare_pods
@@ -23,9 +25,10 @@ from distillation_operator.manifests.pending_cause import cause_of_events
 from distillation_operator.manifests.reading import observe, parse_outcome, parse_progress
 from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
 from distillation_operator.pipeline.decision.job import Decision, decide
+from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.observed import ChildState
 from support.json_numbers import numbers
-from support.scenario import ALL, START, job_of, small_spec
+from support.scenario import ALL, START, Given, job_of, small_spec
 
 UID = "uid-1"
 LABEL = st.text(string.ascii_letters + string.digits, max_size=63)
@@ -252,6 +255,29 @@ def test_what_is_remembered_is_all_that_decisions_read(made: list[Any], running:
     assert observe(UID, kept[0], [], kept[1], {}, {}, {}) == observe(UID, made, [], running, {}, {}, {})
     assert bare_children(UID, kept[0]) == bare_children(UID, made)
     assert bare_pods(kept[1]) == bare_pods(running)
+
+
+MEASURED_NAMES = [f"{MEASURED}{to_camel(name)}" for name in Measurements.model_fields]
+COUNT_NAMES = ["read", "kept", "duplicates", "train", "holdout", "rowsRead", "sequences", "steps", "compileCacheHits"]
+COUNTS = st.dictionaries(st.sampled_from(COUNT_NAMES), st.integers(-(2**53), 2**53))
+METRICS = st.dictionaries(st.sampled_from([*MEASURED_NAMES, "tokensPerSecond"]), st.floats())
+SAYS = st.fixed_dictionaries({"counts": COUNTS, "metrics": METRICS, "seconds": st.floats()})
+PREVIEWED: dict[str, Any] = {"preview": {"then": "Stop"}, "training": {"stages": [{"name": "one", "epochs": 3}]}}
+OF_PREVIEW = [
+    name for name, stage in build_pipeline(job_of(small_spec(**PREVIEWED)).spec).items() if stage.is_of_preview
+]
+
+
+@settings(deadline=None, max_examples=50)
+@given(said=st.fixed_dictionaries({name: SAYS for name in ("prepare-dataset", *OF_PREVIEW)}))
+def test_whatever_the_pods_of_a_preview_say_there_is_a_status_that_is_taken(
+    said: dict[str, dict[str, Any]], validator: Any
+) -> None:
+    given = Given(**PREVIEWED).done("fetch-teacher", "fetch-student", "convert-student", "preflight")
+    for name, members in said.items():
+        given.completed(name, ago=0, **members)
+        status = check(given.decide().decision, validator)
+    assert status.preview is not None
 
 
 def test_a_pod_whose_child_is_gone_may_still_write() -> None:

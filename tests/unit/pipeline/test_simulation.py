@@ -19,7 +19,7 @@ from distillation_api.resource import DistillationJob
 from distillation_api.status import DistillationJobStatus, StageStatus
 from distillation_operator.pipeline.decision.job import Decision, decide
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
-from distillation_operator.pipeline.graph import build_pipeline
+from distillation_operator.pipeline.graph import Pipeline, build_pipeline
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod
 from distillation_operator.pipeline.status.times import parse_time
 from support.scenario import ALL, START, job_of, small_spec
@@ -31,18 +31,30 @@ Script = Mapping[str, list[Outcome]]
 REPLACED: tuple[Outcome, ...] = ("shard crash", "disruption")
 Lost = Literal["", "status", "all"]
 PODS = 2
+GENERATIONS = ("generate", "preview-generate")
 BUDGET = {"failures": 1, "disruptions": 2}
 PATIENCE = 400
 """Rounds in which an undisturbed cluster must come to rest."""
 
 
+Then = Literal["", "Stop", "Continue"]
+"""What follows a preview; nothing: there is none."""
+
+
 @cache
-def job_with(suspend: bool) -> DistillationJob:
+def job_with(suspend: bool, preview: Then = "") -> DistillationJob:
     """The job, without status."""
-    return job_of(small_spec(suspend=suspend, retries=BUDGET, generation={"shards": PODS}))
+    members = {"preview": {"then": preview}} if preview else {}
+    return job_of(small_spec(suspend=suspend, retries=BUDGET, generation={"shards": PODS}, **members))
 
 
-PIPELINE = build_pipeline(job_with(suspend=False).spec)
+@cache
+def pipeline_with(preview: Then) -> Pipeline:
+    """Its stages."""
+    return build_pipeline(job_with(False, preview).spec)
+
+
+WITH_PREVIEW = tuple(pipeline_with("Continue"))
 
 
 @dataclass
@@ -52,6 +64,7 @@ class World:
     script: Script
     now: datetime = START
     suspend: bool = False
+    preview: Then = ""
     generation: int = 1
     retry: str = ""
     """The user's annotation."""
@@ -66,16 +79,27 @@ class World:
     serial: int = 0
     replaced: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Crashes and disruptions of shards that were replaced, by the UID of their Job."""
+    made: dict[str, str] = field(default_factory=dict)
+    """The stage of each child that there ever was."""
+    was_removed: bool = False
+    """Whether the preview ever was."""
+    let_go: bool = False
+    """Whether the real work was ever allowed to begin."""
 
     def __post_init__(self) -> None:
         self.written = self.script
         """What the script was at first: nothing is counted that isn't in it."""
+        self.let_go = self.preview != "Stop"
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return pipeline_with(self.preview)
 
     # The operator.
 
     @property
     def job(self) -> DistillationJob:
-        job = job_with(self.suspend)
+        job = job_with(self.suspend, self.preview)
         annotations = {RETRY_ANNOTATION: self.retry} if self.retry else {}
         metadata = job.metadata.model_copy(update={"generation": self.generation, "annotations": annotations})
         return job.model_copy(update={"metadata": metadata, "status": self.status})
@@ -138,9 +162,13 @@ class World:
         asked = self.retry.startswith(f"{stage}/")
         over = status is not None and (status.state == "Complete" or (status.state == "Failed" and not asked))
         assert not over, f"{stage} has ended and is made anew"
-        for need in PIPELINE[stage].needs:
+        assert self.let_go or not self.pipeline.is_held_by_preview(self.pipeline[stage]), f"{stage} isn't let go"
+        self.made[name] = stage
+        for need in self.pipeline[stage].needs:
             before = self.stage_status(need)
             known = before is not None and before.state == "Complete"
+            # What has begun without a preview isn't held up by one.
+            known = known or (self.was_removed and need.startswith("preview-"))
             assert known or self.is_seen_complete(need), f"{stage} is made before {need} is complete"
         alive = [pod.name for pod in self.pods.values() if self.stage_of(pod) == stage and pod.alive]
         assert not alive, f"{name} is made beside {alive}"
@@ -149,7 +177,7 @@ class World:
             uid = f"uid-{self.serial}"
             self.children[name] = Child(name, stage, attempt, ChildState.ACTIVE, uid=uid, created_at=self.now)
         self.seen_children[name] = self.children[name]
-        for kind in PIPELINE:
+        for kind in self.pipeline:
             live = [c.name for c in self.children.values() if c.stage == kind and is_live(c)]
             assert len(live) <= 1, f"{live} live at once"
 
@@ -162,7 +190,7 @@ class World:
         for stage in status.stages:
             # The one above the budget is the one that has failed it.
             spent = stage.state == "Failed"
-            if stage.name != "generate":  # each of its shards has a budget of its own
+            if stage.name not in GENERATIONS:  # each of its shards has a budget of its own
                 assert stage.attempts.failures <= BUDGET["failures"] + spent
             assert stage.attempts.disruptions <= BUDGET["disruptions"] + spent
             before = self.stage_status(stage.name)
@@ -188,7 +216,7 @@ class World:
     # The cluster.
 
     def stage_of(self, pod: Pod) -> str:
-        return pod.child.removeprefix("job-").rpartition("-")[0]
+        return self.made[pod.child]
 
     def delete(self, name: str) -> None:
         if name in self.children:
@@ -252,7 +280,7 @@ class World:
         if not is_live(child) or child.state is not ChildState.ACTIVE:
             return
         outcome = self.next_outcome(child)
-        if child.stage == "generate":
+        if child.stage in GENERATIONS:
             if self.is_spent(child):
                 return
             if outcome in REPLACED:
@@ -272,7 +300,7 @@ class World:
             ended_at=self.now,
         )
         self.start_pods(child)
-        mark = PIPELINE[child.stage].fingerprint
+        mark = self.fingerprint_of(child.stage)
         for pod in self.pods_of(child)[: None if good else 1]:  # after a failure the others run on for a while
             ended = replace(pod, running=False, ended=True, succeeded=good, finished=self.now)
             match outcome:
@@ -287,6 +315,10 @@ class World:
                     del self.pods[pod.name]  # gone with its node
                     continue
             self.pods[pod.name] = ended
+
+    def fingerprint_of(self, stage: str) -> str:
+        known = pipeline_with("Continue" if stage not in self.pipeline else self.preview)
+        return known[stage].fingerprint
 
     def end_orphans(self) -> None:
         """Pods whose child is gone or going end and go, and those that a failure has left running."""
@@ -316,12 +348,21 @@ class World:
         self.suspend = not self.suspend
         self.generation += 1
 
+    def ask_for(self, preview: Then) -> None:
+        """The user changes what follows the preview, or removes it."""
+        self.preview = preview
+        self.was_removed = self.was_removed or not preview
+        self.let_go = self.let_go or preview != "Stop"
+        self.generation += 1
+
     # To the end.
 
     def settle(self) -> Decision:
         """Nothing disturbs any more: reconcile until the job has ended."""
         if self.suspend:
             self.toggle_suspend()
+        if self.preview == "Stop":
+            self.ask_for("Continue")
         for _ in range(PATIENCE):
             self.restart()
             decision = self.reconcile()
@@ -341,10 +382,10 @@ def is_live(child: Child) -> bool:
     return child.ended_at is None and not child.terminating
 
 
-def fails(script: Script) -> bool:
+def fails(script: Script, preview: Then = "") -> bool:
     """Whether a job with this script fails: a stage that is reached runs out of its budget."""
     complete: set[str] = set()
-    for name, stage in PIPELINE.items():
+    for name, stage in pipeline_with(preview).items():
         failures = disruptions = 0
         if not complete.issuperset(stage.needs):
             continue
@@ -354,7 +395,7 @@ def fails(script: Script) -> bool:
             if outcome == "complete":
                 complete.add(name)
                 break
-            if outcome == "permanent" or (name == "generate" and outcome == "crash"):
+            if outcome == "permanent" or (name in GENERATIONS and outcome == "crash"):
                 # Of a crash of a shard: its Job has tried it again as often as the budget allows.
                 return True
             if outcome in ("crash", "result lost") and failures > BUDGET["failures"]:
@@ -374,6 +415,16 @@ scripts = st.builds(
     st.dictionaries(st.sampled_from(ALL), outcomes, max_size=3),
     shards,
 )
+of_preview = st.builds(
+    lambda stages, generation, preview: {
+        **stages,
+        **({"generate": generation} if generation else {}),
+        **({"preview-generate": preview} if preview else {}),
+    },
+    st.dictionaries(st.sampled_from([name for name in WITH_PREVIEW if name not in GENERATIONS]), outcomes, max_size=3),
+    shards,
+    shards,
+)
 steps = st.lists(
     st.tuples(
         st.sampled_from(
@@ -389,6 +440,7 @@ steps = st.lists(
                 "clock goes back",
                 "hold",
                 "admit",
+                "preview",
             ]
         ),
         st.integers(0, 11),
@@ -444,6 +496,8 @@ def take(world: World, step: str, number: int) -> None:
             world.now -= timedelta(seconds=10 * number)
         case "suspend or resume":
             world.toggle_suspend()
+        case "preview" if world.preview:
+            world.ask_for("Stop" if number % 2 else "Continue")
 
 
 @settings(max_examples=30, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
@@ -471,6 +525,57 @@ def test_any_history_ends_as_the_script_says(script: Script, history: list[tuple
     at_rest = world.decided()
     assert at_rest.status.to_json_dict() == world.stored
     assert (at_rest.create, at_rest.delete, at_rest.requeue_after) == ((), (), None)
+
+
+@settings(max_examples=20, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(of_preview, steps, st.sampled_from(["Stop", "Continue"]))
+def test_any_history_of_a_preview_ends_as_the_script_says(
+    script: Script, history: list[tuple[str, int]], then: Then
+) -> None:
+    """``create`` asserts that no real work begins that the preview, or the user after it, hasn't let go."""
+    world = World(script, preview=then)
+    for step, number in history:
+        take(world, step, number)
+    decision = world.settle()
+    assert decision.status.phase == ("Failed" if fails(script, "Continue") else "Complete")
+    status = world.status
+    assert status is not None
+    assert (status.preview is not None) == ("preview-generate" in {stage.name for stage in status.stages})
+
+
+@settings(max_examples=5, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.tuples(steps, steps, steps))
+def test_a_preview_may_be_removed_and_asked_for_again_at_any_time(histories: tuple[list[tuple[str, int]], ...]) -> None:
+    world = World({}, preview="Stop")
+    words: tuple[Then, ...] = ("", "Stop", "")
+    for history, preview in zip(histories, words, strict=True):
+        for step, number in history:
+            take(world, step, number)
+        world.ask_for(preview)
+    assert world.settle().status.phase == "Complete"
+    world.restart()
+    world.reconcile()
+    assert not [child.name for child in world.children.values() if is_live(child)]
+
+
+def test_a_preview_that_stops_comes_to_rest_and_goes_on_at_the_users_word() -> None:
+    world = World({}, preview="Stop")
+    for _ in range(PATIENCE):
+        before = world.stored
+        world.restart()
+        world.reconcile()
+        world.collect()
+        for child in list(world.children.values()):
+            world.finish(child)
+        if world.stored == before:
+            break
+    assert world.status is not None
+    assert world.status.phase == "Suspended"
+    assert {name for name in world.runs if not name.startswith("preview-")}.isdisjoint(
+        {"generate", "pack-one", "pack-two", "train-one", "train-two", "export", "evaluate"}
+    )
+    world.settle()
+    assert dict(world.runs) == dict.fromkeys(WITH_PREVIEW, 1)
 
 
 @settings(max_examples=15, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])

@@ -265,3 +265,9 @@ def test_prompts_are_answered_in_order_and_in_bounded_batches(longest: int) -> N
 
 def test_without_prompts_nothing_is_answered() -> None:
     assert list(groups([], 48)) == []
+
+
+def test_a_preview_measures_what_a_row_takes(storage: Storage) -> None:
+    found = score(storage, measures=True).metrics
+    assert found["measured.units"] == 16
+    assert found["measured.unitSeconds"] >= 0

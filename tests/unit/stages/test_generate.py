@@ -1,13 +1,14 @@
 """V1, V2, V15, V16: a shard's chunks: planned the same at every start, published whole, continued after any end."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from distillation_api.contract import GenerateProgram, StageResult
+from distillation_api.contract import MEASURED, GenerateProgram, Measurements, StageResult
 from distillation_stages.data.tables import PREPARED, Row, split_evenly, write_table
 from distillation_stages.models.reasoning_marks import MARKS, THINK
 from distillation_stages.models.teacher_reasoning import TeacherReasoning
@@ -158,7 +159,7 @@ def told(result: StageResult) -> dict[str, int]:
 @pytest.mark.parametrize("shards", [1, 2, 3, 8])
 @pytest.mark.parametrize("chunk_rows", [1, 4, 1000])
 def test_chunks_of_all_shards_cover_each_row_once(tmp_path: Path, total: int, shards: int, chunk_rows: int) -> None:
-    chunks = [slot for shard in split_evenly(total, shards) for slot in plan(tmp_path, shard, chunk_rows)]
+    chunks = [slot for shard in split_evenly(total, shards) for slot in plan(tmp_path, [shard], chunk_rows)]
     assert [position for chunk in chunks for position in chunk.positions] == list(range(total))
     assert all(0 < len(chunk.positions) <= chunk_rows for chunk in chunks)
 
@@ -429,7 +430,7 @@ def test_a_damaged_chunk_is_made_again(storage: Storage, monkeypatch: pytest.Mon
 def test_a_chunk_of_another_size_is_not_taken_for_this_one(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     run_shard(storage, monkeypatch)
     folder = storage.at(f"{OUTPUT}/shard-0")
-    slots = plan(folder, range(22), 5)
+    slots = plan(folder, [range(22)], 5)
     ledger = Ledger.open(folder, slots)
     assert [ledger.entry(slot) for slot in slots] == [None] * 5
 
@@ -508,3 +509,45 @@ def test_threads_follow_the_pods_cpu_limit(tmp_path: Path, quota: str, most: int
     (tmp_path / "cpu.max").write_text(quota)
     unlimited = available_cpus(tmp_path / "nothing")
     assert available_cpus(tmp_path / "cpu.max") == (most or unlimited)
+
+
+# A preview.
+
+
+@pytest.mark.parametrize(
+    ("members", "positions"),
+    [
+        pytest.param({}, [*range(5), *range(TRAIN, TRAIN + 2)], id="train and holdout"),
+        pytest.param({"holdoutOnly": True}, [*range(TRAIN, TRAIN + 2)], id="holdout"),
+        pytest.param({"firstRows": {"train": 1000, "holdout": 1000}}, [*range(TRAIN + HOLDOUT)], id="fewer rows"),
+    ],
+)
+def test_of_a_preview_the_first_rows_of_each_split_are_answered(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, members: dict[str, object], positions: list[int]
+) -> None:
+    asked: dict[str, object] = {"firstRows": {"train": 5, "holdout": 2}, **members}
+    result = run_shard(storage, monkeypatch, 0, **asked)
+    assert [row["row"] for row in completions(storage, result)] == [10 * position for position in positions]
+    entries = [json.loads(line) for line in storage.at(result.outputs["ledger"]).read_text().splitlines()]
+    assert sum(entry["counts"]["read"] for entry in entries) == result.counts["read"] == len(positions)
+
+
+def test_a_preview_measures_its_speed_and_its_pod(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run_shard(storage, monkeypatch, firstRows={"train": 5, "holdout": 2})
+    told = {name: f"{value:.6g}" for name, value in result.metrics.items()}
+    found = Measurements.read(told)
+    assert (found.units, found.uid, found.device_files) == (7, os.getuid(), 0)
+    assert found.unit_seconds is not None and found.unit_seconds > 0
+    assert found.host_memory is not None and found.host_memory > 1 << 20
+    assert found.locked_memory is not None
+
+
+def test_the_real_work_measures_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run_shard(storage, monkeypatch)
+    assert not [name for name in result.metrics if name.startswith(MEASURED)]
+
+
+def test_a_preview_that_loses_all_its_answers_tells_so(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeEngine, "special", dict.fromkeys(range(TRAIN + HOLDOUT), ("cut", "length")))
+    result = run_shard(storage, monkeypatch, firstRows={"train": 4, "holdout": 1}, maxLostShare=1.0)
+    assert (result.counts["read"], result.counts["kept"]) == (5, 0)

@@ -130,3 +130,21 @@ def test_progress_is_told_in_rows(tmp_path: Path, capsys: pytest.CaptureFixture[
     laid_out(tmp_path, ["yes"] * 8)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (lines[-1]["done"], lines[-1]["total"], lines[-1]["unit"]) == (8, 8, "rows")
+
+
+@pytest.mark.parametrize("packing", [True, False])
+def test_a_preview_reads_its_few_rows_as_often_as_the_steps_need(tmp_path: Path, packing: bool) -> None:
+    counts, texts = laid_out(
+        tmp_path, ["yes"] * 8, first_rows=3, steps=10, packing=packing, max_target_length=24, sequences_per_step=4
+    )
+    assert (counts["steps"], counts["sequences"], counts["rows"]) == (10, 40, 3)
+    rows = [f"<{one}" for one in "".join(texts).split("<")[1:]]
+    assert set(rows) == {text(row) for row in range(3)}
+    assert counts["rowsRead"] == len(rows)
+
+
+def test_a_preview_of_rows_that_teach_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StageError):
+        laid_out(tmp_path, [None, None], first_rows=2, steps=3)
+    with pytest.raises(StageError):
+        laid_out(tmp_path / "more", ["yes"] * 4, first_rows=2, steps=3, max_target_length=4)

@@ -12,6 +12,7 @@ import pytest
 
 from distillation_api.contract import (
     EXIT_TERMINATED,
+    Measurements,
     Objective,
     StageResult,
     StageSpec,
@@ -20,6 +21,7 @@ from distillation_api.contract import (
 )
 from distillation_stages.maxtext import distillation_config
 from distillation_stages.maxtext.checkpoints import steps_in
+from distillation_stages.maxtext.log import Devices
 from distillation_stages.maxtext.packed_batches import Reading
 from distillation_stages.programs.train import inputs as train_inputs
 from distillation_stages.programs.train import training as train
@@ -349,3 +351,25 @@ def test_a_host_knows_its_place(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert Host.from_environment(slices) == host
+
+
+# A preview
+
+
+def test_a_preview_measures_a_step_without_the_first_and_the_devices(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = str(Devices(8, 3 << 30))
+    result = run(storage, monkeypatch, train_program(measures=True), say=f"I1125 max_logging.py:1] {told}")
+    assert result is not None
+    found = Measurements.read({name: f"{value:.12g}" for name, value in result.metrics.items()})
+    assert (found.units, found.unit_seconds) == (STEPS, 1.25)
+    assert (found.devices, found.device_memory) == (8, 3 << 30)
+    assert found.host_memory is not None and found.host_memory > 1 << 20
+
+
+def test_where_jax_knows_no_memory_none_is_told(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(storage, monkeypatch, train_program(measures=True), say=str(Devices(1, None)))
+    assert result is not None
+    assert result.metrics["measured.devices"] == 1
+    assert "measured.deviceMemory" not in result.metrics

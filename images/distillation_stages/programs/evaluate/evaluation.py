@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distillation_api import reasons
-from distillation_api.contract import EvaluateProgram, StageResult, StageSpec
+from distillation_api.contract import EvaluateProgram, Measurements, StageResult, StageSpec
 from distillation_stages.data.stage_facts import StageFacts
 from distillation_stages.data.tables import Row, read_rows, unchanged_parts
 from distillation_stages.data.tool_use import restored
@@ -21,6 +21,7 @@ from distillation_stages.programs.evaluate.report import Report, Sample, render_
 from distillation_stages.programs.evaluate.scoring import LanguageModel, Reference, Score, Scored, weight_bytes
 from distillation_stages.runtime.environment import available_memory, set_environment
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.measuring import measured as measurements
 from distillation_stages.runtime.reporting import Reporter, say
 from distillation_stages.runtime.storage import Storage, publish_bytes
 
@@ -107,7 +108,8 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         outputs=told,
         counts=_counts(holdout, reference),
         metrics=metrics_of(measured[BEFORE].score, measured[AFTER].score)
-        | answers.metrics({TEACHER: "Teacher", BEFORE: "Before", AFTER: "After"}),
+        | answers.metrics({TEACHER: "Teacher", BEFORE: "Before", AFTER: "After"})
+        | (work.measured().metrics() if program.measures else {}),
         seconds=round(time.monotonic() - started, 1),
     )
     storage.write_marker(spec.output, result)
@@ -124,6 +126,8 @@ class _Work:
     """What a student gets for an answer of its own."""
     total: int
     done: int = 0
+    seconds: float = 0.0
+    """Of the scores, without loading and without answers, of which there are no more with more rows."""
 
     def __post_init__(self) -> None:
         self._reporter = Reporter(self.stage, "rows")
@@ -134,8 +138,9 @@ class _Work:
 
     def measure(self, name: str, directory: Path, reference: Reference | None) -> Measured:
         """Raises StageError when the score is no number."""
-        model = LanguageModel(directory)
+        model, started = LanguageModel(directory), time.monotonic()
         measured = Measured(model.score(self.holdout.scored, reference, self.progress))
+        self.seconds += time.monotonic() - started
         self.done += len(self.holdout.rows)
         if not math.isfinite(measured.score.cross_entropy):
             raise StageError(
@@ -145,6 +150,10 @@ class _Work:
         prompts = [row.prompt_ids for row in self.holdout.scored[:SAMPLES]]
         measured.answers.extend(model.answers(prompts, self.answer_tokens, self.holdout.end))
         return measured
+
+    def measured(self) -> Measurements:
+        """What one row has taken, with all models."""
+        return measurements(len(self.holdout.rows), self.seconds / len(self.holdout.rows))
 
 
 def _reference(
@@ -158,7 +167,9 @@ def _reference(
     if apart is None:
         rows = reference_rows(work.holdout.scored)
         teacher = model_of(storage, program.teacher, whole=True)
-        reference: Reference | None = LanguageModel(teacher).refer(rows, work.progress)
+        model, started = LanguageModel(teacher), time.monotonic()
+        reference: Reference | None = model.refer(rows, work.progress)
+        work.seconds += time.monotonic() - started
     else:
         reference = None
         say(f"no KL to the teacher: {apart}")

@@ -60,13 +60,14 @@ class Entry:
         return sum(reasons.rejections(self.counts).values())
 
 
-def plan(directory: Path, positions: range, chunk_rows: int) -> list[Slot]:
-    """The shard's chunks."""
-    starts = range(positions.start, positions.stop, chunk_rows)
-    return [
-        Slot(directory / f"chunk-{number:05d}.parquet", range(start, min(start + chunk_rows, positions.stop)))
-        for number, start in enumerate(starts)
+def plan(directory: Path, pieces: Iterable[range], chunk_rows: int) -> list[Slot]:
+    """The shard's chunks, of all its pieces."""
+    chunks = [
+        range(start, min(start + chunk_rows, piece.stop))
+        for piece in pieces
+        for start in range(piece.start, piece.stop, chunk_rows)
     ]
+    return [Slot(directory / f"chunk-{number:05d}.parquet", rows) for number, rows in enumerate(chunks)]
 
 
 class Ledger:

@@ -29,6 +29,7 @@ from distillation_stages.runtime.content import Digests, changed, require_unchan
 from distillation_stages.runtime.driver_log import with_driver_words
 from distillation_stages.runtime.environment import set_environment
 from distillation_stages.runtime.failure import StageError, stage_failure
+from distillation_stages.runtime.measuring import measured
 from distillation_stages.runtime.reporting import Reporter, say, termination_log, write_termination_message
 from distillation_stages.runtime.storage import Storage
 from distillation_stages.runtime.watchdog import Watchdog, exit_at_once
@@ -78,6 +79,14 @@ class Prompts:
         first = self.train_rows if holdout_only else 0
         piece = split_evenly(self.rows - first, shards)[index]
         return range(first + piece.start, first + piece.stop)
+
+    def asked_of(self, program: GenerateProgram, index: int) -> list[range]:
+        """The positions of the rows that the shard answers, in one piece or, of a preview, the first of each split."""
+        first = program.first_rows
+        if first is None:
+            return [self.shard(index, program.shards, program.holdout_only)]
+        train = range(0 if program.holdout_only else min(first.train, self.train_rows))
+        return [train, range(self.train_rows, min(self.train_rows + first.holdout, self.rows))]
 
     def read(self, positions: range) -> Iterator[tuple[int, Row]]:
         """The rows at the positions, each with its position and its ``split``."""
@@ -209,9 +218,10 @@ def _make(spec: StageSpec, program: GenerateProgram, storage: Storage, index: in
     set_environment()
     model = model_of(storage, program.model)
     prompts = Prompts.of(storage, program.dataset)
-    positions = prompts.shard(index, program.shards, program.holdout_only)
-    require_unchanged(program.dataset, prompts.holding(positions), whole=False)
-    slots = plan(storage.at(directory), positions, program.chunk_rows)
+    pieces = prompts.asked_of(program, index)
+    for positions in pieces:
+        require_unchanged(program.dataset, prompts.holding(positions), whole=False)
+    slots = plan(storage.at(directory), pieces, program.chunk_rows)
     ledger = Ledger.open(storage.at(directory), slots)
     missing = [slot for slot in slots if ledger.entry(slot) is None]
     wanted = wanted_answers(slots, prompts, program.sampling)
@@ -265,6 +275,9 @@ def generate(spec: StageSpec, teacher: Teacher, shard: Shard, ledger: Ledger, wa
     shard.publish_whole()
     check_losses(ledger, wanted, spec.program.max_lost_share)
     reporter.progress(wanted, wanted, metrics)
+    if spec.program.first_rows is not None and shard.finished_answers:
+        each = (time.monotonic() - started) / shard.finished_answers
+        metrics |= measured(shard.finished_answers, each).metrics()
     return metrics
 
 

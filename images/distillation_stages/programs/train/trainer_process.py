@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import signal
+import statistics
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from distillation_api.contract import (
     EXIT_TERMINATED,
     GRACE_SECONDS,
     GRACE_SECONDS_ENV,
+    Measurements,
     TrainProgram,
 )
 from distillation_stages.maxtext import checkpoints
@@ -27,6 +29,7 @@ from distillation_stages.maxtext.log import Step, TrainerLog
 from distillation_stages.maxtext.start import BATCHES_ENV
 from distillation_stages.programs.train.record import Record
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.measuring import measured
 from distillation_stages.runtime.reporting import Reporter, say
 
 KEPT_WHILE_TRAINING = 2
@@ -94,6 +97,19 @@ class TrainerProcess:
                 reasons.INTERRUPTED, f"training was ended {reached}; it goes on from its newest checkpoint"
             )
         self._raise_failure(exit_code)
+
+    def measured(self) -> Measurements:
+        """Of a preview: what a step takes once all is compiled, and the devices."""
+        # The first steps compile.
+        steps = sorted(self._log.steps.items())
+        seconds = [step.seconds for _, step in steps[1:] if math.isfinite(step.seconds)]
+        devices = self._log.devices
+        return measured(
+            len(steps),
+            statistics.median(seconds) if seconds else None,
+            devices=devices.count if devices else None,
+            device_memory=devices.peak_bytes if devices else None,
+        )
 
     def _follow(self, process: "subprocess.Popen[str]") -> int:
         """Read the trainer's log to its end, or until waiting for that is useless; its exit code."""

@@ -51,6 +51,7 @@ def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage)
     start = storage.require_marker(program.start)
     run_directory = storage.at(spec.output) / RUN_NAME
     saved = run_directory / "checkpoints"
+    found: dict[str, float] = {}
     scratch = Path(tempfile.mkdtemp(prefix="train-", dir=os.environ.get("SCRATCH", SCRATCH_MOUNT)))
     try:
         inputs = read_inputs(program, storage, host.leads)
@@ -66,9 +67,9 @@ def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage)
             reading = inputs.reading(program, newest)
             command = trainer_command(program, reading, storage, start, storage.at(spec.output), scratch)
             say(f"inputs ready after {time.monotonic() - started:.1f} s; starting MaxText from step {newest}")
-            TrainerProcess(spec.stage, program, inputs.steps, newest, record if host.leads else None).run(
-                command, scratch
-            )
+            process = TrainerProcess(spec.stage, program, inputs.steps, newest, record if host.leads else None)
+            process.run(command, scratch)
+            found = process.measured().metrics() if program.measures else {}
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if not host.leads:
@@ -93,7 +94,7 @@ def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage)
             "repeatedSteps": max(0, summary.steps - inputs.steps),
             **inputs.counts,
         },
-        metrics={name: value for name, value in losses.items() if value is not None},
+        metrics={name: value for name, value in losses.items() if value is not None} | found,
         settings=start.settings,
         versions=versions(),
         seconds=round(time.monotonic() - started, 1),

@@ -5,7 +5,7 @@ The decision is level-triggered: it depends on no event and remembers nothing bu
 calls Complete is never looked at again, so a child removed by its TTL or by hand is not made again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -13,6 +13,12 @@ from distillation_api import reasons
 from distillation_api.resource import DistillationJob
 from distillation_api.status import DistillationJobStatus, Failure, StageStatus
 from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.decision.preview_hold import (
+    held_stages,
+    holding,
+    removed_children,
+    removed_stages,
+)
 from distillation_operator.pipeline.decision.retry_request import apply_retry
 from distillation_operator.pipeline.decision.row_budget import check_row_budget
 from distillation_operator.pipeline.decision.stage import StageDecision, decide_stage, fail_without_pod
@@ -81,7 +87,8 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     known, accounted = _account(pipeline, status, observed, now)
     used = chip_seconds(known.values())
     stop = suspension(job.spec.suspend, job.spec.budget.max_chip_hours if job.spec.budget else None, used)
-    stages = _decide_stages(job, pipeline, known, observed, stop is not None, now)
+    held = held_stages(job.spec.preview, pipeline, known, observed)
+    stages = _decide_stages(job, pipeline, known, observed, held, stop is not None, now)
     if any(stage.needs_fresh_lists for stage in stages.values()):
         return Decision(before, needs_fresh_lists=True)
     failed = any(stage.status.state == "Failed" for stage in stages.values())
@@ -96,21 +103,24 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
             last_failures=_last_failures(status, stages.values()),
         ),
         [_with_estimate(stage.status, now) for stage in stages.values()],
+        removed_stages(pipeline, known),
         stop,
+        bool(held),
         rejected_retry,
         now,
     )
     if not after.has_ended:
         left = job_time_left(pipeline, {stage.name: stage for stage in after.stages})
         after = rewrite_job(after, estimated_completion_time=end_of(now, left))
+    delete = [
+        *(name for stage in stages.values() for name in stage.delete),
+        *removed_children(pipeline, observed),
+        *superseded(before.stages, observed),
+    ]
     return Decision(
         status=after,
         create=_creations(job, pipeline, stages),
-        delete=(
-            _live_children(observed)
-            if failed
-            else (*(name for s in stages.values() for name in s.delete), *superseded(before.stages, observed))
-        ),
+        delete=_live_children(observed) if failed else tuple(delete),
         requeue_after=_requeue_after(job, pipeline, stages.values(), observed, after, used),
     )
 
@@ -128,14 +138,18 @@ def _decide_stages(
     pipeline: Pipeline,
     known: Mapping[str, StageStatus],
     observed: Observed,
+    held: Set[str],
     suspended: bool,
     now: datetime,
 ) -> dict[str, StageDecision]:
-    """Each stage by itself, after all that it reads."""
+    """Each stage by itself, after all that it reads. ``held``: those that the preview's end doesn't let through."""
     decided: dict[str, StageDecision] = {}
     for stage in pipeline.values():
         ready = all(decided[need].status.state == "Complete" for need in stage.needs)
-        decision = decide_stage(job, stage, known.get(stage.name), observed, ready, suspended, now)
+        is_held = stage.name in held
+        decision = decide_stage(job, stage, known.get(stage.name), observed, ready and not is_held, suspended, now)
+        if ready and is_held:
+            decision = replace(decision, status=holding(decision.status))
         cause = check_row_budget(stage, pipeline, {name: other.status for name, other in decided.items()})
         decided[stage.name] = decision if cause is None else fail_without_pod(decision, cause, now)
     return decided

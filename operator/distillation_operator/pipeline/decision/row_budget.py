@@ -17,7 +17,7 @@ def check_row_budget(stage: Stage, pipeline: Pipeline, statuses: Mapping[str, St
     only what is certain; the stage's program looks again with the tokens counted.
     """
     program = stage.program
-    if not isinstance(program, PackProgram):
+    if not isinstance(program, PackProgram) or program.first_rows is not None:
         return None
     rows = _rows(program, pipeline, statuses)
     if rows is None:

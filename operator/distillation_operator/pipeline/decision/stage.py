@@ -22,7 +22,12 @@ from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.observed import Child, ChildState, Observed, Pod
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.status.pen import FAILURE_LIMIT, REASON_LIMIT, cut, rewrite_stage, with_state
-from distillation_operator.pipeline.status.stage_status import completion_cause, with_progress, with_results
+from distillation_operator.pipeline.status.stage_status import (
+    completion_cause,
+    with_progress,
+    with_results,
+    with_seconds,
+)
 from distillation_operator.pipeline.status.times import format_time
 
 NO_PODS_PERIOD = timedelta(seconds=5)
@@ -195,8 +200,11 @@ def _completed(
         return _ruled(status, rule_on_lost_result(retries, status.attempts, child), child, now)
     ended = rewrite_stage(status, completion_time=format_time(child.ended_at or now), progress=None, away_since=None)
     results = list(by_index.values())
-    cause = completion_cause(stage.program, results[0])
-    return StageDecision(with_state(with_results(ended, results), "Complete", cause))
+    told = with_results(ended, results)
+    if stage.is_of_preview:
+        # What a student says after a few steps is no warning.
+        return StageDecision(with_state(with_seconds(told, results[0]), "Complete"))
+    return StageDecision(with_state(told, "Complete", completion_cause(stage.program, results[0])))
 
 
 def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> StageDecision:

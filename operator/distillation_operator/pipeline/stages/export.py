@@ -3,11 +3,14 @@
 from distillation_api.contract import ExportProgram
 from distillation_api.spec import TrainingStage
 from distillation_operator.pipeline.builder import Builder
+from distillation_operator.pipeline.names import PREVIEW
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.stages.lineage import lineage
 
 
-def add_export(graph: Builder, trained: TrainingStage, checkpoint: Stage, student: Stage) -> Stage:
+def add_export(
+    graph: Builder, trained: TrainingStage, checkpoint: Stage, student: Stage, is_preview: bool = False
+) -> Stage:
     """The export after one training stage; that after the last is the result."""
     spec = graph.spec
     is_last = trained is spec.training.stages[-1]
@@ -20,4 +23,5 @@ def add_export(graph: Builder, trained: TrainingStage, checkpoint: Stage, studen
         dtype=spec.export.dtype,
         lineage=lineage(graph, checkpoint),
     )
-    return graph.add("export" if is_last else f"export-{trained.name}", program, "converter", graph.cpu)
+    name = "export" if is_last else f"export-{trained.name}"
+    return graph.add(PREVIEW + name if is_preview else name, program, "converter", graph.cpu)

@@ -8,13 +8,13 @@ from distillation_operator.pipeline.stages.prepare import dataset_source
 
 
 def lineage(graph: Builder, *ended: Stage) -> Lineage:
-    """What the student is made of: the sources, and the stages that have ended when these have."""
+    """What the student is made of: the sources, and the stages that have ended when these have; no preview's."""
     spec = graph.spec
     return Lineage(
         teacher=model_source(spec.teacher.source),
         student=model_source(spec.student.source),
         dataset=dataset_source(spec.dataset.source),
-        stages=[reported(stage) for stage in graph.all_before(*ended)],
+        stages=[reported(stage) for stage in graph.all_before(*ended) if not stage.is_of_preview],
     )
 
 

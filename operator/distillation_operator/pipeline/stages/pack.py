@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
-from distillation_api.contract import PackProgram, TrainData, TrainProgram
-from distillation_api.spec import TrainingStage
+from distillation_api.contract import GenerateProgram, PackProgram, TrainData, TrainProgram
+from distillation_api.spec import Preview, TrainingStage
 from distillation_operator.pipeline.builder import Builder
+from distillation_operator.pipeline.names import PREVIEW
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.stages.train import sequences_per_step, training_placement
 
@@ -16,8 +17,9 @@ def add_pack(
     dataset: Stage,
     generated: Stage,
     after: Iterable[Stage],
+    preview: Preview | None = None,
 ) -> Stage:
-    """The sequences of one training stage."""
+    """The sequences of one training stage; of a ``preview`` those of a few steps, whatever few rows there are."""
     program = PackProgram(
         student=student.output,
         chat_template=graph.spec.student.chat_template,
@@ -26,10 +28,12 @@ def add_pack(
         max_target_length=stage.max_target_length,
         packing=stage.packing,
         sequences_per_step=sequences_per_step(stage, training_placement(graph, stage)),
-        steps=stage.steps,
-        epochs=stage.epochs,
+        steps=stage.steps if preview is None else min(preview.steps, stage.steps or preview.steps),
+        epochs=stage.epochs if preview is None else None,
+        first_rows=None if preview is None else preview.rows,
     )
-    return graph.add(f"pack-{stage.name}", program, "converter", graph.cpu, after)
+    name = f"pack-{stage.name}"
+    return graph.add(name if preview is None else PREVIEW + name, program, "converter", graph.cpu, after)
 
 
 def packed_for(training: TrainProgram, pipeline: Mapping[str, Stage]) -> Stage:
@@ -40,4 +44,5 @@ def packed_for(training: TrainProgram, pipeline: Mapping[str, Stage]) -> Stage:
 def _data(graph: Builder, stage: TrainingStage, dataset: Stage, generated: Stage) -> TrainData:
     if stage.data == "OriginalDataset":
         return TrainData(kind=stage.data, dataset=dataset.output, train_on=stage.train_on)
-    return TrainData(kind=stage.data, completions=generated.output, shards=graph.spec.generation.shards)
+    assert isinstance(generated.program, GenerateProgram)
+    return TrainData(kind=stage.data, completions=generated.output, shards=generated.program.shards)

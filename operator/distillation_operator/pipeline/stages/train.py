@@ -8,6 +8,7 @@ from distillation_api import contract
 from distillation_api.contract import TrainProgram
 from distillation_api.spec import LogitMatching, SupervisedFineTuning, TrainingStage
 from distillation_operator.pipeline.builder import Builder
+from distillation_operator.pipeline.names import PREVIEW
 from distillation_operator.pipeline.placement import Placement, on_cpu, on_slice
 from distillation_operator.pipeline.stage import Stage
 
@@ -20,6 +21,7 @@ def add_training(
     packed: Stage,
     teacher: Stage | None,
     after: Iterable[Stage],
+    is_preview: bool = False,
 ) -> Stage:
     """One training stage from the checkpoint of ``start``. ``teacher``: its checkpoint, where logits are matched."""
     placement = training_placement(graph, stage)
@@ -44,8 +46,10 @@ def add_training(
         hosts=placement.hosts,
         max_text=stage.max_text or {},
         max_text_unlisted=stage.max_text_unlisted or {},
+        measures=True if is_preview else None,
     )
-    return graph.add(f"train-{stage.name}", program, "trainer", placement, after)
+    name = f"train-{stage.name}"
+    return graph.add(PREVIEW + name if is_preview else name, program, "trainer", placement, after)
 
 
 def sequences_per_step(stage: TrainingStage, placement: Placement) -> int:

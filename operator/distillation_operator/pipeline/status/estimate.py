@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from distillation_api.contract import PackProgram, TrainProgram
+from distillation_api.contract import Measurements, PackProgram, TrainProgram
 from distillation_api.status import StageStatus
+from distillation_operator.pipeline.names import PREVIEW
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.stages.pack import packed_for
 from distillation_operator.pipeline.status.times import format_time
@@ -30,7 +31,7 @@ def _seconds(seconds: float) -> timedelta:
 def job_time_left(pipeline: Mapping[str, Stage], stages: Mapping[str, StageStatus]) -> timedelta | None:
     """Of generation and all training, which take nearly all of the time; None while one of them can't be known.
 
-    A training stage that is still to come is taken to be as quick as the one that runs.
+    A training stage that is still to come is taken to be as quick as the one that runs, or else as its preview was.
     """
     lengthy = [stage for stage in pipeline.values() if stage.is_indexed or stage.is_training]
     pace = _seconds_per_step(pipeline, stages)
@@ -41,9 +42,10 @@ def job_time_left(pipeline: Mapping[str, Stage], stages: Mapping[str, StageStatu
         if status.state == "Complete":
             continue
         left = time_left(status)
-        if left is None and isinstance(stage.program, TrainProgram) and pace is not None:
+        each = pace or _previewed_pace(stage, stages)
+        if left is None and isinstance(stage.program, TrainProgram) and each is not None:
             steps = _steps(stage.program, pipeline, stages)
-            left = _seconds(steps * pace) if steps else None
+            left = _seconds(steps * each) if steps else None
         if left is None:
             return None
         total, begun = total + left, True
@@ -62,6 +64,12 @@ def _seconds_per_step(pipeline: Mapping[str, Stage], stages: Mapping[str, StageS
         if stage.is_training and progress is not None and progress.rate is not None and float(progress.rate) > 0:
             return 1 / float(progress.rate)
     return None
+
+
+def _previewed_pace(stage: Stage, stages: Mapping[str, StageStatus]) -> float | None:
+    """Seconds per step of the stage's preview, where there was one."""
+    preview = stages.get(PREVIEW + stage.name)
+    return Measurements.read(preview.metrics or {}).unit_seconds if preview is not None else None
 
 
 def end_of(now: datetime, left: timedelta | None) -> str | None:

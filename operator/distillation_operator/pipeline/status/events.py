@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from distillation_api import reasons
+from distillation_api.contract import MEASURED
 from distillation_api.status import Condition, DistillationJobStatus, StageStatus
 
 _OF_NODES = {
@@ -32,6 +33,8 @@ def transitions(before: DistillationJobStatus | None, after: DistillationJobStat
     phase = before.phase if before else None
     if after.phase != phase:
         events += _of_phase(after, phase)
+    if (preview := _preview_done(after)) is not None and (before is None or _preview_done(before) is None):
+        events.append(Event("Normal", preview.reason, preview.message))
     error = _internal_error(after)
     if error is not None and (before is None or _internal_error(before) is None):
         events.append(Event("Warning", error.reason, error.message))
@@ -44,6 +47,11 @@ def _internal_error(status: DistillationJobStatus) -> Condition | None:
     return next(stalled, None)
 
 
+def _preview_done(status: DistillationJobStatus) -> Condition | None:
+    """The condition that tells of a complete preview."""
+    return next((c for c in status.conditions if c.type == "Previewed" and c.status == "True"), None)
+
+
 def _is_refused(status: DistillationJobStatus) -> bool:
     return any(c.type == "Accepted" and c.status == "False" for c in status.conditions)
 
@@ -52,7 +60,8 @@ def _of_stage(before: StageStatus | None, after: StageStatus) -> list[Event]:
     was = before.state if before else "Waiting"
     message = after.message or ""
     if after.state == "Complete" and was != "Complete":
-        metrics = ", ".join(f"{name} {value}" for name, value in (after.metrics or {}).items())
+        shown = {name: value for name, value in (after.metrics or {}).items() if not name.startswith(MEASURED)}
+        metrics = ", ".join(f"{name} {value}" for name, value in shown.items())
         found = " (found done in the storage)" if after.reused else ""
         end = f": {metrics}" if metrics else "."
         complete = f"{after.name} is complete{found}{end}"
@@ -100,6 +109,9 @@ def _of_phase(after: DistillationJobStatus, was: str | None) -> list[Event]:
             condition = next((c for c in after.conditions if c.type == "Suspended"), None)
             if condition is not None and condition.reason == reasons.BUDGET_REACHED.name:
                 return [Event("Warning", condition.reason, condition.message)]
+            if condition is not None and condition.reason == reasons.PREVIEW_DONE.name:
+                # Told by the Event of the preview's end.
+                return []
             return [Event("Normal", reasons.SUSPENDED.name, "The job is suspended; finished work is kept.")]
         case _ if was == "Suspended" and not _is_refused(after):
             return [Event("Normal", reasons.RESUMED.name, "The job goes on.")]

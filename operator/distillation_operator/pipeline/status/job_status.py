@@ -18,8 +18,10 @@ from distillation_api.status import (
 )
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.graph import Pipeline
+from distillation_operator.pipeline.names import is_of_preview
 from distillation_operator.pipeline.status.chip_hours import chip_hours, chip_seconds
 from distillation_operator.pipeline.status.pen import CONDITION_LIMIT, REASON_LIMIT, rewrite_job
+from distillation_operator.pipeline.status.preview import GO_ON, preview_status, previewed
 from distillation_operator.pipeline.status.times import format_time
 
 
@@ -28,11 +30,20 @@ def summarize(
     pipeline: Pipeline,
     before: DistillationJobStatus,
     stages: list[StageStatus],
+    removed: list[StageStatus],
     suspension: Cause | None,
+    is_held: bool,
     rejected_retry: str | None,
     now: datetime,
 ) -> DistillationJobStatus:
-    """The whole status of an accepted job. ``rejected_retry``: why a retry that was asked for can't be honoured."""
+    """The whole status of an accepted job. ``removed``: stages of a preview that isn't asked for any more; ``is_held``:
+    whether the job is to wait after its preview; ``rejected_retry``: why a retry that was asked for can't be honoured.
+    """
+    by_name = {stage.name: stage for stage in stages}
+    preview = preview_status(pipeline, by_name)
+    told = previewed(pipeline, by_name, preview)
+    if suspension is None and is_held and told is not None and told.reason == reasons.PREVIEW_DONE.name:
+        suspension = Cause(told.reason, f"{told.message} {GO_ON}")
     phase = _phase(stages, suspension is not None)
     failed = next((stage for stage in stages if stage.state == "Failed"), None)
     ended = phase in ("Complete", "Failed")
@@ -45,15 +56,16 @@ def summarize(
         current_stage=",".join(stage.name for stage in active)[:256] or None,
         progress=_percent(running),
         loss=_loss(stages),
-        chip_hours=chip_hours(used) if (used := chip_seconds(stages)) else None,
+        chip_hours=chip_hours(used) if (used := chip_seconds([*stages, *removed])) else None,
         accounted_time=before.accounted_time,
         start_time=before.start_time or format_time(now),
         completion_time=(before.completion_time or format_time(now)) if ended else None,
-        conditions=_conditions(job, before, phase, failed, stages, suspension, rejected_retry, now),
-        stages=stages,
+        conditions=_conditions(job, before, phase, failed, stages, suspension, told, rejected_retry, now),
+        stages=[*stages, *removed],
         last_failures=before.last_failures,
         last_retry_request=before.last_retry_request,
         results=_results(pipeline, stages),
+        preview=preview or before.preview,
     )
 
 
@@ -117,8 +129,9 @@ def without_internal_error(job: DistillationJob, status: DistillationJobStatus, 
     if status.phase is None or all(c.reason != reasons.INTERNAL_ERROR.name for c in status.conditions):
         return status
     failed = next((stage for stage in status.stages if stage.state == "Failed"), None)
+    told = next((Cause(c.reason, c.message) for c in status.conditions if c.type == "Previewed"), None)
     return rewrite_job(
-        status, conditions=_conditions(job, status, status.phase, failed, status.stages, None, None, now)
+        status, conditions=_conditions(job, status, status.phase, failed, status.stages, None, told, None, now)
     )
 
 
@@ -151,6 +164,7 @@ def _conditions(
     failed: StageStatus | None,
     stages: list[StageStatus],
     suspension: Cause | None,
+    preview: Cause | None,
     rejected_retry: str | None,
     now: datetime,
 ) -> list[Condition]:
@@ -170,6 +184,11 @@ def _conditions(
     return [
         condition("Accepted", True, reasons.SPEC_VALID.name, rejected_retry or "The spec is understood."),
         condition("Suspended", phase == "Suspended", stopped.reason, stopped.message),
+        *(
+            [condition("Previewed", preview.reason == reasons.PREVIEW_DONE.name, preview.reason, preview.message)]
+            if preview is not None
+            else []
+        ),
         condition(
             "Complete", phase == "Complete", reasons.STAGES_FINISHED.name if phase == "Complete" else phase, text
         ),
@@ -213,7 +232,8 @@ def _percent(running: list[StageStatus]) -> str | None:
 
 
 def _loss(stages: list[StageStatus]) -> str | None:
-    losses = [stage.metrics["loss"] for stage in stages if stage.metrics and "loss" in stage.metrics]
+    real = [stage.metrics or {} for stage in stages if not is_of_preview(stage.name)]
+    losses = [metrics["loss"] for metrics in real if "loss" in metrics]
     return losses[-1] if losses else None
 
 

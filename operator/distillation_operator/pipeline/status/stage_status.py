@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from distillation_api import reasons
-from distillation_api.contract import EvaluateProgram, FetchProgram, Program, Progress, StageResult
+from distillation_api.contract import (
+    MEASURED,
+    EvaluateProgram,
+    FetchProgram,
+    Measurements,
+    Program,
+    Progress,
+    StageResult,
+)
 from distillation_api.status import StageProgress, StageStatus
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.status.pen import VALUE_LIMIT, decimals, limited, rewrite_stage
@@ -40,6 +48,13 @@ def with_results(status: StageStatus, results: Sequence[StageResult]) -> StageSt
         counts=limited(counts) or None,
         metrics=decimals(first.metrics) or None,
     )
+
+
+def with_seconds(status: StageStatus, result: StageResult) -> StageStatus:
+    """The stage of a preview with the time that its program has taken, also where another job's preview was found."""
+    # A pod's number may be none that a metric can be.
+    seconds = Measurements.read({f"{MEASURED}seconds": f"{result.seconds:.6g}"}).metrics()
+    return rewrite_stage(status, metrics={**decimals(seconds), **(status.metrics or {})} or None)
 
 
 def completion_cause(program: Program, result: StageResult) -> Cause | None:
