@@ -16,6 +16,8 @@ from typing import Any
 
 from distillation_api.contract import EXIT_TERMINATED
 from distillation_stages.maxtext import packed_batches, rope_scaling
+from distillation_stages.maxtext.start_up import Listener
+from distillation_stages.runtime.start_up import seconds_of_process
 
 DIAGNOSTICS = "cloud_accelerator_diagnostics"
 BATCHES_ENV = "TRAINING_BATCHES"
@@ -215,7 +217,7 @@ def _sft() -> Callable[[list[str]], None]:
     from maxtext.trainers.post_train.sft import train_sft
     from maxtext.utils import max_logging
 
-    patch_learning_rate_log(metric_logger.MetricLogger, max_logging.log)
+    patch_learning_rate_log(metric_logger.MetricLogger, _telling_the_start(max_logging.log))
     main: Callable[[list[str]], None] = train_sft.main
     return main
 
@@ -225,10 +227,24 @@ def _distill() -> Callable[[list[str]], None]:
     from maxtext.utils import max_logging
 
     patch_batch_count(distillation_utils, int(os.environ[BATCHES_ENV]), max_logging.log)
-    patch_step_log(train_distill, distillation_utils, max_logging.log)
+    patch_step_log(train_distill, distillation_utils, _telling_the_start(max_logging.log))
     patch_padding(distillation_utils)
     main: Callable[[list[str]], None] = train_distill.main
     return main
+
+
+def _telling_the_start(log: Callable[[str], None]) -> Callable[[str], None]:
+    """A log of steps whose first line says before it where the start went. To be made when all is imported."""
+    from jax import monitoring
+
+    listener = Listener(seconds_of_process())
+    listener.listen(monitoring)
+
+    def told(text: str) -> None:
+        listener.tell(log)
+        log(text)
+
+    return told
 
 
 TRAINERS = {"sft": _sft, "distill": _distill}

@@ -45,7 +45,7 @@ from distillation_api.contract.evaluate import EvaluateProgram
 from distillation_api.contract.export import ExportProgram
 from distillation_api.contract.fetch import FetchProgram
 from distillation_api.contract.generate import GenerateProgram, Sampling
-from distillation_api.contract.messages import Progress, StageFailure, StageResult
+from distillation_api.contract.messages import Progress, StageFailure, StageResult, StartUp
 from distillation_api.contract.objectives import LogitMatching, Objective, SupervisedFineTuning
 from distillation_api.contract.pack import PackProgram
 from distillation_api.contract.preflight import PlannedGeneration, PlannedTraining, PreflightProgram
@@ -102,6 +102,7 @@ __all__ = [
     "StageOutput",
     "StageResult",
     "StageSpec",
+    "StartUp",
     "SupervisedFineTuning",
     "TrainData",
     "TrainOn",

@@ -1,5 +1,6 @@
 """vLLM as a stream: requests in, answers out as they end, the engine kept full in between."""
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -7,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from distillation_api import reasons
+from distillation_api.accelerators import PLATFORMS
 from distillation_api.contract import GenerateProgram, Sampling
+from distillation_stages.programs.generate.engine_log import EngineLog
+from distillation_stages.runtime.compile_cache import compile_cache
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.failure_words import known_failure
 from distillation_stages.runtime.reporting import say
+from distillation_stages.runtime.start_up import StartUpClock
+from distillation_stages.runtime.storage import Storage
 
 _OUT_OF_MEMORY = (
     "RESOURCE_EXHAUSTED",
@@ -19,6 +25,10 @@ _OUT_OF_MEMORY = (
     "available memory for the cache",
     "Based on the available",
 )
+
+XLA_CACHE_ENV = "VLLM_XLA_CACHE_PATH"
+"""Where vLLM keeps compiled programs on TPUs."""
+
 
 REFUSED = "refused"
 """Finish reason of a request that the engine didn't take."""
@@ -52,6 +62,22 @@ class EngineAnswer:
     text: str
     finish_reason: str
     tokens: list[int]
+
+
+def prepare_engine(storage: Storage, scratch: Path, clock: StartUpClock) -> EngineLog:
+    """Settle what vLLM reads when it is imported, and import it, so that this is known as the time of imports.
+
+    Returns what its start will say of itself.
+    """
+    if os.environ.get("JAX_PLATFORMS") != PLATFORMS["cpu"].jax:
+        # On CPU it compiles nothing: it runs eagerly.
+        os.environ.setdefault(XLA_CACHE_ENV, str(compile_cache(storage, scratch / "xla", "vllm", "tpu")))
+    log = EngineLog(scratch)
+    with clock.taking("imports"):
+        if importlib.util.find_spec("vllm") is not None:
+            # Its members, and what they stand on, are imported when they are first asked for.
+            _ = importlib.import_module("vllm").LLM
+    return log
 
 
 class Engine:

@@ -29,6 +29,7 @@ from distillation_stages.programs.train.trainer_process import TrainerProcess
 from distillation_stages.runtime.claim import claimed
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import say
+from distillation_stages.runtime.start_up import StartUpClock
 from distillation_stages.runtime.storage import Storage, remove_temporaries
 
 
@@ -36,17 +37,25 @@ def run(spec: StageSpec, storage: Storage) -> StageResult | None:
     """Train up to the last step, from the newest whole checkpoint when there is one."""
     program = spec.program
     assert isinstance(program, TrainProgram)
+    clock = StartUpClock()
+    with clock.told_by_failures():
+        return _as_host(spec, program, storage, clock)
+
+
+def _as_host(spec: StageSpec, program: TrainProgram, storage: Storage, clock: StartUpClock) -> StageResult | None:
     host = Host.from_environment(program.slices)
     if not host.leads:
-        _train(spec, program, host, storage)
+        _train(spec, program, host, storage, clock)
         return None
     # All hosts write into one directory, which attempts share: its checkpoints are gone on from.
     with claimed(storage.at(spec.output)):
         # Another job may have ended it since it was looked for.
-        return storage.finished(spec.output, spec.work) or _train(spec, program, host, storage)
+        return storage.finished(spec.output, spec.work) or _train(spec, program, host, storage, clock)
 
 
-def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage) -> StageResult | None:
+def _train(
+    spec: StageSpec, program: TrainProgram, host: Host, storage: Storage, clock: StartUpClock
+) -> StageResult | None:
     started = time.monotonic()
     start = storage.require_marker(program.start)
     run_directory = storage.at(spec.output) / RUN_NAME
@@ -66,9 +75,8 @@ def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage)
             reading = inputs.reading(program, newest)
             command = trainer_command(program, reading, storage, start, storage.at(spec.output), scratch)
             say(f"inputs ready after {time.monotonic() - started:.1f} s; starting MaxText from step {newest}")
-            TrainerProcess(spec.stage, program, inputs.steps, newest, record if host.leads else None).run(
-                command, scratch
-            )
+            led = record if host.leads else None
+            TrainerProcess(spec.stage, program, inputs.steps, newest, led, clock).run(command, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if not host.leads:
@@ -99,7 +107,7 @@ def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage)
         seconds=round(time.monotonic() - started, 1),
     )
     storage.write_marker(spec.output, result)
-    return result
+    return result.model_copy(update={"start_up": clock.read()}) if newest < inputs.steps else result
 
 
 def _proven(steps: int, saved: Path, summary: Summary) -> Path:
