@@ -32,6 +32,7 @@ from distillation_stages.runtime.environment import set_environment
 from distillation_stages.runtime.failure import StageError, stage_failure
 from distillation_stages.runtime.reporting import Reporter, say, termination_log, write_termination_message
 from distillation_stages.runtime.start_up import StartUpClock
+from distillation_stages.runtime.start_up_record import write_start_up
 from distillation_stages.runtime.storage import Storage
 from distillation_stages.runtime.watchdog import Watchdog, exit_at_once
 
@@ -252,8 +253,11 @@ def _make(
         versions=dict(teacher.versions),
         seconds=round(time.monotonic() - started, 1),
     )
+    if missing:
+        result = result.model_copy(update={"start_up": clock.read()})
+        write_start_up(storage.at(directory), clock.read())
     storage.write_marker(directory, result)
-    return result.model_copy(update={"start_up": clock.read()}) if missing else result
+    return result
 
 
 def teacher_of(program: GenerateProgram, model: Path, first_position: int) -> Teacher:

@@ -30,6 +30,7 @@ from distillation_stages.runtime.claim import claimed
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import say
 from distillation_stages.runtime.start_up import StartUpClock
+from distillation_stages.runtime.start_up_record import write_start_up
 from distillation_stages.runtime.storage import Storage, remove_temporaries
 
 
@@ -106,8 +107,11 @@ def _train(
         versions=versions(),
         seconds=round(time.monotonic() - started, 1),
     )
+    if newest < inputs.steps:
+        result = result.model_copy(update={"start_up": clock.read()})
+        write_start_up(storage.at(spec.output), clock.read())
     storage.write_marker(spec.output, result)
-    return result.model_copy(update={"start_up": clock.read()}) if newest < inputs.steps else result
+    return result
 
 
 def _proven(steps: int, saved: Path, summary: Summary) -> Path:
