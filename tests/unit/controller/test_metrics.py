@@ -30,12 +30,7 @@ def test_jobs_are_told_as_they_are_at_the_scrape() -> None:
     chips = {"chipSeconds": 7200, "chipSecondsIdle": {"compile": 1800}}
     jobs += [
         job("new", None, []),
-        job(
-            "busy",
-            "Running",
-            [{**stage, "chipSeconds": 7200, "chipSecondsIdle": {"compile": 1800}}],
-            budget={"maxChipHours": 10},
-        ),
+        job("busy", "Running", [{**stage, **chips}], budget={"maxChipHours": 10}),
     ]
     assert sample(metrics, "distillation_jobs", phase="Running") == 1
     assert sample(metrics, "distillation_jobs", phase="Pending") == 1
