@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from distillation_api.contract import EXIT_TERMINATED, EXIT_TRY_AGAIN, StageResult, TrainData
+from distillation_api.contract import EXIT_TERMINATED, EXIT_TRY_AGAIN, StageResult, StartUp, TrainData
 from distillation_stages.data.tables import Row
 from distillation_stages.runtime.storage import Storage
 from e2e.stage_programs import environment, interpreter
@@ -204,14 +204,14 @@ def test_a_second_start_finds_what_the_first_has_compiled(storage: Storage, fold
     # Another length than in other tests, whose programs no other cache may bring along either.
     asked = {"max_target_length": 48}
     packed(storage, folder / "starts", "starts", **asked)
-    starts = []
+    starts = list[StartUp]()
     for name in ("train-cold", "train-warm"):
         training = Training(storage, folder, train_program(2, "starts", **asked), name, shared)
         training.run()
-        starts.append(StageResult.model_validate_json(training.log.read_text()).start_up)
+        told = StageResult.model_validate_json(training.log.read_text()).start_up
+        assert told is not None
+        starts.append(told)
     cold, warm = starts
-    assert cold is not None
-    assert warm is not None
     assert (cold.cache_hits, warm.cache_misses) == (0, 0)
     assert cold.cache_misses > 0
     assert warm.cache_hits >= cold.cache_misses

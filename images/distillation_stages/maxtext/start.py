@@ -17,6 +17,7 @@ from typing import Any
 from distillation_api.contract import EXIT_TERMINATED
 from distillation_stages.maxtext import packed_batches, rope_scaling
 from distillation_stages.maxtext.start_up import Listener
+from distillation_stages.maxtext.without_tensorflow import without_tensorflow
 from distillation_stages.runtime.start_up import seconds_of_process
 
 DIAGNOSTICS = "cloud_accelerator_diagnostics"
@@ -263,13 +264,15 @@ def main() -> None:
     """Run the trainer that the first argument names with the others."""
     if not any(argument.lower() == "use_vertex_tensorboard=true" for argument in sys.argv):
         patch_imports()
-    trainer = TRAINERS[sys.argv.pop(1)]
+    make_trainer = TRAINERS[sys.argv.pop(1)]
     scaling = take_argument(rope_scaling.SETTING)
     sequences = take_argument(packed_batches.SETTING)
-    from absl import app  # type: ignore[import-not-found]  # Comes with MaxText.
-    from maxtext.input_pipeline import input_pipeline_interface
-    from maxtext.layers.attentions import Attention
-    from maxtext.layers.embeddings import LLaMARotaryEmbedding
+    with without_tensorflow():
+        trainer = make_trainer()
+        from absl import app  # type: ignore[import-not-found]  # Comes with MaxText.
+        from maxtext.input_pipeline import input_pipeline_interface
+        from maxtext.layers.attentions import Attention
+        from maxtext.layers.embeddings import LLaMARotaryEmbedding
 
     if sequences is not None:
         reading = packed_batches.Reading.parse(sequences)
@@ -277,7 +280,7 @@ def main() -> None:
     if scaling is not None:
         rope_scaling.patch_rope_scaling(Attention, LLaMARotaryEmbedding, json.loads(scaling))
     _install_sigterm_handler()
-    app.run(trainer())
+    app.run(trainer)
 
 
 def _install_sigterm_handler() -> None:

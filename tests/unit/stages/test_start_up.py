@@ -20,13 +20,11 @@ COMPILE, TRACE = "/jax/core/compile/backend_compile_duration", "/jax/core/compil
 READ = "/jax/orbax/read/total_duration_secs"
 
 
-def clock_of(began: float, **parts: float) -> StartUpClock:
+def clock_of(began: float, imports: float = 0, weights: float = 0, compiling: float = 0) -> StartUpClock:
     """A clock whose process has begun so many seconds ago."""
     clock = StartUpClock()
     clock._began = time.monotonic() - began
-    clock._parts = {"imports": 0.0, "weights": 0.0, "compile": 0.0}
-    for part in ("imports", "weights", "compile"):
-        clock.took(part, parts.get(part, 0.0))  # type: ignore[arg-type]
+    clock._parts = {"imports": imports, "weights": weights, "compile": compiling}
     return clock
 
 
@@ -34,7 +32,7 @@ def clock_of(began: float, **parts: float) -> StartUpClock:
 
 
 def test_what_no_part_has_taken_is_other() -> None:
-    told = clock_of(100, imports=10, weights=20, compile=30).read()
+    told = clock_of(100, imports=10, weights=20, compiling=30).read()
     assert (told.imports, told.weights, told.compile) == (10, 20, 30)
     assert told.other == pytest.approx(40, abs=0.5)
 
@@ -72,7 +70,7 @@ def test_an_age_that_cannot_be_known_is_none(tmp_path: Path, content: str | None
 def test_progress_failures_and_results_tell_it_and_markers_do_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clock = clock_of(60, compile=25)
+    clock = clock_of(60, compiling=25)
     Reporter("generate", "rows", clock).progress(0, 10)
     assert json.loads(capsys.readouterr().out)["startUp"]["compile"] == 25
     with pytest.raises(StageError) as caught, clock.told_by_failures():
@@ -128,7 +126,7 @@ def test_a_read_that_compiles_is_not_counted_twice() -> None:
     now[0] = 104.0
     jax.lasted(READ, 10.0)
     told = listener.read()
-    assert (told.weights, told.compile) == (pytest.approx(8), pytest.approx(2))
+    assert [told.weights, told.compile] == pytest.approx([8, 2])
 
 
 def test_other_events_are_none_of_ours() -> None:
@@ -189,7 +187,7 @@ def test_the_engines_lines_tell_weights_and_compiling(
     (tmp_path / "engine.log").write_text(lines)
     log.tell(clock)
     told = clock.read()
-    assert (told.weights, told.compile) == (pytest.approx(weights, abs=0.1), pytest.approx(compiling, abs=0.1))
+    assert [told.weights, told.compile] == pytest.approx([weights, compiling], abs=0.1)
     assert (told.cache_hits, told.cache_misses) == cache
 
 
