@@ -8,7 +8,7 @@ from distillation_api.accelerators import ACCELERATORS
 from distillation_operator.manifests.pod import MACHINE_PERCENT
 from distillation_operator.manifests.stage_pods import GcsFuseLimits, StagePods
 from distillation_operator.manifests.weights_cache import bytes_of
-from unit.manifests.test_stage_pods import BUCKET, templates
+from unit.manifests.pod_templates import BUCKET, templates
 
 GIB, GB = 1 << 30, 10**9
 ANNOTATION = "gke-gcsfuse/memory-request"

@@ -7,10 +7,20 @@ import pytest
 
 from distillation_api.contract import StageFailure, StartUp
 from support.scenario import BEFORE_TRAINING, START, Given
-from unit.pipeline.test_accounting import CHIPS, on_tpu
 
+CHIPS = 8
+"""Two hosts of four chips."""
 TOLD = StartUp(imports=10, weights=20, compile=30, other=5)
 EIGHT_CHIPS = {"type": "tpu-v5-lite-podslice", "topology": "2x4"}
+
+
+def on_tpu() -> Given:
+    """A job whose training runs on 8 chips, about to train."""
+    training = {
+        "accelerator": {"type": "tpu-v4-podslice", "topology": "2x2x2"},
+        "stages": [{"name": "one", "steps": 10}],
+    }
+    return Given(training=training).done(*BEFORE_TRAINING).child("train-one")
 
 
 def starting(given: Given, attempt: int = 0, pull: float = 40) -> Given:
