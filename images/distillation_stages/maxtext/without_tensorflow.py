@@ -1,4 +1,4 @@
-"""MaxText without TensorFlow, a third of what a trainer imports: MaxText wants it for readers of data of its own, which
+"""MaxText without TensorFlow, a third of the modules that a trainer imports: MaxText wants it for readers of data of its own, which
 ours takes the place of, and for the name of one error.
 """
 
