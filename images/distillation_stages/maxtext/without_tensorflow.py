@@ -1,5 +1,5 @@
-"""MaxText without TensorFlow, a third of the modules that a trainer imports: MaxText wants it for readers of data of its own, which
-ours takes the place of, and for the name of one error.
+"""MaxText without TensorFlow, a third of the modules that a trainer imports: MaxText wants it for readers of data of
+its own, which ours takes the place of, and for the name of one error.
 """
 
 import sys
