@@ -10,6 +10,9 @@ from typing import Literal
 from distillation_api.contract import StartUp
 from distillation_stages.runtime.failure import StageError
 
+MOST_PROGRAMS = 2**31
+"""That are counted: the numbers come from logs of libraries."""
+
 Part = Literal["imports", "weights", "compile"]
 
 
@@ -66,7 +69,7 @@ class StartUpClock:
         for part, seconds in self._parts.items():
             parts[part] = min(seconds, left)
             left -= parts[part]
-        hits, misses = self._cache
+        hits, misses = (min(count, MOST_PROGRAMS) for count in self._cache)
         return StartUp(
             imports=round(parts["imports"], 1),
             weights=round(parts["weights"], 1),

@@ -53,6 +53,15 @@ def test_parts_are_never_more_than_the_whole() -> None:
     assert told.seconds == pytest.approx(50, abs=0.5)
 
 
+def test_what_a_log_says_beyond_all_measure_breaks_nothing() -> None:
+    clock = clock_of(50)
+    clock.took("weights", float("inf"))
+    clock.found(10**30, 10**30)
+    told = clock.read()
+    assert told.weights == pytest.approx(50, abs=0.5)
+    assert told.cache_hits == told.cache_misses == 2**31
+
+
 def test_the_process_is_as_old_as_the_kernel_says() -> None:
     assert 0 < seconds_of_process() < 24 * 3600
 
