@@ -26,7 +26,7 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-models test-large benchmark benchmark-training-data demo demo-online demo-preview playground down clean
+.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-models test-large benchmark benchmark-training-data benchmark-first-step demo demo-online demo-preview playground down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -163,6 +163,9 @@ benchmark: toolchain-teacher ## tokens per second of generation against one bare
 
 benchmark-training-data: toolchain-environments ## the trainer's start with 2,000 and 200,000 rows, and its loss against MaxText's own data pipeline
 	PYTHONPATH=operator:images:tests:. $(PYTHON) benchmarks/training_data.py
+
+benchmark-first-step: toolchain-environments ## where a training's start goes, with cold and warm caches of compiled programs, and what its imports cost
+	PYTHONPATH=operator:images:tests:. $(PYTHON) benchmarks/first_step.py
 
 demo: setup ## one manifest to a distilled student, on a real single-node cluster
 	@$(PYTHON) -m demo

@@ -86,6 +86,19 @@ class StageProgress(Model):
     """Units per second."""
 
 
+IdlePart = Literal["podStart", "imports", "weights", "compile", "other"]
+IdleSeconds = Annotated[dict[str, Annotated[int, Field(ge=0)]], Field(max_length=8)]
+
+
+class IdleOfAttempt(Model):
+    """What one attempt has added to chipSecondsIdle so far."""
+
+    attempt: Annotated[int, Field(ge=0)]
+    """Its number."""
+    seconds: IdleSeconds
+    """By part."""
+
+
 class StageStatus(Model):
     """One stage of the pipeline."""
 
@@ -123,6 +136,10 @@ class StageStatus(Model):
     """Loss, KL, cross-entropy, ..."""
     chip_seconds: Annotated[int, Field(ge=0)] | None = None
     """Seconds that its pods have run, times their TPU chips, over all attempts; 3600 are a chip-hour."""
+    chip_seconds_idle: IdleSeconds | None = None
+    """Of chipSeconds those before first tokens or steps: podStart, imports, weights, compile, other."""
+    idle_of_attempt: IdleOfAttempt | None = None
+    """Of chipSecondsIdle the newest attempt's part."""
     fingerprint: Annotated[str, StringConstraints(max_length=64)] | None = None
     """Hash of all that determines its outputs, as its pods were asked; of a complete stage a fact that stays."""
     directory: ShortText | None = None

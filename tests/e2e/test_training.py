@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from distillation_api.contract import EXIT_TERMINATED, EXIT_TRY_AGAIN, TrainData
+from distillation_api.contract import EXIT_TERMINATED, EXIT_TRY_AGAIN, StageResult, StartUp, TrainData
 from distillation_stages.data.tables import Row
 from distillation_stages.runtime.storage import Storage
 from e2e.stage_programs import environment, interpreter
@@ -192,3 +192,28 @@ def test_of_two_jobs_that_need_the_same_training_one_trains_and_the_other_takes_
     # Whose turn comes then finds it done.
     assert first.run() == result
     assert not claim.exists()
+
+
+# Starts
+
+
+@pytest.mark.timeout(600)
+def test_a_second_start_finds_what_the_first_has_compiled(storage: Storage, folder: Path) -> None:
+    """By JAX's own count of its cache, in the pod's last words: the first start compiles, the second loads."""
+    shared = {"COMPILE_CACHE": "cache-of-starts"}
+    # Another length than in other tests, whose programs no other cache may bring along either.
+    asked = {"max_target_length": 48}
+    packed(storage, folder / "starts", "starts", **asked)
+    starts = list[StartUp]()
+    for name in ("train-cold", "train-warm"):
+        training = Training(storage, folder, train_program(2, "starts", **asked), name, shared)
+        training.run()
+        told = StageResult.model_validate_json(training.log.read_text()).start_up
+        assert told is not None
+        starts.append(told)
+    cold, warm = starts
+    assert (cold.cache_hits, warm.cache_misses) == (0, 0)
+    assert cold.cache_misses > 0
+    assert warm.cache_hits >= cold.cache_misses
+    assert warm.compile < cold.compile
+    assert all(part > 0 for start in starts for part in (start.imports, start.weights, start.compile, start.other))

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distillation_api.contract import ReportedStage, StageResult
+from distillation_api.contract import ReportedStage, StageResult, StartUp
 from distillation_stages.runtime.reporting import say
+from distillation_stages.runtime.start_up_record import read_start_up
 from distillation_stages.runtime.storage import MarkerRefused, Storage
 
 
@@ -25,6 +26,10 @@ class StageFacts:
     versions: Mapping[str, str] = field(default_factory=dict)
     history: Sequence[Mapping[str, float]] = ()
     """One mapping per training step."""
+    start: StartUp | None = None
+    """Of the run that finished it, up to its first token or step; of the slowest shard."""
+    idle_chip_hours: float = 0.0
+    """Of its chip-hours those of its starts."""
 
     @staticmethod
     def read(stage: ReportedStage, storage: Storage) -> "StageFacts":
@@ -34,11 +39,14 @@ class StageFacts:
         for marker in markers:
             counts.update(marker.counts)
         chips = stage.chips / len(stage.outputs)
+        starts = [start for output in stage.outputs if (start := read_start_up(storage.at(output))) is not None]
         history = markers[0].outputs.get("history") if markers else None
         return StageFacts(
             name=stage.name,
             seconds=max((marker.seconds for marker in markers), default=0.0),
             chip_hours=chips * sum(marker.seconds for marker in markers) / 3600,
+            start=max(starts, key=lambda start: start.seconds, default=None),
+            idle_chip_hours=chips * sum(start.seconds for start in starts) / 3600,
             counts=dict(counts),
             metrics=markers[0].metrics if len(markers) == 1 else {},
             versions=markers[0].versions if markers else {},

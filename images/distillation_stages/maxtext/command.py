@@ -1,18 +1,16 @@
 """Rendering of MaxText commands: its command lines are ``module CONFIG.yml key=value ...``."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from distillation_api import reasons
 from distillation_api.accelerators import PLATFORMS
-from distillation_api.contract import COMPILE_CACHE_ENV, TrainProgram
+from distillation_api.contract import TrainProgram
 from distillation_stages.maxtext import rope_scaling
 from distillation_stages.maxtext.families import Setting, Settings
 from distillation_stages.maxtext.user_settings import user_settings
 from distillation_stages.runtime.failure import StageError
-from distillation_stages.runtime.storage import Storage
 
 TRAINER_MODULE = "distillation_stages.maxtext.start"
 RUN_NAME = "run"
@@ -128,36 +126,6 @@ def config_file(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise StageError(reasons.INCOMPATIBLE_IMAGE, "the image has no package 'maxtext'; use the trainer's image")
     return Path(next(iter(spec.submodule_search_locations))) / "configs" / name
-
-
-def jax_cache(storage: Storage, scratch: Path, platform: str) -> Path:
-    """Where compiled programs are kept: in the pod, or between runs where the installation names a folder for them in
-    the storage and it can be written to.
-
-    JAX loads what lies there without a look at who made it, so a folder that others write is their way into this pod.
-    Code compiled for one CPU may use instructions that another lacks, so each kind of CPU has a folder of its own.
-    """
-    import hashlib
-
-    if platform == "cpu":
-        flags = next((line for line in _cpu_info().splitlines() if line.startswith("flags")), "")
-        platform = f"cpu-{hashlib.sha256(flags.encode()).hexdigest()[:12]}"
-    shared = os.environ.get(COMPILE_CACHE_ENV)
-    for folder in ([storage.at(shared) / "jax" / platform] if shared else []) + [scratch]:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            break
-    return folder
-
-
-def _cpu_info() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return ""
 
 
 def versions() -> dict[str, str]:

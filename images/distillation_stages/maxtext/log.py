@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from distillation_api import reasons
+from distillation_stages.maxtext.start_up import TrainerStart
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.failure_words import MACHINES_OWN, known_failure
 from distillation_stages.runtime.reporting import last_words
@@ -125,6 +126,8 @@ class TrainerLog:
     """Those since the last step, as many as are of use."""
     machine_failure: str | None = None
     devices: Devices | None = None
+    start: TrainerStart | None = None
+    """Where this start has gone up to its first step."""
     _rates: dict[int, float] = field(default_factory=dict)
 
     def read(self, line: str) -> Step | None:
@@ -140,6 +143,8 @@ class TrainerLog:
             return step
         if found := _LEARNING_RATE.search(line):
             self._rates[int(found["step"])] = float(found["value"])
+        elif started := TrainerStart.parse(line):
+            self.start = self.start or started
         elif found := _DATA_ERROR.search(line):
             cause = found["cause"].strip()
             if self.data_error is None:

@@ -17,6 +17,9 @@ from typing import Any
 from distillation_api.contract import EXIT_TERMINATED
 from distillation_stages.maxtext import packed_batches, rope_scaling
 from distillation_stages.maxtext.log import Devices
+from distillation_stages.maxtext.start_up import Listener
+from distillation_stages.maxtext.without_tensorflow import without_tensorflow
+from distillation_stages.runtime.start_up import seconds_of_process
 
 DIAGNOSTICS = "cloud_accelerator_diagnostics"
 BATCHES_ENV = "TRAINING_BATCHES"
@@ -216,7 +219,7 @@ def _sft() -> Callable[[list[str]], None]:
     from maxtext.trainers.post_train.sft import train_sft
     from maxtext.utils import max_logging
 
-    patch_learning_rate_log(metric_logger.MetricLogger, max_logging.log)
+    patch_learning_rate_log(metric_logger.MetricLogger, _telling_the_start(max_logging.log))
     main: Callable[[list[str]], None] = train_sft.main
     return main
 
@@ -226,10 +229,24 @@ def _distill() -> Callable[[list[str]], None]:
     from maxtext.utils import max_logging
 
     patch_batch_count(distillation_utils, int(os.environ[BATCHES_ENV]), max_logging.log)
-    patch_step_log(train_distill, distillation_utils, max_logging.log)
+    patch_step_log(train_distill, distillation_utils, _telling_the_start(max_logging.log))
     patch_padding(distillation_utils)
     main: Callable[[list[str]], None] = train_distill.main
     return main
+
+
+def _telling_the_start(log: Callable[[str], None]) -> Callable[[str], None]:
+    """A log of steps whose first line says before it where the start went. To be made when all is imported."""
+    from jax import monitoring
+
+    listener = Listener(seconds_of_process())
+    listener.listen(monitoring)
+
+    def told(text: str) -> None:
+        listener.tell(log)
+        log(text)
+
+    return told
 
 
 TRAINERS = {"sft": _sft, "distill": _distill}
@@ -248,13 +265,15 @@ def main() -> None:
     """Run the trainer that the first argument names with the others."""
     if not any(argument.lower() == "use_vertex_tensorboard=true" for argument in sys.argv):
         patch_imports()
-    trainer = TRAINERS[sys.argv.pop(1)]
+    make_trainer = TRAINERS[sys.argv.pop(1)]
     scaling = take_argument(rope_scaling.SETTING)
     sequences = take_argument(packed_batches.SETTING)
-    from absl import app  # type: ignore[import-not-found]  # Comes with MaxText.
-    from maxtext.input_pipeline import input_pipeline_interface
-    from maxtext.layers.attentions import Attention
-    from maxtext.layers.embeddings import LLaMARotaryEmbedding
+    with without_tensorflow():
+        trainer = make_trainer()
+        from absl import app  # type: ignore[import-not-found]  # Comes with MaxText.
+        from maxtext.input_pipeline import input_pipeline_interface
+        from maxtext.layers.attentions import Attention
+        from maxtext.layers.embeddings import LLaMARotaryEmbedding
 
     if sequences is not None:
         reading = packed_batches.Reading.parse(sequences)
@@ -262,10 +281,9 @@ def main() -> None:
     if scaling is not None:
         rope_scaling.patch_rope_scaling(Attention, LLaMARotaryEmbedding, json.loads(scaling))
     _install_sigterm_handler()
-    train = trainer()
 
     def train_and_tell(arguments: list[str]) -> None:
-        train(arguments)
+        trainer(arguments)
         _tell_devices()
 
     app.run(train_and_tell)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from distillation_api import reasons
 from distillation_api.contract import SCRATCH_MOUNT, ConvertProgram, StageResult, StageSpec
-from distillation_stages.maxtext.command import jax_cache, versions
+from distillation_stages.maxtext.command import versions
 from distillation_stages.maxtext.cpu import prepare_cpu
 from distillation_stages.maxtext.families import fill_tables, require_export_support
 from distillation_stages.maxtext.logits import compare, maxtext_logits, samples, transformers_logits
@@ -16,6 +16,7 @@ from distillation_stages.models.model_config import HuggingFaceConfig, read_conf
 from distillation_stages.models.model_directory import model_of
 from distillation_stages.models.quantisation import require_unquantised
 from distillation_stages.models.weights import parameters_of
+from distillation_stages.runtime.compile_cache import compile_cache
 from distillation_stages.runtime.content import digests_below
 from distillation_stages.runtime.environment import available_memory
 from distillation_stages.runtime.failure import StageError
@@ -61,7 +62,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     if program.trained:
         require_export_support(name, model)
     say(f"reference logits after {time.monotonic() - started:.1f} s")
-    cache = jax_cache(storage, Path(SCRATCH_MOUNT) / "jax", "cpu")
+    cache = compile_cache(storage, Path(SCRATCH_MOUNT) / "jax", "jax", "cpu")
     workspace = storage.workspace(spec.output)
     try:
         convert_to_maxtext(model, settings, workspace, devices, cache)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from distillation_api import reasons
 from distillation_api.contract import SCRATCH_MOUNT, ExportProgram, StageResult, StageSpec
-from distillation_stages.maxtext.command import jax_cache, versions
+from distillation_stages.maxtext.command import versions
 from distillation_stages.maxtext.cpu import prepare_cpu
 from distillation_stages.maxtext.logits import compare, maxtext_logits, samples, transformers_logits
 from distillation_stages.maxtext.to_hugging_face import convert_to_hugging_face, load_torch
@@ -16,6 +16,7 @@ from distillation_stages.models.model_config import HuggingFaceConfig, end_token
 from distillation_stages.models.model_directory import model_of
 from distillation_stages.models.rendering import Renderer
 from distillation_stages.models.weights import parameters_of
+from distillation_stages.runtime.compile_cache import compile_cache
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.limits import require_disk
 from distillation_stages.runtime.regular_files import copy_content
@@ -48,7 +49,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     parameters = parameters_of(student)
     require_disk(storage.mount, parameters * BYTES_PER_PARAMETER[program.dtype], "the exported model")
     prepare_cpu(1)
-    cache = jax_cache(storage, Path(SCRATCH_MOUNT) / "jax", "cpu")
+    cache = compile_cache(storage, Path(SCRATCH_MOUNT) / "jax", "jax", "cpu")
     workspace = storage.workspace(spec.output)
     try:
         model = workspace / MODEL_DIRECTORY

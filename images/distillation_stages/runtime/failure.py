@@ -1,6 +1,6 @@
 """How a program gives up a stage or a row: an exception that carries a reason of the registry."""
 
-from distillation_api.contract import StageFailure
+from distillation_api.contract import StageFailure, StartUp
 from distillation_api.reasons.reason import ProgramReason, RowReason
 
 
@@ -11,6 +11,8 @@ class StageError(Exception):
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.start_up: StartUp | None = None
+        """How far its start had come, where that was measured."""
 
 
 class RowRejected(Exception):
@@ -23,9 +25,9 @@ class RowRejected(Exception):
         self.detail = detail
 
 
-def stage_failure(stage: str, reason: ProgramReason, message: str) -> StageFailure:
+def stage_failure(stage: str, reason: ProgramReason, message: str, start_up: StartUp | None = None) -> StageFailure:
     """The termination message of a stage that ends for this reason."""
-    return StageFailure(stage=stage, reason=reason.name, message=message, permanent=reason.is_final)
+    return StageFailure(stage=stage, reason=reason.name, message=message, permanent=reason.is_final, start_up=start_up)
 
 
 def first_line(error: Exception) -> str:

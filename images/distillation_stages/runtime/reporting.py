@@ -16,6 +16,7 @@ from distillation_api.contract import (
     StageResult,
 )
 from distillation_stages.runtime.secrets import without_secrets
+from distillation_stages.runtime.start_up import StartUpClock
 
 SECONDS_BETWEEN_LINES = 2.0
 MESSAGE_LIMIT = 1000
@@ -25,7 +26,9 @@ MESSAGE_LIMIT = 1000
 class Reporter:
     """Prints progress lines, at most one every ``SECONDS_BETWEEN_LINES``, the first and the last always."""
 
-    def __init__(self, stage: str, unit: Literal["rows", "steps", "bytes"]) -> None:
+    def __init__(self, stage: str, unit: Literal["rows", "steps", "bytes"], clock: StartUpClock | None = None) -> None:
+        """``clock``: of a program whose way to its first unit is told with each line."""
+        self._clock = clock
         self._stage = stage
         self._unit: Literal["rows", "steps", "bytes"] = unit
         self._started = time.monotonic()
@@ -50,6 +53,7 @@ class Reporter:
             unit=self._unit,
             rate=round(rate, 4) if rate else None,
             metrics=dict(metrics or {}),
+            start_up=self._clock.read() if self._clock is not None else None,
         )
         print(line.model_dump_json(by_alias=True, exclude_none=True), flush=True)
 
@@ -75,17 +79,22 @@ def termination_message(outcome: StageResult | StageFailure) -> str:
     """The outcome as JSON of at most ``TERMINATION_MESSAGE_LIMIT`` bytes: parts go first, then long texts are cut."""
     if isinstance(outcome, StageResult):
         outcome = outcome.model_copy(update={"parts": {}})
-        text = outcome.model_dump_json(by_alias=True)
+        text = _json(outcome)
         if len(text.encode()) > TERMINATION_MESSAGE_LIMIT:
-            text = outcome.model_copy(update={"settings": {}, "versions": {}}).model_dump_json(by_alias=True)
+            text = _json(outcome.model_copy(update={"settings": {}, "versions": {}}))
         return text
     # Kubernetes cuts at the limit and would leave broken JSON; a character takes up to six bytes of it.
     message = printable(outcome.message)
     for length in (MESSAGE_LIMIT, MESSAGE_LIMIT // 2):
-        text = outcome.model_copy(update={"message": message[:length]}).model_dump_json(by_alias=True)
+        text = _json(outcome.model_copy(update={"message": message[:length]}))
         if len(text.encode()) <= TERMINATION_MESSAGE_LIMIT:
             break
     return text
+
+
+def _json(outcome: StageResult | StageFailure) -> str:
+    # An operator that doesn't know a member refuses all: what says nothing isn't there.
+    return outcome.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def termination_log() -> Path:

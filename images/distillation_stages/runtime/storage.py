@@ -153,7 +153,8 @@ class Storage:
 
     def write_marker(self, directory: str, result: StageResult) -> None:
         """Publish the result as the directory's done marker. To be called last."""
-        publish_bytes(self.at(directory) / MARKER_NAME, result.model_dump_json(by_alias=True).encode())
+        text = result.model_dump_json(by_alias=True, exclude={"start_up"})
+        publish_bytes(self.at(directory) / MARKER_NAME, text.encode())
 
     def conclude(self, directory: str, result: StageResult, workspace: Path) -> StageResult:
         """Write the marker, unless another writer of the stage was first: its result stands and our work is removed."""

@@ -48,7 +48,7 @@ from distillation_api.contract.export import ExportProgram
 from distillation_api.contract.fetch import FetchProgram
 from distillation_api.contract.generate import FirstRows, GenerateProgram, Sampling
 from distillation_api.contract.measurements import MEASURED, Measurements
-from distillation_api.contract.messages import Progress, StageFailure, StageResult
+from distillation_api.contract.messages import Progress, StageFailure, StageResult, StartUp
 from distillation_api.contract.objectives import LogitMatching, Objective, SupervisedFineTuning
 from distillation_api.contract.pack import PackProgram
 from distillation_api.contract.preflight import PlannedGeneration, PlannedTraining, PreflightProgram
@@ -110,6 +110,7 @@ __all__ = [
     "StageOutput",
     "StageResult",
     "StageSpec",
+    "StartUp",
     "SupervisedFineTuning",
     "TrainData",
     "TrainOn",

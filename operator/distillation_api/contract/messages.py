@@ -12,6 +12,34 @@ Count = Annotated[int, Field(ge=-(2**53), le=2**53)]
 ReasonName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=128)]
 
 
+Seconds = Annotated[float, Field(ge=0, le=10**8, allow_inf_nan=False)]
+CacheCount = Annotated[int, Field(ge=0, le=2**31)]
+
+
+class StartUp(Model):
+    """What a start has taken from the beginning of its process to its first token or step, in seconds by part; until
+    that comes, to now.
+    """
+
+    imports: Seconds = 0.0
+    """Of Python's modules."""
+    weights: Seconds = 0.0
+    """Reading the model from the storage onto the devices."""
+    compile: Seconds = 0.0
+    """Tracing, lowering and compiling, or loading what was compiled before."""
+    other: Seconds = 0.0
+    """All the rest: checks of inputs, engines and devices that are made ready, the first step itself."""
+    cache_hits: CacheCount = 0
+    """Programs that a cache of compiled ones had, by JAX's own count."""
+    cache_misses: CacheCount = 0
+    """Those that were compiled and put there."""
+
+    @property
+    def seconds(self) -> float:
+        """Of all parts."""
+        return self.imports + self.weights + self.compile + self.other
+
+
 class Progress(Model):
     """One progress line on standard output."""
 
@@ -23,6 +51,8 @@ class Progress(Model):
     rate: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Units per second, lately."""
     metrics: dict[str, float] = Field(default_factory=dict)
+    start_up: StartUp | None = None
+    """Of this start, where it works with an engine."""
 
 
 class StageResult(Model):
@@ -42,6 +72,8 @@ class StageResult(Model):
     reused: bool = False
     """True when the marker stood already and nothing was done."""
     seconds: float = 0.0
+    start_up: StartUp | None = None
+    """Of the start that has made it; only in the termination message."""
 
 
 class StageFailure(Model):
@@ -53,3 +85,5 @@ class StageFailure(Model):
     """CamelCase, e.g. MissingColumn."""
     message: str
     permanent: bool
+    start_up: StartUp | None = None
+    """Of this start, where it works with an engine."""

@@ -178,7 +178,7 @@ def results(job: Object) -> list[str]:
         if key in found:
             lines.append(f"{text}: {found[key]}")
     if "chipHours" in status:
-        lines.append(f"Chip-hours: {status['chipHours']}")
+        lines.append(f"Chip-hours: {status['chipHours']}{_idle(status.get('stages', []))}")
     return lines
 
 
@@ -199,6 +199,19 @@ def preview_lines(job: Object) -> list[str]:
         judged = {True: " (as expected)", False: " (NOT as expected)"}.get(fact.get("asExpected"), "")
         lines.append(f"{fact['stage']}: {fact['name']} {fact['value']}{judged}")
     return lines
+
+
+def _idle(stages: list[Object]) -> str:
+    """Of the chips' time that before the pods' first tokens or steps, by part, where it is known."""
+    parts: dict[str, int] = {}
+    for stage in stages:
+        for part, seconds in stage.get("chipSecondsIdle", {}).items():
+            parts[part] = parts.get(part, 0) + seconds
+    whole = sum(stage.get("chipSeconds", 0) for stage in stages)
+    if not whole or not sum(parts.values()):
+        return ""
+    told = ", ".join(f"{part} {seconds / whole:.0%}" for part, seconds in parts.items())
+    return f", of which {sum(parts.values()) / whole:.0%} before the first token or step ({told})"
 
 
 def describe(stage: Object) -> str:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from distillation_api.status import DistillationJobStatus
 from distillation_operator.pipeline.status.chip_hours import SECONDS_PER_HOUR, chip_seconds
+from distillation_operator.pipeline.status.idle_chips import idle_seconds
 from distillation_operator.pipeline.status.times import parse_time
 
 PREFIX = "distillation"
@@ -91,6 +92,11 @@ class _Jobs(Collector):
         hours = GaugeMetricFamily(
             f"{PREFIX}_job_chip_hours", "TPU chip-hours that a job has used.", labels=["namespace", "name"]
         )
+        idle = GaugeMetricFamily(
+            f"{PREFIX}_job_idle_chip_hours",
+            "Those of the chip-hours before the pods' first tokens or steps, by what they went to.",
+            labels=["namespace", "name", "part"],
+        )
         budget = GaugeMetricFamily(
             f"{PREFIX}_job_budget_chip_hours", "TPU chip-hours that a job may use.", labels=["namespace", "name"]
         )
@@ -109,6 +115,8 @@ class _Jobs(Collector):
             labels = [job["metadata"]["namespace"], job["metadata"]["name"]]
             status = _status(job)
             hours.add_metric(labels, chip_seconds(status.stages) / SECONDS_PER_HOUR)
+            for part, seconds in idle_seconds(status.stages).items():
+                idle.add_metric([*labels, part], seconds / SECONDS_PER_HOUR)
             limit = ((job.get("spec") or {}).get("budget") or {}).get("maxChipHours")
             if limit is not None:
                 budget.add_metric(labels, float(limit))
@@ -117,7 +125,7 @@ class _Jobs(Collector):
                     progress.add_metric([*labels, stage.name], stage.progress.done / stage.progress.total)
         for phase in PHASES:
             phases.add_metric([phase], count[phase])
-        return [phases, hours, budget, progress]
+        return [phases, hours, idle, budget, progress]
 
 
 def _phase(job: Object) -> str:

@@ -34,9 +34,9 @@ _CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
 _OWNER = ("uid", "controller")
 _POD_STATUS = ("phase", "reason", "message", "startTime")
 _STATES = {
-    "running": (),
+    "running": ("startedAt",),
     "waiting": ("reason", "message"),
-    "terminated": ("exitCode", "reason", "message", "finishedAt"),
+    "terminated": ("exitCode", "reason", "message", "startedAt", "finishedAt"),
 }
 _LIST_LIMIT = 32
 """Members of a list; controllers write a handful."""

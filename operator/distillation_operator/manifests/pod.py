@@ -23,7 +23,8 @@ from distillation_operator.manifests.node_scheduling import node_scheduling
 from distillation_operator.manifests.scratch_volumes import mounts, volumes
 from distillation_operator.manifests.security_profiles import GROUP, container_security, owner_of_files, pod_security
 from distillation_operator.manifests.settings import Installation
-from distillation_operator.manifests.stage_pods import GcsFuseLimits
+from distillation_operator.manifests.stage_pods import GcsFuseLimits, StagePods
+from distillation_operator.manifests.weights_cache import WeightsCache, weights_cache
 from distillation_operator.pipeline.placement import Placement
 from distillation_operator.pipeline.stage import Stage
 
@@ -75,7 +76,14 @@ def pod_template(
         pod["priorityClassName"] = options.priority_class_name
     if options.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in options.image_pull_secrets]
-    return {"metadata": metadata, "spec": pod}
+    template = {"metadata": metadata, "spec": pod}
+    if (cache := _cache(job.spec, stage, limits)) is not None:
+        cache.add_to(template, limits.gcs_fuse.memory)
+    return template
+
+
+def _cache(spec: DistillationJobSpec, stage: Stage, limits: StagePods) -> WeightsCache | None:
+    return weights_cache(stage, limits, spec.storage.gcs is not None, MACHINE_PERCENT)
 
 
 def _container(job: DistillationJob, stage: Stage, installation: Installation, env: list[Object]) -> Object:
@@ -94,7 +102,7 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
             *_users_environment(job.spec.pod),
         ],
         **_ports(stage),
-        "resources": _resources(job.spec, stage, installation.stage_pods.scratch_limit),
+        "resources": _resources(job.spec, stage, installation.stage_pods),
         "securityContext": container_security(installation.stage_pods.accelerator_profile, stage.placement.chips),
         # A program that is killed writes no message: then the tail of its log shows what it was doing.
         "terminationMessagePolicy": "FallbackToLogsOnError" if installation.stage_pods.log_tails else "File",
@@ -146,8 +154,8 @@ def _users_environment(options: PodOptions) -> list[Object]:
     return [*env, {"name": SECRET_VARIABLES_ENV, "value": ",".join(secrets)}] if secrets else env
 
 
-def _resources(spec: DistillationJobSpec, stage: Stage, scratch_limit: str | None) -> Object:
-    placement = stage.placement
+def _resources(spec: DistillationJobSpec, stage: Stage, limits: StagePods) -> Object:
+    placement, scratch_limit = stage.placement, limits.scratch_limit
     wanted, resource = placement.resources, placement.platform.resource
     chips = {resource: str(placement.chips_per_host)} if resource else {}
     # A limit without a request would be the request too, and a pod would wait for a node with all of it free.
@@ -155,7 +163,7 @@ def _resources(spec: DistillationJobSpec, stage: Stage, scratch_limit: str | Non
     limited: Object = {"ephemeral-storage": scratch_limit} if scratch_limit else {}
     if chips and wanted is None:
         # Kueue admits no pod that asks for what its ClusterQueue doesn't cover, and most cover the chips alone.
-        share = {} if spec.queue is not None else _share_of_machine(placement)
+        share = {} if spec.queue is not None else _share_of_machine(placement, _cache(spec, stage, limits))
         return {"requests": {**share, **chips, **requested}, "limits": {**chips, **limited}}
     wanted = wanted or _DEFAULT_RESOURCES
     return {
@@ -164,14 +172,14 @@ def _resources(spec: DistillationJobSpec, stage: Stage, scratch_limit: str | Non
     }
 
 
-def _share_of_machine(placement: Placement) -> dict[str, str]:
+def _share_of_machine(placement: Placement, cache: WeightsCache | None) -> dict[str, str]:
     """What a pod asks for that has the VM to itself: without any request it is the first to be evicted."""
     machine = placement.machine
     if machine is None:
         return {}
     return {
         "cpu": str(machine.cpus * MACHINE_PERCENT // 100),
-        "memory": f"{machine.memory_gb * MACHINE_PERCENT // 100}G",
+        "memory": f"{machine.memory_gb * MACHINE_PERCENT // 100 - (cache.memory_gb if cache else 0)}G",
     }
 
 

@@ -229,6 +229,7 @@ def read_pod(pod: Object, told: Cause | None = None, node: Cause | None = None) 
         refused_by_node=refused_by_node(pod),
         # A node whose clock is behind tells a start before there was a pod: chip-hours that nobody has used.
         started=later(status.get("startTime"), metadata.get("creationTimestamp")) if "startTime" in status else None,
+        container_started=_time((ended or container.get("state", {}).get("running") or {}).get("startedAt")),
         finished=_time(ended.get("finishedAt")),
         owner=_controller(metadata),
         index_failures=failures,

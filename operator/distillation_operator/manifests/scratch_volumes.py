@@ -7,6 +7,7 @@ have more. It is memory of the container: what a pod requests and is limited to 
 from typing import Any
 
 from distillation_api.contract import SCRATCH_MOUNT
+from distillation_operator.manifests.quantities import bytes_of
 from distillation_operator.pipeline.placement import Placement
 
 SHARED_MEMORY_MOUNT = "/dev/shm"
@@ -18,10 +19,6 @@ SCRATCH_BESIDE_CHIPS = "30Gi"
 """Where the installation sets no limit: of a TPU VM's default boot disk pods have some 44 GiB (docs/gke.md), and one
 that fills it takes it from its node too. Compiled programs and logs take a few GB."""
 
-_FACTORS = {
-    "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
-}  # fmt: skip
 _MIB = 2**20
 
 Object = dict[str, Any]
@@ -50,11 +47,6 @@ def shared_memory(placement: Placement) -> str:
     if placement.machine is not None:
         memory.append(placement.machine.memory_gb * 10**9)
     if placement.resources is not None:
-        memory.append(_bytes(placement.resources.memory))
+        memory.append(bytes_of(placement.resources.memory))
     mebibytes = max(1, min(memory) // SHARE // _MIB)
     return f"{mebibytes // 1024}Gi" if mebibytes >= 1024 else f"{mebibytes}Mi"
-
-
-def _bytes(quantity: str) -> int:
-    number = quantity.rstrip("".join({letter for unit in _FACTORS for letter in unit}))
-    return int(float(number) * _FACTORS[quantity[len(number) :]])

@@ -36,5 +36,7 @@ class StagePods(Model):
     """Whether the last words of a program that crashes go into the status; they may quote rows of the dataset."""
     shared_compile_cache: bool = False
     """Whether compiled programs are kept in the storage, below the job's prefix, and loaded from there."""
+    weights_cache_percent: Annotated[int, Field(ge=0, le=60)] = 40
+    """Of a TPU VM's memory what may cache files of a bucket; 0: no cache."""
     gcs_fuse: GcsFuseLimits = GcsFuseLimits()
     """The sidecar of pods whose storage is a bucket."""

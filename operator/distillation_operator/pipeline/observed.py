@@ -57,6 +57,8 @@ class Pod:
     refused_by_node: str | None = None
     """Why the node didn't take it after it was scheduled there, in the kubelet's words."""
     started: datetime | None = None
+    container_started: datetime | None = None
+    """When its program has begun, images and volumes being there."""
     finished: datetime | None = None
     owner: str = ""
     """UID of its Job."""

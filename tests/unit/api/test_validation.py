@@ -221,6 +221,9 @@ def test_keys_that_others_set_are_refused_by_name(member: str, key: str) -> None
         "GCONV_PATH",
         "OPENSSL_CONF",
         "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD",
+        "VLLM_LOGGING_CONFIG_PATH",
+        "VLLM_XLA_CACHE_PATH",
+        "JAX_COMPILATION_CACHE_DIR",
     ],
 )
 def test_variables_that_others_set_or_that_run_code_are_refused(name: str) -> None:

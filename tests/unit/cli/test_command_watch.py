@@ -133,6 +133,14 @@ def test_the_results() -> None:
     ]
 
 
+def test_the_results_tell_what_of_the_chips_time_went_to_starts() -> None:
+    idle = [{"imports": 100, "compile": 300}, {"compile": 100}, {}]
+    stages = [{"name": "s", "state": "Complete", "chipSeconds": 1000, "chipSecondsIdle": parts} for parts in idle]
+    assert watch.results(job(*stages, ended="Complete", chipHours="0.8"))[-1] == (
+        "Chip-hours: 0.8, of which 17% before the first token or step (imports 3%, compile 13%)"
+    )
+
+
 def test_a_server_that_never_answered_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CommandError, match=r"no cluster: no answer from the API server \(ConnectionRefusedError\)"):
         follow(monkeypatch, ConnectionRefusedError())

@@ -27,13 +27,15 @@ def test_jobs_are_told_as_they_are_at_the_scrape() -> None:
     metrics.watch_jobs(lambda: jobs)
     assert sample(metrics, "distillation_jobs", phase="Running") == 0
     stage = {"name": "train-one", "state": "Running", "progress": {"done": 3, "total": 4, "unit": "steps"}}
+    chips = {"chipSeconds": 7200, "chipSecondsIdle": {"compile": 1800}}
     jobs += [
         job("new", None, []),
-        job("busy", "Running", [{**stage, "chipSeconds": 7200}], budget={"maxChipHours": 10}),
+        job("busy", "Running", [{**stage, **chips}], budget={"maxChipHours": 10}),
     ]
     assert sample(metrics, "distillation_jobs", phase="Running") == 1
     assert sample(metrics, "distillation_jobs", phase="Pending") == 1
     assert sample(metrics, "distillation_job_chip_hours", namespace="ml", name="busy") == 2
+    assert sample(metrics, "distillation_job_idle_chip_hours", namespace="ml", name="busy", part="compile") == 0.5
     assert sample(metrics, "distillation_job_budget_chip_hours", namespace="ml", name="busy") == 10
     assert sample(metrics, "distillation_stage_progress_ratio", namespace="ml", name="busy", stage="train-one") == 0.75
     jobs.clear()

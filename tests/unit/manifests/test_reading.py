@@ -252,6 +252,7 @@ def pod(phase: str = "Pending", state: Object | None = None, **status: Any) -> O
 def terminated(code: int, message: object = None, reason: str | None = None) -> Object:
     text = message if message is None or isinstance(message, str) else json.dumps(message)
     ended = {"exitCode": code, "reason": reason or ("Completed" if code == 0 else "Error"), "finishedAt": ENDED_AT}
+    ended["startedAt"] = ENDED_AT
     return {"terminated": ended if text is None else {**ended, "message": text}}
 
 
@@ -281,14 +282,14 @@ def test_a_pod_that_has_no_status_yet_may_still_start() -> None:
 
 def test_a_running_pod() -> None:
     seen = read_pod(pod("Running", {"running": {"startedAt": ENDED_AT}}, startTime=ENDED_AT))
-    assert (seen.running, seen.alive, seen.started) == (True, True, ENDED)
+    assert (seen.running, seen.alive, seen.started, seen.container_started) == (True, True, ENDED, ENDED)
 
 
 def test_a_pod_that_ended_well() -> None:
     seen = ended(0, RESULT)
     assert (seen.ended, seen.succeeded, seen.alive, seen.exit_text) == (True, True, False, None)
     assert seen.result == StageResult(stage="generate", fingerprint="f" * 16, counts={"rows": 5})
-    assert seen.finished == ENDED
+    assert (seen.container_started, seen.finished) == (ENDED, ENDED)
 
 
 @pytest.mark.parametrize(

@@ -5,28 +5,11 @@ from typing import Any
 import pytest
 
 from distillation_api.contract import COMPILE_CACHE_ENV
-from distillation_operator.manifests.kinds import child_manifest
-from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.stage_pods import GcsFuseLimits, StagePods
-from distillation_operator.pipeline.graph import build_pipeline
-from support.scenario import job_of, small_spec
+from unit.manifests.pod_templates import BUCKET, templates
 
 Object = dict[str, Any]
-BUCKET = {"gcs": {"bucket": "bucket"}}
 V5E = {"type": "tpu-v5-lite-podslice", "topology": "2x4"}
-
-
-def templates(limits: StagePods, **members: Any) -> list[Object]:
-    """The pod template of each stage."""
-    job = job_of(small_spec(**members))
-    made = [
-        child_manifest(job, stage, 0, Installation(stage_pods=limits))["spec"]
-        for stage in build_pipeline(job.spec).values()
-    ]
-    return [
-        spec["template"] if "template" in spec else spec["replicatedJobs"][0]["template"]["spec"]["template"]
-        for spec in made
-    ]
 
 
 @pytest.mark.parametrize("members", [{}, {"generation": {"accelerator": V5E}}], ids=["cpu", "tpu"])

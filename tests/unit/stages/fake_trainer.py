@@ -39,6 +39,8 @@ def main() -> int:
     line = distill_line if trainer == "distill" else step_line
     period = int(settings["checkpoint_period"])
     for step in range(start + 1, min(steps, plan.get("stop_at", steps)) + 1):
+        if plan.get("start") and step == start + 1:
+            print(plan["start"], flush=True)
         if trainer == "sft":
             print(f"learning rate of step {step}: {step / 1000:.6g}", flush=True)
         print(line(step, loss=plan.get("loss", f"{10 / step:.3f}"), weights=plan.get("weights", 90)), flush=True)

@@ -4,17 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from distillation_api.contract import COMPILE_CACHE_ENV, TrainProgram
+from distillation_api.contract import TrainProgram
 from distillation_api.maxtext.managed import MANAGED
 from distillation_api.maxtext.settings import ALLOWED
 from distillation_stages.maxtext.command import (
     TrainingPaths,
     devices_of,
-    jax_cache,
     training_arguments,
 )
 from distillation_stages.runtime.failure import StageError
-from distillation_stages.runtime.storage import Storage
 from unit.stages.training_inputs import train_program
 
 PATHS = TrainingPaths(
@@ -106,30 +104,3 @@ def test_gradient_accumulation_is_a_field() -> None:
 def test_a_size_left_to_maxtext_is_refused() -> None:
     with pytest.raises(StageError, match="fsdp=-1"):
         devices_of(train_program(hardware="tpu", parallelism={"fsdp": -1}))
-
-
-def test_compiled_programs_stay_in_the_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """F5.1: JAX checks nothing of what it loads, so whoever wrote the bucket's cache ran code in everybody's pods."""
-    monkeypatch.delenv(COMPILE_CACHE_ENV, raising=False)
-    assert jax_cache(Storage(tmp_path / "storage"), tmp_path / "scratch", "tpu") == tmp_path / "scratch"
-    assert not (tmp_path / "storage").exists()
-
-
-def test_where_the_installation_shares_them_they_lie_in_the_folder_that_it_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(COMPILE_CACHE_ENV, "team/cache")
-    folder = jax_cache(Storage(tmp_path), tmp_path / "scratch", "tpu")
-    assert folder == tmp_path / "team" / "cache" / "jax" / "tpu"
-    assert folder.is_dir()
-
-
-def test_each_kind_of_cpu_has_a_cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(COMPILE_CACHE_ENV, "cache")
-    assert jax_cache(Storage(tmp_path), tmp_path / "scratch", "cpu").name.startswith("cpu-")
-
-
-def test_a_storage_that_cannot_be_written_leaves_the_pods_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(COMPILE_CACHE_ENV, "cache")
-    (tmp_path / "cache").write_text("not a directory")
-    assert jax_cache(Storage(tmp_path), tmp_path / "scratch", "tpu") == tmp_path / "scratch"

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from distillation_api.contract import ReportedStage, StageResult
+from distillation_api.contract import ReportedStage, StageResult, StartUp
 from distillation_stages.data.stage_facts import StageFacts, read_history
 from distillation_stages.programs.evaluate.answers import Answer, Comparison
 from distillation_stages.programs.evaluate.report import POINTS, Report, Sample, curve, duration, render_report
+from distillation_stages.runtime.start_up_record import write_start_up
 from distillation_stages.runtime.storage import Storage
 from unit.stages.stage_inputs import prompt_of
 
@@ -125,6 +126,27 @@ def test_a_stage_with_shards_is_told_as_one(tmp_path: Path) -> None:
     outputs = ["generate/shard-0", "generate/shard-1"]
     stage = StageFacts.read(ReportedStage(name="generate", outputs=outputs, chips=16), storage)
     assert (stage.counts, stage.seconds, stage.chip_hours) == ({"kept": 11}, 3600.0, 8 * 1.5)
+
+
+def test_where_the_starts_of_a_stage_went_is_told_with_the_chips_that_waited(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    for shard, compiling in enumerate((60.0, 240.0)):
+        directory = f"generate/shard-{shard}"
+        write_start_up(storage.at(directory), StartUp(imports=20, weights=40, compile=compiling))
+        storage.write_marker(directory, StageResult(stage="generate", fingerprint="f", seconds=3600))
+    outputs = ["generate/shard-0", "generate/shard-1"]
+    stage = StageFacts.read(ReportedStage(name="generate", outputs=outputs, chips=16), storage)
+    assert stage.idle_chip_hours == pytest.approx(8 * (120 + 300) / 3600)
+    page = render_report(report(stages=[stage]))
+    assert "5 min 0 s: imports 20 s, weights 40 s, compile 4 min 0 s, other 0 s; 0.9333 chip-hours" in page
+
+
+def test_a_record_of_a_start_that_is_something_else_is_left_out(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    storage.write_marker("train", StageResult(stage="train", fingerprint="f", seconds=10))
+    for content in ("[]", '{"imports": -1}', '{"imports": 1e300}', "x" * 10_000):
+        storage.at("train/_START_UP.json").write_text(content)
+        assert StageFacts.read(ReportedStage(name="train", outputs=["train"], chips=1), storage).start is None
 
 
 def test_a_stage_without_a_marker_is_told_with_nothing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from distillation_api.contract import GenerateProgram, Sampling
 from distillation_stages.models.tpu_architectures import PINNED
 from distillation_stages.models.tpu_engine import TpuEngine, tpu_engine
-from distillation_stages.programs.generate.tpu_environment import prepare_tpu, set_tpu_environment
+from distillation_stages.programs.generate.tpu_environment import prepare_tpu, set_tpu_environment, tpu_arguments
 from distillation_stages.programs.generate.vllm_engine import engine_arguments
 from distillation_stages.runtime.failure import StageError
 from e2e.tpu_wheels import pin
@@ -141,7 +141,9 @@ def test_the_metadata_server_is_not_asked_for_a_name() -> None:
 
 def test_where_vllm_is_the_one_for_cpus_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NEW_MODEL_DESIGN", raising=False)
-    assert prepare_tpu(tmp_path) == {}
+    prepare_tpu(tmp_path)
+    assert "NEW_MODEL_DESIGN" not in os.environ
+    assert tpu_arguments(tmp_path) == {}
 
 
 def test_where_it_is_the_one_for_tpus_the_engine_is_made_as_needed(
@@ -154,7 +156,8 @@ def test_where_it_is_the_one_for_tpus_the_engine_is_made_as_needed(
     monkeypatch.setenv("NEW_MODEL_DESIGN", "0")
     monkeypatch.delenv("TPU_NAME", raising=False)
     (tmp_path / "config.json").write_text(json.dumps(DEEPSEEK_V2_LITE))
-    assert prepare_tpu(tmp_path) == ATTENTION_DP
+    prepare_tpu(tmp_path)
+    assert tpu_arguments(tmp_path) == ATTENTION_DP
     assert os.environ["NEW_MODEL_DESIGN"] == "1"
     assert os.environ["TPU_NAME"]
     assert "tpu_inference" not in sys.modules

@@ -29,6 +29,7 @@ from distillation_stages.programs.train.inputs import Host
 from distillation_stages.programs.train.record import Summary
 from distillation_stages.programs.train.trainer_process import TrainerProcess
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.start_up import StartUpClock
 from distillation_stages.runtime.storage import Storage
 from unit.stages.stage_inputs import finish
 from unit.stages.training_inputs import logit_matching, save_checkpoint, train_program
@@ -104,7 +105,7 @@ def test_the_result_names_the_last_checkpoint_and_passes_the_settings_on(
     assert result.settings == {"model_name": "llama2-7b"}
     assert result.metrics == {"firstLoss": 10.0, "loss": 0.5}
     assert result.counts == COUNTS
-    assert storage.read_marker(OUTPUT) == result
+    assert storage.read_marker(OUTPUT) == result.model_copy(update={"start_up": None})
 
 
 def test_only_the_last_checkpoint_is_kept_without_its_optimizer(
@@ -122,6 +123,37 @@ def test_progress_is_told_in_steps(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (lines[0]["done"], lines[-1]["done"], lines[-1]["total"], lines[-1]["unit"]) == (0, 20, 20, "steps")
     assert lines[-1]["metrics"] == {"loss": 0.5, "tokensPerSecondPerDevice": 409.6}
+
+
+def test_where_its_start_went_is_told_with_every_step_and_at_the_end(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "I1127 09:05 start_up.py:71] start-up: imports=0.10 weights=0.10 compile=0.20 hits=3 misses=1"
+    result = run(storage, monkeypatch, start=line)
+    assert result is not None
+    told = result.start_up
+    assert told is not None
+    assert (told.weights, told.compile, told.cache_hits, told.cache_misses) == (0.1, 0.2, 3, 1)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[-1]["startUp"] == told.to_json_dict()
+    assert json.loads((storage.at(OUTPUT) / "_START_UP.json").read_text()) == told.to_json_dict()
+
+
+def test_one_that_fails_before_its_first_step_tells_how_far_it_came(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StageError) as caught:
+        run(storage, monkeypatch, stop_at=0, exit=1)
+    assert caught.value.start_up is not None
+    assert caught.value.start_up.seconds > 0
+    assert run(storage, monkeypatch) is not None
+
+
+def test_work_that_was_found_done_tells_of_no_start(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(storage, monkeypatch)
+    again = run(storage, monkeypatch)
+    assert again is not None
+    assert (again.reused, again.start_up) == (True, None)
 
 
 def test_another_host_than_the_first_writes_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +192,7 @@ def test_every_step_of_gradient_accumulation_has_several_batches(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, accumulation: int, batches: int
 ) -> None:
     program = MATCHING.model_copy(update={"gradient_accumulation_steps": accumulation})
-    training = TrainerProcess("train-x", program, STEPS, 0, None)
+    training = TrainerProcess("train-x", program, STEPS, 0, None, StartUpClock())
     assert training._environment(Path("/tmp"))["TRAINING_BATCHES"] == str(batches)
 
 

@@ -7,6 +7,7 @@ counts of a shard close, however often it was started.
 
 import os
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,13 +17,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from distillation_api import reasons
-from distillation_api.contract import GenerateProgram, Sampling, StageResult, StageSpec
+from distillation_api.contract import SCRATCH_MOUNT, GenerateProgram, Sampling, StageResult, StageSpec
 from distillation_api.reasons.reason import RowReason
 from distillation_stages.data.tables import Row, count_rows, listed_parts, read_rows, split_evenly
 from distillation_stages.data.tool_use import restored
 from distillation_stages.models.model_directory import model_of
 from distillation_stages.programs.generate.ledger import Ledger, Slot, plan
 from distillation_stages.programs.generate.teacher import Answer, Question, Teacher
+from distillation_stages.programs.generate.vllm_engine import prepare_engine
 from distillation_stages.programs.generate.vllm_teacher import VllmTeacher
 from distillation_stages.runtime.claim import SECONDS_ALIVE, SECONDS_BETWEEN_BEATS, claimed
 from distillation_stages.runtime.content import Digests, changed, require_unchanged
@@ -31,6 +33,8 @@ from distillation_stages.runtime.environment import set_environment
 from distillation_stages.runtime.failure import StageError, stage_failure
 from distillation_stages.runtime.measuring import measured
 from distillation_stages.runtime.reporting import Reporter, say, termination_log, write_termination_message
+from distillation_stages.runtime.start_up import StartUpClock
+from distillation_stages.runtime.start_up_record import write_start_up
 from distillation_stages.runtime.storage import Storage
 from distillation_stages.runtime.watchdog import Watchdog, exit_at_once
 
@@ -202,7 +206,13 @@ class Shard:
 def run(spec: StageSpec, storage: Storage) -> StageResult:
     """Make this pod's shard; see GenerateProgram."""
     assert isinstance(spec.program, GenerateProgram)
-    index = shard_index(spec.program.shards)
+    clock = StartUpClock()
+    with clock.told_by_failures():
+        return _run(spec, spec.program, storage, clock)
+
+
+def _run(spec: StageSpec, program: GenerateProgram, storage: Storage, clock: StartUpClock) -> StageResult:
+    index = shard_index(program.shards)
     directory = f"{spec.output}/shard-{index}"
     finished = storage.finished(directory, spec.work)
     if finished is not None:
@@ -210,11 +220,17 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     # Chunks and ledger have names that all writers of the shard share.
     with claimed(storage.at(directory), patience=SECONDS_TO_WAIT):
         # Another job may have ended it since it was looked for.
-        return storage.finished(directory, spec.work) or _make(spec, spec.program, storage, index, directory)
+        finished = storage.finished(directory, spec.work)
+        if finished is not None:
+            return finished
+        with tempfile.TemporaryDirectory(prefix="generate-", dir=os.environ.get("SCRATCH", SCRATCH_MOUNT)) as scratch:
+            return _make(spec, program, storage, index, Path(scratch), clock)
 
 
-def _make(spec: StageSpec, program: GenerateProgram, storage: Storage, index: int, directory: str) -> StageResult:
-    started = time.monotonic()
+def _make(
+    spec: StageSpec, program: GenerateProgram, storage: Storage, index: int, scratch: Path, clock: StartUpClock
+) -> StageResult:
+    started, directory = time.monotonic(), f"{spec.output}/shard-{index}"
     set_environment()
     model = model_of(storage, program.model)
     prompts = Prompts.of(storage, program.dataset)
@@ -227,12 +243,15 @@ def _make(spec: StageSpec, program: GenerateProgram, storage: Storage, index: in
     wanted = wanted_answers(slots, prompts, program.sampling)
     check_losses(ledger, wanted, program.max_lost_share)
     metrics = {}
+    if missing:
+        log = prepare_engine(model, storage, scratch, clock)
     teacher = teacher_of(program, model, missing[0].positions.start if missing else 0)
     ledger.vocabulary = teacher.vocabulary
     if missing:
         teacher.load()
+        log.tell(clock)
         say(f"the teacher is loaded {time.monotonic() - started:.1f} s after the start")
-        metrics = generate(spec, teacher, Shard(missing, ledger, prompts, program.sampling), ledger, wanted)
+        metrics = generate(spec, teacher, Shard(missing, ledger, prompts, program.sampling), ledger, wanted, clock)
     ledger.write()
     warn_of_missing_reasoning(ledger.counts(), program.reasoning)
     result = StageResult(
@@ -245,6 +264,9 @@ def _make(spec: StageSpec, program: GenerateProgram, storage: Storage, index: in
         versions=dict(teacher.versions),
         seconds=round(time.monotonic() - started, 1),
     )
+    if missing:
+        result = result.model_copy(update={"start_up": clock.read()})
+        write_start_up(storage.at(directory), clock.read())
     storage.write_marker(directory, result)
     return result
 
@@ -254,16 +276,24 @@ def teacher_of(program: GenerateProgram, model: Path, first_position: int) -> Te
     return VllmTeacher(model, program, first_position)
 
 
-def generate(spec: StageSpec, teacher: Teacher, shard: Shard, ledger: Ledger, wanted: int) -> dict[str, float]:
+def generate(
+    spec: StageSpec, teacher: Teacher, shard: Shard, ledger: Ledger, wanted: int, clock: StartUpClock
+) -> dict[str, float]:
     """Publish the shard's missing chunks; returns metrics of this run. Raises StageError for too many lost rows."""
     assert isinstance(spec.program, GenerateProgram)
-    reporter = Reporter(spec.stage, "rows")
+    reporter = Reporter(spec.stage, "rows", clock)
     before = ledger.counts()["read"]
     reporter.progress(before, wanted)
     started, tokens, metrics = time.monotonic(), 0, dict[str, float]()
     with Watchdog(SECONDS_TO_HANG, lambda: _give_up(spec.stage)).watching() as watchdog:
         lost = ledger.lost
-        for answer in teacher.answers(shard.questions(), watchdog.beat):
+
+        def beat() -> None:
+            # A step of the engine is a token of each request that it is at.
+            clock.first()
+            watchdog.beat()
+
+        for answer in teacher.answers(shard.questions(), beat):
             shard.take(answer)
             # Besides taking an answer, handing out rows publishes chunks: those whose last rows are refused.
             if ledger.lost > lost:

@@ -15,17 +15,21 @@ PACKAGE = "tpu_inference"
 """vLLM's platform for TPUs; the image for CPU hasn't got it."""
 
 
-def prepare_tpu(model: Path) -> dict[str, Any]:
-    """Sets the environment for this teacher where vLLM is the one for TPUs; returns arguments of its engine.
+def prepare_tpu(model: Path) -> None:
+    """Sets the environment for this teacher where vLLM is the one for TPUs.
 
     To be called before vLLM is imported. Raises StageError for a teacher that can't be served there.
     """
     if find_spec(PACKAGE) is None:
-        return {}
+        return
     needs = tpu_engine(read_config(model))
     say(f"On a TPU {needs.known}.")
     set_tpu_environment(needs, os.environ)
-    return dict(needs.arguments)
+
+
+def tpu_arguments(model: Path) -> dict[str, Any]:
+    """What the engine of this teacher is made with beside the rest; nothing where vLLM isn't the one for TPUs."""
+    return {} if find_spec(PACKAGE) is None else dict(tpu_engine(read_config(model)).arguments)
 
 
 def set_tpu_environment(needs: TpuEngine, environment: MutableMapping[str, str]) -> None:

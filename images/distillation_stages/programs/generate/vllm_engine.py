@@ -1,5 +1,6 @@
 """vLLM as a stream: requests in, answers out as they end, the engine kept full in between."""
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -7,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from distillation_api import reasons
+from distillation_api.accelerators import PLATFORMS
 from distillation_api.contract import GenerateProgram, Sampling
-from distillation_stages.programs.generate.tpu_environment import prepare_tpu
+from distillation_stages.programs.generate.engine_log import EngineLog
+from distillation_stages.programs.generate.tpu_environment import prepare_tpu, tpu_arguments
+from distillation_stages.runtime.compile_cache import compile_cache
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.failure_words import known_failure
 from distillation_stages.runtime.reporting import say
+from distillation_stages.runtime.start_up import StartUpClock
+from distillation_stages.runtime.storage import Storage
 
 _OUT_OF_MEMORY = (
     "RESOURCE_EXHAUSTED",
@@ -20,6 +26,10 @@ _OUT_OF_MEMORY = (
     "available memory for the cache",
     "Based on the available",
 )
+
+XLA_CACHE_ENV = "VLLM_XLA_CACHE_PATH"
+"""Where vLLM keeps compiled programs on TPUs."""
+
 
 REFUSED = "refused"
 """Finish reason of a request that the engine didn't take."""
@@ -55,6 +65,23 @@ class EngineAnswer:
     tokens: list[int]
 
 
+def prepare_engine(model: Path, storage: Storage, scratch: Path, clock: StartUpClock) -> EngineLog:
+    """Settle what vLLM reads when it is imported, and import it, so that this is known as the time of imports.
+
+    Returns what its start will say of itself. Raises StageError for a teacher that can't be served on a TPU.
+    """
+    prepare_tpu(model)
+    if os.environ.get("JAX_PLATFORMS") != PLATFORMS["cpu"].jax:
+        # On CPU it compiles nothing: it runs eagerly.
+        os.environ.setdefault(XLA_CACHE_ENV, str(compile_cache(storage, scratch / "xla", "vllm", "tpu")))
+    log = EngineLog(scratch)
+    with clock.taking("imports"):
+        if importlib.util.find_spec("vllm") is not None:
+            # Its members, and what they stand on, are imported when they are first asked for.
+            _ = importlib.import_module("vllm").LLM
+    return log
+
+
 class Engine:
     """A vLLM engine in this process, with the model loaded."""
 
@@ -63,7 +90,6 @@ class Engine:
 
         ``special_tokens``: whether answers have the text of special tokens too.
         """
-        needed_on_tpu = prepare_tpu(model)
         import vllm
         from vllm.platforms import current_platform
 
@@ -72,7 +98,7 @@ class Engine:
         self._special_tokens = special_tokens
         # JAX has no seed per request: there the engine's own has to do.
         self._seeds_per_request = not current_platform.is_tpu()
-        arguments = engine_arguments(model, program, engine_seed, current_platform.is_cpu()) | needed_on_tpu
+        arguments = engine_arguments(model, program, engine_seed, current_platform.is_cpu()) | tpu_arguments(model)
         if current_platform.is_cpu():
             # With an engine process of its own, loading takes a minute instead of seconds.
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")

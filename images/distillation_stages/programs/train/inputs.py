@@ -20,11 +20,11 @@ from distillation_stages.maxtext.command import (
     TRAINER_MODULE,
     TrainingPaths,
     config_file,
-    jax_cache,
     training_arguments,
 )
 from distillation_stages.maxtext.packed_batches import Reading
 from distillation_stages.models.model_directory import model_of
+from distillation_stages.runtime.compile_cache import compile_cache
 from distillation_stages.runtime.content import Digests, changed, listed, require_size, require_unchanged
 from distillation_stages.runtime.storage import Storage
 
@@ -119,7 +119,7 @@ def trainer_command(
         checkpoint=storage.at(start.outputs["checkpoint"]),
         tokenizer=model_of(storage, program.tokenizer),
         output=output,
-        jax_cache=jax_cache(storage, scratch / "jax", program.hardware),
+        jax_cache=compile_cache(storage, scratch / "jax", "jax", program.hardware),
     )
     python = [sys.executable, "-m", TRAINER_MODULE]
     match program.objective:

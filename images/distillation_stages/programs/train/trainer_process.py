@@ -31,6 +31,7 @@ from distillation_stages.programs.train.record import Record
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.measuring import measured
 from distillation_stages.runtime.reporting import Reporter, say
+from distillation_stages.runtime.start_up import StartUpClock
 
 KEPT_WHILE_TRAINING = 2
 
@@ -50,13 +51,16 @@ STEPS_WITHOUT_WEIGHTS = 5
 class TrainerProcess:
     """One start of the trainer, watched to its end."""
 
-    def __init__(self, stage: str, program: TrainProgram, steps: int, done: int, record: Record | None) -> None:
+    def __init__(
+        self, stage: str, program: TrainProgram, steps: int, done: int, record: Record | None, clock: StartUpClock
+    ) -> None:
         """``record``: None on all hosts but the first."""
         self._program = program
         self._steps = steps
         self._done = done
         self._record = record
-        self._reporter = Reporter(stage, "steps")
+        self._clock = clock
+        self._reporter = Reporter(stage, "steps", clock)
         self._log = TrainerLog(has_peers=program.hosts * program.slices > 1)
         self._without_weights = 0
         self._newest = done
@@ -126,9 +130,19 @@ class TrainerProcess:
         step = self._log.read(line)
         if step is None:
             return
+        self._note_start()
         self._without_weights = self._without_weights + 1 if step.total_weights == 0 else 0
         if self._record is not None:
             self._note(step, self._record)
+
+    def _note_start(self) -> None:
+        start = self._log.start
+        if start is not None:
+            self._clock.took("imports", start.imports)
+            self._clock.took("weights", start.weights)
+            self._clock.took("compile", start.compile)
+            self._clock.found(start.hits, start.misses)
+        self._clock.first()
 
     def _note(self, step: Step, record: Record) -> None:
         if math.isnan(step.tokens_per_second) and step.seconds > 0:

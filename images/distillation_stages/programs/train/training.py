@@ -29,6 +29,8 @@ from distillation_stages.programs.train.trainer_process import TrainerProcess
 from distillation_stages.runtime.claim import claimed
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import say
+from distillation_stages.runtime.start_up import StartUpClock
+from distillation_stages.runtime.start_up_record import write_start_up
 from distillation_stages.runtime.storage import Storage, remove_temporaries
 
 
@@ -36,17 +38,25 @@ def run(spec: StageSpec, storage: Storage) -> StageResult | None:
     """Train up to the last step, from the newest whole checkpoint when there is one."""
     program = spec.program
     assert isinstance(program, TrainProgram)
+    clock = StartUpClock()
+    with clock.told_by_failures():
+        return _as_host(spec, program, storage, clock)
+
+
+def _as_host(spec: StageSpec, program: TrainProgram, storage: Storage, clock: StartUpClock) -> StageResult | None:
     host = Host.from_environment(program.slices)
     if not host.leads:
-        _train(spec, program, host, storage)
+        _train(spec, program, host, storage, clock)
         return None
     # All hosts write into one directory, which attempts share: its checkpoints are gone on from.
     with claimed(storage.at(spec.output)):
         # Another job may have ended it since it was looked for.
-        return storage.finished(spec.output, spec.work) or _train(spec, program, host, storage)
+        return storage.finished(spec.output, spec.work) or _train(spec, program, host, storage, clock)
 
 
-def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage) -> StageResult | None:
+def _train(
+    spec: StageSpec, program: TrainProgram, host: Host, storage: Storage, clock: StartUpClock
+) -> StageResult | None:
     started = time.monotonic()
     start = storage.require_marker(program.start)
     run_directory = storage.at(spec.output) / RUN_NAME
@@ -67,7 +77,8 @@ def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage)
             reading = inputs.reading(program, newest)
             command = trainer_command(program, reading, storage, start, storage.at(spec.output), scratch)
             say(f"inputs ready after {time.monotonic() - started:.1f} s; starting MaxText from step {newest}")
-            process = TrainerProcess(spec.stage, program, inputs.steps, newest, record if host.leads else None)
+            led = record if host.leads else None
+            process = TrainerProcess(spec.stage, program, inputs.steps, newest, led, clock)
             process.run(command, scratch)
             found = process.measured().metrics() if program.measures else {}
     finally:
@@ -99,6 +110,9 @@ def _train(spec: StageSpec, program: TrainProgram, host: Host, storage: Storage)
         versions=versions(),
         seconds=round(time.monotonic() - started, 1),
     )
+    if newest < inputs.steps:
+        result = result.model_copy(update={"start_up": clock.read()})
+        write_start_up(storage.at(spec.output), clock.read())
     storage.write_marker(spec.output, result)
     return result
 

@@ -32,6 +32,7 @@ from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.status.chip_hours import account, chip_seconds, time_left
 from distillation_operator.pipeline.status.estimate import end_of, job_time_left
 from distillation_operator.pipeline.status.estimate import time_left as stage_time_left
+from distillation_operator.pipeline.status.idle_chips import count_idle
 from distillation_operator.pipeline.status.job_status import summarize, without_internal_error
 from distillation_operator.pipeline.status.pen import rewrite_condition, rewrite_job, rewrite_stage, with_state
 from distillation_operator.pipeline.status.times import format_time, parse_time
@@ -84,7 +85,7 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     if status.has_ended:
         return _after_the_end(job, status, observed, rejected_retry, now)
     pipeline = build_pipeline(job.spec, recorded_outputs(status.stages, observed))
-    known, accounted = _account(pipeline, status, observed, now)
+    known, accounted = _account(job, pipeline, status, observed, now)
     used = chip_seconds(known.values())
     stop = suspension(job.spec.suspend, job.spec.budget.max_chip_hours if job.spec.budget else None, used)
     held = held_stages(job.spec.preview, pipeline, known, observed)
@@ -126,11 +127,12 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
 
 
 def _account(
-    pipeline: Pipeline, status: DistillationJobStatus, observed: Observed, now: datetime
+    job: DistillationJob, pipeline: Pipeline, status: DistillationJobStatus, observed: Observed, now: datetime
 ) -> tuple[dict[str, StageStatus], datetime | None]:
     """The stages as the status has them, with the chips that were used since."""
     accounted = parse_time(status.accounted_time) if status.accounted_time else None
-    return account(pipeline, {stage.name: stage for stage in status.stages}, observed, accounted, now)
+    known, counted = account(pipeline, {stage.name: stage for stage in status.stages}, observed, accounted, now)
+    return count_idle(job.metadata.name, pipeline, known, observed, now), counted
 
 
 def _decide_stages(

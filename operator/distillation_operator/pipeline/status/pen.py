@@ -11,6 +11,7 @@ from distillation_api.status import (
     Condition,
     DistillationJobStatus,
     Failure,
+    IdleOfAttempt,
     JobPhase,
     Results,
     ShardRetries,
@@ -51,6 +52,8 @@ class StageMembers(TypedDict, total=False):
     counts: dict[str, int] | None
     metrics: dict[str, str] | None
     chip_seconds: int | None
+    chip_seconds_idle: dict[str, int] | None
+    idle_of_attempt: IdleOfAttempt | None
     fingerprint: str | None
     directory: str | None
 

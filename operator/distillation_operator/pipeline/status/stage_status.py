@@ -40,6 +40,8 @@ def with_results(status: StageStatus, results: Sequence[StageResult]) -> StageSt
     for result in results:
         for name, count in result.counts.items():
             counts[name] = counts.get(name, 0) + count
+        for name, count in _of_the_cache(result).items():
+            counts[name] = counts.get(name, 0) + count
     first = results[0]
     return rewrite_stage(
         status,
@@ -55,6 +57,14 @@ def with_seconds(status: StageStatus, result: StageResult) -> StageStatus:
     # A pod's number may be none that a metric can be.
     seconds = Measurements.read({f"{MEASURED}seconds": f"{result.seconds:.6g}"}).metrics()
     return rewrite_stage(status, metrics={**decimals(seconds), **(status.metrics or {})} or None)
+
+
+def _of_the_cache(result: StageResult) -> dict[str, int]:
+    """Compiled programs that the start has found, and that it hasn't, where it has looked for any."""
+    start = result.start_up
+    if start is None or not (start.cache_hits or start.cache_misses):
+        return {}
+    return {"compileCacheHits": start.cache_hits, "compileCacheMisses": start.cache_misses}
 
 
 def completion_cause(program: Program, result: StageResult) -> Cause | None:
