@@ -18,6 +18,7 @@ from distillation_api.contract import (
 )
 from distillation_api.resource import DistillationJob
 from distillation_api.spec import DistillationJobSpec, PodOptions, Resources
+from distillation_operator.manifests.gcs_fuse import mount_options
 from distillation_operator.manifests.node_scheduling import node_scheduling
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.stage_pods import GcsFuseLimits
@@ -180,7 +181,7 @@ def _storage(spec: DistillationJobSpec, sidecar: GcsFuseLimits) -> tuple[Object,
     if storage.persistent_volume_claim is not None:
         return {"persistentVolumeClaim": {"claimName": storage.persistent_volume_claim.claim_name}}, {}
     assert storage.gcs is not None
-    attributes = {"bucketName": storage.gcs.bucket, "mountOptions": f"implicit-dirs,uid={USER},gid={USER}"}
+    attributes = {"bucketName": storage.gcs.bucket, "mountOptions": mount_options(USER)}
     volume = {"csi": {"driver": "gcsfuse.csi.storage.gke.io", "volumeAttributes": attributes}}
     return volume, {
         "gke-gcsfuse/volumes": "true",
