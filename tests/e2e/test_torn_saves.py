@@ -36,10 +36,10 @@ ITEMS = ("model_params", "optimizer_state")
 pytestmark = pytest.mark.timeout(7200)
 
 
-def on_a_flat_bucket(**variables: str) -> dict[str, str]:
+def on_a_flat_bucket(directory_rename: str) -> dict[str, str]:
     """The environment in which a program finds its storage so."""
     path = f"{Path(__file__).with_name('flat_bucket')}{os.pathsep}{environment()['PYTHONPATH']}"
-    return {"PYTHONPATH": path, **variables}
+    return {"PYTHONPATH": path, "DIRECTORY_RENAME": directory_rename}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ class Attempts:
         moments = random.Random(SEED)
         storage = copy_of(self.source, self.folder / f"storage-{self.started}")
         while True:
-            process = self.start(storage, on_a_flat_bucket())
+            process = self.start(storage, on_a_flat_bucket("refused" if self.started % 2 else "file by file"))
             moment = moments.uniform(0, seconds) if kills else LONGEST
             try:
                 code = process.wait(max(0.0, self._wait_for_save(process) + moment - time.monotonic()))
