@@ -23,6 +23,7 @@ from e2e.killed_process import Process
 from e2e.stage_programs import environment, interpreter
 from e2e.training_storage import MODEL, copy_of, counting_rows, packed, prepared, train_program
 
+FLAT_BUCKET = Path(__file__).resolve().parents[1] / "support" / "flat_bucket"
 KILLS = int(os.environ.get("KILLS", "4"))
 SEED = os.environ.get("SEED") or str(random.SystemRandom().randrange(10**6))
 LONGEST = 900.0
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.timeout(7200)
 
 def on_a_flat_bucket(directory_rename: str) -> dict[str, str]:
     """The environment in which a program finds its storage so."""
-    path = f"{Path(__file__).with_name('flat_bucket')}{os.pathsep}{environment()['PYTHONPATH']}"
+    path = f"{FLAT_BUCKET}{os.pathsep}{environment()['PYTHONPATH']}"
     return {"PYTHONPATH": path, "DIRECTORY_RENAME": directory_rename}
 
 
@@ -194,6 +195,7 @@ def trained(storage: Storage) -> Any:
 def test_no_torn_checkpoint_of_a_training_is_believed_and_none_is_removed_that_was_whole(
     source: Storage, tmp_path: Path
 ) -> None:
+    """S2."""
     program = train_program(steps=STEPS, checkpoint_period=2)
     attempts = Attempts(source, tmp_path, "trainer", program, begun="completed step:")
     storage, seconds = attempts.undisturbed({})
