@@ -134,7 +134,9 @@ from orbax.checkpoint import PyTreeCheckpointer
 def digest(directory):
     told = hashlib.sha256()
     for name, value in jax.tree_util.tree_leaves_with_path(PyTreeCheckpointer().restore(directory)):
-        told.update(jax.tree_util.keystr(name).encode() + numpy.asarray(value).tobytes())
+        # The others are counts, and keys of random numbers.
+        if jax.numpy.issubdtype(value.dtype, jax.numpy.inexact):
+            told.update(jax.tree_util.keystr(name).encode() + numpy.asarray(value).tobytes())
     return told.hexdigest()
 
 found = {}
@@ -149,7 +151,7 @@ print("READ", json.dumps(found))
 
 
 def read_all(items: list[Path]) -> dict[Path, str]:
-    """A digest of all that Orbax, as it is, reads in each item of a checkpoint; empty for one that it can't read."""
+    """A digest of the weights in each item of a checkpoint, all of which Orbax reads as it is; empty where it can't."""
     command = [str(interpreter("trainer")), "-c", READ_ALL, *map(str, items)]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=LONGEST, check=False)
     told = next((line for line in done.stdout.splitlines() if line.startswith("READ ")), None)
