@@ -26,7 +26,7 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-models test-large benchmark benchmark-training-data benchmark-first-step demo demo-online demo-preview playground down clean
+.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step demo demo-online demo-preview playground down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -151,6 +151,9 @@ test-e2e-programs: toolchain-environments toolchain-gcs
 
 test-kills: toolchain-environments toolchain-gcs ## each stage program killed at 20 random moments (about half an hour)
 	KILLS=20 $(PYTEST) tests/e2e/test_kills.py
+
+test-torn: toolchain-environments ## a conversion and a training each killed at 25 random moments on a bucket without directories (about half an hour)
+	KILLS=25 $(PYTEST) -s tests/e2e/test_torn_saves.py
 
 test-models: toolchain-environments ## each named model, small, through the whole program; writes the table of docs/models.md (under an hour)
 	$(SLOW_PYTEST) tests/models

@@ -1,14 +1,12 @@
 """Each stage program killed at random moments ends, after restarts, with what an unkilled run ends with.
 
 ``KILLS`` is how often each program is killed (``make test-kills``: 20), the quick ones five times at least.
-A program runs as the first process of a PID namespace, as in its container: with it, all that it has started ends.
 """
 
 import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +35,7 @@ from distillation_api.contract import (
 from distillation_stages.data.tables import PREPARED, parts_of, read_rows, write_table
 from distillation_stages.runtime.storage import Storage, sha256_of
 from e2e.bucket import BUCKET, bucket
-from e2e.stage_programs import environment, interpreter
+from e2e.killed_process import Process
 from e2e.training_storage import MODEL, copy_of, counting_rows, packed, prepared, train_program
 from unit.stages.stage_inputs import rows_in, write_lines
 
@@ -49,51 +47,6 @@ LONGEST = 1200.0
 OUTPUT = "killed"
 
 pytestmark = pytest.mark.timeout(7200)
-
-
-@dataclass
-class Process:
-    """A program in a PID namespace of its own."""
-
-    spec: StageSpec
-    python: str
-    storage: Storage
-    folder: Path
-    variables: dict[str, str]
-
-    def __post_init__(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        variables = {
-            "STAGE_SPEC": self.spec.model_dump_json(by_alias=True),
-            "STORAGE_MOUNT": str(self.storage.mount),
-            "TERMINATION_LOG": str(self.folder / "termination"),
-            "SCRATCH": str(self.folder),
-            "HOME": str(self.folder),
-            "JOB_COMPLETION_INDEX": "0",
-            "WRITER": "job",
-            **self.variables,
-        }
-        program = [str(interpreter(self.python)), "-m", "distillation_stages"]
-        command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=KILL", "--", *program]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, env=environment(**variables), stdout=log, stderr=log, cwd=self.folder
-            )
-
-    def wait(self, seconds: float) -> int:
-        """Its exit code; TimeoutExpired when it is at work still."""
-        return self._process.wait(seconds)
-
-    def kill(self) -> None:
-        """End it and all that it started; returns when nothing of it is left."""
-        init = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        for pid in map(int, init):
-            os.kill(pid, signal.SIGKILL)
-        self._process.wait(60)
-
-    def output(self) -> str:
-        """What it printed last."""
-        return (self.folder / "log").read_text()[-4000:]
 
 
 @dataclass

@@ -28,6 +28,12 @@ FOREIGN: dict[str, tuple[str, ...]] = {
         "CheckpointManager.should_save",
         "CheckpointManager.wait_until_finished",
     ),
+    # Saves of all programs.
+    "orbax.checkpoint._src.path.atomicity": ("CommitFileTemporaryPath",),
+    "orbax.checkpoint._src.path.atomicity_defaults": (
+        "get_default_temporary_path_class",
+        "get_item_default_temporary_path_class",
+    ),
     # SFT.
     "maxtext.trainers.post_train.sft.train_sft": ("main",),
     "maxtext.common.metric_logger": ("MetricLogger.log_metrics",),

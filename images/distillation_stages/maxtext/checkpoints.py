@@ -1,26 +1,26 @@
 """A training run's checkpoints: which is whole, which is the newest, and making room.
 
-Orbax writes ``N.orbax-checkpoint-tmp*`` and renames it, which on an object store is a copy that can stop half way: only
-``commit_success.txt`` (or a commit time in the metadata) at both levels tells a whole checkpoint. MaxText's SFT trainer
-ignores ``max_num_checkpoints_to_keep``, so old ones are removed here.
+Orbax writes a checkpoint and its items at their places (see ``committed_saves``), and ``commit_success.txt`` last into
+each: that file, at both levels, tells a whole one. Earlier versions of ours wrote it too, and then renamed
+``N.orbax-checkpoint-tmp`` to ``N``. Where a directory's rename isn't atomic, the files of one that was interrupted lie
+under both names, those two among them at random: a checkpoint of theirs is whole when nothing is left to be renamed.
+MaxText's SFT trainer ignores ``max_num_checkpoints_to_keep``, so old ones are removed here.
 """
 
-import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ITEM = "model_params"
 OPTIMIZER = "optimizer_state"
 COMMIT_FILE = "commit_success.txt"
-METADATA_FILE = "_CHECKPOINT_METADATA"
+UNFINISHED = ".orbax-checkpoint-tmp"
 
 
 def steps_in(checkpoints: Path) -> list[int]:
     """The steps with a whole checkpoint, oldest first. Step 0 is the untrained model and doesn't count."""
-    if not checkpoints.is_dir():
-        return []
-    names = (path.name for path in checkpoints.iterdir())
-    return sorted(int(name) for name in names if name.isdecimal() and int(name) > 0 and is_whole(checkpoints / name))
+    return sorted(step for path in _whole_ones(_entries(checkpoints)) if (step := int(path.name)) > 0)
 
 
 def newest_step(checkpoints: Path) -> int | None:
@@ -28,28 +28,44 @@ def newest_step(checkpoints: Path) -> int | None:
     return max(steps_in(checkpoints), default=None)
 
 
-def is_whole(checkpoint: Path) -> bool:
-    """True when the checkpoint and its parameters were committed."""
-    return (checkpoint / ITEM).is_dir() and _committed(checkpoint) and _committed(checkpoint / ITEM)
+def _entries(checkpoints: Path) -> list[Path]:
+    return list(checkpoints.iterdir()) if checkpoints.is_dir() else []
 
 
-def _committed(directory: Path) -> bool:
-    if (directory / COMMIT_FILE).exists():
-        return True
-    try:
-        metadata = json.loads((directory / METADATA_FILE).read_text())
-    except (OSError, ValueError):
-        return False
-    return bool(metadata.get("commit_timestamp_nsecs"))
+def _whole_ones(entries: list[Path]) -> list[Path]:
+    half_renamed = {
+        path.name.partition(UNFINISHED)[0] for path in entries if UNFINISHED in path.name and _has_files(path)
+    }
+    return [
+        path
+        for path in entries
+        if path.name.isdecimal()
+        and path.name not in half_renamed
+        and _is_committed(path)
+        and _is_committed(path / ITEM)
+    ]
+
+
+def _is_committed(directory: Path) -> bool:
+    # Not the commit time in the metadata, which Orbax writes first.
+    return (directory / COMMIT_FILE).is_file()
+
+
+def _has_files(directory: Path) -> bool:
+    return any(not path.is_dir() for path in directory.rglob("*"))
 
 
 def remove_broken(checkpoints: Path) -> list[str]:
-    """Remove what an interrupted save left, so that the trainer can't resume from it. Not while a trainer runs."""
-    if not checkpoints.is_dir():
-        return []
-    broken = [path for path in checkpoints.iterdir() if path.is_dir() and not is_whole(path)]
-    for path in broken:
-        shutil.rmtree(path, ignore_errors=True)
+    """Remove what an interrupted save or removal left: the trainer can't resume from it, and can save there again.
+
+    Not while a trainer runs.
+    """
+    entries = _entries(checkpoints)
+    whole = _whole_ones(entries)
+    broken = [path for path in entries if path.is_dir() and path not in whole]
+    # What is left of a rename tells that the part with the final name is torn, so that part goes first.
+    for path in sorted(broken, key=lambda path: UNFINISHED in path.name):
+        _remove(path, _unless_gone)
     return sorted(path.name for path in broken)
 
 
@@ -57,8 +73,30 @@ def keep_newest(checkpoints: Path, count: int) -> list[int]:
     """Remove all whole checkpoints but the newest ``count``; returns the removed steps."""
     removed = steps_in(checkpoints)[:-count]
     for step in removed:
-        shutil.rmtree(checkpoints / str(step), ignore_errors=True)
+        _remove(checkpoints / str(step), _anyhow)
     return removed
+
+
+OnError = Callable[[Callable[..., Any], str, BaseException], object]
+
+
+def _remove(directory: Path, on_error: OnError) -> None:
+    """Remove it, what calls it whole first: a kill on the way leaves nothing that is believed."""
+    try:
+        (directory / COMMIT_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        on_error(Path.unlink, str(directory / COMMIT_FILE), error)
+        return
+    shutil.rmtree(directory, onexc=on_error)
+
+
+def _unless_gone(function: Callable[..., Any], path: str, error: BaseException) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _anyhow(function: Callable[..., Any], path: str, error: BaseException) -> None:
+    """What can't be removed only takes room."""
 
 
 def drop_optimizer_state(checkpoint: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from distillation_api import reasons
 from distillation_api.reasons.reason import ProgramReason
 from distillation_stages.maxtext.command import arguments, config_file
+from distillation_stages.maxtext.committed_saves import commit_by_file
 from distillation_stages.maxtext.families import Settings
 from distillation_stages.maxtext.rope_scaling import scaled_as
 from distillation_stages.models.attention_scale import mend_attention_scale
@@ -209,12 +210,14 @@ def maxtext_in_process() -> Iterator[None]:
     """Run MaxText's own functions here: its output goes to standard error, its exits become failures.
 
     Standard output carries the stage's progress lines, and MaxText answers a bad configuration by ending the process.
+    What it saves is whole or absent.
     """
     import sys
     from contextlib import redirect_stdout
 
     from distillation_api.contract import EXIT_TERMINATED
 
+    commit_by_file()
     try:
         with redirect_stdout(sys.stderr):
             yield

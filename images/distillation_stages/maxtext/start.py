@@ -16,6 +16,7 @@ from typing import Any
 
 from distillation_api.contract import EXIT_TERMINATED
 from distillation_stages.maxtext import packed_batches, rope_scaling
+from distillation_stages.maxtext.committed_saves import commit_by_file
 from distillation_stages.maxtext.log import Devices
 from distillation_stages.maxtext.start_up import Listener
 from distillation_stages.maxtext.without_tensorflow import without_tensorflow
@@ -280,6 +281,7 @@ def main() -> None:
         packed_batches.patch_train_iterator(input_pipeline_interface, reading)
     if scaling is not None:
         rope_scaling.patch_rope_scaling(Attention, LLaMARotaryEmbedding, json.loads(scaling))
+    commit_by_file()
     _install_sigterm_handler()
 
     def train_and_tell(arguments: list[str]) -> None:

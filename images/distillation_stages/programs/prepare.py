@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distillation_api import reasons
-from distillation_api.contract import MessageSpelling, PrepareProgram, StageResult, StageSpec
+from distillation_api.contract import DIRECTORY_RENAME, MessageSpelling, PrepareProgram, StageResult, StageSpec
 from distillation_api.reasons.reason import RowReason
 from distillation_stages.data.columns import Columns
 from distillation_stages.data.conversations import Conversation
@@ -26,6 +26,7 @@ from distillation_stages.data.sources import open_dataset, rows_with
 from distillation_stages.data.tables import PREPARED, Row, parts_of, read_rows, schema_for, split_evenly, write_table
 from distillation_stages.data.tool_use import stored
 from distillation_stages.data.tools import COLUMN as TOOLS_COLUMN
+from distillation_stages.runtime.directory_rename import directory_rename
 from distillation_stages.runtime.failure import RowRejected, StageError
 from distillation_stages.runtime.reporting import Reporter, say
 from distillation_stages.runtime.storage import Storage, sha256_of
@@ -86,6 +87,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         held = held_out(program, kept)
         work = storage.workspace(spec.output)
         _write(kept, held, work)
+    renames = directory_rename(work)
     counts = {
         "read": kept.read,
         "kept": len(kept.keys),
@@ -107,6 +109,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         outputs={split: storage.relative(work / split) for split in ("train", "holdout")},
         counts=counts,
         parts={part.relative_to(output).as_posix(): sha256_of(part) for part in parts},
+        settings={DIRECTORY_RENAME: renames} if renames is not None else {},
         versions=dataset.versions,
         seconds=round(time.monotonic() - started, 1),
     )

@@ -1,9 +1,10 @@
 """The mounted storage: paths inside it, markers, and publication that holds without atomic rename.
 
-A small file is published by writing it whole under a name of its own and renaming it, which on an object store is a
-copy and on a file system atomic: a reader sees it whole or not at all. A directory is never renamed: its writer works
-in a directory of its own (``workspace``) and the marker, written last, names it. So two writers of one stage never
-share a file, and whichever marker is read names whole data.
+A small file is published by writing it whole under a name of its own, closing it, and renaming it: a reader sees it
+whole or not at all. On a bucket the close makes an object of it, and the rename is one move of that object. A directory
+is never renamed, since that is atomic on file systems and in hierarchical namespaces alone: its writer works in a
+directory of its own (``workspace``) and the marker, written last, names it. So two writers of one stage never share a
+file, and whichever marker is read names whole data.
 
 What is unfinished bears the name of its writer, the DistillationJob that this pod works for: of a stage it has one pod
 at a time (or one per shard, each with a directory of its own), so what a killed predecessor left is known and removed.
@@ -185,11 +186,15 @@ def publish_bytes(path: Path, data: bytes) -> None:
 
 @contextmanager
 def publishing(path: Path) -> Iterator[Path]:
-    """A temporary path next to ``path``; what was written there becomes ``path`` when the block ends without error."""
+    """A temporary path next to ``path``; what was written there becomes ``path`` when the block ends without error.
+
+    The block has to close what it writes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{_unique_name()}{_TEMPORARY}")
     try:
         yield temporary
+        # For file systems. GCS FUSE writes nothing for it: there a file is durable once it was closed.
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)

@@ -52,7 +52,7 @@ from distillation_api.contract.messages import Progress, StageFailure, StageResu
 from distillation_api.contract.objectives import LogitMatching, Objective, SupervisedFineTuning
 from distillation_api.contract.pack import PackProgram
 from distillation_api.contract.preflight import PlannedGeneration, PlannedTraining, PreflightProgram
-from distillation_api.contract.prepare import MessageSpelling, PrepareProgram
+from distillation_api.contract.prepare import DIRECTORY_RENAME, DirectoryRename, MessageSpelling, PrepareProgram
 from distillation_api.contract.publish import PublishProgram
 from distillation_api.contract.stage_spec import Program, StageSpec
 from distillation_api.contract.train import TrainProgram
@@ -60,6 +60,7 @@ from distillation_api.contract.training_data import TrainData, TrainOn
 
 __all__ = [
     "COMPILE_CACHE_ENV",
+    "DIRECTORY_RENAME",
     "EXIT_BAD_CONFIGURATION",
     "EXIT_BAD_INPUT",
     "EXIT_DONE",
@@ -82,6 +83,7 @@ __all__ = [
     "WRITER_ENV",
     "CheckTokenizersProgram",
     "ConvertProgram",
+    "DirectoryRename",
     "EvaluateProgram",
     "ExportProgram",
     "FetchProgram",

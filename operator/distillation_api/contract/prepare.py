@@ -5,6 +5,11 @@ from typing import ClassVar, Literal
 from distillation_api.contract.common import ProgramModel, Source
 from distillation_api.model import Model
 
+DIRECTORY_RENAME = "directoryRename"
+"""Of the result's settings: how the storage renames a directory, where trying it has told."""
+
+DirectoryRename = Literal["AtOnce", "FileByFile", "Refused"]
+
 
 class MessageSpelling(Model):
     """How a dataset spells its messages, in front of the spellings that are known."""
@@ -27,7 +32,7 @@ class PrepareProgram(ProgramModel):
     the rows for training, of all turns. Of the rows that weren't rejected, ``converted.<what>`` were brought to the
     standard form, and ``unread.<column>`` have text in a column that looks like a part of the question and isn't read.
     ``withTools`` have tools, calls of them or their results. ``skippedFiles`` of the dataset's folder aren't read,
-    though they may hold rows.
+    though they may hold rows. The setting ``directoryRename`` is a DirectoryRename of the storage.
     """
 
     outputs_version: ClassVar[int] = 3

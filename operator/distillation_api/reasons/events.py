@@ -33,6 +33,13 @@ DEGENERATE_ANSWERS = _reason(
     "themselves or are empty.",
     "Read the answers in the report. Often training was too short, its rate too high, or its answers were cut.",
 )
+NO_ATOMIC_DIRECTORY_RENAME = _reason(
+    "NoAtomicDirectoryRename",
+    "The storage renames a directory file by file, or not at all, as a bucket without a hierarchical namespace does; "
+    "prepare-dataset has tried it.",
+    "Nothing for these jobs, whose saves are whole or absent anyway. New buckets: make them with "
+    "`--enable-hierarchical-namespace`, which also are faster to begin with.",
+)
 SUSPENDED = _reason(
     "Suspended",
     "The job was suspended.",

@@ -18,6 +18,7 @@ from distillation_api.contract import (
 )
 from distillation_api.resource import DistillationJob
 from distillation_api.spec import DistillationJobSpec, PodOptions, Resources
+from distillation_operator.manifests.gcs_fuse import mount_options
 from distillation_operator.manifests.grace import grace_seconds, grace_variable
 from distillation_operator.manifests.node_scheduling import node_scheduling
 from distillation_operator.manifests.scratch_volumes import mounts, volumes
@@ -189,7 +190,7 @@ def _storage(spec: DistillationJobSpec, sidecar: GcsFuseLimits, owner: int) -> t
     if storage.persistent_volume_claim is not None:
         return {"persistentVolumeClaim": {"claimName": storage.persistent_volume_claim.claim_name}}, {}
     assert storage.gcs is not None
-    attributes = {"bucketName": storage.gcs.bucket, "mountOptions": f"implicit-dirs,uid={owner},gid={GROUP}"}
+    attributes = {"bucketName": storage.gcs.bucket, "mountOptions": mount_options(owner, GROUP)}
     volume = {"csi": {"driver": "gcsfuse.csi.storage.gke.io", "volumeAttributes": attributes}}
     return volume, {
         "gke-gcsfuse/volumes": "true",

@@ -44,6 +44,10 @@ def prompts_of(storage: Storage, result: StageResult, split: str) -> list[str]:
     return [row["prompt"][-1]["content"] for row in rows_in(storage, result.outputs[split])]
 
 
+def test_how_the_storage_renames_a_directory_is_told(storage: Storage) -> None:
+    assert prepare(storage, numbered(3)).settings == {"directoryRename": "AtOnce"}
+
+
 # Cutting.
 
 

@@ -2,12 +2,18 @@
 
 import errno
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from distillation_api.contract import WRITER_ENV, StageResult
-from distillation_stages.runtime.storage import Storage, is_of_files, publishing, storage_error
+from distillation_stages.data.packing import one_by_one, write_sequences
+from distillation_stages.data.tables import PREPARED, write_table
+from distillation_stages.data.token_rows import TokenRow
+from distillation_stages.runtime.storage import Storage, is_of_files, publish_bytes, publishing, storage_error
 from distillation_stages.services.buckets import DirectoryTree
 
 
@@ -121,3 +127,30 @@ def test_a_full_disk_is_no_outage_of_the_hub(error: OSError, of_files: bool) -> 
 )
 def test_other_errors_are_no_matter_of_the_storage(number: int, path: str) -> None:
     assert storage_error(OSError(number, os.strerror(number), path), Path("/storage")) is None
+
+
+ROW = TokenRow(np.ones(4, np.int32), np.ones(4, np.bool_))
+PUBLISHED: dict[str, Callable[[Path], object]] = {
+    "bytes": lambda folder: publish_bytes(folder / "target" / "file", b"x"),
+    "table": lambda folder: write_table(folder / "target" / "file", PREPARED, [{"row": 1, "prompt": []}]),
+    "sequences": lambda folder: write_sequences(one_by_one([ROW]), 8, 0, folder / "target"),
+    "folder": lambda folder: DirectoryTree(folder / "target", folder).put("file", folder / "source"),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_what_is_published_was_closed_before_it_is_renamed(tmp_path: Path, name: str) -> None:
+    """On a bucket only a close makes an object of a file; fsync doesn't."""
+    (tmp_path / "source").write_bytes(b"x")
+    renamed: list[Path] = []
+    open_then: list[Path] = []
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "os.rename" and str(arguments[0]).startswith(str(tmp_path)):
+            renamed.append(Path(str(arguments[0])))
+            open_then.extend(path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+
+    sys.addaudithook(hook)  # It stays until the process ends.
+    PUBLISHED[name](tmp_path)
+    assert renamed
+    assert set(renamed).isdisjoint(open_then)

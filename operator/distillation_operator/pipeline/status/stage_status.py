@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from distillation_api import reasons
 from distillation_api.contract import (
+    DIRECTORY_RENAME,
     MEASURED,
     EvaluateProgram,
     FetchProgram,
     Measurements,
+    PrepareProgram,
     Program,
     Progress,
     StageResult,
@@ -67,12 +69,30 @@ def _of_the_cache(result: StageResult) -> dict[str, int]:
     return {"compileCacheHits": start.cache_hits, "compileCacheMisses": start.cache_misses}
 
 
+_DIRECTORY_RENAMES = {
+    "AtOnce": Cause("", "The storage renames a directory at once."),
+    "FileByFile": Cause.of(
+        reasons.NO_ATOMIC_DIRECTORY_RENAME,
+        "The storage renames a directory file by file, and leaves halves where that is interrupted. Checkpoints don't "
+        "need it; what else renames directories there does. A bucket with a hierarchical namespace renames at once.",
+    ),
+    "Refused": Cause.of(
+        reasons.NO_ATOMIC_DIRECTORY_RENAME,
+        "The storage refuses to rename a directory. No stage needs it; what else does there will fail. A bucket with a "
+        "hierarchical namespace renames at once.",
+    ),
+}
+
+
 def completion_cause(program: Program, result: StageResult) -> Cause | None:
     """What a user may want to know of a stage that is complete, with a reason where it is a warning."""
     match program:
         case FetchProgram(for_max_text=True):
             message = _maxtext_name(program, result)
             return Cause("", message) if message else None
+        case PrepareProgram():
+            # A program of another version may say what isn't known here.
+            return _DIRECTORY_RENAMES.get(str(result.settings.get(DIRECTORY_RENAME)))
         case EvaluateProgram() if result.metrics.get("degenerateAfter"):
             return Cause.of(reasons.DEGENERATE_ANSWERS, _degeneration(result.metrics))
         case _:
