@@ -16,7 +16,12 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("qwen2", "qwen2.5-1.5b"), ("qwen3", "qwen3-1.7b"), ("llama", "llama3.1-8b")]
+    ("kind", "name"),
+    [
+        pytest.param("qwen2", "qwen2.5-1.5b", marks=pytest.mark.long),
+        ("qwen3", "qwen3-1.7b"),
+        ("llama", "llama3.1-8b"),
+    ],
 )
 def test_a_family_converts_there_and_back_in_any_size(kind: str, name: str, tmp_path: Path) -> None:
     """M16, U34: qwen3-1.7b is also one that MaxText converts, but can't convert back by itself. The Llama is made like

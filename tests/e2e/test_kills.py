@@ -188,7 +188,13 @@ def fresh(source: Storage, tmp_path: Path) -> Iterator[Callable[[], Storage]]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-@pytest.mark.parametrize("name", CASES)
+SEEN_BY_OTHERS = {"convert", "train"}
+"""Killed on each run of the tests, on a worse storage: test_torn_saves.py."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in SEEN_BY_OTHERS else name for name in CASES]
+)
 def test_a_killed_program_ends_with_what_an_unkilled_one_ends_with(
     name: str, fresh: Callable[[], Storage], variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
