@@ -25,6 +25,7 @@ from testbed.site import Depth
 PAGE = CHECKOUT / "docs" / "gke.md"
 NAMESPACE = "ml"
 NODES = ("gcloud container clusters create ", "gcloud container node-pools create ")
+OF_A_JOB = ("kubectl wait dj ", "kubectl get dj ")
 NOT_HERE = ("gcloud storage ", "curl ", "sha256sum ", "helm ", "for ", "do ", "done")
 """Commands of the page that make neither nodes nor objects of the cluster, or what the testbed has already."""
 
@@ -69,6 +70,9 @@ def nodes(
 def _type(testbed: Testbed, nodes: FakeNodes, folder: Path, command: str) -> None:
     if command.startswith(NODES):
         nodes.create(node_pool(command).manifests())
+    elif command.startswith(OF_A_JOB):
+        # For the jobs that come later.
+        return
     elif command.startswith("kubectl "):
         (folder / "token").write_text("hf_token")
         run_kubectl(testbed, *shlex.split(command.replace("TOKEN_FILE", str(folder / "token")))[1:])
