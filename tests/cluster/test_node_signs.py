@@ -38,7 +38,7 @@ def hang(core: Any, message: str) -> None:
 
 
 def test_what_a_node_tells_of_a_running_pod_with_chips(
-    jobs: Jobs, pods: Pods, core: Any, api_client: client.ApiClient, namespace: str, operator: Operator
+    jobs: Jobs, pods: Pods, core: Any, namespace: str, operator: Operator
 ) -> None:
     jobs.create(manifest(generation={"accelerator": ACCELERATOR, "shards": 1}))
     finish_first(pods)
@@ -53,8 +53,7 @@ def test_what_a_node_tells_of_a_running_pod_with_chips(
     core.patch_node(NODE, {"metadata": {"labels": {"cloud.google.com/scheduled-maintenance-time": "1795834800"}}})
     told = eventually("maintenance is told", reason_is(jobs, "MaintenanceScheduled"), SECONDS)
     assert told["message"].endswith("2026-11-28T03:00:00Z")
-    events: Any = client.EventsV1Api(api_client)
-    noted = {event.reason: event.note for event in events.list_namespaced_event(namespace).items}
+    noted = {event.reason: event.message for event in core.list_namespaced_event(namespace).items}
     for reason in ("MegascaleHangDetected", "MaintenanceScheduled"):
         assert NODE in noted[reason] and REASONS[reason].remedy
 
