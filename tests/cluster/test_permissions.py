@@ -209,9 +209,9 @@ def live_on_a_node_with_chips(jobs: Jobs, pods: Pods, namespace: str, testbed: T
     accelerator = {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": 8}
     jobs.create(named(manifest(generation={"accelerator": accelerator}), "chips"))
     finish_first(pods)
-    for pod in pods.wait("generate", 2):
-        pods.bind(pod, "gone")
-    pods.run("generate", 2)
+    (pod,) = pods.wait("generate")
+    pods.bind(pod, "gone")
+    pods.run("generate")
     eventually("a look at a node", lambda: ("", "nodes", "get") in asked(testbed, namespace)[0])
 
 
