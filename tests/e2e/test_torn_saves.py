@@ -170,7 +170,8 @@ def converted(storage: Storage) -> Any:
     """What a conversion has made."""
     result = marker(storage)
     assert len(list(storage.at(OUTPUT).glob("work-*"))) == 1, "a killed try's work is left"
-    return result.counts, result.settings, result.metrics, content(storage, result.outputs["checkpoint"])
+    # Not the bytes: Orbax packs the same weights into files of one size or another.
+    return result.counts["parameters"], result.settings, result.metrics, content(storage, result.outputs["checkpoint"])
 
 
 def test_a_conversion_ends_with_the_same_checkpoint_however_often_it_is_killed(source: Storage, tmp_path: Path) -> None:
