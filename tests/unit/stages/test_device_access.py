@@ -26,10 +26,13 @@ from unit.stages.pod_users import AS_STAGE_USER, STAGE_USER
 MIB = 2**20
 
 
-def run(code: str, soft: int, hard: int, **variables: str) -> str:
-    """What a program of its own prints that has the stages' user and these limits of locked memory, in bytes."""
+def run(code: str, soft: int, hard: int, before: str = "", **variables: str) -> str:
+    """What a program of its own prints that has the stages' user and these limits of locked memory, in bytes.
+
+    ``before``: what it imports as another user.
+    """
     done = subprocess.run(
-        ["prlimit", f"--memlock={soft}:{hard}", sys.executable, "-c", AS_STAGE_USER + code],
+        ["prlimit", f"--memlock={soft}:{hard}", sys.executable, "-c", before + AS_STAGE_USER + code],
         capture_output=True,
         text=True,
         check=False,
@@ -127,13 +130,13 @@ def test_a_refused_limit_changes_nothing() -> None:
 
 
 def test_a_limit_that_is_too_low_for_the_driver_is_told_with_the_limit() -> None:
+    before = "from distillation_stages.programs.generate.vllm_engine import engine_failure"
     code = """
-from distillation_stages.programs.generate.vllm_engine import engine_failure
 lift_locked_memory()
 error = engine_failure(RuntimeError("Could not lock 0x40000000 bytes starting at 0x7f00: Cannot allocate memory"))
 print(error.reason.name, error.message)
 """
-    told = run(code, soft=MIB, hard=8 * MIB)
+    told = run(code, soft=MIB, hard=8 * MIB, before=before)
     assert told.startswith("AcceleratorDenied vLLM ended with RuntimeError: Could not lock 0x40000000 bytes")
     assert "acceleratorProfile set to LockedMemory" in told
     assert told.endswith(f"(uid {STAGE_USER}; may lock memory at most {8 * MIB} bytes)")
