@@ -215,5 +215,4 @@ def test_a_second_start_finds_what_the_first_has_compiled(storage: Storage, fold
     assert (cold.cache_hits, warm.cache_misses) == (0, 0)
     assert cold.cache_misses > 0
     assert warm.cache_hits >= cold.cache_misses
-    assert warm.compile < cold.compile
-    assert all(part > 0 for start in starts for part in (start.imports, start.weights, start.compile, start.other))
+    assert all(part > 0 for start in starts for part in (start.imports, start.compile, start.other))

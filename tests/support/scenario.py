@@ -239,7 +239,7 @@ class Given:
         child = self.name_of(stage, attempt)
         name = name or f"{child}-{index}-abcde"
         owner = self.children[child].uid if child in self.children else ""
-        self.pods[name] = Pod(name=name, child=child, index=index, owner=owner, **facts)
+        self.pods[name] = Pod(name=name, child=child, index=index, stage=stage, owner=owner, **facts)
         return self
 
     def running_pod(self, stage: str, attempt: int = 0, index: int = 0, **facts: Any) -> Self:

@@ -295,7 +295,12 @@ def _tell_devices() -> None:
     import jax
     from maxtext.utils import max_logging
 
-    found = (device.memory_stats() for device in jax.local_devices())
+    try:
+        found = [device.memory_stats() for device in jax.local_devices()]
+    except Exception as error:
+        # The training is done; not every runtime tells.
+        max_logging.log(f"no memory of devices: {error}")
+        found = []
     # Of a CPU JAX knows nothing.
     peaks = [int(stats["peak_bytes_in_use"]) for stats in found if stats and "peak_bytes_in_use" in stats]
     max_logging.log(str(Devices(jax.device_count(), max(peaks, default=None))))

@@ -9,7 +9,7 @@ _NAMED = re.compile(rf"(?:.+/)?([^/]+)/([0-9a-f]{{{FINGERPRINT_DIGITS}}})(?:/sha
 
 STAGE_FOLDER = (
     "(^|/)((fetch|convert)-(teacher|student)|prepare-dataset|check-tokenizers|preflight|publish|(preview-)?(generate|evaluate|"
-    f"export|(export|pack|train)-[-a-z0-9]+))/[0-9a-f]{{{FINGERPRINT_DIGITS}}}(/|$)|(^|/)cache/jax(/|$)"
+    f"export|(export|pack|train)-[-a-z0-9]+))/[0-9a-f]{{{FINGERPRINT_DIGITS}}}(/|$)|(^|/)cache/(jax|vllm)(/|$)"
 )
 """In a path: a directory that stages write, whatever the prefix; a regular expression of CEL and Python."""
 

@@ -66,6 +66,7 @@ def _bare_pod(pod: Object) -> Pod:
         name=pod["metadata"]["name"],
         child=(pod["metadata"].get("labels") or {}).get(CHILD_LABEL, ""),
         index=0,
+        stage=(pod["metadata"].get("labels") or {}).get(STAGE_LABEL, ""),
         ended=bool(terminated) or status.get("phase") in ("Succeeded", "Failed"),
         started=later(started, pod["metadata"].get("creationTimestamp")) if started else None,
         finished=parse_time(finished) if finished else None,

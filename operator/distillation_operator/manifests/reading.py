@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from distillation_api.contract import PERMANENT_EXIT_CODES, Progress, StageFailure, StageResult
+from distillation_operator.manifests.bare_reading import chips_asked_for
 from distillation_operator.manifests.labels import (
     ATTEMPT_LABEL,
     CHILD_LABEL,
@@ -214,6 +215,8 @@ def read_pod(pod: Object, told: Cause | None = None, node: Cause | None = None) 
         name=metadata["name"],
         child=labels.get(CHILD_LABEL, ""),
         index=read_count(labels.get(JOB_INDEX_LABEL)),
+        stage=labels.get(STAGE_LABEL, ""),
+        chips=chips_asked_for(pod),
         slice=read_count(labels.get(JOBSET_INDEX_LABEL)),
         running=running,
         ended=over,

@@ -10,7 +10,6 @@ from typing import Any
 
 from distillation_operator.manifests.quantities import bytes_of
 from distillation_operator.manifests.stage_pods import StagePods
-from distillation_operator.pipeline.placement import Placement
 from distillation_operator.pipeline.stage import Stage
 
 VOLUME = "gke-gcsfuse-cache"
@@ -45,9 +44,10 @@ class WeightsCache:
         sidecar, which is charged for the files; "0" is none.
         """
         annotations = template["metadata"]["annotations"]
-        annotations.setdefault(MEMORY_REQUEST, f"{self.volume_gib * 1024 + SIDECAR_MIB}Mi")
-        if limit := bytes_of(sidecar_memory):
-            annotations[MEMORY_LIMIT] = f"{-(-limit // (1 << 20)) + self.volume_gib * 1024}Mi"
+        volume, limit = self.volume_gib * 1024, -(-bytes_of(sidecar_memory) // (1 << 20))
+        annotations[MEMORY_REQUEST] = f"{volume + (min(SIDECAR_MIB, limit) or SIDECAR_MIB)}Mi"
+        if limit:
+            annotations[MEMORY_LIMIT] = f"{limit + volume}Mi"
         [storage] = [volume for volume in template["spec"]["volumes"] if volume["name"] == "storage"]
         attributes = storage["csi"]["volumeAttributes"]
         attributes["fileCacheCapacity"] = f"{self.volume_gib * CAPACITY_PERCENT // 100}Gi"
@@ -64,17 +64,11 @@ def weights_cache(stage: Stage, limits: StagePods, on_bucket: bool, percent_for_
     ``percent_for_us``: of the VM's memory, what all containers of the pod may ask for together.
     """
     placement, machine = stage.placement, stage.placement.machine
-    if machine is None or not on_bucket:
+    # A training reads each file once a start, and needs the VM's memory for saves and for what is offloaded to it.
+    if machine is None or not on_bucket or stage.is_training:
         return None
     of_machine = machine.memory_gb * 10**9
-    spare = of_machine * percent_for_us // 100 - _needed(placement, stage.is_training)
+    asked = bytes_of(placement.resources.memory) if placement.resources is not None else 0
+    spare = of_machine * percent_for_us // 100 - asked
     size = min(of_machine * limits.weights_cache_percent // 100, spare) // _GIB
     return WeightsCache(size) if size >= SMALLEST else None
-
-
-def _needed(placement: Placement, is_training: bool) -> int:
-    """Bytes of memory that the program has to have beside the cache."""
-    asked = bytes_of(placement.resources.memory) if placement.resources is not None else 0
-    # A save of checkpoints takes what is saved through the host's memory, while training goes on.
-    saved = (placement.host_gib or 0) * _GIB if is_training else 0
-    return max(asked, saved)

@@ -1,6 +1,6 @@
 """The guide as a dataflow graph: a spec becomes stages, in an order in which each comes after all that it reads."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from distillation_api.spec import DistillationJobSpec
@@ -50,9 +50,15 @@ class Pipeline(Mapping[str, Stage]):
         return len(self.stages)
 
 
-def build_pipeline(spec: DistillationJobSpec, recorded: Mapping[str, RecordedOutput] | None = None) -> Pipeline:
-    """The stages of a spec. ``recorded``: what is a fact of those that have ended or run."""
-    graph = Builder(spec, recorded or {})
+def build_pipeline(
+    spec: DistillationJobSpec,
+    recorded: Mapping[str, RecordedOutput] | None = None,
+    begun: Set[str] = frozenset(),
+) -> Pipeline:
+    """The stages of a spec. ``recorded``: what is a fact of those that have ended or run; ``begun``: those that were
+    ever started.
+    """
+    graph = Builder(spec, recorded or {}, begun)
     teacher, student = add_fetch_teacher(graph), add_fetch_student(graph)
     dataset = add_prepare_dataset(graph)
     converted = add_convert_student(graph, student)
@@ -67,7 +73,8 @@ def build_pipeline(spec: DistillationJobSpec, recorded: Mapping[str, RecordedOut
         converted_teacher = add_convert_teacher(graph, teacher, gates)
     preview = None
     # What has begun isn't held up by a preview that was asked for too late.
-    if spec.preview is not None and (graph.has_begun(f"{PREVIEW}evaluate") or not _real_work_has_begun(graph)):
+    is_tried = f"{PREVIEW}evaluate" in (recorded or {})
+    if spec.preview is not None and (is_tried or not _real_work_has_begun(graph)):
         shared = Shared(teacher, student, dataset, converted, converted_teacher)
         preview = add_preview(graph, spec.preview, shared, gates)
         gates = (*gates, preview)

@@ -39,6 +39,8 @@ class Pod:
     child: str
     index: int
     """Completion index: the shard, or the host within its slice."""
+    stage: str = ""
+    """Its stage, also when its child is gone."""
     slice: int = 0
     running: bool = False
     ended: bool = False

@@ -32,6 +32,12 @@ def recorded_outputs(stages: Iterable[StageStatus], observed: Observed) -> dict[
     return recorded
 
 
+def begun_stages(stages: Iterable[StageStatus], observed: Observed) -> frozenset[str]:
+    """Those that were ever started, by the status or by a child."""
+    started = (stage.name for stage in stages if stage.start_time is not None)
+    return frozenset((*started, *observed.stages))
+
+
 def _of_stage(known: StageStatus | None, name: str, observed: Observed) -> RecordedOutput | None:
     recorded = RecordedOutput(known.fingerprint, known.directory) if known and known.fingerprint else None
     if known is not None and known.state in ("Complete", "Failed"):

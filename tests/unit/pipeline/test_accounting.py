@@ -39,6 +39,14 @@ def test_each_chip_is_counted_for_as_long_as_its_pod_runs() -> None:
     assert seen.status.chip_hours == "4.0"
 
 
+def test_a_pod_that_saves_when_its_child_is_gone_is_counted_on() -> None:
+    """Up to an hour of chips, each time that a job is suspended."""
+    given = running(on_tpu())
+    given.later(60).decide()
+    given.gone("train-one")
+    assert given.later(600).decide().stage("train-one").chip_seconds == 660 * CHIPS
+
+
 def test_looking_often_counts_once() -> None:
     given = running(on_tpu())
     for _ in range(1000):

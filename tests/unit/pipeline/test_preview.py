@@ -178,6 +178,29 @@ def test_a_preview_that_is_asked_for_too_late_holds_nothing_up() -> None:
     assert not any(condition.type == "Previewed" for condition in seen.status.conditions)
 
 
+def test_a_preview_that_is_asked_for_too_late_takes_no_work_over_that_is_suspended_or_tried_again() -> None:
+    given = Given().done(*SHARED)
+    given.act()
+    given.running_pod("generate")
+    given.decide()
+    given.spec(preview={}, suspend=True).act()
+    given.gone("generate").no_pods()
+    seen = given.spec(suspend=False).act()
+    assert "generate/1" in seen.created
+    assert not [stage.name for stage in seen.status.stages if stage.name.startswith("preview-")]
+
+
+def test_chips_of_a_preview_that_is_removed_are_counted_until_its_pods_have_ended() -> None:
+    accelerator = {"type": "tpu-v5-lite-podslice", "topology": "2x4"}
+    given = Given(preview={}, generation={"accelerator": accelerator}).done(*SHARED)
+    given.act()
+    given.running_pod("preview-generate", started=given.now, chips=8)
+    given.later(60).decide()
+    del given.members["preview"]
+    given.spec().later(600)
+    assert given.decide().status.chip_hours == f"{660 * 8 / 3600:.1f}"
+
+
 def test_a_preview_that_is_asked_for_again_after_the_real_work_has_begun_holds_nothing_up() -> None:
     given = Given(preview={}).done(*SHARED, "preview-generate")
     given.act()

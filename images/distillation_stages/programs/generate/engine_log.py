@@ -4,6 +4,7 @@ The lines go to a file beside the console, which stays as quiet as it was.
 """
 
 import json
+import logging
 import os
 import re
 from pathlib import Path
@@ -62,7 +63,9 @@ def seconds_of_weights(text: str) -> float:
 
 def _configuration(lines: Path) -> dict[str, Any]:
     """For ``logging.config.dictConfig``: vLLM's console as it would be, and the lines that tell of a start."""
-    level = os.environ.get("VLLM_LOGGING_LEVEL", "WARNING")
+    level = os.environ.get("VLLM_LOGGING_LEVEL", "WARNING").upper()
+    if level not in logging.getLevelNamesMapping():
+        level = "WARNING"
     starts = ("vllm.v1.engine.core", "vllm.model_executor.model_loader", "vllm.tpu_inference")
     return {
         "version": 1,

@@ -80,7 +80,7 @@ def _account(
     due = accounted is None or now - accounted >= PERIOD
     for pod in pods:
         seconds = seconds_run(pod, accounted, now) * pod.chips
-        stage = stages.get(stage_of.get(pod.child, ""))
+        stage = stages.get(stage_of.get(pod.child, pod.stage))
         if seconds > 0 and stage is not None:
             due = due or pod.ended
             stages[stage.name] = rewrite_stage(stage, chip_seconds=(stage.chip_seconds or 0) + seconds)

@@ -27,7 +27,7 @@ from distillation_operator.pipeline.decision.suspension import suspension
 from distillation_operator.pipeline.graph import Pipeline, build_pipeline
 from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.observed import Child, Observed
-from distillation_operator.pipeline.recorded_outputs import recorded_outputs
+from distillation_operator.pipeline.recorded_outputs import begun_stages, recorded_outputs
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.status.chip_hours import account, chip_seconds, time_left
 from distillation_operator.pipeline.status.estimate import end_of, job_time_left
@@ -84,11 +84,12 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     status, rejected_retry = apply_retry(job.metadata.annotations, before)
     if status.has_ended:
         return _after_the_end(job, status, observed, rejected_retry, now)
-    pipeline = build_pipeline(job.spec, recorded_outputs(status.stages, observed))
+    begun = begun_stages(status.stages, observed)
+    pipeline = build_pipeline(job.spec, recorded_outputs(status.stages, observed), begun)
     known, accounted = _account(job, pipeline, status, observed, now)
     used = chip_seconds(known.values())
     stop = suspension(job.spec.suspend, job.spec.budget.max_chip_hours if job.spec.budget else None, used)
-    held = held_stages(job.spec.preview, pipeline, known, observed)
+    held = held_stages(job.spec.preview, pipeline, begun)
     stages = _decide_stages(job, pipeline, known, observed, held, stop is not None, now)
     if any(stage.needs_fresh_lists for stage in stages.values()):
         return Decision(before, needs_fresh_lists=True)

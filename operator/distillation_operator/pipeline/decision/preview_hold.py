@@ -4,7 +4,7 @@ It has a word of its own (``preview.then``) and isn't let go by ``suspend: false
 preview would never wait, and ``suspend: true`` has to keep its meaning, which is that no pod runs.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from distillation_api import reasons
 from distillation_api.spec import Preview
@@ -13,21 +13,16 @@ from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.graph import Pipeline
 from distillation_operator.pipeline.names import is_of_preview
 from distillation_operator.pipeline.observed import Observed
-from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.status.pen import rewrite_stage, with_state
 from distillation_operator.pipeline.status.preview import GO_ON
 
 
-def held_stages(
-    preview: Preview | None, pipeline: Pipeline, known: Mapping[str, StageStatus], observed: Observed
-) -> frozenset[str]:
-    """The stages that wait for the user's word after the preview. None once the real work has begun: ``suspend`` is
-    what stops it then.
+def held_stages(preview: Preview | None, pipeline: Pipeline, begun: Set[str]) -> frozenset[str]:
+    """The stages that wait for the user's word after the preview. None once the real work has ``begun``: ``suspend``
+    is what stops it then.
     """
-    gated = [stage for stage in pipeline.values() if pipeline.is_held_by_preview(stage)]
-    if preview is None or preview.then == "Continue" or any(_has_begun(stage, known, observed) for stage in gated):
-        return frozenset()
-    return frozenset(stage.name for stage in gated)
+    gated = frozenset(stage.name for stage in pipeline.values() if pipeline.is_held_by_preview(stage))
+    return frozenset() if preview is None or preview.then == "Continue" or gated & begun else gated
 
 
 def holding(status: StageStatus) -> StageStatus:
@@ -50,11 +45,6 @@ def removed_children(pipeline: Pipeline, observed: Observed) -> Iterable[str]:
         live = child.ours and child.ended_at is None and not child.terminating
         if live and is_of_preview(child.stage) and child.stage not in pipeline:
             yield child.name
-
-
-def _has_begun(stage: Stage, known: Mapping[str, StageStatus], observed: Observed) -> bool:
-    status = known.get(stage.name)
-    return (status is not None and status.start_time is not None) or bool(observed.of_stage(stage.name))
 
 
 def _removed(status: StageStatus) -> StageStatus:

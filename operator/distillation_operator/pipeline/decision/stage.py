@@ -1,6 +1,6 @@
 """One stage in one decision: which attempt it is at, what that one's child and pods say, and what follows for it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -78,7 +78,7 @@ def decide_stage(
         # After a status was lost children may run whose inputs are only looked at again.
         stop = _live(children) if suspended else ()
         waits = Cause.of(reasons.INPUTS_MISSING, "Waits for " + ", ".join(stage.needs) + ".")
-        return StageDecision(with_state(before, "Waiting", waits), delete=stop)
+        return StageDecision(with_state(rewrite_stage(before, progress=None), "Waiting", waits), delete=stop)
     attempt = max([before.attempt, *(child.attempt for child in children)])
     current = rewrite_stage(before, attempt=attempt)
     if suspended:
@@ -104,9 +104,10 @@ def fail_without_pod(decision: StageDecision, cause: Cause, now: datetime) -> St
 def _start(job: DistillationJob, status: StageStatus, observed: Observed, now: datetime) -> StageDecision:
     """Create the attempt's child, once no pod of the stage is left that could write at the same time."""
     name = child_name(job.metadata.name, status.name, status.attempt)
+    # Of any attempt: where a status was lost, attempts that it doesn't know may have pods left.
     predecessors = {child_name(job.metadata.name, status.name, attempt) for attempt in range(status.attempt + 1)}
-    left = [pod.name for pod in observed.pods if pod.child in predecessors and pod.alive]
-    strange = [pod.name for pod in observed.strangers if pod.child in predecessors and pod.alive]
+    left = [pod.name for pod in observed.pods if pod.alive and _is_of(pod, status.name, predecessors)]
+    strange = [pod.name for pod in observed.strangers if pod.alive and _is_of(pod, status.name, predecessors)]
     if left or strange:
         waits = Cause.of(
             reasons.PREDECESSOR_RUNS, f"Waits for pod {[*left, *strange][0]} of an earlier attempt to end."
@@ -123,6 +124,10 @@ def _start(job: DistillationJob, status: StageStatus, observed: Observed, now: d
     started = rewrite_stage(status, start_time=status.start_time or format_time(now), progress=None)
     cause = observed.creation_failures.get(name) or Cause.of(reasons.CREATED)
     return StageDecision(with_state(started, "Pending", cause), create=status.attempt)
+
+
+def _is_of(pod: Pod, stage: str, children: Set[str]) -> bool:
+    return pod.stage == stage or pod.child in children
 
 
 def _live(children: Iterable[Child]) -> tuple[str, ...]:

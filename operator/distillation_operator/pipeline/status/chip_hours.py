@@ -30,10 +30,10 @@ def account(
     counted = dict(stages)
     due = accounted is None or now - accounted >= PERIOD
     added: dict[str, int] = {}
-    for pod, stage in _on_chips(pipeline, observed):
+    for pod, name, chips in _on_chips(pipeline, observed):
         seconds = seconds_run(pod, accounted, now)
-        if seconds > 0:
-            added[stage.name] = added.get(stage.name, 0) + seconds * stage.placement.chips_per_host
+        if seconds > 0 and (name in counted or name in pipeline):
+            added[name] = added.get(name, 0) + seconds * chips
             # The pod may be gone the next time.
             due = due or pod.ended
     if not added or not due:
@@ -44,12 +44,19 @@ def account(
     return counted, now
 
 
-def _on_chips(pipeline: Mapping[str, Stage], observed: Observed) -> Iterable[tuple[Pod, Stage]]:
+def _on_chips(pipeline: Mapping[str, Stage], observed: Observed) -> Iterable[tuple[Pod, str, int]]:
+    """Pods with chips, their stages and how many chips. A pod outlives its child by what it takes to save, and a stage
+    of a preview may be asked for no more.
+    """
     for pod in observed.pods:
         child = observed.children.get(pod.child)
-        stage = pipeline.get(child.stage) if child is not None and child.ours else None
-        if stage is not None and stage.placement.chips_per_host and pod.started is not None:
-            yield pod, stage
+        if pod.started is None or (child is not None and not child.ours):
+            continue
+        name = child.stage if child is not None else pod.stage
+        stage = pipeline.get(name)
+        chips = stage.placement.chips_per_host if stage is not None else pod.chips
+        if chips:
+            yield pod, name, chips
 
 
 def seconds_run(pod: Pod, accounted: datetime | None, now: datetime) -> int:
@@ -75,9 +82,7 @@ def time_left(
     budget: Budget | None, pipeline: Mapping[str, Stage], observed: Observed, seconds: int
 ) -> timedelta | None:
     """When the budget will be reached, if the pods that run now go on; None when it won't."""
-    chips = sum(
-        stage.placement.chips_per_host for pod, stage in _on_chips(pipeline, observed) if pod.running and not pod.ended
-    )
+    chips = sum(chips for pod, _, chips in _on_chips(pipeline, observed) if pod.running and not pod.ended)
     if budget is None or not chips:
         return None
     return timedelta(seconds=max(1.0, (budget.max_chip_hours * SECONDS_PER_HOUR - seconds) / chips))
