@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from distillation_api import reasons
 from distillation_stages.maxtext.start_up import TrainerStart
 from distillation_stages.runtime.failure import StageError
-from distillation_stages.runtime.failure_words import MACHINES_OWN, known_failure
-from distillation_stages.runtime.reporting import last_words
+from distillation_stages.runtime.failure_words import MACHINES_OWN, denies, known_failure
+from distillation_stages.runtime.reporting import last_words, printable
 
 _STEP = re.compile(r"completed step: (?P<step>\d+)\b")
 _NUMBER = r"(?P<value>-?(?:\d+\.?\d*(?:e[+-]?\d+)?|nan|inf))"
@@ -46,6 +46,11 @@ _SHUTDOWN_NOISE = (
 )
 _ERRORS_KEPT = 20
 _NOT_FITTING = ("AttributeError", "ModuleNotFoundError", "No module named", "cannot import name")
+_NO_BACKEND = "Unable to initialize backend"
+"""JAX's own end when libtpu has given up, whatever the cause: what libtpu said before tells more."""
+_EARLIER_SHOWN = 400
+_LAST_SHOWN = 200
+"""Characters of two errors in one message, which leave room for what to do."""
 _END_OF_DATA = ("Run out of shards", "StopIteration")
 
 _PERMANENT = (
@@ -125,6 +130,8 @@ class TrainerLog:
     errors: list[str] = field(default_factory=list)
     """Those since the last step, as many as are of use."""
     machine_failure: str | None = None
+    denial: str | None = None
+    """What libtpu has logged of devices or memory that it was refused; it may have gone on without."""
     devices: Devices | None = None
     start: TrainerStart | None = None
     """Where this start has gone up to its first step."""
@@ -138,7 +145,7 @@ class TrainerLog:
                 step = replace(step, learning_rate=self._rates.pop(step.number))
             self.steps[step.number] = step
             self.errors.clear()
-            self.machine_failure = None
+            self.machine_failure = self.denial = None
             self.not_finite = self.not_finite or not math.isfinite(step.loss)
             return step
         if found := _LEARNING_RATE.search(line):
@@ -161,7 +168,11 @@ class TrainerLog:
 
     def _read_error(self, line: str) -> None:
         if found := MACHINES_OWN.search(line):
-            self.machine_failure = found[0].strip()[:300]
+            told = found[0].strip()
+            if denies(told):
+                self.denial = told[:300]
+            else:
+                self.machine_failure = told[:300]
         if (found := _ERROR.search(line)) and not any(noise in line for noise in _SHUTDOWN_NOISE):
             self.errors = [*self.errors, found["error"].strip()[:600]][-_ERRORS_KEPT:]
 
@@ -195,7 +206,7 @@ class TrainerLog:
         if self.config_error is not None:
             return StageError(reasons.MAX_TEXT_REFUSED, f"MaxText refused its configuration: {self.config_error}")
         begin = f"MaxText ended with exit code {exit_code} {reached}: "
-        error = self.errors[-1] if self.errors else self.machine_failure or "no error in its log"
+        error = self.errors[-1] if self.errors else self.machine_failure or self.denial or "no error in its log"
         text = begin + last_words(error)
         if "RESOURCE_EXHAUSTED" in error:
             # The same program on the same slice needs the same memory again: each try would cost a start of the slice.
@@ -211,7 +222,7 @@ class TrainerLog:
         known = known_failure(error, text, self.has_peers)
         if known is None and any(sign in error for sign in _PERMANENT):
             return StageError(reasons.MAX_TEXT_REFUSED, text)
-        known = known or self._earlier_failure(begin)
+        known = known or self._earlier_failure(begin, error)
         if known is not None:
             return known
         if any(sign in error for sign in _NOT_FITTING) and "'NoneType' object" not in error:
@@ -220,10 +231,18 @@ class TrainerLog:
             )
         return StageError(reasons.MAX_TEXT_FAILED, text)
 
-    def _earlier_failure(self, begin: str) -> StageError | None:
-        """What an error before the last one means: after an asynchronous save has failed, others follow at the end."""
-        for error in filter(None, (*reversed(self.errors[:-1]), self.machine_failure)):
-            known = known_failure(error, begin + last_words(error), self.has_peers)
+    def _earlier_failure(self, begin: str, last: str) -> StageError | None:
+        """What an error before the last one means: after an asynchronous save has failed, others follow at the end.
+
+        What was denied explains no other error than that there are no devices.
+        """
+        explains = _NO_BACKEND in last or not self.errors
+        for error in filter(None, (*reversed(self.errors[:-1]), self.machine_failure, self.denial)):
+            if denies(error) and not explains:
+                continue
+            # Before anything is cut: half a secret is none that can be found.
+            both = f"{printable(error)[:_EARLIER_SHOWN]}; in the end: {printable(last)[:_LAST_SHOWN]}"
+            known = known_failure(error, begin + last_words(both), self.has_peers)
             if known is not None:
                 return known
         return None

@@ -44,8 +44,13 @@ def require_devices(dev: Path = Path("/dev")) -> None:
 def rights() -> str:
     """What a pod may, as far as the accelerator's driver needs it."""
     _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    locked = "without limit" if hard == resource.RLIM_INFINITY else f"at most {hard} bytes"
+    locked = f"at most {hard} bytes" if memory_is_limited() else "without limit"
     return f"uid {os.getuid()}; may lock memory {locked}"
+
+
+def memory_is_limited() -> bool:
+    """Whether more than some amount of memory can't be locked, by the hard limit."""
+    return resource.getrlimit(resource.RLIMIT_MEMLOCK)[1] != resource.RLIM_INFINITY
 
 
 def cure() -> str:

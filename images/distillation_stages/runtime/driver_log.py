@@ -6,6 +6,7 @@ than this program, is read.
 
 import os
 import re
+import stat
 import time
 from pathlib import Path
 
@@ -24,6 +25,8 @@ READ = 16_384
 MOST_TOLD = 400
 LEAST_TOLD = 200
 """Characters of what is told, where the message needs most of its thousand."""
+END_KEPT = 350
+"""Characters of a message's end, where it says what to do; what is left out lies before, in words of others."""
 EXPLAINED = (Cost.RETRIED, Cost.DISRUPTION, Cost.FINAL_CONFIGURATION)
 """What a driver may have to do with; a wrong row or an absent Hub it has not."""
 _BETWEEN = "; libtpu: "
@@ -46,7 +49,7 @@ def with_driver_words(reason: ProgramReason, message: str) -> str:
     line = " | ".join(words.splitlines())
     room = min(MOST_TOLD, max(LEAST_TOLD, MESSAGE_LIMIT - len(_BETWEEN) - len(message)))
     told = line if len(line) <= room else "…" + line[1 - room :]
-    return message[: MESSAGE_LIMIT - len(_BETWEEN) - len(told)] + _BETWEEN + told
+    return _shortened(message, MESSAGE_LIMIT - len(_BETWEEN) - len(told)) + _BETWEEN + told
 
 
 def driver_words(since: float = _STARTED) -> str:
@@ -72,13 +75,24 @@ def _says(line: str) -> bool:
     return bool(line.strip()) and not _HEADER.match(line)
 
 
+def _shortened(message: str, length: int) -> str:
+    return message if len(message) <= length else f"{message[: length - END_KEPT - 1]}…{message[-END_KEPT:]}"
+
+
 def _newest(folder: Path, since: float) -> Path | None:
     found = []
     try:
-        for path in sorted(folder.glob(FILES))[-_MOST_FILES:]:
-            file = path.resolve()
-            if file.parent == folder.resolve() and file.stat().st_mtime >= since:
-                found.append((file.stat().st_mtime, file))
+        paths = sorted(folder.glob(FILES))[-_MOST_FILES:]
     except OSError:
         return None
+    for path in paths:
+        # One that leads nowhere, or is no file, hides none of the others.
+        try:
+            file = path.resolve()
+            status = file.stat()
+            inside = file.parent == folder.resolve()
+        except (OSError, RuntimeError):  # the latter of links in a circle
+            continue
+        if inside and stat.S_ISREG(status.st_mode) and status.st_mtime >= since:
+            found.append((status.st_mtime, file))
     return max(found)[1] if found else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from distillation_api import reasons
 from distillation_api.reasons.reason import ProgramReason
-from distillation_stages.runtime.device_access import cure
+from distillation_stages.runtime.device_access import cure, memory_is_limited
 from distillation_stages.runtime.failure import StageError
 
 _DEVICES = ("/dev/vfio", "/dev/accel", "iommu group", "vfio container")
@@ -32,6 +32,8 @@ class Row:
     advice: str = ""
     between_hosts: bool = False
     """Means this only where there are other hosts."""
+    by_limit: bool = False
+    """Means this only where the memory that may be locked is limited; else the machine has failed."""
 
     def fits(self, text: str, has_peers: bool) -> bool:
         """Whether the text has this meaning."""
@@ -52,12 +54,14 @@ ROWS = (
         reasons.ACCELERATOR_DENIED,
         _NOT_LOCKED,
         advice="The accelerator's driver may lock too little memory",
+        by_limit=True,
     ),
     Row(
         reasons.ACCELERATOR_DENIED,
         (_NOT_MAPPED,),
         ("Cannot allocate memory", "Operation not permitted"),
         "The accelerator's driver may lock too little memory",
+        by_limit=True,
     ),
     # What a predecessor that was killed leaves for a while (V22): another pod, or this one later, gets the accelerator.
     Row(
@@ -95,13 +99,34 @@ MACHINES_OWN = re.compile(
 """Lines of libtpu's and JAX's own, which are no Python error: the process may end with them."""
 
 
-def known_failure(text: str, says: str, has_peers: bool = False) -> StageError | None:
-    """What an error's text means; None where no row has it. ``says``: the message's beginning."""
-    row = next((row for row in ROWS if row.fits(text, has_peers)), None)
+def known_failure(
+    text: str, says: str, has_peers: bool = False, memory_limited: bool | None = None
+) -> StageError | None:
+    """What an error's text means; None where no row has it. ``says``: the message's beginning.
+
+    ``memory_limited``: whether more memory than some amount can't be locked; None asks this process's limit.
+    """
+    row = _row(text, has_peers)
     if row is None:
         return None
+    if row.by_limit and not (memory_is_limited() if memory_limited is None else memory_limited):
+        # No profile gives more than no limit: the node has too little left, or its driver is in a bad state.
+        return StageError(
+            reasons.SLICE_FAILED,
+            f"{says}. The accelerator's driver couldn't lock memory, though nothing limits it",
+        )
     message = f"{says}. {row.advice}"
     return StageError(row.reason, f"{message}. {cure()}" if row.reason is reasons.ACCELERATOR_DENIED else message)
+
+
+def denies(text: str) -> bool:
+    """Whether an error's text tells of what this pod may not do, which a runtime may log and then do without."""
+    row = _row(text, has_peers=False)
+    return row is not None and row.reason is reasons.ACCELERATOR_DENIED
+
+
+def _row(text: str, has_peers: bool) -> Row | None:
+    return next((row for row in ROWS if row.fits(text, has_peers)), None)
 
 
 def _any_in(words: tuple[str, ...], text: str) -> bool:

@@ -97,6 +97,31 @@ def test_of_a_long_log_the_end_is_told_and_the_message_is_not_lost(
     assert len(message) <= 1000
 
 
+def test_what_a_long_message_ends_with_is_told(logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to do stands there."""
+    write(logs, "y" * 500)
+    cure = f"The cure: {'c' * 330}."
+    error = StageError(reasons.ACCELERATOR_DENIED, f"MaxText ended with RuntimeError: {'z' * 900}. {cure}")
+    message = told(tmp_path, monkeypatch, error).message
+    assert message.startswith("MaxText ended with RuntimeError: zzz") and f"z. {cure}; libtpu: …yyy" in message
+    assert len(message) == 1000
+
+
+@pytest.mark.parametrize("kind", ["dangling", "loop", "folder"])
+def test_what_is_no_log_hides_none(kind: str, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(logs, "Could not open chip 0")
+    path = logs / "tpu_driver.a.ERROR"
+    match kind:
+        case "dangling":
+            path.symlink_to("gone")
+        case "loop":
+            path.symlink_to(path.name)
+        case "folder":
+            path.mkdir()
+            os.utime(path, (time.time() + 60, time.time() + 60))
+    assert told(tmp_path, monkeypatch, CRASH).message.endswith("Could not open chip 0")
+
+
 def test_a_secret_is_hidden_though_it_is_cut(logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "hf_" + "s" * 300
     monkeypatch.setenv("HF_TOKEN", secret)

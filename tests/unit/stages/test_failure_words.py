@@ -11,13 +11,16 @@ from distillation_stages.programs.generate.vllm_engine import engine_failure
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.failure_words import known_failure
 
+_LIMITED = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1] != resource.RLIM_INFINITY
+NOT_LOCKED = ("AcceleratorDenied", Cost.FINAL_CONFIGURATION) if _LIMITED else ("SliceFailed", Cost.DISRUPTION)
+"""What memory that can't be locked means here."""
 ROWS = [
     ("open(/dev/vfio/0): Permission denied", "AcceleratorDenied", Cost.FINAL_CONFIGURATION),
     ("Couldn't open iommu group /dev/vfio/3: Operation not permitted", "AcceleratorDenied", Cost.FINAL_CONFIGURATION),
     ("open(/dev/accel0): Permission denied", "AcceleratorDenied", Cost.FINAL_CONFIGURATION),
-    ("Could not lock 0x40000000 bytes starting at 0x7f00: Cannot allocate memory", "AcceleratorDenied",
-     Cost.FINAL_CONFIGURATION),
-    ("mlock(0x7f00, 0x40000000) failed", "AcceleratorDenied", Cost.FINAL_CONFIGURATION),
+    ("Could not lock 0x40000000 bytes starting at 0x7f00: Cannot allocate memory", *NOT_LOCKED),
+    ("mlock(0x7f00, 0x40000000) failed", *NOT_LOCKED),
+    ("Failed to map transfer buffer chunk for DMA: Cannot allocate memory", *NOT_LOCKED),
     ("open(/dev/vfio/0): Device or resource busy", "AcceleratorBusy", Cost.DISRUPTION),
     ("Couldn't open vfio container /dev/vfio/vfio", "AcceleratorBusy", Cost.DISRUPTION),
     ("The TPU is already in use by process with pid 9.", "AcceleratorBusy", Cost.DISRUPTION),
@@ -40,6 +43,11 @@ of_one_host = pytest.mark.parametrize(
     [row for row in ROWS if row[1] != "PeerLost"],
     ids=[r[0] for r in ROWS if r[1] != "PeerLost"],
 )
+
+
+LOCK = "E1127 12:00:00.000000 7 mlock.cc:88] Could not lock 0x40000 bytes starting at 0x7f00: Cannot allocate memory"
+DMA = "E1127 12:00:00.000000 7 dma.cc:5] Failed to map transfer buffer chunk for DMA: Cannot allocate memory"
+OPEN = "E1127 12:00:00.000000 7 device.cc:9] Couldn't open iommu group /dev/vfio/0: Permission denied"
 
 
 def trained(*lines: str, has_peers: bool = True) -> StageError | None:
@@ -107,13 +115,49 @@ def test_what_grpc_says_of_locked_memory_denies_nothing() -> None:
 def test_who_may_not_lock_memory_is_told_by_libtpu_alone() -> None:
     """Its own lines are no Python errors, and what Python says after them is the same for everything."""
     error = "RuntimeError: Unable to initialize backend 'tpu': UNKNOWN: TPU initialization failed"
-    for line in (
-        "E1127 12:00:00.000000 7 mlock.cc:88] Could not lock 0x40000 bytes starting at 0x7f00: Cannot allocate memory",
-        "E1127 12:00:00.000000 7 device.cc:9] Couldn't open iommu group /dev/vfio/0: Permission denied",
-    ):
-        failure = trained(line, error)
-        assert failure is not None and failure.reason.name == "AcceleratorDenied"
-        assert line.partition("] ")[2] in failure.message
+    for line, reason in (LOCK, NOT_LOCKED[0]), (DMA, NOT_LOCKED[0]), (OPEN, "AcceleratorDenied"):
+        for lines in (line, error), (line,):
+            failure = trained(*lines)
+            assert failure is not None and failure.reason.name == reason
+            assert all(one.rpartition("] ")[2] in failure.message for one in lines)
+            assert len(failure.message) < 1000
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "jax.errors.JaxRuntimeError: INTERNAL: something odd while compiling",
+        "ValueError: Found incomplete checkpoint",
+    ],
+)
+@pytest.mark.parametrize("before", [
+    LOCK, DMA, OPEN,
+    "RuntimeError: Could not lock 0x40000 bytes starting at 0x7f00: Cannot allocate memory",
+    "OSError: open(/dev/vfio/0): Permission denied",
+])  # fmt: skip
+def test_what_the_driver_got_over_does_not_hide_the_trainers_own_error(before: str, error: str) -> None:
+    failure = trained(before, error)
+    assert failure is not None and failure.reason.name == "MaxTextFailed" and not failure.reason.is_final
+    assert error in failure.message
+
+
+def test_what_the_driver_got_over_hides_no_failure_of_the_machine() -> None:
+    failure = trained("F1125 slice.cc:9] SLICE_FAILURE_SW_INJECT_ERROR: chip 3", LOCK, "RuntimeError: aborted")
+    assert failure is not None and failure.reason.name == "SliceFailed"
+    assert "SLICE_FAILURE_SW_INJECT_ERROR: chip 3" in failure.message and "RuntimeError: aborted" in failure.message
+
+
+@pytest.mark.parametrize("line", [LOCK, DMA, DMA.replace("Cannot allocate memory", "Operation not permitted")])
+def test_no_limit_denies_memory_where_there_is_none(line: str) -> None:
+    limited = known_failure(line, "It ended", memory_limited=True)
+    assert (
+        limited is not None and limited.reason.name == "AcceleratorDenied" and "acceleratorProfile" in limited.message
+    )
+    free = known_failure(line, "It ended", memory_limited=False)
+    assert free is not None and free.reason.cost is Cost.DISRUPTION and free.reason.name == "SliceFailed"
+    assert "acceleratorProfile" not in free.message and "nothing limits it" in free.message
+    device = known_failure(OPEN, "It ended", memory_limited=False)
+    assert device is not None and device.reason.name == "AcceleratorDenied"
 
 
 def test_what_could_not_be_locked_before_a_step_did_not_end_the_training() -> None:

@@ -121,6 +121,7 @@ def test_a_failed_asynchronous_save_is_a_failure_of_the_storage_not_of_the_image
 def test_the_end_after_a_failed_save_has_errors_of_its_own() -> None:
     failure = ended(SAVE_FAILED, "AttributeError: 'NoneType' object has no attribute 'close'", SHUTTING_DOWN)
     assert failure is not None and failure.reason.name == "StorageFailed"
+    assert SAVE_FAILED in failure.message and "'NoneType' object has no attribute 'close'" in failure.message
 
 
 def test_an_error_that_training_got_over_explains_no_later_crash() -> None:
