@@ -1,5 +1,6 @@
 """When a training stage counts as done, how it resumes, and that it leaves nothing running."""
 
+import functools
 import json
 import os
 import signal
@@ -28,6 +29,7 @@ from distillation_stages.programs.train import training as train
 from distillation_stages.programs.train.inputs import Host
 from distillation_stages.programs.train.record import Summary
 from distillation_stages.programs.train.trainer_process import TrainerProcess
+from distillation_stages.runtime.claim import Pace, claimed
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.start_up import StartUpClock
 from distillation_stages.runtime.storage import Storage
@@ -342,12 +344,49 @@ def test_a_termination_ends_the_trainer_and_its_workers_within_the_pods_grace(
     assert not list((tmp_path / "scratch").iterdir())
 
 
+def test_a_lost_claim_kills_the_trainer_at_once_and_nothing_is_written_any_more(
+    storage: Storage, tmp_path: Path
+) -> None:
+    """The folder is another job's now: a save would go between its own."""
+    note = tmp_path / "worker"
+    program = "import sys; sys.argv = ['x']; from unit.stages.test_train import serve; sys.exit(serve())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=os.environ
+        | {
+            # A real one saves after a SIGTERM: one that is deaf would go on for the whole grace.
+            "FAKE_TRAINER": json.dumps({"hang": str(note), "deaf": True}),
+            "GRACE_SECONDS": "600",
+            "STAGE_SPEC": spec().model_dump_json(by_alias=True),
+            "STORAGE_MOUNT": str(storage.mount),
+            "TERMINATION_LOG": str(tmp_path / "log"),
+            "WRITER": "ours",
+        },
+    )
+    try:
+        kept = saved(storage).parent / "summary.json"
+        wait_until(lambda: note.exists() and Summary.read(kept).last_step == STEPS)
+        kept.write_text("theirs")
+        claim = json.dumps({"writer": "theirs", "time": time.time()})
+        (storage.at(OUTPUT) / "_CLAIM.json").write_text(claim)
+        assert process.wait(15) == EXIT_TERMINATED
+        wait_until(lambda: not alive(int(note.read_text())))
+    finally:
+        process.kill()
+    assert kept.read_text() == "theirs"
+    assert (storage.at(OUTPUT) / "_CLAIM.json").read_text() == claim
+    assert not (tmp_path / "log").exists(), "as after any termination: the next attempt costs no retry"
+    assert storage.read_marker(OUTPUT) is None
+
+
 def serve() -> int:
-    """The stage program's main, with MaxText replaced; runs in the process of the test above."""
+    """The stage program's main, with MaxText replaced; runs in the process of the tests above."""
     from distillation_stages.__main__ import main
 
+    quick = functools.partial(claimed, pace=Pace(beat=0.2, alive=5, settle=0))
     with pytest.MonkeyPatch.context() as patch:
         replace_maxtext(patch)
+        patch.setattr(train, "claimed", quick)
         return main()
 
 

@@ -52,9 +52,19 @@ class TrainerProcess:
     """One start of the trainer, watched to its end."""
 
     def __init__(
-        self, stage: str, program: TrainProgram, steps: int, done: int, record: Record | None, clock: StartUpClock
+        self,
+        stage: str,
+        program: TrainProgram,
+        steps: int,
+        done: int,
+        record: Record | None,
+        clock: StartUpClock,
+        lost: threading.Event | None = None,
     ) -> None:
-        """``record``: None on all hosts but the first."""
+        """``record``: None on all hosts but the first. ``lost``: set when the folder is another job's: then the trainer
+        is killed, and nothing is written any more.
+        """
+        self._lost = lost or threading.Event()
         self._program = program
         self._steps = steps
         self._done = done
@@ -84,14 +94,15 @@ class TrainerProcess:
         )
         # A loader's worker that outlives the trainer would keep its log open, and so the reading of it.
         threading.Thread(target=_end_workers, args=(process,), daemon=True).start()
+        threading.Thread(target=_kill_when, args=(self._lost, process), daemon=True).start()
         try:
-            with _passing_on_termination(process) as told:
+            with _passing_on_termination(process, self._lost) as told:
                 exit_code = self._follow(process)
         finally:
             end_group(process)
-            if self._record is not None:
+            if self._record is not None and not self._lost.is_set():
                 self._record.write()
-        if told:
+        if told or self._lost.is_set():
             raise SystemExit(EXIT_TERMINATED)
         if exit_code == EXIT_TERMINATED:
             # Another host was told to end, and all saved the same step.
@@ -132,7 +143,7 @@ class TrainerProcess:
             return
         self._note_start()
         self._without_weights = self._without_weights + 1 if step.total_weights == 0 else 0
-        if self._record is not None:
+        if self._record is not None and not self._lost.is_set():
             self._note(step, self._record)
 
     def _note_start(self) -> None:
@@ -201,10 +212,11 @@ class TrainerProcess:
 
 
 @contextlib.contextmanager
-def _passing_on_termination(process: "subprocess.Popen[str]") -> Iterator[list[int]]:
+def _passing_on_termination(process: "subprocess.Popen[str]", lost: threading.Event) -> Iterator[list[int]]:
     """Pass a SIGTERM on to the trainer, and to it alone: its loader's processes must live until it has saved.
 
-    The list holds the signals that came. The reading of the log goes on meanwhile, or lines would be lost.
+    One that comes of a lost claim isn't passed on: the trainer would save. The list holds the signals that came. The
+    reading of the log goes on meanwhile, or lines would be lost.
     """
     told: list[int] = []
     timer = threading.Timer(seconds_to_save(), process.kill)
@@ -213,7 +225,8 @@ def _passing_on_termination(process: "subprocess.Popen[str]") -> Iterator[list[i
         if not told:
             timer.start()
         told.append(signum)
-        process.terminate()
+        if not lost.is_set():
+            process.terminate()
 
     before = signal.signal(signal.SIGTERM, pass_on)
     try:
@@ -227,6 +240,14 @@ def seconds_to_save() -> float:
     """So long a terminated trainer may take for the step it is at and a checkpoint."""
     grace = float(os.environ.get(GRACE_SECONDS_ENV, GRACE_SECONDS))
     return grace - max(SECONDS_TO_END, min(SECONDS_FOR_THE_REST, grace / 4))
+
+
+def _kill_when(lost: threading.Event, process: "subprocess.Popen[str]") -> None:
+    # Not where the signal is handled: the main thread may wait for the storage that has cost the claim.
+    lost.wait()
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _end_workers(process: "subprocess.Popen[str]") -> None:
