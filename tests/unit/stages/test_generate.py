@@ -607,6 +607,17 @@ def test_a_preview_measures_its_speed_and_its_pod(storage: Storage, monkeypatch:
     assert found.locked_memory is not None
 
 
+def test_a_preview_that_was_killed_before_its_marker_tells_of_its_pod(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_shard(storage, monkeypatch, firstRows={"train": 5, "holdout": 2})
+    (storage.at(OUTPUT) / "shard-0" / "_DONE.json").unlink()
+    result = run_shard(storage, monkeypatch, firstRows={"train": 5, "holdout": 2})
+    found = Measurements.read({name: f"{value:.6g}" for name, value in result.metrics.items()})
+    assert (found.units, found.unit_seconds, found.uid) == (0, None, os.getuid())
+    assert found.host_memory is not None and found.locked_memory is not None
+
+
 def test_the_real_work_measures_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run_shard(storage, monkeypatch)
     assert not [name for name in result.metrics if name.startswith(MEASURED)]

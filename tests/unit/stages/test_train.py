@@ -444,3 +444,42 @@ def test_where_jax_knows_no_memory_none_is_told(storage: Storage, monkeypatch: p
     assert result is not None
     assert result.metrics["measured.devices"] == 1
     assert "measured.deviceMemory" not in result.metrics
+
+
+@pytest.mark.parametrize(
+    ("objective", "step_seconds"),
+    [pytest.param(None, 1.25, id="as MaxText tells"), pytest.param("matching", 2.0, id="by us")],
+)
+def test_a_preview_that_was_killed_after_its_last_save_tells_the_step_time_of_its_history(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, objective: str | None, step_seconds: float
+) -> None:
+    program = (MATCHING if objective else train_program()).model_copy(update={"measures": True})
+    run(storage, monkeypatch, program)
+    (storage.at(OUTPUT) / "_DONE.json").unlink()
+    result = run(storage, monkeypatch, program, exit=1, say="must not be started")
+    assert result is not None
+    found = Measurements.read({name: f"{value:.12g}" for name, value in result.metrics.items()})
+    # The estimate adds what the units take that this attempt hasn't done to the seconds of this attempt.
+    assert (found.units, found.unit_seconds) == (0, step_seconds)
+    assert (found.uid, found.devices) == (os.getuid(), None)
+    assert found.host_memory is not None and found.locked_memory is not None
+
+
+def test_a_preview_with_one_step_left_tells_the_step_time_of_those_before(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only step of an attempt is the one that compiles."""
+    program = train_program(measures=True, checkpoint_period=STEPS - 1)
+    with pytest.raises(StageError):
+        run(storage, monkeypatch, program, stop_at=STEPS - 1, exit=1)
+    result = run(storage, monkeypatch, program)
+    assert result is not None
+    assert (result.metrics["measured.units"], result.metrics["measured.unitSeconds"]) == (1, 1.25)
+
+
+def test_without_a_history_a_preview_tells_no_step_time(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_checkpoint(saved(storage), STEPS)
+    result = run(storage, monkeypatch, train_program(measures=True), exit=1, say="must not be started")
+    assert result is not None
+    assert "measured.unitSeconds" not in result.metrics
+    assert result.metrics["measured.uid"] == os.getuid()

@@ -242,7 +242,8 @@ def _make(
     missing = [slot for slot in slots if ledger.entry(slot) is None]
     wanted = wanted_answers(slots, prompts, program.sampling)
     check_losses(ledger, wanted, program.max_lost_share)
-    metrics = {}
+    # Of a preview that was killed after its last chunk: the ledger knows no times.
+    metrics = measured(0, None).metrics() if program.first_rows is not None and not missing else {}
     if missing:
         log = prepare_engine(model, storage, scratch, clock)
     teacher = teacher_of(program, model, missing[0].positions.start if missing else 0)
@@ -305,9 +306,9 @@ def generate(
     shard.publish_whole()
     check_losses(ledger, wanted, spec.program.max_lost_share)
     reporter.progress(wanted, wanted, metrics)
-    if spec.program.first_rows is not None and shard.finished_answers:
-        each = (time.monotonic() - started) / shard.finished_answers
-        metrics |= measured(shard.finished_answers, each).metrics()
+    if spec.program.first_rows is not None:
+        done = shard.finished_answers
+        metrics |= measured(done, (time.monotonic() - started) / done if done else None).metrics()
     return metrics
 
 

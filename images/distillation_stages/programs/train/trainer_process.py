@@ -4,7 +4,6 @@ import contextlib
 import math
 import os
 import signal
-import statistics
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -18,18 +17,14 @@ from distillation_api.contract import (
     EXIT_TERMINATED,
     GRACE_SECONDS,
     GRACE_SECONDS_ENV,
-    Measurements,
     TrainProgram,
 )
 from distillation_stages.maxtext import checkpoints
-from distillation_stages.maxtext.command import (
-    devices_of,
-)
 from distillation_stages.maxtext.log import Step, TrainerLog
 from distillation_stages.maxtext.start import BATCHES_ENV
 from distillation_stages.programs.train.record import Record
+from distillation_stages.programs.train.speed import tokens_per_step
 from distillation_stages.runtime.failure import StageError
-from distillation_stages.runtime.measuring import measured
 from distillation_stages.runtime.reporting import Reporter, say
 from distillation_stages.runtime.start_up import StartUpClock
 
@@ -71,10 +66,10 @@ class TrainerProcess:
         self._record = record
         self._clock = clock
         self._reporter = Reporter(stage, "steps", clock)
-        self._log = TrainerLog(has_peers=program.hosts * program.slices > 1)
+        self.log = TrainerLog(has_peers=program.hosts * program.slices > 1)
         self._without_weights = 0
         self._newest = done
-        self._tokens_per_step = program.sequences_per_step * program.max_target_length / devices_of(program)
+        self._tokens_per_step = tokens_per_step(program)
 
     def run(self, command: list[str], scratch: Path) -> None:
         """Run the trainer to its end. Raises when its log says why it failed."""
@@ -106,25 +101,12 @@ class TrainerProcess:
             raise SystemExit(EXIT_TERMINATED)
         if exit_code == EXIT_TERMINATED:
             # Another host was told to end, and all saved the same step.
-            last = self._log.last_step()
+            last = self.log.last_step()
             reached = f"after step {last.number} of {self._steps}" if last else "before its first step"
             raise StageError(
                 reasons.INTERRUPTED, f"training was ended {reached}; it goes on from its newest checkpoint"
             )
         self._raise_failure(exit_code)
-
-    def measured(self) -> Measurements:
-        """Of a preview: what a step takes once all is compiled, and the devices."""
-        # The first steps compile.
-        steps = sorted(self._log.steps.items())
-        seconds = [step.seconds for _, step in steps[1:] if math.isfinite(step.seconds)]
-        devices = self._log.devices
-        return measured(
-            len(steps),
-            statistics.median(seconds) if seconds else None,
-            devices=devices.count if devices else None,
-            device_memory=devices.peak_bytes if devices else None,
-        )
 
     def _follow(self, process: "subprocess.Popen[str]") -> int:
         """Read the trainer's log to its end, or until waiting for that is useless; its exit code."""
@@ -138,7 +120,7 @@ class TrainerProcess:
     def _take(self, line: str) -> None:
         if line and "Config param " not in line:
             say(line)
-        step = self._log.read(line)
+        step = self.log.read(line)
         if step is None:
             return
         self._note_start()
@@ -147,7 +129,7 @@ class TrainerProcess:
             self._note(step, self._record)
 
     def _note_start(self) -> None:
-        start = self._log.start
+        start = self.log.start
         if start is not None:
             self._clock.took("imports", start.imports)
             self._clock.took("weights", start.weights)
@@ -178,21 +160,21 @@ class TrainerProcess:
     @property
     def _must_stop(self) -> bool:
         """True when waiting for the trainer's own end is useless: the other hosts would wait for this one for ever."""
-        return self._without_weights >= STEPS_WITHOUT_WEIGHTS or self._log.not_finite or self._data_refused
+        return self._without_weights >= STEPS_WITHOUT_WEIGHTS or self.log.not_finite or self._data_refused
 
     @property
     def _data_refused(self) -> bool:
-        return self._log.data_error is not None and not self._log.data_ended
+        return self.log.data_error is not None and not self.log.data_ended
 
     def _raise_failure(self, exit_code: int) -> None:
         if self._without_weights >= STEPS_WITHOUT_WEIGHTS:
-            last = self._log.last_step()
+            last = self.log.last_step()
             raise StageError(
                 reasons.NO_TRAINABLE_TOKENS,
                 f"{STEPS_WITHOUT_WEIGHTS} steps in a row, up to step {last.number if last else 0}, had no token to "
                 f"learn: prompts fill maxTargetLength={self._program.max_target_length}; raise it",
             )
-        failure = self._log.failure(exit_code, self._steps)
+        failure = self.log.failure(exit_code, self._steps)
         if failure is not None:
             raise failure
 

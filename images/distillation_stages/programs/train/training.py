@@ -24,8 +24,10 @@ from distillation_stages.maxtext.command import (
     RUN_NAME,
     versions,
 )
+from distillation_stages.maxtext.log import TrainerLog
 from distillation_stages.programs.train.inputs import Host, read_inputs, require_checkpoints, trainer_command
 from distillation_stages.programs.train.record import Record, Summary
+from distillation_stages.programs.train.speed import measured_training
 from distillation_stages.programs.train.trainer_process import TrainerProcess
 from distillation_stages.runtime.claim import claimed, end_this_program
 from distillation_stages.runtime.failure import StageError
@@ -70,7 +72,7 @@ def _train(
     start = storage.require_marker(program.start)
     run_directory = storage.at(spec.output) / RUN_NAME
     saved = run_directory / "checkpoints"
-    found: dict[str, float] = {}
+    log = TrainerLog()
     scratch = Path(tempfile.mkdtemp(prefix="train-", dir=os.environ.get("SCRATCH", SCRATCH_MOUNT)))
     try:
         inputs = read_inputs(program, storage, host.leads)
@@ -89,7 +91,7 @@ def _train(
             led = record if host.leads else None
             process = TrainerProcess(spec.stage, program, inputs.steps, newest, led, clock, lost)
             process.run(command, scratch)
-            found = process.measured().metrics() if program.measures else {}
+            log = process.log
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if not host.leads:
@@ -99,6 +101,7 @@ def _train(
     checkpoints.keep_newest(saved, 1)
     checkpoints.drop_optimizer_state(checkpoint)
     record.write()
+    found = measured_training(program, log, record.history).metrics() if program.measures else {}
     losses = {"firstLoss": summary.first_loss, "loss": summary.last_loss}
     result = StageResult(
         stage=spec.stage,
