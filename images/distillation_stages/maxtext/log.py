@@ -60,6 +60,9 @@ _PERMANENT = (
     "Shape mismatch",
 )
 
+TOKEN_RATE = "tokensPerSecondPerDevice"
+"""Name of a step's speed in progress and history."""
+
 
 @dataclass(frozen=True)
 class Devices:
@@ -99,7 +102,7 @@ class Step:
         told = {
             "loss": self.loss,
             "learningRate": self.learning_rate,
-            "tokensPerSecondPerDevice": self.tokens_per_second,
+            TOKEN_RATE: self.tokens_per_second,
             "klToTeacher": self.kl_to_teacher,
         }
         return {name: value for name, value in told.items() if math.isfinite(value)}

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distillation_api import reasons
+from distillation_api.contract import EXIT_TERMINATED
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.regular_files import NotRegular, read_regular
 from distillation_stages.runtime.reporting import say
 from distillation_stages.runtime.storage import publish_bytes, writer
+from distillation_stages.runtime.watchdog import exit_at_once
 
 CLAIM = "_CLAIM.json"
 SECONDS_BETWEEN_BEATS = 15.0
@@ -44,8 +47,14 @@ class Pace:
 
 
 def end_this_program() -> None:
-    """As a termination does: what is at work saves what it can."""
+    """As a termination does: what is at work ends as it does then."""
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_without_a_word() -> None:
+    """As a termination ends, of a program that may be in foreign code for long, and would write when it returns."""
+    sys.stdout.flush()
+    exit_at_once(EXIT_TERMINATED)
 
 
 @contextmanager

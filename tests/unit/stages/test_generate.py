@@ -1,14 +1,18 @@
 """V1, V2, V15, V16: a shard's chunks: planned the same at every start, published whole, continued after any end."""
 
+import contextlib
+import functools
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from distillation_api.contract import MEASURED, GenerateProgram, Measurements, StageResult
+from distillation_api.contract import EXIT_TERMINATED, MEASURED, GenerateProgram, Measurements, StageResult
 from distillation_stages.data.tables import PREPARED, Row, split_evenly, write_table
 from distillation_stages.models.reasoning_marks import MARKS, THINK
 from distillation_stages.models.teacher_reasoning import TeacherReasoning
@@ -19,9 +23,11 @@ from distillation_stages.programs.generate.shard import Prompts
 from distillation_stages.programs.generate.teacher import Answer
 from distillation_stages.programs.generate.vllm_engine import REFUSED, EngineAnswer, Request
 from distillation_stages.programs.generate.vllm_teacher import row_seed
+from distillation_stages.runtime.claim import Pace, claimed
 from distillation_stages.runtime.environment import available_cpus
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.storage import Storage, sha256_of
+from support.eventually import eventually
 from unit.stages.letter_tokenizer import END, LetterTokenizer
 from unit.stages.stage_inputs import OUTPUT, finish, prompt_of, rows_in, spec_of
 
@@ -204,6 +210,65 @@ def test_of_two_jobs_that_need_a_shard_one_asks_the_teacher(storage: Storage, mo
     claim.write_text(json.dumps({"writer": "theirs", "time": time.time() - 180}))
     assert told(run_shard(storage, monkeypatch))["kept"] == 22
     assert not claim.exists()
+
+
+def test_a_shard_that_has_lost_its_claim_ends_at_once_whatever_its_engine_does(
+    storage: Storage, tmp_path: Path
+) -> None:
+    """The other one's chunks have the same names."""
+    claim = storage.at(f"{OUTPUT}/shard-0/_CLAIM.json")
+    code = "import sys; sys.argv = ['x']; from unit.stages.test_generate import serve; sys.exit(serve())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=os.environ
+        | {
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "SCRATCH": str(tmp_path),
+            "STAGE_SPEC": spec_of(program()).model_dump_json(by_alias=True),
+            "STORAGE_MOUNT": str(storage.mount),
+            "TERMINATION_LOG": str(tmp_path / "log"),
+            "WRITER": "ours",
+            generate.INDEX_ENV: "0",
+        },
+    )
+    try:
+        eventually("the engine is at work", storage.at("asked").exists, 60)
+        theirs = json.dumps({"writer": "theirs", "time": time.time()})
+        claim.write_text(theirs)
+        assert process.wait(15) == EXIT_TERMINATED
+    finally:
+        process.kill()
+    assert claim.read_text() == theirs
+    assert not list(claim.parent.glob("chunk-*"))
+    assert not (tmp_path / "log").exists()
+
+
+class StubbornEngine(FakeEngine):
+    """Foreign code that no exception reaches, and that has answers later on."""
+
+    def answers(
+        self, requests: Iterable[Request | Answer], beat: Callable[[], None]
+    ) -> Iterator[EngineAnswer | Answer]:
+        (Path(os.environ["STORAGE_MOUNT"]) / "asked").touch()
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            with contextlib.suppress(BaseException):
+                time.sleep(0.1)
+        yield from super().answers(requests, beat)
+
+
+def serve() -> int:
+    """The stage program's main with vLLM replaced; runs in the process of the test above."""
+    from distillation_stages.__main__ import main
+
+    quick = functools.partial(claimed, pace=Pace(beat=0.2, alive=5, settle=0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vllm_teacher, "Renderer", WordRenderer)
+        patch.setattr(vllm_teacher, "Engine", StubbornEngine)
+        patch.setattr(generate, "set_environment", lambda: None)
+        patch.setattr(WordRenderer, "found", TeacherReasoning(THINK, ""))
+        patch.setattr(generate, "claimed", quick)
+        return main()
 
 
 def test_shards_share_the_rows_without_overlap(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -540,6 +605,17 @@ def test_a_preview_measures_its_speed_and_its_pod(storage: Storage, monkeypatch:
     assert found.unit_seconds is not None and found.unit_seconds > 0
     assert found.host_memory is not None and found.host_memory > 1 << 20
     assert found.locked_memory is not None
+
+
+def test_a_preview_that_was_killed_before_its_marker_tells_of_its_pod(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_shard(storage, monkeypatch, firstRows={"train": 5, "holdout": 2})
+    (storage.at(OUTPUT) / "shard-0" / "_DONE.json").unlink()
+    result = run_shard(storage, monkeypatch, firstRows={"train": 5, "holdout": 2})
+    found = Measurements.read({name: f"{value:.6g}" for name, value in result.metrics.items()})
+    assert (found.units, found.unit_seconds, found.uid) == (0, None, os.getuid())
+    assert found.host_memory is not None and found.locked_memory is not None
 
 
 def test_the_real_work_measures_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """When a training stage counts as done, how it resumes, and that it leaves nothing running."""
 
+import functools
 import json
 import os
 import signal
@@ -28,6 +29,7 @@ from distillation_stages.programs.train import training as train
 from distillation_stages.programs.train.inputs import Host
 from distillation_stages.programs.train.record import Summary
 from distillation_stages.programs.train.trainer_process import TrainerProcess
+from distillation_stages.runtime.claim import Pace, claimed
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.start_up import StartUpClock
 from distillation_stages.runtime.storage import Storage
@@ -342,12 +344,49 @@ def test_a_termination_ends_the_trainer_and_its_workers_within_the_pods_grace(
     assert not list((tmp_path / "scratch").iterdir())
 
 
+def test_a_lost_claim_kills_the_trainer_at_once_and_nothing_is_written_any_more(
+    storage: Storage, tmp_path: Path
+) -> None:
+    """The folder is another job's now: a save would go between its own."""
+    note = tmp_path / "worker"
+    program = "import sys; sys.argv = ['x']; from unit.stages.test_train import serve; sys.exit(serve())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=os.environ
+        | {
+            # A real one saves after a SIGTERM: one that is deaf would go on for the whole grace.
+            "FAKE_TRAINER": json.dumps({"hang": str(note), "deaf": True}),
+            "GRACE_SECONDS": "600",
+            "STAGE_SPEC": spec().model_dump_json(by_alias=True),
+            "STORAGE_MOUNT": str(storage.mount),
+            "TERMINATION_LOG": str(tmp_path / "log"),
+            "WRITER": "ours",
+        },
+    )
+    try:
+        kept = saved(storage).parent / "summary.json"
+        wait_until(lambda: note.exists() and Summary.read(kept).last_step == STEPS)
+        kept.write_text("theirs")
+        claim = json.dumps({"writer": "theirs", "time": time.time()})
+        (storage.at(OUTPUT) / "_CLAIM.json").write_text(claim)
+        assert process.wait(15) == EXIT_TERMINATED
+        wait_until(lambda: not alive(int(note.read_text())))
+    finally:
+        process.kill()
+    assert kept.read_text() == "theirs"
+    assert (storage.at(OUTPUT) / "_CLAIM.json").read_text() == claim
+    assert not (tmp_path / "log").exists(), "as after any termination: the next attempt costs no retry"
+    assert storage.read_marker(OUTPUT) is None
+
+
 def serve() -> int:
-    """The stage program's main, with MaxText replaced; runs in the process of the test above."""
+    """The stage program's main, with MaxText replaced; runs in the process of the tests above."""
     from distillation_stages.__main__ import main
 
+    quick = functools.partial(claimed, pace=Pace(beat=0.2, alive=5, settle=0))
     with pytest.MonkeyPatch.context() as patch:
         replace_maxtext(patch)
+        patch.setattr(train, "claimed", quick)
         return main()
 
 
@@ -405,3 +444,42 @@ def test_where_jax_knows_no_memory_none_is_told(storage: Storage, monkeypatch: p
     assert result is not None
     assert result.metrics["measured.devices"] == 1
     assert "measured.deviceMemory" not in result.metrics
+
+
+@pytest.mark.parametrize(
+    ("objective", "step_seconds"),
+    [pytest.param(None, 1.25, id="as MaxText tells"), pytest.param("matching", 2.0, id="by us")],
+)
+def test_a_preview_that_was_killed_after_its_last_save_tells_the_step_time_of_its_history(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, objective: str | None, step_seconds: float
+) -> None:
+    program = (MATCHING if objective else train_program()).model_copy(update={"measures": True})
+    run(storage, monkeypatch, program)
+    (storage.at(OUTPUT) / "_DONE.json").unlink()
+    result = run(storage, monkeypatch, program, exit=1, say="must not be started")
+    assert result is not None
+    found = Measurements.read({name: f"{value:.12g}" for name, value in result.metrics.items()})
+    # The estimate adds what the units take that this attempt hasn't done to the seconds of this attempt.
+    assert (found.units, found.unit_seconds) == (0, step_seconds)
+    assert (found.uid, found.devices) == (os.getuid(), None)
+    assert found.host_memory is not None and found.locked_memory is not None
+
+
+def test_a_preview_with_one_step_left_tells_the_step_time_of_those_before(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only step of an attempt is the one that compiles."""
+    program = train_program(measures=True, checkpoint_period=STEPS - 1)
+    with pytest.raises(StageError):
+        run(storage, monkeypatch, program, stop_at=STEPS - 1, exit=1)
+    result = run(storage, monkeypatch, program)
+    assert result is not None
+    assert (result.metrics["measured.units"], result.metrics["measured.unitSeconds"]) == (1, 1.25)
+
+
+def test_without_a_history_a_preview_tells_no_step_time(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_checkpoint(saved(storage), STEPS)
+    result = run(storage, monkeypatch, train_program(measures=True), exit=1, say="must not be started")
+    assert result is not None
+    assert "measured.unitSeconds" not in result.metrics
+    assert result.metrics["measured.uid"] == os.getuid()

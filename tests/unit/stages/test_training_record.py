@@ -70,3 +70,11 @@ def test_writing_pauses_in_proportion_to_what_it_takes(tmp_path: Path, monkeypat
     assert not (tmp_path / "history.jsonl").exists(), "18 seconds after a write of one second"
     record.write_when_due()
     assert (tmp_path / "history.jsonl").exists()
+
+
+def test_the_rates_are_those_of_the_steps_that_told_one(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").write_text(
+        '{"step": 1, "tokensPerSecondPerDevice": 8}\n{"step": 2}\n{"step": 3, "tokensPerSecondPerDevice": 0}\n'
+        '{"step": 4, "tokensPerSecondPerDevice": "fast"}\n{"step": 5, "tokensPerSecondPerDevice": 64.5}\n'
+    )
+    assert History.read(tmp_path / "history.jsonl", 9).token_rates() == {1: 8, 5: 64.5}

@@ -26,7 +26,7 @@ from distillation_stages.programs.generate.ledger import Ledger, Slot, plan
 from distillation_stages.programs.generate.teacher import Answer, Question, Teacher
 from distillation_stages.programs.generate.vllm_engine import prepare_engine
 from distillation_stages.programs.generate.vllm_teacher import VllmTeacher
-from distillation_stages.runtime.claim import SECONDS_ALIVE, SECONDS_BETWEEN_BEATS, claimed
+from distillation_stages.runtime.claim import SECONDS_ALIVE, SECONDS_BETWEEN_BEATS, claimed, end_without_a_word
 from distillation_stages.runtime.content import Digests, changed, require_unchanged
 from distillation_stages.runtime.driver_log import with_driver_words
 from distillation_stages.runtime.environment import set_environment
@@ -218,7 +218,7 @@ def _run(spec: StageSpec, program: GenerateProgram, storage: Storage, clock: Sta
     if finished is not None:
         return finished
     # Chunks and ledger have names that all writers of the shard share.
-    with claimed(storage.at(directory), patience=SECONDS_TO_WAIT):
+    with claimed(storage.at(directory), lost=end_without_a_word, patience=SECONDS_TO_WAIT):
         # Another job may have ended it since it was looked for.
         finished = storage.finished(directory, spec.work)
         if finished is not None:
@@ -242,7 +242,8 @@ def _make(
     missing = [slot for slot in slots if ledger.entry(slot) is None]
     wanted = wanted_answers(slots, prompts, program.sampling)
     check_losses(ledger, wanted, program.max_lost_share)
-    metrics = {}
+    # Of a preview that was killed after its last chunk: the ledger knows no times.
+    metrics = measured(0, None).metrics() if program.first_rows is not None and not missing else {}
     if missing:
         log = prepare_engine(model, storage, scratch, clock)
     teacher = teacher_of(program, model, missing[0].positions.start if missing else 0)
@@ -305,9 +306,9 @@ def generate(
     shard.publish_whole()
     check_losses(ledger, wanted, spec.program.max_lost_share)
     reporter.progress(wanted, wanted, metrics)
-    if spec.program.first_rows is not None and shard.finished_answers:
-        each = (time.monotonic() - started) / shard.finished_answers
-        metrics |= measured(shard.finished_answers, each).metrics()
+    if spec.program.first_rows is not None:
+        done = shard.finished_answers
+        metrics |= measured(done, (time.monotonic() - started) / done if done else None).metrics()
     return metrics
 
 

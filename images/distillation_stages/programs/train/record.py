@@ -5,11 +5,12 @@ published is missing: at most the steps of the last seconds.
 """
 
 import json
+import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distillation_stages.maxtext.log import Step
+from distillation_stages.maxtext.log import TOKEN_RATE, Step
 from distillation_stages.runtime.storage import publish_bytes
 
 SUMMARY = "summary.json"
@@ -91,6 +92,11 @@ class History:
             self._lines.pop()
         self._steps.append(step)
         self._lines.append(line)
+
+    def token_rates(self) -> dict[int, float]:
+        """Tokens per second and device, by step, where it stands there."""
+        told = {step: json.loads(line).get(TOKEN_RATE) for step, line in zip(self._steps, self._lines, strict=True)}
+        return {step: rate for step, rate in told.items() if isinstance(rate, int | float) and 0 < rate < math.inf}
 
     def write(self, path: Path) -> None:
         """Publish it."""

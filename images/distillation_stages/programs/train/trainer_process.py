@@ -4,7 +4,6 @@ import contextlib
 import math
 import os
 import signal
-import statistics
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -18,18 +17,14 @@ from distillation_api.contract import (
     EXIT_TERMINATED,
     GRACE_SECONDS,
     GRACE_SECONDS_ENV,
-    Measurements,
     TrainProgram,
 )
 from distillation_stages.maxtext import checkpoints
-from distillation_stages.maxtext.command import (
-    devices_of,
-)
 from distillation_stages.maxtext.log import Step, TrainerLog
 from distillation_stages.maxtext.start import BATCHES_ENV
 from distillation_stages.programs.train.record import Record
+from distillation_stages.programs.train.speed import tokens_per_step
 from distillation_stages.runtime.failure import StageError
-from distillation_stages.runtime.measuring import measured
 from distillation_stages.runtime.reporting import Reporter, say
 from distillation_stages.runtime.start_up import StartUpClock
 
@@ -52,19 +47,29 @@ class TrainerProcess:
     """One start of the trainer, watched to its end."""
 
     def __init__(
-        self, stage: str, program: TrainProgram, steps: int, done: int, record: Record | None, clock: StartUpClock
+        self,
+        stage: str,
+        program: TrainProgram,
+        steps: int,
+        done: int,
+        record: Record | None,
+        clock: StartUpClock,
+        lost: threading.Event | None = None,
     ) -> None:
-        """``record``: None on all hosts but the first."""
+        """``record``: None on all hosts but the first. ``lost``: set when the folder is another job's: then the trainer
+        is killed, and nothing is written any more.
+        """
+        self._lost = lost or threading.Event()
         self._program = program
         self._steps = steps
         self._done = done
         self._record = record
         self._clock = clock
         self._reporter = Reporter(stage, "steps", clock)
-        self._log = TrainerLog(has_peers=program.hosts * program.slices > 1)
+        self.log = TrainerLog(has_peers=program.hosts * program.slices > 1)
         self._without_weights = 0
         self._newest = done
-        self._tokens_per_step = program.sequences_per_step * program.max_target_length / devices_of(program)
+        self._tokens_per_step = tokens_per_step(program)
 
     def run(self, command: list[str], scratch: Path) -> None:
         """Run the trainer to its end. Raises when its log says why it failed."""
@@ -84,36 +89,24 @@ class TrainerProcess:
         )
         # A loader's worker that outlives the trainer would keep its log open, and so the reading of it.
         threading.Thread(target=_end_workers, args=(process,), daemon=True).start()
+        threading.Thread(target=_kill_when, args=(self._lost, process), daemon=True).start()
         try:
-            with _passing_on_termination(process) as told:
+            with _passing_on_termination(process, self._lost) as told:
                 exit_code = self._follow(process)
         finally:
             end_group(process)
-            if self._record is not None:
+            if self._record is not None and not self._lost.is_set():
                 self._record.write()
-        if told:
+        if told or self._lost.is_set():
             raise SystemExit(EXIT_TERMINATED)
         if exit_code == EXIT_TERMINATED:
             # Another host was told to end, and all saved the same step.
-            last = self._log.last_step()
+            last = self.log.last_step()
             reached = f"after step {last.number} of {self._steps}" if last else "before its first step"
             raise StageError(
                 reasons.INTERRUPTED, f"training was ended {reached}; it goes on from its newest checkpoint"
             )
         self._raise_failure(exit_code)
-
-    def measured(self) -> Measurements:
-        """Of a preview: what a step takes once all is compiled, and the devices."""
-        # The first steps compile.
-        steps = sorted(self._log.steps.items())
-        seconds = [step.seconds for _, step in steps[1:] if math.isfinite(step.seconds)]
-        devices = self._log.devices
-        return measured(
-            len(steps),
-            statistics.median(seconds) if seconds else None,
-            devices=devices.count if devices else None,
-            device_memory=devices.peak_bytes if devices else None,
-        )
 
     def _follow(self, process: "subprocess.Popen[str]") -> int:
         """Read the trainer's log to its end, or until waiting for that is useless; its exit code."""
@@ -127,16 +120,16 @@ class TrainerProcess:
     def _take(self, line: str) -> None:
         if line and "Config param " not in line:
             say(line)
-        step = self._log.read(line)
+        step = self.log.read(line)
         if step is None:
             return
         self._note_start()
         self._without_weights = self._without_weights + 1 if step.total_weights == 0 else 0
-        if self._record is not None:
+        if self._record is not None and not self._lost.is_set():
             self._note(step, self._record)
 
     def _note_start(self) -> None:
-        start = self._log.start
+        start = self.log.start
         if start is not None:
             self._clock.took("imports", start.imports)
             self._clock.took("weights", start.weights)
@@ -167,21 +160,21 @@ class TrainerProcess:
     @property
     def _must_stop(self) -> bool:
         """True when waiting for the trainer's own end is useless: the other hosts would wait for this one for ever."""
-        return self._without_weights >= STEPS_WITHOUT_WEIGHTS or self._log.not_finite or self._data_refused
+        return self._without_weights >= STEPS_WITHOUT_WEIGHTS or self.log.not_finite or self._data_refused
 
     @property
     def _data_refused(self) -> bool:
-        return self._log.data_error is not None and not self._log.data_ended
+        return self.log.data_error is not None and not self.log.data_ended
 
     def _raise_failure(self, exit_code: int) -> None:
         if self._without_weights >= STEPS_WITHOUT_WEIGHTS:
-            last = self._log.last_step()
+            last = self.log.last_step()
             raise StageError(
                 reasons.NO_TRAINABLE_TOKENS,
                 f"{STEPS_WITHOUT_WEIGHTS} steps in a row, up to step {last.number if last else 0}, had no token to "
                 f"learn: prompts fill maxTargetLength={self._program.max_target_length}; raise it",
             )
-        failure = self._log.failure(exit_code, self._steps)
+        failure = self.log.failure(exit_code, self._steps)
         if failure is not None:
             raise failure
 
@@ -201,10 +194,11 @@ class TrainerProcess:
 
 
 @contextlib.contextmanager
-def _passing_on_termination(process: "subprocess.Popen[str]") -> Iterator[list[int]]:
+def _passing_on_termination(process: "subprocess.Popen[str]", lost: threading.Event) -> Iterator[list[int]]:
     """Pass a SIGTERM on to the trainer, and to it alone: its loader's processes must live until it has saved.
 
-    The list holds the signals that came. The reading of the log goes on meanwhile, or lines would be lost.
+    One that comes of a lost claim isn't passed on: the trainer would save. The list holds the signals that came. The
+    reading of the log goes on meanwhile, or lines would be lost.
     """
     told: list[int] = []
     timer = threading.Timer(seconds_to_save(), process.kill)
@@ -213,7 +207,8 @@ def _passing_on_termination(process: "subprocess.Popen[str]") -> Iterator[list[i
         if not told:
             timer.start()
         told.append(signum)
-        process.terminate()
+        if not lost.is_set():
+            process.terminate()
 
     before = signal.signal(signal.SIGTERM, pass_on)
     try:
@@ -227,6 +222,14 @@ def seconds_to_save() -> float:
     """So long a terminated trainer may take for the step it is at and a checkpoint."""
     grace = float(os.environ.get(GRACE_SECONDS_ENV, GRACE_SECONDS))
     return grace - max(SECONDS_TO_END, min(SECONDS_FOR_THE_REST, grace / 4))
+
+
+def _kill_when(lost: threading.Event, process: "subprocess.Popen[str]") -> None:
+    # Not where the signal is handled: the main thread may wait for the storage that has cost the claim.
+    lost.wait()
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _end_workers(process: "subprocess.Popen[str]") -> None:

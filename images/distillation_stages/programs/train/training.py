@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -23,10 +24,12 @@ from distillation_stages.maxtext.command import (
     RUN_NAME,
     versions,
 )
+from distillation_stages.maxtext.log import TrainerLog
 from distillation_stages.programs.train.inputs import Host, read_inputs, require_checkpoints, trainer_command
 from distillation_stages.programs.train.record import Record, Summary
+from distillation_stages.programs.train.speed import measured_training
 from distillation_stages.programs.train.trainer_process import TrainerProcess
-from distillation_stages.runtime.claim import claimed
+from distillation_stages.runtime.claim import claimed, end_this_program
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.reporting import say
 from distillation_stages.runtime.start_up import StartUpClock
@@ -46,22 +49,30 @@ def run(spec: StageSpec, storage: Storage) -> StageResult | None:
 def _as_host(spec: StageSpec, program: TrainProgram, storage: Storage, clock: StartUpClock) -> StageResult | None:
     host = Host.from_environment(program.slices)
     if not host.leads:
-        _train(spec, program, host, storage, clock)
+        _train(spec, program, host, storage, clock, threading.Event())
         return None
+    lost = threading.Event()
+
+    def give_up() -> None:
+        # First: whoever ends by the signal must know that it is to save nothing.
+        lost.set()
+        end_this_program()
+
     # All hosts write into one directory, which attempts share: its checkpoints are gone on from.
-    with claimed(storage.at(spec.output)):
+    with claimed(storage.at(spec.output), lost=give_up):
         # Another job may have ended it since it was looked for.
-        return storage.finished(spec.output, spec.work) or _train(spec, program, host, storage, clock)
+        return storage.finished(spec.output, spec.work) or _train(spec, program, host, storage, clock, lost)
 
 
 def _train(
-    spec: StageSpec, program: TrainProgram, host: Host, storage: Storage, clock: StartUpClock
+    spec: StageSpec, program: TrainProgram, host: Host, storage: Storage, clock: StartUpClock, lost: threading.Event
 ) -> StageResult | None:
+    """``lost``: set when the folder is another job's."""
     started = time.monotonic()
     start = storage.require_marker(program.start)
     run_directory = storage.at(spec.output) / RUN_NAME
     saved = run_directory / "checkpoints"
-    found: dict[str, float] = {}
+    log = TrainerLog()
     scratch = Path(tempfile.mkdtemp(prefix="train-", dir=os.environ.get("SCRATCH", SCRATCH_MOUNT)))
     try:
         inputs = read_inputs(program, storage, host.leads)
@@ -78,9 +89,9 @@ def _train(
             command = trainer_command(program, reading, storage, start, storage.at(spec.output), scratch)
             say(f"inputs ready after {time.monotonic() - started:.1f} s; starting MaxText from step {newest}")
             led = record if host.leads else None
-            process = TrainerProcess(spec.stage, program, inputs.steps, newest, led, clock)
+            process = TrainerProcess(spec.stage, program, inputs.steps, newest, led, clock, lost)
             process.run(command, scratch)
-            found = process.measured().metrics() if program.measures else {}
+            log = process.log
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if not host.leads:
@@ -90,6 +101,7 @@ def _train(
     checkpoints.keep_newest(saved, 1)
     checkpoints.drop_optimizer_state(checkpoint)
     record.write()
+    found = measured_training(program, log, record.history).metrics() if program.measures else {}
     losses = {"firstLoss": summary.first_loss, "loss": summary.last_loss}
     result = StageResult(
         stage=spec.stage,
