@@ -13,14 +13,13 @@ from distillation_api.contract import GenerateProgram
 from distillation_api.spec import DistillationJobSpec
 from distillation_operator.manifests.labels import STAGE_LABEL
 from distillation_operator.pipeline.graph import build_pipeline
-from support.cluster import apply_crd, run_kubectl
+from support.cluster import cluster_with_kueue, run_kubectl
 from support.documented_cluster import documents, node_pool, steps
 from support.eventually import eventually
 from support.fake_nodes import FakeNodes
 from support.objects import CHECKOUT, Jobs
 from support.operating import Operator, Pods
 from testbed.cluster import Testbed
-from testbed.site import Depth
 
 PAGE = CHECKOUT / "docs" / "gke.md"
 NAMESPACE = "ml"
@@ -34,15 +33,8 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture(scope="module")
 def testbed() -> Iterator[Testbed]:
-    """A control plane of its own, with Kueue and nodes."""
-    made = Testbed("pytest-documented", Depth.CONTROL_PLANE)
-    made.up()
-    try:
-        made.add_kueue()
-        apply_crd(made)
+    with cluster_with_kueue("pytest-documented") as made:
         yield made
-    finally:
-        made.down()
 
 
 @pytest.fixture(scope="module")

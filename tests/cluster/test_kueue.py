@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 from kubernetes import client, config
 
-from support.cluster import apply_crd
+from support.cluster import cluster_with_kueue
 from support.eventually import eventually
 from support.objects import Jobs
 from support.operating import Operator, Pods
 from support.small_job import manifest, named
 from testbed.cluster import Testbed
-from testbed.site import Depth
 
 KUEUE = ("kueue.x-k8s.io", "v1beta2")
 V5E = {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": 8}
@@ -30,15 +29,8 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def testbed() -> Iterator[Testbed]:
-    """A control plane of its own: Kueue looks at every Job of its cluster."""
-    made = Testbed("pytest-kueue", Depth.CONTROL_PLANE)
-    made.up()
-    try:
-        made.add_kueue()
-        apply_crd(made)
+    with cluster_with_kueue("pytest-kueue") as made:
         yield made
-    finally:
-        made.down()
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,14 @@
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from distillation_api.resource import GROUP, PLURAL
 from support.eventually import eventually
 from support.objects import CHECKOUT
 from testbed.cluster import Testbed
+from testbed.site import Depth
 
 CRD_FILE = CHECKOUT / "crds" / "distillationjobs.yaml"
 
@@ -34,3 +36,16 @@ def run_kubectl(testbed: Testbed, *arguments: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
     return done.stdout
+
+
+@contextmanager
+def cluster_with_kueue(name: str) -> Iterator[Testbed]:
+    """A control plane of its own: Kueue looks at every Job of its cluster."""
+    made = Testbed(name, Depth.CONTROL_PLANE)
+    made.up()
+    try:
+        made.add_kueue()
+        apply_crd(made)
+        yield made
+    finally:
+        made.down()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from distillation_operator.controller.settings import ControllerSettings
 from distillation_operator.pipeline.status.times import format_time
 from support.api_server import Server
 from support.scenario import small_spec
-from support.virtual_time import now
+from support.virtual_time import now, run
 
 
 class Fleet:
@@ -75,3 +76,21 @@ class Fleet:
             for child in self.server.children(key)
             if child["metadata"]["labels"]["distillation.dev/stage"] == stage
         )
+
+
+def acting[T](scenario: Callable[[Fleet, Key], Awaitable[T]]) -> T:
+    """What the scenario returns, of a job whose first children are made."""
+
+    async def whole() -> T:
+        fleet = Fleet()
+        workers = asyncio.create_task(fleet.operator._act())
+        key = await fleet.add_job("job")
+        await asyncio.sleep(1)
+        try:
+            return await scenario(fleet, key)
+        finally:
+            workers.cancel()
+            await asyncio.gather(workers, return_exceptions=True)
+            await fleet.operator._side_calls.close()
+
+    return run(whole())

@@ -1,7 +1,6 @@
 """What nodes tell of running pods with chips is read beside the decisions: soon, of few nodes, only with the right."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from distillation_operator.controller.node_signs import NodeSigns
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.side_calls import SideCalls
 from support.api_server import Server
-from support.fleet import Fleet
+from support.fleet import Fleet, acting
 from support.virtual_time import now, run
 
 HANG = {"type": "SliceErrorDetected", "status": "True", "message": "SLICE_FAILURE_WORKER_UNAVAILABLE"}
@@ -21,24 +20,6 @@ STAGE = "fetch-teacher"
 
 def node(name: str, *conditions: dict[str, Any]) -> dict[str, Any]:
     return {"metadata": {"name": name}, "status": {"conditions": list(conditions)}}
-
-
-def acting[T](scenario: Callable[[Fleet, Key], Awaitable[T]]) -> T:
-    """What the scenario returns, of a job whose first children are made."""
-
-    async def whole() -> T:
-        fleet = Fleet()
-        workers = asyncio.create_task(fleet.operator._act())
-        key = await fleet.add_job("job")
-        await asyncio.sleep(1)
-        try:
-            return await scenario(fleet, key)
-        finally:
-            workers.cancel()
-            await asyncio.gather(workers, return_exceptions=True)
-            await fleet.operator._side_calls.close()
-
-    return run(whole())
 
 
 def reads(fleet: Fleet) -> list[str]:

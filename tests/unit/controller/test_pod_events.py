@@ -1,13 +1,12 @@
 """Events about pods that don't start are read beside the decisions: soon, seldom, and of few pods at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from distillation_operator.controller import pod_events
 from distillation_operator.controller.queue import Key
-from support.fleet import Fleet
-from support.virtual_time import now, run
+from support.fleet import Fleet, acting
+from support.virtual_time import now
 
 MOUNT = 'MountVolume.SetUp failed for volume "storage"'
 CREATING: dict[str, Any] = {"phase": "Pending", "containerStatuses": [{"name": "stage", "state": {"waiting": {}}}]}
@@ -23,24 +22,6 @@ def warn(fleet: Fleet, uid: str, message: str = MOUNT) -> None:
     """What a kubelet says of a pod."""
     event = {"type": "Warning", "reason": "FailedMount", "message": message, "metadata": {}}
     fleet.server.pod_events.append({**event, "involvedObject": {"uid": uid}})
-
-
-def acting[T](scenario: Callable[[Fleet, Key], Awaitable[T]]) -> T:
-    """What the scenario returns, of a job whose first children are made."""
-
-    async def whole() -> T:
-        fleet = Fleet()
-        workers = asyncio.create_task(fleet.operator._act())
-        key = await fleet.add_job("job")
-        await asyncio.sleep(1)
-        try:
-            return await scenario(fleet, key)
-        finally:
-            workers.cancel()
-            await asyncio.gather(workers, return_exceptions=True)
-            await fleet.operator._side_calls.close()
-
-    return run(whole())
 
 
 def events_asked(fleet: Fleet) -> list[str]:
