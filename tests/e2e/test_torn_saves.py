@@ -136,7 +136,7 @@ def digest(directory):
     told = hashlib.sha256()
     for name, value in jax.tree_util.tree_leaves_with_path(PyTreeCheckpointer().restore(directory)):
         # The others are counts, and keys of random numbers.
-        if jax.numpy.issubdtype(value.dtype, jax.numpy.inexact):
+        if jax.numpy.issubdtype(getattr(value, "dtype", int), jax.numpy.inexact):
             told.update(jax.tree_util.keystr(name).encode() + numpy.asarray(value).tobytes())
     return told.hexdigest()
 
