@@ -193,7 +193,11 @@ def test_stages_of_cpu_wait_in_the_queue_and_give_way_to_an_urgent_job(
     """Case 12: of three stages that could begin one has quota; a class with a higher value takes it."""
     jobs.create(on_cpu("patient"))
     eventually("two wait", lambda: len(states(jobs, "patient").get("Queued", ())) == 2)
-    [(holder, [pod])] = [(one, found) for one in FIRST if (found := pods.of_stage(one))]
+
+    def with_a_pod() -> list[tuple[str, Any]]:
+        return [(one, pod) for one in FIRST for pod in pods.of_stage(one)]
+
+    [(holder, pod)] = eventually("the third one's pod", with_a_pod)
     assert pod.metadata.name.startswith("patient-")
     waiting = next(one for one in FIRST if one != holder)
     eventually("Kueue's reason", lambda: is_queued(jobs, "patient", waiting, "insufficient"))

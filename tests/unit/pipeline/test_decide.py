@@ -291,6 +291,14 @@ def test_suspend_also_stops_a_child_whose_inputs_are_no_longer_known_to_exist() 
     assert Given(suspend=True).child("generate").running_pod("generate").decide().deleted == ["job-generate-0"]
 
 
+def test_a_child_that_was_stopped_before_its_inputs_were_known_is_followed_by_another_attempt() -> None:
+    """A suspension may come between the child's creation and the status that tells of it."""
+    given = Given(suspend=True).child("generate").running_pod("generate")
+    given.act()
+    given.gone("generate").no_pods().done(*BEFORE_GENERATE)
+    assert "generate/1" in given.spec(suspend=False).decide().created
+
+
 def test_suspending_what_is_complete_changes_nothing() -> None:
     given = Given().done(*ALL)
     assert given.decide().status.phase == "Complete"

@@ -77,6 +77,9 @@ def decide_stage(
     if not ready:
         # After a status was lost children may run whose inputs are only looked at again.
         stop = _live(children) if suspended else ()
+        if stop:
+            # As after every suspension, not the old name again.
+            before = rewrite_stage(before, attempt=max(child.attempt for child in children) + 1)
         waits = Cause.of(reasons.INPUTS_MISSING, "Waits for " + ", ".join(stage.needs) + ".")
         return StageDecision(with_state(rewrite_stage(before, progress=None), "Waiting", waits), delete=stop)
     attempt = max([before.attempt, *(child.attempt for child in children)])
