@@ -53,9 +53,10 @@ class Faults:
         self._made += [(thing["kind"], thing["metadata"]["name"]) for thing in objects]
 
     def job(self, name: str, **spec: Any) -> None:
-        """The example on CPU under another name, changed."""
+        """The example on CPU under another name, changed, with a folder of its own: nothing is found done there."""
         job = yaml.safe_load(EXAMPLE.read_text())
         job["metadata"]["name"] = name
+        job["spec"]["storage"]["prefix"] = name
         job["spec"].update(spec)
         self.apply(job)
 
