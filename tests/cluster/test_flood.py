@@ -41,9 +41,9 @@ SHARE = 0.1
 """Of a processor, that the operator may need for the flood."""
 POLL = 0.02
 MEMORY = 20 * 2**20
-AT_START = 64 * 2**20
-"""More than it had before the flood when it starts in it: a page of a list, and what kopf holds for a moment. All of
-200 Jobs are twice that, and of 2,000 they were 430 MiB."""
+AT_START = (64 if JOBS <= 200 else 128) * 2**20
+"""More than it had before the flood when it starts in it: a page of a list, and what kopf holds for the tenth of a
+second that it waits for more of each. All of 200 Jobs are twice that, and of 2,000 they were 430 MiB."""
 
 
 @pytest.fixture
