@@ -57,7 +57,7 @@ class Listener:
     reading: list[Span] = field(default_factory=list)
     hits: int = 0
     misses: int = 0
-    told: bool = False
+    logged: bool = False
 
     def listen(self, monitoring: Any) -> None:
         """Register with ``jax.monitoring``."""
@@ -66,8 +66,8 @@ class Listener:
 
     def tell(self, log: Callable[[str], None]) -> None:
         """Log the line, once: before that of the first step."""
-        if not self.told:
-            self.told = True
+        if not self.logged:
+            self.logged = True
             log(self.read().line())
 
     def read(self) -> TrainerStart:
@@ -78,12 +78,12 @@ class Listener:
         return TrainerStart(self.imports, max(0.0, weights), compiling, self.hits, self.misses)
 
     def _count(self, event: str, **others: Any) -> None:
-        if not self.told:
+        if not self.logged:
             self.hits += event == HIT
             self.misses += event == MISS
 
     def _add(self, event: str, seconds: float, **others: Any) -> None:
-        if self.told:
+        if self.logged:
             return
         spans = self.compiling if event in COMPILING else self.reading if is_reading(event) else None
         if spans is not None:

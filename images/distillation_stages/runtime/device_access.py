@@ -18,7 +18,7 @@ _DEVICES = ("accel[0-9]*", "vfio/[0-9]*")
 
 def lift_locked_memory() -> None:
     """Raise the soft limit of locked memory to the hard one, and both where this process may; harmless where not."""
-    _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    hard = hard_limit()
     for limit in (resource.RLIM_INFINITY, hard):
         try:
             resource.setrlimit(resource.RLIMIT_MEMLOCK, (limit, limit))
@@ -27,9 +27,14 @@ def lift_locked_memory() -> None:
         return
 
 
+def device_files(dev: Path) -> list[Path]:
+    """Files of TPU chips below the folder: up to v4 accelN, later vfio/N."""
+    return sorted(path for pattern in _DEVICES for path in dev.glob(pattern))
+
+
 def require_devices(dev: Path = Path("/dev")) -> None:
     """Raise StageError where there are chips and none of them can be opened; the runtime would find out in minutes."""
-    devices = sorted(path for pattern in _DEVICES for path in dev.glob(pattern))
+    devices = device_files(dev)
     if not devices:
         return
     closed = [path for path in devices if not os.access(path, os.R_OK | os.W_OK)]
@@ -43,14 +48,20 @@ def require_devices(dev: Path = Path("/dev")) -> None:
 
 def rights() -> str:
     """What a pod may, as far as the accelerator's driver needs it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    locked = f"at most {hard} bytes" if memory_is_limited() else "without limit"
+    locked = f"at most {hard_limit()} bytes" if memory_is_limited() else "without limit"
     return f"uid {os.getuid()}; may lock memory {locked}"
 
 
 def memory_is_limited() -> bool:
     """Whether more than some amount of memory can't be locked, by the hard limit."""
-    return resource.getrlimit(resource.RLIMIT_MEMLOCK)[1] != resource.RLIM_INFINITY
+    return hard_limit() != resource.RLIM_INFINITY
+
+
+def hard_limit() -> int:
+    """Bytes of memory that this process may lock at most, which none without privilege can raise; RLIM_INFINITY where
+    nothing limits them.
+    """
+    return resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
 
 
 def cure() -> str:

@@ -22,8 +22,8 @@ FILES = "tpu_driver*ERROR*"
 """The name of the newest is a link to the file of one process."""
 READ = 16_384
 """Bytes of a file's end."""
-MOST_TOLD = 400
-LEAST_TOLD = 200
+MOST_QUOTED = 400
+LEAST_QUOTED = 200
 """Characters of what is told, where the message needs most of its thousand."""
 END_KEPT = 350
 """Characters of a message's end, where it says what to do; what is left out lies before, in words of others."""
@@ -47,7 +47,7 @@ def with_driver_words(reason: ProgramReason, message: str) -> str:
     # Before anything is cut: half a secret is none that can be found.
     message = printable(message)
     line = " | ".join(words.splitlines())
-    room = min(MOST_TOLD, max(LEAST_TOLD, MESSAGE_LIMIT - len(_BETWEEN) - len(message)))
+    room = min(MOST_QUOTED, max(LEAST_QUOTED, MESSAGE_LIMIT - len(_BETWEEN) - len(message)))
     told = line if len(line) <= room else "…" + line[1 - room :]
     return _shortened(message, MESSAGE_LIMIT - len(_BETWEEN) - len(told)) + _BETWEEN + told
 

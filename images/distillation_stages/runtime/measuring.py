@@ -7,6 +7,7 @@ from pathlib import Path
 
 from distillation_api.contract import Measurements
 from distillation_api.contract.measurements import UNLIMITED
+from distillation_stages.runtime import device_access
 
 _KIB = 1024
 _DEVICES = Path("/dev")
@@ -64,14 +65,13 @@ def _number(status: Path, member: str) -> int | None:
 
 
 def device_files(devices: Path = _DEVICES) -> int:
-    """Files of TPU chips: up to v4 /dev/accelN, later /dev/vfio/N."""
-    return len([*devices.glob("accel[0-9]*"), *devices.glob("vfio/[0-9]*")])
+    """How many files of TPU chips there are."""
+    return len(device_access.device_files(devices))
 
 
 def locked_memory() -> float:
-    """The hard limit of locked memory in bytes, which no process without privilege can raise."""
-    _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    return UNLIMITED if hard == resource.RLIM_INFINITY else float(hard)
+    """The hard limit of locked memory in bytes."""
+    return float(device_access.hard_limit()) if device_access.memory_is_limited() else UNLIMITED
 
 
 def shared_memory(directory: Path = _SHARED_MEMORY) -> int | None:

@@ -52,7 +52,7 @@ class StartUpClock:
             self._first = time.monotonic()
 
     @contextmanager
-    def told_by_failures(self) -> Iterator[None]:
+    def attached_to_failures(self) -> Iterator[None]:
         """A StageError of the block tells how far the start had come."""
         try:
             yield

@@ -24,6 +24,7 @@ from rich.text import Text
 from distillation_api.contract import MEASURED
 from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.pipeline.status.idle_chips import added_up
 
 WATCH_SECONDS = 300
 """How long one watch request lasts; then the object is read again."""
@@ -203,10 +204,7 @@ def preview_lines(job: Object) -> list[str]:
 
 def _idle(stages: list[Object]) -> str:
     """Of the chips' time that before the pods' first tokens or steps, by part, where it is known."""
-    parts: dict[str, int] = {}
-    for stage in stages:
-        for part, seconds in stage.get("chipSecondsIdle", {}).items():
-            parts[part] = parts.get(part, 0) + seconds
+    parts = added_up(stage.get("chipSecondsIdle", {}) for stage in stages)
     whole = sum(stage.get("chipSeconds", 0) for stage in stages)
     if not whole or not sum(parts.values()):
         return ""

@@ -154,21 +154,14 @@ class Kube:
 
     async def read_node(self, name: str) -> Object:
         """A Node."""
-
-        async def call() -> Any:
-            return await _decoded(await self._core.read_node_without_preload_content(name, _request_timeout=_SECONDS))
-
-        return dict(await self._answer("get", "nodes", call()))
+        call = self._core.read_node_without_preload_content(name, _request_timeout=_SECONDS)
+        return dict(await self._answer("get", "nodes", _decoded(call)))
 
     async def _list_events(self, namespace: str, fields: str) -> list[Object]:
-        async def call() -> Any:
-            return await _decoded(
-                await self._core.list_namespaced_event_without_preload_content(
-                    namespace, field_selector=fields, limit=EVENTS_LIMIT, _request_timeout=_SECONDS
-                )
-            )
-
-        return list((await self._answer("list", "events", call()))["items"])
+        call = self._core.list_namespaced_event_without_preload_content(
+            namespace, field_selector=fields, limit=EVENTS_LIMIT, _request_timeout=_SECONDS
+        )
+        return list((await self._answer("list", "events", _decoded(call)))["items"])
 
     async def list_children(self, kind: str, key: Key) -> Listed:
         """What is kept of the Jobs, JobSets or Pods of a DistillationJob; nothing where the cluster lacks the kind."""
@@ -196,7 +189,7 @@ class Kube:
         if kind == "Pod":
             # As plain objects, which the client's own models are not.
             pods = self._core.list_namespaced_pod_without_preload_content(namespace, **asked)
-            return dict(await self._answer("list", "pods", _decoded_answer(pods)))
+            return dict(await self._answer("list", "pods", _decoded(pods)))
         group, version, plural = _RESOURCES[kind]
         call = self._objects.list_namespaced_custom_object(group, version, namespace, plural, **asked)
         return dict(await self._answer("list", plural, call))
@@ -213,7 +206,7 @@ class Kube:
         request = await self._api.param_serialize(
             "GET", path, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
         )
-        return await _decoded(await self._api.call_api(*request, _request_timeout=_SECONDS))
+        return await _decoded(self._api.call_api(*request, _request_timeout=_SECONDS))
 
     async def may(self, verb: str, group: str, resource: str) -> bool:
         """Whether this account may do that in the whole cluster; every account may ask this."""
@@ -276,13 +269,9 @@ class Kube:
             self.count(verb, resource, code)
 
 
-async def _decoded_answer(call: Any) -> Any:
-    return await _decoded(await call)
-
-
-async def _decoded(response: Any) -> Any:
+async def _decoded(call: Any) -> Any:
     """The JSON of a response that the client has not read. Raises ApiError."""
-    return json.loads(await _body(response))
+    return json.loads(await _body(await call))
 
 
 async def _text(call: Any) -> str:

@@ -23,6 +23,6 @@ _SAME_ON_ALL_MACHINES = (
 )
 
 
-def mount_options(user: int, group: int) -> str:
-    """The volume attribute ``mountOptions``; files are that user's and group's."""
-    return ",".join([*_SAME_ON_ALL_MACHINES, f"uid={user}", f"gid={group}"])
+def mount_options(user: int, group: int, *more: str) -> str:
+    """The volume attribute ``mountOptions``; files are that user's and group's. ``more``: options of some pods."""
+    return ",".join([*_SAME_ON_ALL_MACHINES, f"uid={user}", f"gid={group}", *more])

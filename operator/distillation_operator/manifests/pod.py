@@ -24,8 +24,8 @@ from distillation_operator.manifests.node_scheduling import node_scheduling
 from distillation_operator.manifests.scratch_volumes import mounts, volumes
 from distillation_operator.manifests.security_profiles import GROUP, container_security, owner_of_files, pod_security
 from distillation_operator.manifests.settings import Installation
-from distillation_operator.manifests.stage_pods import GcsFuseLimits, StagePods
-from distillation_operator.manifests.weights_cache import WeightsCache, weights_cache
+from distillation_operator.manifests.stage_pods import GcsFuseLimits
+from distillation_operator.manifests.weights_cache import MEMORY_LIMIT, MOUNT_OPTIONS, WeightsCache, weights_cache
 from distillation_operator.pipeline.placement import Placement
 from distillation_operator.pipeline.stage import Stage
 
@@ -50,9 +50,9 @@ def pod_template(
     """The pod template of a stage. ``env``: what the workload's kind adds."""
     spec = job.spec
     limits = installation.stage_pods
-    storage_volume, annotations = _storage(
-        spec, limits.gcs_fuse, owner_of_files(limits.accelerator_profile, stage.placement.chips)
-    )
+    cache = weights_cache(stage, limits, spec.storage.gcs is not None, MACHINE_PERCENT)
+    owner = owner_of_files(limits.accelerator_profile, stage.placement.chips)
+    storage_volume, annotations = _storage(spec, limits.gcs_fuse, owner, cache)
     options = spec.pod
     metadata: Object = {"labels": {**(options.labels or {}), **labels}}
     annotations = {**(options.annotations or {}), **annotations}
@@ -64,8 +64,12 @@ def pod_template(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(),
-        "containers": [_container(job, stage, installation, env or [])],
-        "volumes": [{"name": "storage", **storage_volume}, *volumes(stage.placement, limits.scratch_limit)],
+        "containers": [_container(job, stage, installation, env or [], cache)],
+        "volumes": [
+            {"name": "storage", **storage_volume},
+            *volumes(stage.placement, limits.scratch_limit),
+            *([cache.volume] if cache is not None else []),
+        ],
     }
     if limits.deadline_seconds is not None:
         # Of the pod, not of the Job: the time that a Job waits for its pods to be scheduled isn't the stage's.
@@ -77,17 +81,12 @@ def pod_template(
         pod["priorityClassName"] = options.priority_class_name
     if options.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in options.image_pull_secrets]
-    template = {"metadata": metadata, "spec": pod}
-    if (cache := _cache(job.spec, stage, limits)) is not None:
-        cache.add_to(template, limits.gcs_fuse.memory)
-    return template
+    return {"metadata": metadata, "spec": pod}
 
 
-def _cache(spec: DistillationJobSpec, stage: Stage, limits: StagePods) -> WeightsCache | None:
-    return weights_cache(stage, limits, spec.storage.gcs is not None, MACHINE_PERCENT)
-
-
-def _container(job: DistillationJob, stage: Stage, installation: Installation, env: list[Object]) -> Object:
+def _container(
+    job: DistillationJob, stage: Stage, installation: Installation, env: list[Object], cache: WeightsCache | None
+) -> Object:
     return {
         "name": CONTAINER,
         "image": installation.image(stage.image, stage.placement.hardware),
@@ -103,7 +102,7 @@ def _container(job: DistillationJob, stage: Stage, installation: Installation, e
             *_users_environment(job.spec.pod),
         ],
         **_ports(stage),
-        "resources": _resources(job.spec, stage, installation.stage_pods),
+        "resources": _resources(job.spec, stage, installation.stage_pods.scratch_limit, cache),
         "securityContext": container_security(installation.stage_pods.accelerator_profile, stage.placement.chips),
         # A program that is killed writes no message: then the tail of its log shows what it was doing.
         "terminationMessagePolicy": "FallbackToLogsOnError" if installation.stage_pods.log_tails else "File",
@@ -155,8 +154,10 @@ def _users_environment(options: PodOptions) -> list[Object]:
     return [*env, {"name": SECRET_VARIABLES_ENV, "value": ",".join(secrets)}] if secrets else env
 
 
-def _resources(spec: DistillationJobSpec, stage: Stage, limits: StagePods) -> Object:
-    placement, scratch_limit = stage.placement, limits.scratch_limit
+def _resources(
+    spec: DistillationJobSpec, stage: Stage, scratch_limit: str | None, cache: WeightsCache | None
+) -> Object:
+    placement = stage.placement
     wanted, resource = placement.resources, placement.platform.resource
     chips = {resource: str(placement.chips_per_host)} if resource else {}
     # A limit without a request would be the request too, and a pod would wait for a node with all of it free.
@@ -164,7 +165,7 @@ def _resources(spec: DistillationJobSpec, stage: Stage, limits: StagePods) -> Ob
     limited: Object = {"ephemeral-storage": scratch_limit} if scratch_limit else {}
     if chips and wanted is None:
         # Kueue admits no pod that asks for what its ClusterQueue doesn't cover, and most cover the chips alone.
-        share = {} if spec.queue is not None else _share_of_machine(placement, _cache(spec, stage, limits))
+        share = {} if spec.queue is not None else _share_of_machine(placement, cache)
         return {"requests": {**share, **chips, **requested}, "limits": {**chips, **limited}}
     wanted = wanted or _DEFAULT_RESOURCES
     return {
@@ -184,19 +185,26 @@ def _share_of_machine(placement: Placement, cache: WeightsCache | None) -> dict[
     }
 
 
-def _storage(spec: DistillationJobSpec, sidecar: GcsFuseLimits, owner: int) -> tuple[Object, dict[str, str]]:
+def _storage(
+    spec: DistillationJobSpec, sidecar: GcsFuseLimits, owner: int, cache: WeightsCache | None
+) -> tuple[Object, dict[str, str]]:
     """The storage's volume, and the annotations that its driver reads."""
     storage = spec.storage
     if storage.persistent_volume_claim is not None:
         return {"persistentVolumeClaim": {"claimName": storage.persistent_volume_claim.claim_name}}, {}
     assert storage.gcs is not None
-    attributes = {"bucketName": storage.gcs.bucket, "mountOptions": mount_options(owner, GROUP)}
+    attributes = {
+        "bucketName": storage.gcs.bucket,
+        "mountOptions": mount_options(owner, GROUP, *(MOUNT_OPTIONS if cache is not None else ())),
+        **(cache.attributes if cache is not None else {}),
+    }
     volume = {"csi": {"driver": "gcsfuse.csi.storage.gke.io", "volumeAttributes": attributes}}
     return volume, {
         "gke-gcsfuse/volumes": "true",
         "gke-gcsfuse/cpu-limit": sidecar.cpu,
-        "gke-gcsfuse/memory-limit": sidecar.memory,
+        MEMORY_LIMIT: sidecar.memory,
         "gke-gcsfuse/ephemeral-storage-limit": sidecar.ephemeral_storage,
+        **(cache.annotations(sidecar.memory) if cache is not None else {}),
     }
 
 

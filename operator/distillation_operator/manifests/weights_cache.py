@@ -21,6 +21,7 @@ SMALLEST = 4
 """GiB; a smaller cache holds no shard of a model's weights."""
 SIDECAR_MIB = 256
 """What the driver's sidecar requests by itself."""
+MOUNT_OPTIONS = ("file-cache:enable-parallel-downloads:true",)
 
 _GIB = 1 << 30
 
@@ -39,23 +40,27 @@ class WeightsCache:
         """The same in the units in which machines are sold, rounded up."""
         return -(-self.volume_gib * _GIB // 10**9)
 
-    def add_to(self, template: Object, sidecar_memory: str) -> None:
-        """Let the template's storage, which is a bucket, have it. ``sidecar_memory``: the limit of the driver's
-        sidecar, which is charged for the files; "0" is none.
+    @property
+    def volume(self) -> Object:
+        """The volume that holds it."""
+        return {"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": f"{self.volume_gib}Gi"}}
+
+    @property
+    def attributes(self) -> Object:
+        """Attributes of the bucket's volume."""
+        return {
+            "fileCacheCapacity": f"{self.volume_gib * CAPACITY_PERCENT // 100}Gi",
+            # Weights are mapped, and read at random: otherwise only files that are read from their beginning are kept.
+            "fileCacheForRangeRead": "true",
+        }
+
+    def annotations(self, sidecar_memory: str) -> dict[str, str]:
+        """Annotations of the pod. ``sidecar_memory``: the limit of the driver's sidecar, which is charged for the
+        files; "0" is none.
         """
-        annotations = template["metadata"]["annotations"]
         volume, limit = self.volume_gib * 1024, -(-bytes_of(sidecar_memory) // (1 << 20))
-        annotations[MEMORY_REQUEST] = f"{volume + (min(SIDECAR_MIB, limit) or SIDECAR_MIB)}Mi"
-        if limit:
-            annotations[MEMORY_LIMIT] = f"{limit + volume}Mi"
-        [storage] = [volume for volume in template["spec"]["volumes"] if volume["name"] == "storage"]
-        attributes = storage["csi"]["volumeAttributes"]
-        attributes["fileCacheCapacity"] = f"{self.volume_gib * CAPACITY_PERCENT // 100}Gi"
-        # Weights are mapped, and read at random: otherwise only files that are read from their beginning are kept.
-        attributes["fileCacheForRangeRead"] = "true"
-        attributes["mountOptions"] += ",file-cache:enable-parallel-downloads:true"
-        memory = {"medium": "Memory", "sizeLimit": f"{self.volume_gib}Gi"}
-        template["spec"]["volumes"].append({"name": VOLUME, "emptyDir": memory})
+        request = {MEMORY_REQUEST: f"{volume + (min(SIDECAR_MIB, limit) or SIDECAR_MIB)}Mi"}
+        return {**request, MEMORY_LIMIT: f"{limit + volume}Mi"} if limit else request
 
 
 def weights_cache(stage: Stage, limits: StagePods, on_bucket: bool, percent_for_us: int) -> WeightsCache | None:

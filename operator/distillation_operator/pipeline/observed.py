@@ -99,6 +99,11 @@ class Child:
     created_at: datetime | None = None
     ended_at: datetime | None = None
 
+    @property
+    def live(self) -> bool:
+        """True while it is ours to delete, and its pods may run."""
+        return self.ours and self.ended_at is None and not self.terminating
+
 
 @dataclass(frozen=True)
 class Observed:

@@ -82,7 +82,7 @@ def test_progress_failures_and_results_tell_it_and_markers_do_not(
     clock = clock_of(60, compiling=25)
     Reporter("generate", "rows", clock).progress(0, 10)
     assert json.loads(capsys.readouterr().out)["startUp"]["compile"] == 25
-    with pytest.raises(StageError) as caught, clock.told_by_failures():
+    with pytest.raises(StageError) as caught, clock.attached_to_failures():
         raise StageError(reasons.OUT_OF_MEMORY, "too large")
     failure = stage_failure("generate", reasons.OUT_OF_MEMORY, "too large", caught.value.start_up)
     assert json.loads(termination_message(failure))["startUp"]["compile"] == 25

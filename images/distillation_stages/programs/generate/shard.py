@@ -207,7 +207,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     """Make this pod's shard; see GenerateProgram."""
     assert isinstance(spec.program, GenerateProgram)
     clock = StartUpClock()
-    with clock.told_by_failures():
+    with clock.attached_to_failures():
         return _run(spec, spec.program, storage, clock)
 
 

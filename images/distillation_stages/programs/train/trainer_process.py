@@ -228,21 +228,23 @@ def _kill_when(lost: threading.Event, process: "subprocess.Popen[str]") -> None:
     # Not where the signal is handled: the main thread may wait for the storage that has cost the claim.
     lost.wait()
     if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _signal_group(process, signal.SIGKILL)
 
 
 def _end_workers(process: "subprocess.Popen[str]") -> None:
     process.wait()
+    _signal_group(process, signal.SIGKILL)
+
+
+def _signal_group(process: "subprocess.Popen[str]", number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, number)
 
 
 def end_group(process: "subprocess.Popen[str]") -> None:
     """End the trainer and all it has started, and wait for it."""
     signals = (signal.SIGTERM, signal.SIGKILL) if process.poll() is None else (signal.SIGKILL,)
     for number in signals:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
+        _signal_group(process, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(SECONDS_TO_END)

@@ -42,7 +42,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult | None:
     program = spec.program
     assert isinstance(program, TrainProgram)
     clock = StartUpClock()
-    with clock.told_by_failures():
+    with clock.attached_to_failures():
         return _as_host(spec, program, storage, clock)
 
 

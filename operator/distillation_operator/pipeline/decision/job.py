@@ -26,7 +26,7 @@ from distillation_operator.pipeline.decision.superseded import superseded
 from distillation_operator.pipeline.decision.suspension import suspension
 from distillation_operator.pipeline.graph import Pipeline, build_pipeline
 from distillation_operator.pipeline.names import child_name
-from distillation_operator.pipeline.observed import Child, Observed
+from distillation_operator.pipeline.observed import Observed
 from distillation_operator.pipeline.recorded_outputs import begun_stages, recorded_outputs
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.status.chip_hours import account, chip_seconds, time_left
@@ -206,11 +206,7 @@ def _requeue_after(
 
 
 def _live_children(observed: Observed) -> tuple[str, ...]:
-    return tuple(child.name for child in observed.children.values() if _is_live(child))
-
-
-def _is_live(child: Child) -> bool:
-    return child.ours and child.ended_at is None and not child.terminating
+    return tuple(child.name for child in observed.children.values() if child.live)
 
 
 def _after_the_end(

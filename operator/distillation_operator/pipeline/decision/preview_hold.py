@@ -42,8 +42,7 @@ def removed_stages(pipeline: Pipeline, known: Mapping[str, StageStatus]) -> list
 def removed_children(pipeline: Pipeline, observed: Observed) -> Iterable[str]:
     """Their children that may still run."""
     for child in observed.children.values():
-        live = child.ours and child.ended_at is None and not child.terminating
-        if live and is_of_preview(child.stage) and child.stage not in pipeline:
+        if child.live and is_of_preview(child.stage) and child.stage not in pipeline:
             yield child.name
 
 

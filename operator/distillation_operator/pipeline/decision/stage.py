@@ -134,7 +134,7 @@ def _is_of(pod: Pod, stage: str, children: Set[str]) -> bool:
 
 
 def _live(children: Iterable[Child]) -> tuple[str, ...]:
-    return tuple(c.name for c in children if c.ours and c.ended_at is None and not c.terminating)
+    return tuple(child.name for child in children if child.live)
 
 
 def _of_child(

@@ -22,6 +22,6 @@ def _of_stage(stage: StageStatus, observed: Observed) -> Iterable[str]:
 
 
 def _is_over(child: Child, attempt: int, observed: Observed) -> bool:
-    # A pod that still runs is looked for by its child's name.
+    # Its pods would go with it.
     is_told = child.attempt < attempt and child.ended_at is not None
     return is_told and not any(pod.alive for pod in observed.pods_of(child.name))

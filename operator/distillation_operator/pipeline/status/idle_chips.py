@@ -4,6 +4,7 @@ What a pod says of its start is a sum already, so it isn't added up as time goes
 each time, and takes the place of what was counted of it before.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -54,16 +55,13 @@ def _idle(stage: Stage, pods: Iterable[Pod], observed: Observed, now: datetime) 
     chips = stage.placement.chips_per_host
     if not stage.is_indexed:
         pods, chips = [pod for pod in pods if pod.index == pod.slice == 0], stage.placement.chips
-    added: Seconds = {}
-    for pod in pods:
-        for part, seconds in _of_pod(pod, observed, now).items():
-            added[part] = added.get(part, 0) + int(seconds * chips)
-    return added
+    started = (_of_pod(pod, observed, now) for pod in pods)
+    return added_up({part: int(seconds * chips) for part, seconds in of_pod.items()} for of_pod in started)
 
 
 def _of_pod(pod: Pod, observed: Observed, now: datetime) -> dict[str, float]:
     """Seconds by part, together never more than the pod has run: a program may print anything."""
-    start = _told(pod, observed)
+    start = _start_up_of(pod, observed)
     if start is None or pod.started is None:
         return {}
     begun = max(pod.started, pod.container_started or pod.started)
@@ -77,7 +75,7 @@ def _of_pod(pod: Pod, observed: Observed, now: datetime) -> dict[str, float]:
     return parts
 
 
-def _told(pod: Pod, observed: Observed) -> StartUp | None:
+def _start_up_of(pod: Pod, observed: Observed) -> StartUp | None:
     """What a pod has said last. One that found the work done has started nothing."""
     if pod.result is not None:
         return pod.result.start_up
@@ -89,8 +87,12 @@ def _told(pod: Pod, observed: Observed) -> StartUp | None:
 
 def idle_seconds(stages: Iterable[StageStatus]) -> Seconds:
     """Of all the stages, by part."""
-    added: Seconds = {}
-    for stage in stages:
-        for part, seconds in (stage.chip_seconds_idle or {}).items():
-            added[part] = added.get(part, 0) + seconds
-    return added
+    return added_up(stage.chip_seconds_idle or {} for stage in stages)
+
+
+def added_up(parts: Iterable[Mapping[str, int]]) -> Seconds:
+    """The sum of each part."""
+    added: Counter[str] = Counter()
+    for one in parts:
+        added.update(one)
+    return dict(added)
