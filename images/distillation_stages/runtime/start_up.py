@@ -71,10 +71,10 @@ class StartUpClock:
             left -= parts[part]
         hits, misses = (min(count, MOST_PROGRAMS) for count in self._cache)
         return StartUp(
-            imports=round(parts["imports"], 1),
-            weights=round(parts["weights"], 1),
-            compile=round(parts["compile"], 1),
-            other=round(max(0.0, left), 1),
+            imports=round(parts["imports"], 2),
+            weights=round(parts["weights"], 2),
+            compile=round(parts["compile"], 2),
+            other=round(max(0.0, left), 2),
             cache_hits=hits,
             cache_misses=misses,
         )
