@@ -3,11 +3,13 @@
 A cluster is slower when much is written, whatever it is. So jobs in the flood are compared, in turns, with jobs beside
 one without our labels.
 
-``FLOOD``: how many Jobs; ``make flood`` takes 2,000.
+``FLOOD``: how many Jobs; ``make flood`` takes 2,000, and only there is told how much slower the others' jobs are: beside
+other tests they take as long as those leave of the processors.
 """
 
 import itertools
 import os
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,8 +36,9 @@ RUNNING = max(4, JOBS // 100)
 ANNOTATION = "x" * 200_000
 """The API server takes 256 KiB in all."""
 ATTEMPTS = ("0", "1", "7", "9999", "2000000", "99999999999", "9" * 63)
-LEAST, MOST = 3, 16
-"""Turns of each."""
+TIMED = "FLOOD" in os.environ
+TURNS = 10 if TIMED else 3
+"""Of each."""
 SLOWER = 1.1
 SHARE = 0.1
 """Of a processor, that the operator may need for the flood."""
@@ -149,23 +152,18 @@ def test_a_flood_in_one_namespace_slows_no_other_and_changes_no_result(
     race.seconds()
     memory = of_both.memory()
     plain = Flood(api_client, flooded, labelled=False)
-    with plain.going_on():
-        first = race.seconds()
     flood = Flood(api_client, flooded, labelled=True)
     flood.forge(raw_stage_spec(running))
-    beside, during = Turns([first]), Turns()
-    for turn in range(MOST):
+    beside, during = Turns(), Turns()
+    for _ in range(TURNS):
         with plain.going_on():
             beside.add(race.seconds, of_both)
         with flood.going_on():
             during.add(race.seconds, of_both)
-        # The best of each comes closer with each turn, unless it is slower.
-        if turn >= LEAST and during.best <= SLOWER * beside.best:
-            break
     grown = of_both.memory() - memory
     told = f"in the flood {during}; beside a plain one {beside}; {grown / 2**20:.1f} MiB more"
     print(told)
-    assert during.best <= SLOWER * beside.best, told
+    assert not TIMED or during.middle <= SLOWER * beside.middle, told
     assert during.share - beside.share < SHARE, told
     assert grown < MEMORY, told
 
@@ -209,15 +207,16 @@ class Turns:
         self.elapsed += time.monotonic() - begun
 
     @property
-    def best(self) -> float:
-        return min(self.seconds)
+    def middle(self) -> float:
+        return statistics.median(self.seconds)
 
     @property
     def share(self) -> float:
         return self.cpu / self.elapsed
 
     def __str__(self) -> str:
-        return f"{' '.join(f'{one:.2f}' for one in sorted(self.seconds))} s with {self.share:.3f} of a processor"
+        seconds = " ".join(f"{one:.2f}" for one in sorted(self.seconds))
+        return f"{self.middle:.2f} s ({seconds}) with {self.share:.3f} of a processor"
 
 
 class Race:
