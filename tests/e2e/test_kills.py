@@ -189,8 +189,8 @@ def fresh(source: Storage, tmp_path: Path) -> Iterator[Callable[[], Storage]]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-SEEN_BY_OTHERS = {"convert", "train"}
-"""Killed on each run of the tests, on a worse storage: test_torn_saves.py."""
+SEEN_BY_OTHERS = {"convert", "train", "generate"}
+"""Killed on each run of the tests, on a worse storage (test_torn_saves.py) or in a pod (test_demo.py)."""
 
 
 @pytest.mark.parametrize(
@@ -235,6 +235,7 @@ def test_a_killed_program_ends_with_what_an_unkilled_one_ends_with(
     assert finish(storage) == expected
 
 
+@pytest.mark.long
 def test_of_two_conversions_of_one_student_at_once_one_is_used(fresh: Callable[[], Storage], tmp_path: Path) -> None:
     storage, case = fresh(), CASES["convert"]
     spec = StageSpec(stage=OUTPUT, fingerprint="k", output=OUTPUT, program=case.program)

@@ -24,7 +24,7 @@ from e2e.stage_programs import environment, interpreter
 from e2e.training_storage import MODEL, copy_of, counting_rows, packed, prepared, train_program
 
 FLAT_BUCKET = Path(__file__).resolve().parents[1] / "support" / "flat_bucket"
-KILLS = int(os.environ.get("KILLS", "2"))
+KILLS = int(os.environ.get("KILLS", "1"))
 SEED = os.environ.get("SEED") or str(random.SystemRandom().randrange(10**6))
 LONGEST = 900.0
 """Seconds that no attempt takes."""

@@ -129,6 +129,7 @@ def hosts_of(storage: Storage, folder: Path) -> list[Training]:
     return hosts
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_when_one_host_is_terminated_all_save_the_same_step(storage: Storage, folder: Path) -> None:
     """M6: the other host of a slice that loses one can't go on, so what it knows is saved too."""
@@ -197,6 +198,7 @@ def test_of_two_jobs_that_need_the_same_training_one_trains_and_the_other_takes_
 # Starts
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_second_start_finds_what_the_first_has_compiled(storage: Storage, folder: Path) -> None:
     """By JAX's own count of its cache, in the pod's last words: the first start compiles, the second loads."""
