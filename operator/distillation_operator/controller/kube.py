@@ -10,6 +10,7 @@ from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
 from distillation_api.resource import GROUP, PLURAL, VERSION
+from distillation_operator.controller import pages
 from distillation_operator.controller.api_error import ApiError as ApiError
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.served_version import ServedVersion
@@ -28,8 +29,6 @@ _KUEUE = "kueue.x-k8s.io"
 _KUEUE_VERSIONS = ("v1beta2", "v1beta1")
 """Newest first. Kueue serves the second up to 0.19, and the first since 0.15."""
 _SECONDS = 15.0
-PAGE = 50
-"""Objects that are listed at once."""
 EVENTS_LIMIT = 200
 """Events that are read about one object; the parts of Kubernetes repeat themselves in a handful."""
 NOT_LEADING = "NotLeading"
@@ -168,31 +167,30 @@ class Kube:
         namespace, name = key
         selector = f"{SELECTOR},{JOB_LABEL}={name}"
         found: list[Object] = []
-        following = None
+        asked: dict[str, Any] = {"label_selector": selector, "limit": pages.FIRST}
         try:
             while True:
-                page = await self._list_page(kind, namespace, selector, following)
+                body = await self._list_page(kind, namespace, asked)
+                page = json.loads(body)
                 found += [kept_child(kind, item) for item in page["items"]]
-                following = page["metadata"].get("continue")
-                if not following:
+                if not page["metadata"].get("continue"):
                     return Listed(found, int(page["metadata"]["resourceVersion"]))
+                asked["_continue"] = page["metadata"]["continue"]
+                asked["limit"] = pages.next_page(len(page["items"]), len(body))
         except ApiError as error:
             if error.status == 404:
                 return Listed([], None)
             raise
 
-    async def _list_page(self, kind: str, namespace: str, selector: str, following: str | None) -> Object:
-        # Whole objects may be 1.5 MB each, and anybody may give them our labels: only a page of them is held at once.
-        asked: dict[str, Any] = {"label_selector": selector, "limit": PAGE, "_request_timeout": _SECONDS}
-        if following:
-            asked["_continue"] = following
+    async def _list_page(self, kind: str, namespace: str, asked: Mapping[str, Any]) -> bytes:
         if kind == "Pod":
-            # As plain objects, which the client's own models are not.
-            pods = self._core.list_namespaced_pod_without_preload_content(namespace, **asked)
-            return dict(await self._answer("list", "pods", _decoded(pods)))
+            pods = self._core.list_namespaced_pod_without_preload_content(namespace, **asked, _request_timeout=_SECONDS)
+            return bytes(await self._answer("list", "pods", _read(pods)))
         group, version, plural = _RESOURCES[kind]
-        call = self._objects.list_namespaced_custom_object(group, version, namespace, plural, **asked)
-        return dict(await self._answer("list", plural, call))
+        call = self._objects.list_namespaced_custom_object_without_preload_content(
+            group, version, namespace, plural, **asked, _request_timeout=_SECONDS
+        )
+        return bytes(await self._answer("list", plural, _read(call)))
 
     async def read_document(self, path: str) -> Object:
         """What the API server says of itself at that path, e.g. its OpenAPI documents."""
@@ -271,15 +269,17 @@ class Kube:
 
 async def _decoded(call: Any) -> Any:
     """The JSON of a response that the client has not read. Raises ApiError."""
-    return json.loads(await _body(await call))
+    return json.loads(await _read(call))
 
 
 async def _text(call: Any) -> str:
     """The text of a response that the client has not read. Raises ApiError."""
-    return (await _body(await call)).decode(errors="replace")
+    return (await _read(call)).decode(errors="replace")
 
 
-async def _body(response: Any) -> bytes:
+async def _read(call: Any) -> bytes:
+    """The body of a response that the client has not read. Raises ApiError."""
+    response = await call
     body: bytes = await response.read()
     if response.status >= 400:
         raise _api_error(response.status, response.reason, body)

@@ -16,10 +16,11 @@ import kopf
 
 from distillation_api import reasons
 from distillation_api.resource import GROUP, PLURAL, VERSION
+from distillation_operator.controller import pages
 from distillation_operator.controller.cache import Cache
 from distillation_operator.controller.crd_age import OPENAPI_PATH, missing_fields
 from distillation_operator.controller.event_recorder import Recorder
-from distillation_operator.controller.kube import PAGE, ApiError, Kube
+from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.controller.leader import Leadership
 from distillation_operator.controller.logging_setup import configure_logs
 from distillation_operator.controller.metrics import Metrics
@@ -291,7 +292,7 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.queueing.idle_timeout = 0.1
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
-    settings.watching.chunk_size = PAGE
+    settings.watching.chunk_size = pages.MOST
     for _, resource in _WATCHED_CHILDREN:
         settings.watching.label_selectors[resource] = SELECTOR
     return settings

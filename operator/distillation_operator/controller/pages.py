@@ -1,0 +1,11 @@
+"""How many objects are listed at once: few of large ones, since all of a page are held in memory."""
+
+FIRST = 10
+MOST = 50
+BYTES = 2 * 2**20
+"""That a page should have. An object may have 1.5 MB, and anybody may give it our labels."""
+
+
+def next_page(count: int, size: int) -> int:
+    """How many to ask for after a page of ``count`` objects and ``size`` bytes."""
+    return max(1, min(MOST, count * BYTES // max(size, 1)))
