@@ -8,4 +8,5 @@ BYTES = 2 * 2**20
 
 def next_page(count: int, size: int) -> int:
     """How many to ask for after a page of ``count`` objects and ``size`` bytes."""
-    return max(1, min(MOST, count * BYTES // max(size, 1)))
+    # Names decide the order, and so may whoever wants large ones to follow small ones: never many more than before.
+    return max(1, min(MOST, 2 * max(count, 1), count * BYTES // max(size, 1)))

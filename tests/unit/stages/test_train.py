@@ -369,7 +369,8 @@ def test_a_lost_claim_kills_the_trainer_at_once_and_nothing_is_written_any_more(
         kept.write_text("theirs")
         claim = json.dumps({"writer": "theirs", "time": time.time()})
         (storage.at(OUTPUT) / "_CLAIM.json").write_text(claim)
-        assert process.wait(15) == EXIT_TERMINATED
+        # Two beats of the claim, on a machine that does other things too.
+        assert process.wait(60) == EXIT_TERMINATED
         wait_until(lambda: not alive(int(note.read_text())))
     finally:
         process.kill()
