@@ -3,8 +3,8 @@
 A cluster is slower when much is written, whatever it is. So jobs in the flood are compared, in turns, with jobs beside
 one without our labels.
 
-``FLOOD``: how many Jobs; ``make flood`` takes 2,000. Only there is told how much slower the others' jobs are: beside
-other tests they take as long as those leave of the processors.
+``FLOOD``: how many Jobs; ``make flood`` takes 2,000. Only there is asserted how much slower the others' jobs are: in
+``make test`` they take as long as the tests beside them leave of the processors.
 """
 
 import itertools

@@ -70,7 +70,7 @@ def test_it_stops_and_goes_on_at_the_word_that_is_applied(
     assert living(api_client, namespace) == []
     apply({"then": "Continue"})
     pods.wait("generate", 2)
-    eventually("told as running", lambda: condition(jobs, "Suspended")["status"] == "False")
+    eventually("shown as running", lambda: condition(jobs, "Suspended")["status"] == "False")
     assert jobs.get(NAME)["status"]["preview"] == found
 
 
