@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from distillation_api.contract import (
 from distillation_operator.manifests.reading import parse_outcome
 from distillation_stages.runtime.failure_words import known_failure
 from support.scenario import BEFORE_GENERATE, Given
-from unit.stages.pod_users import AS_STAGE_USER, STAGE_USER
+from unit.stages.pod_users import AS_STAGE_USER, STAGE_USER, open_folder
 
 MIB = 2**20
 
@@ -43,11 +44,10 @@ def run(code: str, soft: int, hard: int, before: str = "", **variables: str) -> 
 
 
 @pytest.fixture
-def dev(tmp_path: Path) -> Path:
+def dev() -> Iterator[Path]:
     """A folder that the stages' user can enter."""
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
-    return tmp_path
+    with open_folder() as folder:
+        yield folder
 
 
 LIFT = """

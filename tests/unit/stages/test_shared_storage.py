@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from distillation_api.contract import StageResult
-from unit.stages.pod_users import AS_STAGE_USER, STAGE_USER
+from unit.stages.pod_users import AS_STAGE_USER, STAGE_USER, open_folder
 
 AS_ROOT_WITHOUT_CAPABILITIES = f"""
 from distillation_stages.__main__ import main
@@ -53,19 +53,16 @@ def write(storage: Path, as_root: bool) -> None:
 
 
 @pytest.mark.parametrize("root_first", [True, False])
-def test_root_without_capabilities_and_the_stages_user_go_on_with_each_others_work(
-    tmp_path: Path, root_first: bool
-) -> None:
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
-    storage = tmp_path / "claim"
-    storage.mkdir()
-    # As the kubelet makes a volume of a pod with fsGroup.
-    os.chown(storage, 0, STAGE_USER)
-    storage.chmod(0o2775)
-    for as_root in (root_first, not root_first):
-        write(storage, as_root)
-        last = "root" if as_root else "stage"
-        assert (storage / "job" / "made" / "shards" / "0" / "ledger").read_text() == last
-    marker = storage / "job" / "other" / "f1" / "_DONE.json"
-    assert StageResult.model_validate_json(marker.read_text()).fingerprint == last
+def test_root_without_capabilities_and_the_stages_user_go_on_with_each_others_work(root_first: bool) -> None:
+    with open_folder() as folder:
+        storage = folder / "claim"
+        storage.mkdir()
+        # As the kubelet makes a volume of a pod with fsGroup.
+        os.chown(storage, 0, STAGE_USER)
+        storage.chmod(0o2775)
+        for as_root in (root_first, not root_first):
+            write(storage, as_root)
+            last = "root" if as_root else "stage"
+            assert (storage / "job" / "made" / "shards" / "0" / "ledger").read_text() == last
+        marker = storage / "job" / "other" / "f1" / "_DONE.json"
+        assert StageResult.model_validate_json(marker.read_text()).fingerprint == last
