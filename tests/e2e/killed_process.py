@@ -8,6 +8,7 @@ from pathlib import Path
 
 from distillation_api.contract import StageSpec
 from distillation_stages.runtime.storage import Storage
+from e2e import compiled_programs
 from e2e.stage_programs import environment, interpreter
 
 
@@ -23,6 +24,7 @@ class Process:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        compiled_programs.lend(self.storage.mount)
         variables = {
             "STAGE_SPEC": self.spec.model_dump_json(by_alias=True),
             "STORAGE_MOUNT": str(self.storage.mount),
@@ -42,7 +44,10 @@ class Process:
 
     def wait(self, seconds: float) -> int:
         """Its exit code; TimeoutExpired when it is at work still."""
-        return self._process.wait(seconds)
+        code = self._process.wait(seconds)
+        if code == 0:
+            compiled_programs.keep(self.storage.mount)
+        return code
 
     def kill(self) -> None:
         """End it and all that it started; returns when nothing of it is left."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distillation_api.contract import COMPILE_CACHE_ENV, StageResult, StageSpec
+from e2e import compiled_programs
 from testbed import environments
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -28,8 +29,10 @@ def environment(**variables: str) -> dict[str, str]:
 
 def run_stage(python: Path, spec: StageSpec, storage: Path, log: Path) -> StageResult:
     """Run the stage to its end; its output goes to files next to ``log``."""
+    compiled_programs.lend(storage)
     code, message = end_of_stage(python, spec, storage, log)
     assert code == 0, f"{spec.stage} ended with {code}: {message}; see {log.with_suffix('.err')}"
+    compiled_programs.keep(storage)
     return StageResult.model_validate(json.loads(message))
 
 

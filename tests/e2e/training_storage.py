@@ -20,6 +20,7 @@ from distillation_api.contract import (
 )
 from distillation_stages.data.tables import PREPARED, Row, write_table
 from distillation_stages.runtime.storage import Storage
+from e2e import compiled_programs
 from e2e.stage_programs import environment, interpreter, run_stage
 
 MODEL = "llama2-7b"
@@ -144,6 +145,7 @@ class Training:
 
     def start(self) -> "subprocess.Popen[str]":
         """Start the program in a process group of its own."""
+        compiled_programs.lend(self.storage.mount)
         self.starts += 1
         spec = StageSpec(stage=self.name, fingerprint="t", output=self.name, program=self.program)
         variables = {
@@ -167,6 +169,7 @@ class Training:
         """To the end."""
         code = self.run_until(lambda line: False)
         assert code == 0, self.output()
+        compiled_programs.keep(self.storage.mount)
         return self.result()
 
     def run_until(self, told: Callable[[str], bool], number: signal.Signals = signal.SIGKILL) -> int:
