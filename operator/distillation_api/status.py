@@ -187,6 +187,8 @@ class Results(Model):
     """Held-out cross-entropy of the student before, in nats per completion token."""
     cross_entropy_after: Decimal | None = None
     """The same after distillation."""
+    cross_entropy_drop: Decimal | None = None
+    """How much lower it is than before, relative to it: 0.05 is 5 %."""
     kl_before: Decimal | None = None
     """Held-out KL(teacher || student) before, in nats per completion token, where the vocabularies are the same."""
     kl_after: Decimal | None = None
@@ -206,10 +208,12 @@ class DistillationJobStatus(Model):
     """Generation of the spec that this status is about."""
     phase: JobPhase | None = None
     """Summary for people; programs read the conditions."""
+    reason: ShortText | None = None
+    """The most urgent reason of its stages and conditions: why it failed, or what is in its way."""
     method: Literal["Offline", "Online", "Mixed"] | None = None
     """Offline: on the teacher's completions or the original data. Online: on the teacher's logits."""
     current_stage: Annotated[str, StringConstraints(max_length=256)] | None = None
-    """The stages that run."""
+    """The stages that run or are to run next; of a failed job those that failed."""
     progress: Annotated[str, StringConstraints(max_length=16)] | None = None
     """Progress of the current stage."""
     loss: Decimal | None = None

@@ -193,9 +193,11 @@ class Given:
         attempt: int = 0,
         ago: float = 60,
         message: str = "",
+        lost_pod: bool = False,
     ) -> Self:
         ended = self.now - timedelta(seconds=ago)
-        return self.child(stage, ChildState.FAILED, attempt, failure_class=kind, ended_at=ended, message=message)
+        facts: dict[str, Any] = {"failure_class": kind, "lost_pod": lost_pod, "message": message}
+        return self.child(stage, ChildState.FAILED, attempt, ended_at=ended, **facts)
 
     def crashed(self, stage: str, attempt: int = 0, ago: float = 60, text: str = "exit code 1") -> Self:
         """The program crashed: the child has failed, and its pod shows the exit code."""

@@ -10,7 +10,18 @@ def _reason(name: str, meaning: str, remedy: str) -> Reason:
 SPEC_VALID = _reason(
     "SpecValid",
     "Accepted: the spec is understood.",
-    "Nothing; if the message tells that an annotation for a retry is of no use, correct it.",
+    "Nothing.",
+)
+RETRY_REFUSED = _reason(
+    "RetryRefused",
+    "Accepted, but the annotation `distillation.dev/retry` names no stage that has failed. Also an Event.",
+    "Give it the value that the message asks for.",
+)
+RETRY_WAITS = _reason(
+    "RetryWaits",
+    "Accepted; the annotation `distillation.dev/retry` names a stage that hasn't failed: it is retried once when it "
+    "does. Also an Event.",
+    "Nothing; remove the annotation if the stage isn't to be retried.",
 )
 INVALID_SPEC = _reason(
     "InvalidSpec",
@@ -72,6 +83,11 @@ PREVIEW_RUNS = _reason(
 NOT_SUSPENDED = _reason(
     "NotSuspended",
     "The job isn't suspended.",
+    "Nothing.",
+)
+NOT_FAILED = _reason(
+    "NotFailed",
+    "Not Failed, not Stalled: no stage has failed for good.",
     "Nothing.",
 )
 STAGES_FINISHED = _reason(

@@ -19,7 +19,7 @@ STAGE_PENDING = _reason(
 )
 STAGE_RETRIED = _reason(
     "StageRetried",
-    "A stage is tried again.",
+    "An attempt at a stage has ended, and another one follows.",
     "Read why in the message; `status.lastFailures` has more.",
 )
 STAGE_COMPLETE = _reason(
@@ -55,8 +55,8 @@ COMPLETE = _reason(
     "The job is complete; the message has the held-out cross-entropy.",
     "Use the results; `status.results` names them.",
 )
-FAILED = _reason(
-    "Failed",
-    "The job failed; the message names the stage.",
-    "Mend what it tells, and use the annotation `distillation.dev/retry` or make a new DistillationJob.",
+RETRY_HEEDED = _reason(
+    "RetryHeeded",
+    "The annotation `distillation.dev/retry` is honoured: the stage's failures and disruptions are counted anew.",
+    "Nothing.",
 )

@@ -106,7 +106,7 @@ STORAGE_FULL = _reason(
 
 CHILD_FAILED = Reason(
     "ChildFailed",
-    "Its Job or JobSet failed and no pod told why.",
+    "Its Job or JobSet failed and no pod tells why.",
     "Look at the Job's Events; its message is Kubernetes' own.",
     Cost.RETRIED,
 )
@@ -123,9 +123,16 @@ POD_FAILED = Reason(
     "Read the last words; exit code 137 asks for more memory.",
     Cost.RETRIED,
 )
+POD_DELETED = Reason(
+    "PodDeleted",
+    "A pod was deleted, not evicted, before its program had ended: by somebody, or by a controller that is no part of "
+    "Kubernetes.",
+    "Nothing: the next attempt goes on from what was saved. If it lasts, look in the audit log for who deletes it.",
+    Cost.RETRIED,
+)
 POD_DISRUPTED = Reason(
     "PodDisrupted",
-    "Preemption, eviction or the loss of its node took a pod away.",
+    "Preemption, eviction or the loss of its node took a pod away; the message has the pod's own condition.",
     "Nothing, until `retries.disruptions` is used up: then raise it, or take other nodes.",
     Cost.DISRUPTION,
 )

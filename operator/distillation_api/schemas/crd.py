@@ -4,6 +4,8 @@ Pydantic's JSON schema is turned into what Kubernetes calls a structural schema:
 (an absent member is the only unset), numbers with OpenAPI 3.0's boolean exclusive bounds.
 """
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from distillation_api.model import Model
@@ -24,12 +26,23 @@ Schema = dict[str, Any]
 PRINTER_COLUMNS = (
     ("Method", "string", ".status.method", "Offline, Online or Mixed"),
     ("Phase", "string", ".status.phase", "Summary of the conditions"),
-    ("Stage", "string", ".status.currentStage", "The stages that run"),
+    ("Reason", "string", ".status.reason", "Why it failed, or what is in its way"),
+    ("Stage", "string", ".status.currentStage", "The stages that run, or that failed"),
     ("Progress", "string", ".status.progress", "Progress of the stage that runs"),
     ("Loss", "string", ".status.loss", "Last training loss"),
     ("Chip-Hours", "string", ".status.chipHours", "TPU chip-hours so far"),
     ("Age", "date", ".metadata.creationTimestamp", "Age of the object"),
 )
+WIDE_COLUMNS = (
+    ("Cross-Entropy", "string", ".status.results.crossEntropyAfter", "Held out, after distillation"),
+    ("Drop", "string", ".status.results.crossEntropyDrop", "Of it, relative to before"),
+    ("Report", "string", ".status.results.report", "In the storage"),
+)
+"""What ``-o wide`` shows besides."""
+
+
+SELECTABLE = (".status.phase",)
+"""What ``--field-selector`` takes, besides name and namespace."""
 
 
 def structural_schema(model: type[Model]) -> Schema:
@@ -61,15 +74,20 @@ def custom_resource_definition() -> Schema:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
+                    "selectableFields": [{"jsonPath": path} for path in SELECTABLE],
                     "additionalPrinterColumns": [
-                        {"name": name, "type": kind, "jsonPath": path, "description": description}
-                        for name, kind, path, description in PRINTER_COLUMNS
+                        *(_column(*column) for column in PRINTER_COLUMNS),
+                        *({**_column(*column), "priority": 1} for column in WIDE_COLUMNS),
                     ],
                     "schema": {"openAPIV3Schema": _object_schema()},
                 }
             ],
         },
     }
+
+
+def _column(name: str, kind: str, path: str, description: str) -> dict[str, str]:
+    return {"name": name, "type": kind, "jsonPath": path, "description": description}
 
 
 def _object_schema() -> Schema:
@@ -85,11 +103,41 @@ def _object_schema() -> Schema:
                 "type": "object",
                 "properties": {"name": {"type": "string", "description": "Unique in its namespace."}},
             },
-            "spec": structural_schema(DistillationJobSpec),
+            "spec": _with_words(structural_schema(DistillationJobSpec)),
             "status": structural_schema(DistillationJobStatus),
         },
         "x-kubernetes-validations": [rule.to_json_dict() for rule in DistillationJob.rules],
     }
+
+
+def _with_words(schema: Schema) -> Schema:
+    """The schema with defaults and ranges in its descriptions: ``kubectl explain`` prints these alone."""
+    told = {**schema}
+    words = " ".join((*_range(schema), *_default(schema)))
+    if words and "description" in schema:
+        told["description"] = f"{schema['description']} {words}"
+    if "properties" in schema:
+        told["properties"] = {name: _with_words(member) for name, member in schema["properties"].items()}
+    if "items" in schema:
+        told["items"] = _with_words(schema["items"])
+    return told
+
+
+def _range(schema: Schema) -> Iterator[str]:
+    if schema["type"] not in ("integer", "number"):
+        return
+    low, high = schema.get("minimum"), schema.get("maximum")
+    least = "" if low is None else ("more than " if schema.get("exclusiveMinimum") else "from ") + f"{low:.12g}"
+    most = "" if high is None else ("less than " if schema.get("exclusiveMaximum") else "to ") + f"{high:.12g}"
+    words = " ".join(part for part in (least, most) if part)
+    if words:
+        yield f"{words[0].upper()}{words[1:]}."
+
+
+def _default(schema: Schema) -> Iterator[str]:
+    value = schema.get("default")
+    if value is not None and not isinstance(value, dict | list):
+        yield f"Default {json.dumps(value)}."
 
 
 _KEPT = (

@@ -15,8 +15,9 @@ gone; where the spec has to change, make a new DistillationJob: it finds what th
 _SECTIONS = {
     Cost.CONDITION: (
         "Conditions of the job",
-        "`Complete`, `Failed`, `Reconciling` and `Stalled` otherwise have the phase as their reason (Pending, Queued, "
-        "Running, Suspended, Complete, Failed), and `Failed` and `Stalled` that of the stage that failed.",
+        "`Complete` and `Reconciling` otherwise have the phase as their reason (Pending, Queued, Running, Suspended, "
+        "Complete, Failed), and `Failed` and `Stalled`, where they hold, that of the stage that failed. "
+        "`status.reason`, the column REASON of `kubectl get`, is the most urgent one.",
     ),
     Cost.WAITING: (
         "Why a stage waits",
@@ -50,7 +51,8 @@ _SECTIONS = {
     ),
     Cost.EVENT: (
         "Events besides",
-        "Events also have the reasons of failed and waiting stages, and of a reached budget.",
+        "Events also have the reasons of failed and waiting stages, of a reached budget and of retries that are "
+        "refused or wait. A failure is one Event: StageRetried, or the reason of the stage that ends the job.",
     ),
 }
 """Title and introduction of each section, in the order of the page."""

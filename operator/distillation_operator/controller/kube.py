@@ -234,11 +234,10 @@ class Kube:
 
     async def create_event(self, namespace: str, event: Object) -> None:
         """Create an Event."""
-        seconds = self._write_timeout()
-        call = self._objects.create_namespaced_custom_object(
-            "events.k8s.io", "v1", namespace, "events", dict(event), _request_timeout=seconds
+        call = self._core.create_namespaced_event_without_preload_content(
+            namespace, dict(event), _request_timeout=self._write_timeout()
         )
-        await self._answer("create", "events", call)
+        await self._answer("create", "events", _decoded(call))
 
     def _write_timeout(self) -> float:
         seconds = min(_SECONDS, self.write_seconds())

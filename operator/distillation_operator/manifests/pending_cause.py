@@ -4,12 +4,13 @@ The status tells of nodes, images and crashes; volumes and sandboxes are told of
 text: it is cut, and made one line that can be printed.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from distillation_api import reasons
+from distillation_operator.manifests.departure import deleted_text, disrupted_text
 from distillation_operator.manifests.pod import CONTAINER
-from distillation_operator.manifests.pod_failure_policy import disruption
 from distillation_operator.pipeline.cause import Cause
 
 Object = Mapping[str, Any]
@@ -47,9 +48,11 @@ _WAITED_IN_VAIN = "Unable to attach or mount volumes"
 def pending_cause(pod: Object) -> Cause | None:
     """What a living pod's own status says is in its way."""
     status = pod.get("status") or {}
-    taken = disruption(pod)
+    taken, deleted = disrupted_text(pod), deleted_text(pod)
     if taken is not None:
-        return Cause.of(reasons.POD_DISRUPTED, f"{pod['metadata']['name']} is being taken away: {one_line(taken)}")
+        return Cause.of(reasons.POD_DISRUPTED, one_line(taken))
+    if deleted is not None:
+        return Cause.of(reasons.POD_DELETED, one_line(deleted))
     return _of_containers(status) or _of_conditions(pod, status)
 
 
@@ -158,12 +161,18 @@ def _of_conditions(pod: Object, status: Object) -> Cause | None:
             reason = condition.get("reason") or reasons.UNSCHEDULABLE.name
             if reason == reasons.SCHEDULING_GATED.name and not condition.get("message"):
                 return Cause(reason, "a gate of the pod keeps it from the scheduler")
-            return Cause(reason, one_line(condition.get("message") or ""))
+            return Cause(reason, one_line(_without_preemption(condition.get("message") or "")))
         # The kubelet gives a reason; the node controller takes "True" back and gives none.
         if condition["type"] == "Ready" and not condition.get("reason") and runs:
             node = (pod.get("spec") or {}).get("nodeName") or "its node"
             return Cause.of(reasons.NODE_NOT_READY, f"{pod['metadata']['name']}: {node} doesn't answer")
     return None
+
+
+def _without_preemption(message: str) -> str:
+    """What the scheduler says of nodes, without its words on why preemption doesn't help either."""
+    said = re.split(r" (?:no new claims to deallocate, )?preemption: ", message, maxsplit=1)[0]
+    return said.strip()
 
 
 def one_line(text: str) -> str:

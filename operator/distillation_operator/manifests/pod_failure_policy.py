@@ -3,6 +3,7 @@
 ``pipeline.failure_policy`` says who counts what.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -29,6 +30,7 @@ _PERMANENT = {
     "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": list(PERMANENT_EXIT_CODES)},
 }
 _ON_DISRUPTION = {"onPodConditions": [{"type": DISRUPTED}]}
+_TAKEN_POD = re.compile(rf"Pod [^/\s]+/(\S+) has condition {DISRUPTED} matching ")
 _ENDED_BY_DISRUPTION = f"has condition {DISRUPTED} matching FailJob rule"
 """How a Job's condition tells the rule: in words, since the place of a rule differs between policies."""
 
@@ -49,6 +51,18 @@ def failure_class(conditions: Iterable[Object]) -> FailureClass:
     if any(_ENDED_BY_DISRUPTION in c.get("message", "") for c in by_policy):
         return FailureClass.DISRUPTION
     return FailureClass.PERMANENT if by_policy else FailureClass.CRASH
+
+
+def disruption_message(conditions: Iterable[Object]) -> str | None:
+    """Which pod was taken away, from the Job's condition that it has met a rule by; None where it tells of none."""
+    said = (str(c.get("message") or "") for c in conditions if c["type"] == "Failed")
+    found = next((match for text in said if (match := _TAKEN_POD.match(text))), None)
+    return None if found is None else f"pod {found[1]} was taken away: it had the condition {DISRUPTED}"
+
+
+def failed_for_pod(conditions: Iterable[Object]) -> bool:
+    """True where a Job has failed for a pod that no rule was met by, and for which it starts no other one."""
+    return any(c["type"] == "Failed" and c.get("reason") == "BackoffLimitExceeded" for c in conditions)
 
 
 def disruption(pod: Object) -> str | None:

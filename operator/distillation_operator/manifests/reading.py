@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from distillation_api.contract import PERMANENT_EXIT_CODES, Progress, StageFailure, StageResult
 from distillation_operator.manifests.bare_reading import chips_asked_for
+from distillation_operator.manifests.departure import deleted_text, disrupted_text
 from distillation_operator.manifests.labels import (
     ATTEMPT_LABEL,
     CHILD_LABEL,
@@ -21,10 +22,12 @@ from distillation_operator.manifests.labels import (
     PRIORITY_LABEL,
     STAGE_LABEL,
 )
-from distillation_operator.manifests.pending_cause import failed_before, pending_cause, with_event
+from distillation_operator.manifests.pending_cause import failed_before, one_line, pending_cause, with_event
 from distillation_operator.manifests.pod import CONTAINER
 from distillation_operator.manifests.pod_failure_policy import (
     disruption,
+    disruption_message,
+    failed_for_pod,
     failure_class,
     index_retries,
     read_count,
@@ -101,6 +104,7 @@ def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
     annotations = child["metadata"].get("annotations") or {}
     owners = child["metadata"].get("ownerReferences") or []
     state, message, ended = _state(child)
+    of_pods = _conditions(child, *jobs) if state is ChildState.FAILED else []
     attempt = read_count(labels.get(ATTEMPT_LABEL))
     owned = any(owner.get("uid") == uid for owner in owners)
     return Child(
@@ -111,10 +115,11 @@ def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
         uid=child["metadata"].get("uid", ""),
         ours=owned and attempt <= GREATEST_ATTEMPT and _name(child).endswith(f"-{attempt}"),
         terminating="deletionTimestamp" in child["metadata"],
-        failure_class=failure_class(_conditions(child, *jobs)) if state is ChildState.FAILED else None,
+        failure_class=failure_class(of_pods) if state is ChildState.FAILED else None,
+        lost_pod=failed_for_pod(of_pods),
         fingerprint=_matching(_FINGERPRINT, annotations.get(FINGERPRINT_ANNOTATION)),
         directory=_matching(_OUTPUT, annotations.get(OUTPUT_ANNOTATION)),
-        message=message,
+        message=disruption_message(of_pods) or message,
         created_at=_time(child["metadata"].get("creationTimestamp")),
         ended_at=ended,
     )
@@ -223,6 +228,7 @@ def read_pod(pod: Object, told: Cause | None = None, node: Cause | None = None) 
         succeeded=succeeded,
         terminating="deletionTimestamp" in metadata,
         disrupted=taken is not None,
+        departure=_departure(pod),
         pending_cause=None if over else with_event(pod, pending_cause(pod), told) or (node if running else None),
         result=outcome if isinstance(outcome, StageResult) else None,
         failure=_final_failure(outcome, ended),
@@ -238,6 +244,11 @@ def read_pod(pod: Object, told: Cause | None = None, node: Cause | None = None) 
         index_failures=failures,
         index_disruptions=disruptions,
     )
+
+
+def _departure(pod: Object) -> str | None:
+    text = disrupted_text(pod) or deleted_text(pod)
+    return None if text is None else one_line(text)
 
 
 def reporting_pods(pods: Iterable[Object], jobsets: Iterable[Object]) -> list[Pod]:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from distillation_api.reasons.reason import Reason
 
+TRIED_AGAIN_SOON = "Tried again soon: "
+"""How a message begins between the end of an attempt and the next one."""
+
 
 @dataclass(frozen=True)
 class Cause:

@@ -48,6 +48,8 @@ class Pod:
     terminating: bool = False
     disrupted: bool = False
     """Taken away by preemption, eviction or the loss of its node."""
+    departure: str | None = None
+    """How it was taken away or deleted, as a sentence without full stop that names it."""
     pending_cause: Cause | None = None
     """What keeps it from running, or is about to."""
     result: StageResult | None = None
@@ -90,6 +92,8 @@ class Child:
     """False when another owner has an object of that name."""
     terminating: bool = False
     failure_class: FailureClass | None = None
+    lost_pod: bool = False
+    """True where it has failed for a pod that ended, whatever that pod shows, or showed before it was removed."""
     fingerprint: str | None = None
     """What its pods were asked to write."""
     directory: str | None = None

@@ -77,7 +77,7 @@ def test_it_goes_when_a_decision_succeeds_again(monkeypatch: pytest.MonkeyPatch)
 
     before, after = asyncio.run(scenario())
     assert (before["status"], before["reason"]) == ("True", "InternalError")
-    assert (after["status"], after["reason"]) == ("False", "Pending")
+    assert (after["status"], after["reason"]) == ("False", "NotFailed")
 
 
 def test_the_same_fault_again_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

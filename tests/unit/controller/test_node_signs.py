@@ -45,7 +45,7 @@ def test_a_slice_error_is_told_within_ten_seconds_and_until_it_is_over() -> None
     assert (ill["state"], ill["reason"]) == ("Running", "SliceErrorDetected")
     assert ill["message"] == "node-0: SLICE_FAILURE_WORKER_UNAVAILABLE"
     assert (mended["state"], mended.get("reason")) == ("Running", None)
-    told = [(event["type"], event["note"]) for event in events if event["reason"] == "SliceErrorDetected"]
+    told = [(event["type"], event["message"]) for event in events if event["reason"] == "SliceErrorDetected"]
     assert told == [("Warning", f"{STAGE}: node-0: SLICE_FAILURE_WORKER_UNAVAILABLE")]
 
 

@@ -43,7 +43,7 @@ def test_a_volume_that_cannot_be_mounted_is_told_within_ten_seconds() -> None:
     before, after, *events = acting(scenario)
     assert (before["state"], before["reason"], before["message"]) == ("Pending", "FailedMount", MOUNT)
     assert (after["state"], after.get("reason")) == ("Running", None)
-    assert [event["note"] for event in events if event["reason"] == "FailedMount"] == [f"fetch-teacher: {MOUNT}"]
+    assert [event["message"] for event in events if event["reason"] == "FailedMount"] == [f"fetch-teacher: {MOUNT}"]
 
 
 def test_what_comes_to_be_in_the_way_later_is_told_within_ten_seconds() -> None:

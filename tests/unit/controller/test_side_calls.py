@@ -274,7 +274,7 @@ def test_progress_and_events_are_told_as_they_come() -> None:
         acting.cancel()
         await asyncio.gather(acting, return_exceptions=True)
         stages = {stage["name"]: stage for stage in fleet.server.jobs[key]["status"]["stages"]}
-        return stages["fetch-teacher"], [event["note"] for event in fleet.server.events]
+        return stages["fetch-teacher"], [event["message"] for event in fleet.server.events]
 
     stage, events = run(scenario())
     assert stage["progress"] == {"done": 3, "total": 10, "unit": "rows"}

@@ -187,7 +187,54 @@ def test_a_node_that_does_not_answer_is_told_while_its_pod_seems_to_run() -> Non
 def test_a_pod_that_is_being_taken_away_is_told() -> None:
     condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager", "message": "Taint"}
     raw = pod(RUNNING, "Running", conditions=[condition])
-    assert problem(raw) == ("PodDisrupted", "p is being taken away: DeletionByTaintManager: Taint")
+    assert problem(raw) == (
+        "PodDisrupted",
+        "pod p was evicted by a taint from node: DeletionByTaintManager: Taint",
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("EvictionByEvictionAPI", "pod p was evicted from node: EvictionByEvictionAPI: why"),
+        ("PreemptionByScheduler", "pod p was preempted from node: PreemptionByScheduler: why"),
+        ("SomethingNew", "pod p was taken away from node: SomethingNew: why"),
+        ("", "pod p was taken away from node: why"),
+    ],
+)
+def test_a_disruption_is_told_in_the_pods_own_words_while_it_lasts_and_at_its_end(reason: str, text: str) -> None:
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "why"}
+    assert problem(pod(RUNNING, "Running", conditions=[condition])) == ("PodDisrupted", text)
+    ended = read_pod(pod({"terminated": {"exitCode": 143}}, "Failed", conditions=[condition]))
+    assert (ended.departure, ended.disrupted) == (text, True)
+
+
+def test_a_deleted_pod_is_told_as_that() -> None:
+    raw = pod(RUNNING, "Running")
+    assert read_pod(raw).departure is None
+    raw["metadata"]["deletionTimestamp"] = "2026-11-25T12:00:00Z"
+    assert problem(raw) == ("PodDeleted", "pod p was deleted")
+    assert read_pod(raw).departure == "pod p was deleted"
+
+
+def test_hostile_words_of_a_disruption_are_one_printable_line() -> None:
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": "X", "message": "\x1b[2J\nnext" + "y" * 5000}
+    departure = read_pod(pod(RUNNING, "Running", conditions=[condition])).departure
+    assert departure is not None and departure.isprintable() and len(departure) <= 600
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "",
+        " preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.",
+        " no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found.",
+    ],
+)
+def test_why_no_node_takes_a_pod_ends_before_the_words_on_preemption(end: str) -> None:
+    said = "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {preemption: x.y}."
+    unschedulable = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said + end}
+    assert problem(pod({}, node="", conditions=[unschedulable])) == ("Unschedulable", said)
 
 
 def test_a_gated_pod_is_told_with_words() -> None:

@@ -171,7 +171,7 @@ def test_a_child_that_failed_while_it_was_suspended_has_failed() -> None:
 def test_a_job_whose_pods_crashed(reason: str, message: str) -> None:
     seen = read(child("Job", condition("FailureTarget", reason, message), condition("Failed", reason, message)))
     assert (seen.state, seen.failure_class, seen.message) == (ChildState.FAILED, FailureClass.CRASH, message)
-    assert seen.ended_at == ENDED
+    assert (seen.ended_at, seen.lost_pod) == (ENDED, reason == "BackoffLimitExceeded")
 
 
 def test_a_job_that_failed_by_an_exit_code_of_the_policy_is_permanent() -> None:
@@ -190,7 +190,9 @@ def test_a_job_whose_pod_was_taken_away_is_a_disruption() -> None:
 def test_a_jobset_tells_a_disruption_by_the_job_it_made() -> None:
     message = "Pod ml/job-generate-2-slice-0-0-abcde has condition DisruptionTarget matching FailJob rule at index 0"
     made = job_of_jobset(condition("Failed", "PodFailurePolicy", message))
-    assert read(child("JobSet", JOBSET_FAILED), made).failure_class is FailureClass.DISRUPTION
+    seen = read(child("JobSet", JOBSET_FAILED), made)
+    assert seen.failure_class is FailureClass.DISRUPTION
+    assert seen.message.startswith("pod job-generate-2-slice-0-0-abcde was taken away")
 
 
 def test_a_jobset_tells_a_permanent_failure_by_the_job_it_made() -> None:
@@ -203,7 +205,7 @@ def test_a_jobset_whose_pods_crashed() -> None:
     made = job_of_jobset(condition("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"))
     seen = read(child("JobSet", JOBSET_FAILED), made)
     assert seen.failure_class is FailureClass.CRASH
-    assert seen.message.startswith("jobset failed")
+    assert seen.message.startswith("jobset failed") and seen.lost_pod
 
 
 def test_a_jobset_whose_jobs_are_gone_counts_as_a_crash() -> None:

@@ -89,6 +89,13 @@ def test_what_holds_agrees_with_what_does_not(given: object) -> None:
     assert (told["Stalled"][0] == YES) == (told["Failed"][0] == YES)
 
 
+@pytest.mark.parametrize("given", TABLE, ids=lambda given: given.__name__)
+def test_a_condition_that_tells_of_failure_has_no_other_reason(given: object) -> None:
+    told = table(given().decide().status)  # type: ignore[operator]
+    for kind in ("Failed", "Stalled"):
+        assert (told[kind][1] == "NotFailed") == (told[kind][0] == NO)
+
+
 def test_a_job_goes_through_the_phases_and_back_from_a_suspension() -> None:
     given = Given()
     phases = [given.decide().status.phase]

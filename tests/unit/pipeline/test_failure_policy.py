@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.observed import ChildState, FailureClass
 from distillation_operator.pipeline.status.events import transitions
-from support.scenario import BEFORE_GENERATE, Given, Seen
+from support.scenario import BEFORE_GENERATE, BEFORE_TRAINING, START, Given, Seen
 
 LONGEST_BACK_OFF = 300
 
@@ -44,6 +45,86 @@ def test_an_evicted_pod_that_is_gone_with_its_node_counts_too() -> None:
     seen = given.decide()
     assert counts(seen, "fetch-teacher") == (0, 1)
     assert "DisruptionTarget" in (seen.stage("fetch-teacher").message or "")
+
+
+EVICTED = "pod p was evicted from node-1: EvictionByEvictionAPI: Eviction API: evicting"
+DELETED = "pod p was deleted"
+GONE = "the pod of job-fetch-teacher"
+
+
+def going(given: Given, reason: str, words: str, stage: str = "fetch-teacher") -> Given:
+    """Its pod is seen to go; then it is gone, and its child has failed."""
+    given.child(stage).running_pod(stage, terminating=True, pending_cause=Cause(reason, words))
+    assert given.decide().stage(stage).reason == reason
+    return given.no_pods()
+
+
+def test_an_eviction_is_told_in_the_pods_own_words_also_when_it_is_gone() -> None:
+    given = going(Given(), "PodDisrupted", EVICTED)
+    given.failed("fetch-teacher", FailureClass.DISRUPTION, ago=0, message="jobset failed due to max restarts")
+    for _ in range(2):
+        stage = given.decide().stage("fetch-teacher")
+        assert (stage.state, stage.reason, stage.message) == ("Pending", "PodDisrupted", f"Tried again soon: {EVICTED}")
+    seen = given.later(60).decide()
+    assert (counts(seen, "fetch-teacher"), seen.status.last_failures[0].message) == ((0, 1), EVICTED)
+
+
+def test_a_deleted_pod_is_told_as_that_and_by_its_name_where_it_was_seen() -> None:
+    given = going(Given(), "PodDeleted", DELETED)
+    given.failed("fetch-teacher", ago=0, message="jobset failed due to max restarts", lost_pod=True)
+    for _ in range(2):
+        stage = given.decide().stage("fetch-teacher")
+        assert (stage.reason, stage.message) == ("PodDeleted", f"Tried again soon: {DELETED}")
+    seen = given.later(60).decide()
+    failure = seen.status.last_failures[0]
+    assert (failure.failure_class, failure.reason, failure.message) == ("Crash", "PodDeleted", DELETED)
+    assert counts(seen, "fetch-teacher") == (1, 0)
+
+
+def test_a_deleted_pod_that_nobody_saw_is_told_by_its_child() -> None:
+    given = Given().failed("fetch-teacher", ago=0, lost_pod=True)
+    stage = given.decide().stage("fetch-teacher")
+    assert (stage.reason, stage.message) == (
+        "PodDeleted",
+        "Tried again soon: the pod of job-fetch-teacher-0 was deleted",
+    )
+
+
+@pytest.mark.parametrize("exit_code", [None, 137, 143])
+def test_a_deleted_pod_that_still_shows_is_no_crash(exit_code: int | None) -> None:
+    given = Given().failed("fetch-teacher", ago=0, lost_pod=True)
+    given.ended_pod("fetch-teacher", terminating=True, exit_code=exit_code, exit_text="exit", departure=DELETED)
+    stage = given.decide().stage("fetch-teacher")
+    assert (stage.reason, stage.message) == ("PodDeleted", f"Tried again soon: {DELETED}")
+
+
+def test_pods_that_their_own_job_deletes_do_not_hide_the_one_that_crashed() -> None:
+    given = Given().done(*BEFORE_TRAINING).child("train-one")
+    given.ended_pod("train-one", index=0, exit_code=1, exit_text="exit code 1", finished=START)
+    going_too = Cause("PodDeleted", "pod 1 was deleted")
+    given.running_pod("train-one", index=1, terminating=True, departure=going_too.message, pending_cause=going_too)
+    assert given.decide().stage("train-one").reason != "PodDeleted"
+    given.failed("train-one", ago=0, lost_pod=True)
+    given.ended_pod("train-one", index=1, terminating=True, exit_code=143, exit_text="exit code 143", finished=START)
+    assert given.decide().stage("train-one").reason == "PodFailed"
+
+
+def test_what_an_earlier_attempt_met_explains_no_later_one() -> None:
+    given = going(Given(), "PodDeleted", DELETED).failed("fetch-teacher", ago=60, lost_pod=True)
+    seen = given.decide()
+    assert seen.stage("fetch-teacher").message == f"Tried again: {DELETED}"
+    given.failed("fetch-teacher", attempt=1, ago=0, lost_pod=True)
+    assert (
+        given.decide().stage("fetch-teacher").message == "Tried again soon: the pod of job-fetch-teacher-1 was deleted"
+    )
+
+
+def test_a_child_that_failed_for_something_else_than_a_pod_is_told_in_its_own_words() -> None:
+    given = Given().failed("fetch-teacher", ago=0, message="Job was active longer than specified deadline")
+    stage = given.decide().stage("fetch-teacher")
+    assert (stage.reason, stage.message) == (
+        "ChildFailed", "Tried again soon: Job was active longer than specified deadline",
+    )  # fmt: skip
 
 
 def test_more_disruptions_than_allowed_end_the_stage() -> None:

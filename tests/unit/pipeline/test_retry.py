@@ -1,9 +1,13 @@
 """A failed job is taken up again by an annotation, once per nonce."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from distillation_operator.pipeline.decision.job import is_over
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
+from distillation_operator.pipeline.status.events import Event, transitions
 from support.scenario import ALL, BEFORE_TRAINING, Given
 
 
@@ -60,11 +64,75 @@ def test_a_retry_of_no_use_is_told_and_changes_nothing(request_: str, told: str)
     assert told in seen.condition("Accepted").message
 
 
+def training(**members: Any) -> Given:
+    """A job whose first training stage runs."""
+    given = Given(**members).done(*BEFORE_TRAINING).child("train-one").running_pod("train-one")
+    given.act()
+    return given
+
+
 def test_a_running_job_goes_on_as_if_nothing_was_asked() -> None:
-    given = Given().done(*BEFORE_TRAINING).child("train-one").running_pod("train-one")
-    seen = given.annotated({RETRY_ANNOTATION: "train-one/1"}).act()
+    seen = training().annotated({RETRY_ANNOTATION: "train-one/1"}).act()
     assert (seen.created, seen.deleted) == ([], [])
-    assert "no stage has failed" in seen.condition("Accepted").message
+    accepted = seen.condition("Accepted")
+    assert (accepted.status, accepted.reason) == ("True", "RetryWaits")
+    assert "no stage has failed" in accepted.message
+
+
+def test_what_is_asked_before_a_stage_fails_is_honoured_when_it_does() -> None:
+    given = training(retries={"failures": 0}).annotated({RETRY_ANNOTATION: "train-one/1"})
+    assert given.act().status.last_retry_request is None
+    given.crashed("train-one").act()
+    assert given.act().created == ["train-one/1"]
+    assert given.decide().status.last_retry_request == "train-one/1"
+
+
+def test_a_refused_request_is_not_used_up_and_is_forgotten_with_its_annotation() -> None:
+    given = failed().annotated({RETRY_ANNOTATION: "train-two/1"})
+    seen = given.act()
+    assert (seen.condition("Accepted").reason, seen.status.last_retry_request) == ("RetryRefused", None)
+    seen = given.annotated({}).act()
+    assert (seen.condition("Accepted").reason, seen.status.phase) == ("SpecValid", "Failed")
+
+
+@pytest.mark.parametrize(
+    ("given", "stage"),
+    [(failed, "train-noe"), (training, "train-noe"), (training, "train-on"), (failed, "trian-one")],
+)
+def test_a_mistyped_stage_is_answered_with_the_nearest_one(given: Callable[[], Given], stage: str) -> None:
+    seen = given().annotated({RETRY_ANNOTATION: f"{stage}/1"}).act()
+    accepted = seen.condition("Accepted")
+    assert accepted.reason == "RetryRefused" and "Did you mean train-one?" in accepted.message
+
+
+def events_of(given: Given, request: str) -> list[tuple[str, str]]:
+    """The Events that tell of the annotation, whatever else is decided, over three looks."""
+    told: list[Event] = []
+    for _ in range(3):
+        before = given.status
+        told += transitions(before, given.annotated({RETRY_ANNOTATION: request}).act().status)
+    return [(event.type, event.reason) for event in told if event.reason.startswith("Retry")]
+
+
+def test_each_answer_to_the_annotation_is_one_event() -> None:
+    assert events_of(failed(), "train-one/1") == [("Normal", "RetryHeeded")]
+    assert events_of(failed(), "nonsense/1") == [("Warning", "RetryRefused")]
+    assert events_of(failed(), "yes") == [("Warning", "RetryRefused")]
+    assert events_of(training(), "yes") == [("Warning", "RetryRefused")]
+    assert events_of(training(), "train-one/1") == [("Normal", "RetryWaits")]
+    assert events_of(training(), "train-two/1") == [("Normal", "RetryWaits")]
+
+
+def test_another_request_is_answered_again() -> None:
+    given = failed()
+    assert events_of(given, "yes") + events_of(given, "no") == 2 * [("Warning", "RetryRefused")]
+
+
+@pytest.mark.parametrize("request_", ["\x1b[2J/1", "<b>/1", "é/1", "/1", "x" * 5000, "x" * 5000 + "/1"])
+def test_hostile_requests_are_refused_printably(request_: str) -> None:
+    seen = failed().annotated({RETRY_ANNOTATION: request_}).act()
+    accepted = seen.condition("Accepted")
+    assert accepted.reason == "RetryRefused" and accepted.message.isprintable()
 
 
 def test_a_complete_job_stays_complete() -> None:

@@ -29,6 +29,7 @@ What ends a pod, and what it costs:
   a node doesn't answer, or it had worked for a while; else as a failure, or a program that always crashes on one host
   would be tried as often as machines may be lost.
 - Of a shard that its Job has tried several times the last pod counts, and none where one has succeeded.
+- A pod that was deleted without such a condition is a failure, as Kubernetes counts it, and is told as what it is.
 - A lost host takes its peers of a training stage with it: they crash at once, and the attempt counts as one disruption.
   Shards don't depend on each other, so there a crash stays one.
 - A lost result (a complete child whose pods' messages can't be read any more) counts as a failure of the attempt. Of
@@ -42,15 +43,19 @@ from datetime import datetime, timedelta
 
 from distillation_api import reasons
 from distillation_api.contract import EXIT_TERMINATED
-from distillation_api.reasons.reason import Cost
+from distillation_api.reasons.reason import Cost, Reason
 from distillation_api.spec import Retries
 from distillation_api.status import Attempts, ShardRetries, StageStatus
-from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.cause import TRIED_AGAIN_SOON, Cause
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Pod
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.status.pen import rewrite_stage
 from distillation_operator.pipeline.status.times import parse_time
 
+EXIT_KILLED = 137
+"""Of a program that hasn't ended within its grace period, or had none."""
+TRIED_AGAIN = "Tried again: "
+"""How a message begins that tells of the attempt before."""
 _CHIPS_REFUSED = "invalid TPU chip count"
 """GKE's device plugin: before tpu7x a pod has all chips of its VM, or none."""
 FIRST_BACK_OFF = timedelta(seconds=5)
@@ -101,7 +106,7 @@ def rule_on_failed_child(stage: Stage, retries: Retries, status: StageStatus, ch
         return Ruling(FailureClass.DISRUPTION, cause, attempts, LONGEST_BACK_OFF, waiting, is_failure=False)
     kind = _classify(stage, child, pods)
     pod = _explaining(kind, pods)
-    cause = _cause(kind, child, pod)
+    cause = _cause(kind, status, child, pod)
     if kind is FailureClass.PERMANENT:
         return Ruling(kind, cause, attempts, None, pod)
     away = _away_since(status, child, pod) if kind is FailureClass.CRASH else None
@@ -131,7 +136,7 @@ def rule_on_shards(retries: Retries, attempts: Attempts, child: Child, pods: lis
         return None
     kind = FailureClass.DISRUPTION
     pod = _explaining(kind, pods)
-    where = f"{pod.name}: {_end_of(pod)}" if pod else f"Pods of {child.name} were taken away"
+    where = _disruption_of(pod) if pod else f"Pods of {child.name} were taken away"
     message = f"{where} (disruption {attempts.disruptions}; retries.disruptions is {retries.disruptions})"
     return Ruling(kind, Cause.of(reasons.POD_DISRUPTED, message), attempts, None, pod)
 
@@ -323,11 +328,18 @@ def _place_among_causes(pod: Pod) -> tuple[bool, bool, bool, bool, datetime]:
     return pod.disrupted, was_told, _lost_peer(pod), pod.finished is None, pod.finished or datetime.max
 
 
-def _cause(kind: FailureClass, child: Child, pod: Pod | None) -> Cause:
+def _cause(kind: FailureClass, status: StageStatus, child: Child, pod: Pod | None) -> Cause:
     if kind is FailureClass.DISRUPTION and pod is not None and pod.disrupted:
-        return Cause.of(reasons.POD_DISRUPTED, f"{pod.name}: {_end_of(pod)}")
+        return Cause.of(reasons.POD_DISRUPTED, _disruption_of(pod))
     if child.failure_class is FailureClass.DISRUPTION:
-        return Cause.of(reasons.POD_DISRUPTED, child.message or f"A pod of {child.name} was taken away.")
+        taken = _seen_before(status, reasons.POD_DISRUPTED) or child.message or f"A pod of {child.name} was taken away."
+        return Cause.of(reasons.POD_DISRUPTED, taken)
+    if pod is not None and _was_deleted(pod):
+        return Cause.of(reasons.POD_DELETED, pod.departure or f"pod {pod.name} was deleted")
+    if pod is None and kind is FailureClass.CRASH and child.lost_pod:
+        # Those of a failed Job stay: this one was removed.
+        deleted = _seen_before(status, reasons.POD_DELETED) or f"the pod of {child.name} was deleted"
+        return Cause.of(reasons.POD_DELETED, deleted)
     if pod is None:
         return Cause.of(reasons.CHILD_FAILED, child.message or f"{child.name} failed.")
     if pod.failure is not None:
@@ -338,5 +350,20 @@ def _cause(kind: FailureClass, child: Child, pod: Pod | None) -> Cause:
     return Cause.of(reasons.POD_FAILED, f"{pod.name}: {pod.exit_text}")
 
 
-def _end_of(pod: Pod) -> str:
-    return pod.exit_text or "is being taken away"
+def _seen_before(status: StageStatus, reason: Reason) -> str | None:
+    """What the pod itself told while it was there: it may be gone before its child has failed."""
+    if status.reason != reason.name or status.message is None or status.message.startswith(TRIED_AGAIN):
+        return None
+    return status.message.removeprefix(TRIED_AGAIN_SOON)
+
+
+def _was_deleted(pod: Pod) -> bool:
+    """True for a pod that was to end, and did so by that alone. Those of a child that has failed are deleted after it,
+    and explain nothing: another one has ended before them.
+    """
+    told = pod.exit_code in (None, EXIT_TERMINATED, EXIT_KILLED)
+    return pod.terminating and not pod.disrupted and pod.failure is None and told and pod.refused_by_node is None
+
+
+def _disruption_of(pod: Pod) -> str:
+    return pod.departure or f"{pod.name}: {pod.exit_text or 'is being taken away'}"

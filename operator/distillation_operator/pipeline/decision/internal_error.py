@@ -56,6 +56,7 @@ def decide_on_error(
         before,
         observed_generation=generation,
         phase="Suspended" if stop is not None else before.phase or "Pending",
+        reason=error.reason,
         chip_hours=chip_hours(used) if used else before.chip_hours,
         accounted_time=accounted,
         conditions=error_conditions(before, generation, stop, error, now),

@@ -33,7 +33,7 @@ from distillation_operator.pipeline.status.chip_hours import account, chip_secon
 from distillation_operator.pipeline.status.estimate import end_of, job_time_left
 from distillation_operator.pipeline.status.estimate import time_left as stage_time_left
 from distillation_operator.pipeline.status.idle_chips import count_idle
-from distillation_operator.pipeline.status.job_status import summarize, without_internal_error
+from distillation_operator.pipeline.status.job_status import OF_RETRIES, accepted, summarize, without_internal_error
 from distillation_operator.pipeline.status.pen import rewrite_condition, rewrite_job, rewrite_stage, with_state
 from distillation_operator.pipeline.status.times import format_time, parse_time
 
@@ -210,11 +210,10 @@ def _live_children(observed: Observed) -> tuple[str, ...]:
 
 
 def _after_the_end(
-    job: DistillationJob, status: DistillationJobStatus, observed: Observed, rejected_retry: str | None, now: datetime
+    job: DistillationJob, status: DistillationJobStatus, observed: Observed, rejected_retry: Cause | None, now: datetime
 ) -> Decision:
     """A job that has ended changes no more; its children are removed when their time is over."""
-    if rejected_retry is not None:
-        status = _with_accepted(status, rejected_retry)
+    status = _with_accepted(status, rejected_retry)
     if status.observed_generation != job.metadata.generation:
         status = _with_generation(status, job.metadata.generation)
     status = without_internal_error(job, status, now)
@@ -226,9 +225,13 @@ def _after_the_end(
     return Decision(status, delete=tuple(child.name for child in existing))
 
 
-def _with_accepted(status: DistillationJobStatus, message: str) -> DistillationJobStatus:
+def _with_accepted(status: DistillationJobStatus, rejected_retry: Cause | None) -> DistillationJobStatus:
+    """What is said of a retry stands as long as the annotation that asks for it."""
+    told = accepted(rejected_retry)
     conditions = [
-        rewrite_condition(condition, message=message) if condition.type == "Accepted" else condition
+        rewrite_condition(condition, reason=told.reason, message=told.message)
+        if condition.type == "Accepted" and (rejected_retry is not None or condition.reason in OF_RETRIES)
+        else condition
         for condition in status.conditions
     ]
     return rewrite_job(status, conditions=conditions)

@@ -1,10 +1,12 @@
 """A user's retry of a failed job: an annotation that names the stage and a nonce, which works once per nonce.
 
 ``kubectl annotate dj NAME distillation.dev/retry=train-one/$(date +%s) --overwrite``. The annotation is the user's and
-is never written by us; which request was honoured last stands in the status.
+is never written by us; which request was honoured last stands in the status. Only what is honoured is used up: a
+request that comes before its stage fails is honoured when it does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 from distillation_api import reasons
 from distillation_api.status import Attempts, DistillationJobStatus, StageStatus
@@ -23,9 +25,9 @@ def pending_retry_request(annotations: Mapping[str, str], status: DistillationJo
 
 def apply_retry(
     annotations: Mapping[str, str], status: DistillationJobStatus
-) -> tuple[DistillationJobStatus, str | None]:
+) -> tuple[DistillationJobStatus, Cause | None]:
     """The status with the failed stage ready for another attempt, where that is asked for; and why a request that
-    there is can't be honoured.
+    there is can't be honoured, or not yet.
 
     The stage's failures and disruptions are counted again from zero; finished work is kept.
     """
@@ -33,15 +35,38 @@ def apply_retry(
     if request is None:
         return status, None
     name, slash, nonce = request.partition("/")
-    honoured = rewrite_job(status, last_retry_request=request)
     if not slash or not nonce:
-        return honoured, f"{RETRY_ANNOTATION} is {request!r}; give STAGE/NONCE, e.g. train-one/2"
+        return status, _refused(f"{RETRY_ANNOTATION} is {request!r}; give STAGE/NONCE, e.g. train-one/2")
     failed = [stage.name for stage in status.stages if stage.state == "Failed"]
     if name not in failed:
-        which = f"failed has {', '.join(failed)}" if failed else "no stage has failed"
-        return honoured, f"{RETRY_ANNOTATION} names {name!r}; {which}"
+        return status, _not_failed(name, failed, status)
     stages = [_reset(stage) if stage.name == name else stage for stage in status.stages]
-    return rewrite_job(honoured, stages=stages, phase="Running", completion_time=None), None
+    return rewrite_job(
+        status, last_retry_request=request, stages=stages, phase="Running", reason=None, completion_time=None
+    ), None
+
+
+def _not_failed(name: str, failed: Sequence[str], status: DistillationJobStatus) -> Cause | None:
+    """Why the stage of that name isn't retried; None where the stages aren't known yet."""
+    names = [stage.name for stage in status.stages]
+    if not names:
+        return None
+    says = f"{RETRY_ANNOTATION} names {name!r}"
+    if failed:
+        return _refused(f"{says}; failed has {', '.join(failed)}{_nearest(name, failed)}")
+    if name not in names:
+        return _refused(f"{says}, and there is no such stage{_nearest(name, names)}")
+    if status.has_ended:
+        return _refused(f"{says}; no stage has failed")
+    return Cause.of(reasons.RETRY_WAITS, f"{says}; no stage has failed. When {name} fails, it is retried once")
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    return "".join(f". Did you mean {near}?" for near in get_close_matches(name, names, 1) if near != name)
+
+
+def _refused(message: str) -> Cause:
+    return Cause.of(reasons.RETRY_REFUSED, message)
 
 
 def _reset(stage: StageStatus) -> StageStatus:

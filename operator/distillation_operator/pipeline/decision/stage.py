@@ -9,8 +9,9 @@ from distillation_api.contract import GenerateProgram
 from distillation_api.resource import DistillationJob
 from distillation_api.spec import Retries
 from distillation_api.status import Failure, StageStatus
-from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.cause import TRIED_AGAIN_SOON, Cause
 from distillation_operator.pipeline.decision.failure_policy import (
+    TRIED_AGAIN,
     Ruling,
     back_off_left,
     count_shards,
@@ -189,6 +190,9 @@ def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observ
     # What keeps a pod from running comes before what may end one that does.
     waits = sorted((pod for pod in pods if pod.alive), key=lambda pod: pod.running)
     causes = [pod.pending_cause for pod in waits if pod.pending_cause is not None]
+    if any(pod.ended and not pod.succeeded for pod in pods) and not stage.is_indexed:
+        # The others of a Job that is about to fail are deleted for that one.
+        causes = [cause for cause in causes if cause.reason != reasons.POD_DELETED.name]
     if causes:
         return with_state(status, "Running" if running else "Pending", causes[0])
     if running or any(pod.succeeded for pod in pods):
@@ -229,10 +233,10 @@ def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> 
         return StageDecision(_ended(counted, ruling.cause, child.ended_at or now), failure=failure)
     if left > timedelta(0):
         # Counted only when the next attempt starts, so that looking twice counts once.
-        soon = Cause(reason, f"Tried again soon: {message}")
+        soon = Cause(reason, TRIED_AGAIN_SOON + message)
         return StageDecision(with_state(status, "Pending", soon), requeue_after=left)
     following = rewrite_stage(counted, attempt=status.attempt + 1, progress=None)
-    again = with_state(following, "Pending", Cause(reason, f"Tried again: {message}"))
+    again = with_state(following, "Pending", Cause(reason, TRIED_AGAIN + message))
     return StageDecision(again, requeue_after=timedelta(0), failure=failure)
 
 

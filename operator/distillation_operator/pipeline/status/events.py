@@ -1,11 +1,19 @@
-"""What is worth an Event: the difference between two statuses. A handful per transition, none for mere progress."""
+"""What is worth an Event: the difference between two statuses. A handful per transition, none for mere progress.
 
+One failure is one Event: of an attempt that is followed by another ``StageRetried``, when it has ended; of the last one
+the stage's own reason. What several stages wait for is one Event too.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from distillation_api import reasons
 from distillation_api.contract import MEASURED
+from distillation_api.reasons.reason import Cost
 from distillation_api.status import Condition, DistillationJobStatus, StageStatus
+from distillation_operator.pipeline.cause import TRIED_AGAIN_SOON
+from distillation_operator.pipeline.status.job_status import OF_RETRIES
 
 _OF_NODES = {
     reason.name
@@ -15,6 +23,7 @@ _OF_NODES = {
     )
 }  # fmt: skip
 """Signs of what may end pods that run."""
+_TAKEN_AWAY = {reasons.POD_DISRUPTED.name, reasons.POD_DELETED.name}
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,9 @@ class Event:
 def transitions(before: DistillationJobStatus | None, after: DistillationJobStatus) -> list[Event]:
     """The Events that show how ``before`` became ``after``."""
     known = {stage.name: stage for stage in (before.stages if before else [])}
-    events = [event for stage in after.stages for event in _of_stage(known.get(stage.name), stage)]
+    events = [*_of_retry(before, after)]
+    events += [event for stage in after.stages for event in _of_stage(known.get(stage.name), stage)]
+    events += _of_waiting(known, after.stages)
     phase = before.phase if before else None
     if after.phase != phase:
         events += _of_phase(after, phase)
@@ -56,6 +67,22 @@ def _is_refused(status: DistillationJobStatus) -> bool:
     return any(c.type == "Accepted" and c.status == "False" for c in status.conditions)
 
 
+def _of_retry(before: DistillationJobStatus | None, after: DistillationJobStatus) -> Iterator[Event]:
+    """What became of the annotation by which a user asks for a retry."""
+    request = after.last_retry_request
+    if before is not None and request is not None and request != before.last_retry_request:
+        stage = request.partition("/")[0]
+        yield Event("Normal", reasons.RETRY_HEEDED.name, f"{stage} is retried, as {request!r} asks for.")
+    told = _rejected_retry(after)
+    if told is not None and (before is None or told != _rejected_retry(before)):
+        yield Event("Normal" if told[0] == reasons.RETRY_WAITS.name else "Warning", *told)
+
+
+def _rejected_retry(status: DistillationJobStatus) -> tuple[str, str] | None:
+    said = ((c.reason, c.message) for c in status.conditions if c.type == "Accepted" and c.reason in OF_RETRIES)
+    return next(said, None)
+
+
 def _of_stage(before: StageStatus | None, after: StageStatus) -> list[Event]:
     was = before.state if before else "Waiting"
     message = after.message or ""
@@ -73,17 +100,41 @@ def _of_stage(before: StageStatus | None, after: StageStatus) -> list[Event]:
         return [Event("Normal", reasons.STAGE_COMPLETE.name, f"{complete} {message}".rstrip())]
     if after.state == "Failed" and was != "Failed":
         return [Event("Warning", after.reason or reasons.STAGE_FAILED.name, f"{after.name} failed: {message}")]
-    if before is not None and after.attempts != before.attempts:
-        why = _of_shards(before, after) or after.message or ""
+    if before is not None and (why := _retried(before, after)) is not None:
         return [Event("Warning", reasons.STAGE_RETRIED.name, f"{after.name}, attempt {after.attempt}: {why}")]
     if after.state == "Running" and was != "Running" and after.reason is None:
         return [Event("Normal", reasons.STAGE_RUNNING.name, f"{after.name} runs.")]
-    told = before.reason if before else None
-    if after.state == "Pending" and after.message and after.reason != told:
-        return [Event("Warning", after.reason or reasons.STAGE_PENDING.name, f"{after.name}: {after.message}")]
-    if after.state == "Running" and after.reason in _OF_NODES and after.reason != told:
+    if after.state == "Running" and after.reason in _OF_NODES and after.reason != (before.reason if before else None):
         return [Event("Warning", after.reason, f"{after.name}: {message}")]
     return []
+
+
+def _retried(before: StageStatus, after: StageStatus) -> str | None:
+    """Why a stage is tried again, or shards of it are, when that is new."""
+    if _ends_attempt(after):
+        return None if _ends_attempt(before) and before.attempt == after.attempt else after.message
+    if after.attempts == before.attempts or before.state == "Failed" or _is_between_attempts(before):
+        return None
+    return _of_shards(before, after) or after.message or ""
+
+
+def _is_between_attempts(stage: StageStatus) -> bool:
+    return stage.state == "Pending" and (stage.message or "").startswith(TRIED_AGAIN_SOON)
+
+
+def _ends_attempt(stage: StageStatus) -> bool:
+    """True between an attempt that counts and the next one."""
+    return _is_between_attempts(stage) and not _is_patient(stage)
+
+
+def _is_patient(stage: StageStatus) -> bool:
+    """True for a stage whose reason costs no attempt: something is in its way, what it needs is away, or another job
+    makes it.
+    """
+    known = reasons.REASONS.get(stage.reason or "")
+    if known is None or known.cost not in (Cost.RETRIED, Cost.DISRUPTION):
+        return not _is_between_attempts(stage) or (known is not None and known.cost in (Cost.AWAY, Cost.WAITING))
+    return False
 
 
 def _of_shards(before: StageStatus, after: StageStatus) -> str | None:
@@ -91,7 +142,23 @@ def _of_shards(before: StageStatus, after: StageStatus) -> str | None:
     shards = after.shard_retries
     if shards is None or shards == before.shard_retries:
         return None
-    return f"shards failed {shards.failures} times and were disrupted {shards.disruptions} times"
+    why = next((f"; {stage.message}" for stage in (after, before) if stage.reason in _TAKEN_AWAY), "")
+    return f"shards failed {shards.failures} times and were disrupted {shards.disruptions} times{why}"
+
+
+def _of_waiting(known: Mapping[str, StageStatus], stages: Sequence[StageStatus]) -> Iterator[Event]:
+    """What stages have come to wait for, and no other one was waiting for already."""
+    told = {(stage.reason, stage.message) for stage in known.values() if stage.state == "Pending"}
+    news: dict[tuple[str, str], list[str]] = {}
+    for stage in stages:
+        was = known.get(stage.name)
+        if stage.state != "Pending" or not stage.message or not (stage.reason is None or _is_patient(stage)):
+            continue
+        if (was is None or stage.reason != was.reason) and (stage.reason, stage.message) not in told:
+            reason = stage.reason or reasons.STAGE_PENDING.name
+            news.setdefault((reason, stage.message), []).append(stage.name)
+    for (reason, message), names in news.items():
+        yield Event("Warning", reason, f"{', '.join(names)}: {message}")
 
 
 def _of_phase(after: DistillationJobStatus, was: str | None) -> list[Event]:
@@ -102,9 +169,6 @@ def _of_phase(after: DistillationJobStatus, was: str | None) -> list[Event]:
             if results is not None and results.cross_entropy_after is not None:
                 scores = f" Held-out cross-entropy {results.cross_entropy_before} -> {results.cross_entropy_after}."
             return [Event("Normal", reasons.COMPLETE.name, f"All stages are complete.{scores}")]
-        case "Failed":
-            condition = next((c for c in after.conditions if c.type == "Failed"), None)
-            return [Event("Warning", reasons.FAILED.name, condition.message if condition else "The job failed.")]
         case "Suspended":
             condition = next((c for c in after.conditions if c.type == "Suspended"), None)
             if condition is not None and condition.reason == reasons.BUDGET_REACHED.name:
@@ -113,6 +177,6 @@ def _of_phase(after: DistillationJobStatus, was: str | None) -> list[Event]:
                 # Told by the Event of the preview's end.
                 return []
             return [Event("Normal", reasons.SUSPENDED.name, "The job is suspended; finished work is kept.")]
-        case _ if was == "Suspended" and not _is_refused(after):
+        case _ if was == "Suspended" and after.phase != "Failed" and not _is_refused(after):
             return [Event("Normal", reasons.RESUMED.name, "The job goes on.")]
     return []

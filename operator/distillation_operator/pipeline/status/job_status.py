@@ -1,5 +1,6 @@
 """The status around the stages: phase, conditions, results, and the columns that ``kubectl get`` prints."""
 
+import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from distillation_operator.pipeline.status.chip_hours import chip_hours, chip_se
 from distillation_operator.pipeline.status.pen import CONDITION_LIMIT, REASON_LIMIT, rewrite_job
 from distillation_operator.pipeline.status.preview import GO_ON, preview_status, previewed
 from distillation_operator.pipeline.status.times import format_time
+from distillation_operator.pipeline.status.urgent_reason import urgent_reason
 
 
 def summarize(
@@ -33,7 +35,7 @@ def summarize(
     removed: list[StageStatus],
     suspension: Cause | None,
     is_held: bool,
-    rejected_retry: str | None,
+    rejected_retry: Cause | None,
     now: datetime,
 ) -> DistillationJobStatus:
     """The whole status of an accepted job. ``removed``: stages of a preview that isn't asked for any more; ``is_held``:
@@ -45,15 +47,16 @@ def summarize(
     if suspension is None and is_held and told is not None and told.reason == reasons.PREVIEW_DONE.name:
         suspension = Cause(told.reason, f"{told.message} {GO_ON}")
     phase = _phase(stages, suspension is not None)
-    failed = next((stage for stage in stages if stage.state == "Failed"), None)
+    failed = next(iter(_failed(stages)), None)
     ended = phase in ("Complete", "Failed")
     active = [stage for stage in stages if stage.state in ("Running", "Pending", "Queued")]
     running = [stage for stage in active if stage.state == "Running"]
     return DistillationJobStatus(
         observed_generation=job.metadata.generation,
         phase=phase,
+        reason=urgent_reason(stages, suspension),
         method=_method(job),
-        current_stage=",".join(stage.name for stage in active)[:256] or None,
+        current_stage=",".join(stage.name for stage in active or _failed(stages))[:256] or None,
         progress=_percent(running),
         loss=_loss(stages),
         chip_hours=chip_hours(used) if (used := chip_seconds([*stages, *removed])) else None,
@@ -69,6 +72,15 @@ def summarize(
     )
 
 
+OF_RETRIES = {reasons.RETRY_REFUSED.name, reasons.RETRY_WAITS.name}
+"""Reasons of the condition Accepted, which holds nevertheless, for a retry that was asked for."""
+
+
+def accepted(rejected_retry: Cause | None) -> Cause:
+    """Why a job is Accepted, and with it what becomes of a retry that can't be honoured."""
+    return rejected_retry or Cause.of(reasons.SPEC_VALID, "The spec is understood.")
+
+
 def rejected_status(
     job_status: DistillationJobStatus | None, generation: int, cause: Cause, now: datetime
 ) -> DistillationJobStatus:
@@ -78,11 +90,13 @@ def rejected_status(
     conditions = [
         _condition(before, "Accepted", False, reason, message, generation, now),
         _condition(before, "Complete", False, reason, "", generation, now),
-        _condition(before, "Failed", False, reason, "", generation, now),
+        _condition(before, "Failed", False, reasons.NOT_FAILED.name, "", generation, now),
         _condition(before, "Stalled", True, reason, message, generation, now),
         _condition(before, "Reconciling", False, reason, "", generation, now),
     ]
-    return rewrite_job(before, observed_generation=generation, phase="Pending", conditions=conditions)
+    return rewrite_job(
+        before, observed_generation=generation, phase="Pending", reason=reason[:REASON_LIMIT], conditions=conditions
+    )
 
 
 def unread_status(raw: Mapping[str, Any], generation: int, cause: Cause, now: datetime) -> dict[str, Any]:
@@ -128,11 +142,17 @@ def without_internal_error(job: DistillationJob, status: DistillationJobStatus, 
     """The status of a job that has ended, with the conditions of its end where they tell of a decision that failed."""
     if status.phase is None or all(c.reason != reasons.INTERNAL_ERROR.name for c in status.conditions):
         return status
-    failed = next((stage for stage in status.stages if stage.state == "Failed"), None)
+    failed = next(iter(_failed(status.stages)), None)
     told = next((Cause(c.reason, c.message) for c in status.conditions if c.type == "Previewed"), None)
     return rewrite_job(
-        status, conditions=_conditions(job, status, status.phase, failed, status.stages, None, told, None, now)
+        status,
+        reason=urgent_reason(status.stages, None),
+        conditions=_conditions(job, status, status.phase, failed, status.stages, None, told, None, now),
     )
+
+
+def _failed(stages: Iterable[StageStatus]) -> list[StageStatus]:
+    return [stage for stage in stages if stage.state == "Failed"]
 
 
 def _method(job: DistillationJob) -> Literal["Offline", "Online", "Mixed"]:
@@ -165,13 +185,14 @@ def _conditions(
     stages: list[StageStatus],
     suspension: Cause | None,
     preview: Cause | None,
-    rejected_retry: str | None,
+    rejected_retry: Cause | None,
     now: datetime,
 ) -> list[Condition]:
     generation = job.metadata.generation
     done = sum(stage.state == "Complete" for stage in stages)
     text = f"{done} of {len(stages)} stages are complete."
     failure = f"Stage {failed.name}: {failed.message or failed.reason}" if failed else ""
+    failed_reason = (failed.reason or reasons.STAGE_FAILED.name) if failed else reasons.NOT_FAILED.name
     waiting = phase in ("Pending", "Queued", "Running")
     blocked = next((stage for stage in stages if stage.state == "Pending" and stage.message), None)
     reconciling = f"{blocked.name}: {blocked.message}" if blocked else text
@@ -182,7 +203,7 @@ def _conditions(
         return _condition(before, kind, holds, reason, message, generation, now)
 
     return [
-        condition("Accepted", True, reasons.SPEC_VALID.name, rejected_retry or "The spec is understood."),
+        condition("Accepted", True, accepted(rejected_retry).reason, accepted(rejected_retry).message),
         condition("Suspended", phase == "Suspended", stopped.reason, stopped.message),
         *(
             [condition("Previewed", preview.reason == reasons.PREVIEW_DONE.name, preview.reason, preview.message)]
@@ -192,13 +213,9 @@ def _conditions(
         condition(
             "Complete", phase == "Complete", reasons.STAGES_FINISHED.name if phase == "Complete" else phase, text
         ),
-        condition(
-            "Failed", phase == "Failed", (failed.reason or reasons.STAGE_FAILED.name) if failed else phase, failure
-        ),
+        condition("Failed", phase == "Failed", failed_reason, failure),
         condition("Reconciling", waiting, phase, reconciling if waiting else text),
-        condition(
-            "Stalled", phase == "Failed", (failed.reason or reasons.STAGE_FAILED.name) if failed else phase, failure
-        ),
+        condition("Stalled", phase == "Failed", failed_reason, failure),
     ]
 
 
@@ -245,6 +262,7 @@ def _results(pipeline: Pipeline, stages: list[StageStatus]) -> Results | None:
     results = Results(
         cross_entropy_before=metrics.get("crossEntropyBefore"),
         cross_entropy_after=metrics.get("crossEntropyAfter"),
+        cross_entropy_drop=_drop(metrics.get("crossEntropyBefore"), metrics.get("crossEntropyAfter")),
         kl_before=metrics.get("klBefore"),
         kl_after=metrics.get("klAfter"),
         report=((evaluate.outputs if evaluate else None) or {}).get("report"),
@@ -252,3 +270,12 @@ def _results(pipeline: Pipeline, stages: list[StageStatus]) -> Results | None:
         published_model=((publish.outputs if publish else None) or {}).get("model"),
     )
     return results if results != Results() else None
+
+
+def _drop(before: str | None, after: str | None) -> str | None:
+    """How much lower the second is than the first, relative to it; None for what is no such number."""
+    try:
+        was, now = float(before or "nan"), float(after or "nan")
+    except ValueError:
+        return None
+    return f"{1 - now / was:.3g}" if math.isfinite(was) and math.isfinite(now) and was > 0 else None

@@ -63,6 +63,7 @@ class JobMembers(TypedDict, total=False):
 
     observed_generation: int | None
     phase: JobPhase | None
+    reason: str | None
     method: Literal["Offline", "Online", "Mixed"] | None
     current_stage: str | None
     progress: str | None
@@ -82,6 +83,7 @@ class JobMembers(TypedDict, total=False):
 class ConditionMembers(TypedDict, total=False):
     """Members of a condition that change while it stands."""
 
+    reason: str
     message: str
     observed_generation: int
 
