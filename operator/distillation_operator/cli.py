@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -159,22 +160,60 @@ def _json_of[Value: Model](model: type[Value]) -> Callable[[str], Value]:
     return read
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="distillation-operator", description="Distils language models on Kubernetes: one manifest, one student."
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+class _Commands:
+    """The subcommands, listed in the help by groups: argparse itself knows one list only."""
 
-    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._parser = parser
+        self._subparsers = parser.add_subparsers(required=True, metavar="COMMAND", help=argparse.SUPPRESS)
+
+    def group(self, title: str) -> None:
+        """Begin the group that the commands added next stand in."""
+        self._list(f"{title}:" if self._parser.epilog is None else f"\n{title}:")
+
+    def add(self, name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        """The parser of a new command of the newest group; the text is its line in the help."""
+        # Without `help` argparse leaves it out of its own list.
+        added = self._subparsers.add_parser(name, description=text[0].upper() + text[1:] + ".")
         added.set_defaults(command=command)
+        self._list(textwrap.fill(text, 100, initial_indent=f"  {name:<11} ", subsequent_indent=" " * 14))
         return added
 
-    validate = add("validate", _validate, "check manifests as the API server would, without a cluster")
+    def _list(self, lines: str) -> None:
+        self._parser.epilog = lines if self._parser.epilog is None else f"{self._parser.epilog}\n{lines}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="distillation-operator",
+        description="Distils language models on Kubernetes: one manifest, one student.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = _Commands(parser)
+    commands.group("distillations, without a cluster")
+    _add_validate(commands)
+    _add_plan(commands)
+    _add_schema(commands)
+    commands.group("distillations on a cluster")
+    _add_watch(commands)
+    commands.group("the operator and its installation")
+    _add_run(commands)
+    _add_ready(commands)
+    _add_crd(commands)
+    parser.epilog = f"{parser.epilog}\n\nCOMMAND --help lists the options of a command."
+    return parser
+
+
+def _add_validate(commands: _Commands) -> None:
+    validate = commands.add("validate", _validate, "check manifests as the API server would, without a cluster")
     validate.add_argument("files", nargs="+", metavar="FILE", help="YAML, any number of documents; - for stdin")
 
-    plan = add("plan", _plan, "print the stages, machines and manifests of a DistillationJob, without a cluster")
+
+def _add_plan(commands: _Commands) -> None:
+    plan = commands.add(
+        "plan", _plan, "print the stages, machines and manifests of a DistillationJob, without a cluster"
+    )
     plan.add_argument("file", metavar="FILE", help="YAML; - for stdin")
     plan.add_argument("-n", "--namespace", help="namespace of the manifests, where the file names none")
     plan.add_argument(
@@ -190,12 +229,22 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--manifests", action="store_true", help="print the manifests alone, as YAML")
     _add_images(plan)
 
-    watch = add("watch", _watch, "follow a DistillationJob until it ends; exit code 0 when Complete, 1 when Failed")
+
+def _add_schema(commands: _Commands) -> None:
+    commands.add("schema", _schema, "print the JSON schema of a DistillationJob, for editors and YAML language servers")
+
+
+def _add_watch(commands: _Commands) -> None:
+    watch = commands.add(
+        "watch", _watch, "follow a DistillationJob until it ends; exit code 0 when Complete, 1 when Failed"
+    )
     watch.add_argument("name", metavar="NAME", help="name of the DistillationJob")
     watch.add_argument("-n", "--namespace", help="its namespace (default: the one of the kubeconfig's context)")
     watch.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
 
-    run = add("run", _run, "run the operator")
+
+def _add_run(commands: _Commands) -> None:
+    run = commands.add("run", _run, "run the operator")
     run.add_argument(
         "--namespace", action="append", default=[], help="watch this namespace; may be repeated (default: all)"
     )
@@ -229,11 +278,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--log-format", choices=("json", "text"), default="json", help="default: json")
 
-    add("crd", _crd, "print the CustomResourceDefinition as YAML")
-    add("schema", _schema, "print the JSON schema of a DistillationJob, for editors and YAML language servers")
-    ready = add("ready", _ready, "wait until an operator answers that it is ready")
+
+def _add_ready(commands: _Commands) -> None:
+    ready = commands.add("ready", _ready, "wait until an operator answers that it is ready")
     ready.add_argument("url", metavar="URL", help="of /readyz on the operator's port")
-    return parser
+
+
+def _add_crd(commands: _Commands) -> None:
+    commands.add("crd", _crd, "print the CustomResourceDefinition as YAML")
 
 
 def _add_images(parser: argparse.ArgumentParser) -> None:
