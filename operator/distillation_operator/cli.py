@@ -207,7 +207,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_validate(commands: _Commands) -> None:
     validate = commands.add("validate", _validate, "check manifests as the API server would, without a cluster")
-    validate.add_argument("files", nargs="+", metavar="FILE", help="YAML, any number of documents; - for stdin")
+    validate.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="YAML or JSON, any number of documents; a directory with all below; - for stdin",
+    )
 
 
 def _add_plan(commands: _Commands) -> None:
