@@ -64,7 +64,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 def _watch(arguments: argparse.Namespace) -> int:
     from distillation_operator.commands import watch
 
-    return watch.run(arguments.name, arguments.namespace, arguments.kubeconfig)
+    return watch.run(arguments.name, arguments.namespace, arguments.kubeconfig, arguments.context)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -246,6 +246,7 @@ def _add_watch(commands: _Commands) -> None:
     watch.add_argument("name", metavar="NAME", help="name of the DistillationJob")
     watch.add_argument("-n", "--namespace", help="its namespace (default: the one of the kubeconfig's context)")
     watch.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+    watch.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
 
 
 def _add_run(commands: _Commands) -> None:
