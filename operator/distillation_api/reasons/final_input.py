@@ -71,8 +71,8 @@ DATASET_NOT_FOUND = _reason(
 EVALUATION_GATE_FAILED = _reason(
     "EvaluationGateFailed",
     "The student's drop in cross-entropy is below `evaluation.require`; the report tells how far.",
-    "Make a new DistillationJob that trains longer or on more rows, or asks for less in `evaluation.require`: what this "
-    "one has finished, its training too, is found done. A retry would compare the same scores again.",
+    "Make a new DistillationJob that trains longer or on more rows, or asks for less in `evaluation.require`: what "
+    "this one has finished, its training too, is found done. A retry would compare the same scores again.",
 )
 HOLDOUT_TOO_LARGE = _reason(
     "HoldoutTooLarge",

@@ -13,9 +13,9 @@ A failed job goes on with the annotation `distillation.dev/retry` (see [operatio
 gone; where the spec has to change, make a new DistillationJob: it finds what this one has finished."""
 
 _FINAL = (
-    "What the stage's program has found: trying again can't help, so the job fails at once. Where the remedy is a field of "
-    "the spec, make a new DistillationJob with it, under another name: it finds what this one has finished. Where it lies "
-    "outside (a Secret, a right, a file), mend it and use the annotation `distillation.dev/retry`."
+    "What the stage's program has found: trying again can't help, so the job fails at once. Where the remedy is a "
+    "field of the spec, make a new DistillationJob with it, under another name: it finds what this one has finished. "
+    "Where it lies outside (a Secret, a right, a file), mend it and use the annotation `distillation.dev/retry`."
 )
 
 _SECTIONS = {
