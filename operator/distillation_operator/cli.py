@@ -3,23 +3,16 @@ operator."""
 
 import argparse
 import json
-import math
 import os
 import sys
-import textwrap
-from collections.abc import Callable
 from dataclasses import replace
 
-from pydantic import ValidationError
-
-from distillation_api.model import Model
 from distillation_operator import __version__
+from distillation_operator.commands.command_list import Command, Commands
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.options import add_images, installation, json_of, lease, rate
 from distillation_operator.manifests.allowed import Allowed
-from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.stage_pods import StagePods
-
-Command = Callable[[argparse.Namespace], int]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,7 +47,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     return plan.run(
         arguments.file,
         arguments.namespace,
-        _installation(arguments),
+        installation(arguments),
         rates=dict(arguments.rate),
         summary=not arguments.manifests,
         manifests=not arguments.summary,
@@ -75,7 +68,7 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = ControllerSettings(
         namespaces=tuple(arguments.namespace),
         installation=replace(
-            _installation(arguments),
+            installation(arguments),
             own_account=_own_account(),
             allow_unlisted_max_text=arguments.allow_unlisted_maxtext_settings,
             allowed=arguments.allowed,
@@ -102,16 +95,6 @@ def _crd(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _installation(arguments: argparse.Namespace) -> Installation:
-    return Installation(
-        fetcher_image=arguments.fetcher_image,
-        converter_image=arguments.converter_image,
-        teacher_image=arguments.teacher_image,
-        teacher_tpu_image=arguments.teacher_tpu_image,
-        trainer_image=arguments.trainer_image,
-    )
-
-
 def _schema(arguments: argparse.Namespace) -> int:
     from distillation_api.schemas.json_schema import json_schema
 
@@ -131,58 +114,6 @@ def _own_account() -> tuple[str, str] | None:
     return (namespace, name) if namespace and name else None
 
 
-def _rate(text: str) -> tuple[str, float]:
-    stage, _, number = text.partition("=")
-    try:
-        rate = float(number)
-    except ValueError:
-        rate = 0.0
-    if not stage or not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no STAGE=NUMBER, e.g. train-teacher-data=0.8")
-    return stage, rate
-
-
-def _lease(text: str) -> tuple[str, str]:
-    namespace, _, name = text.partition("/")
-    if not namespace or not name or "/" in name:
-        raise argparse.ArgumentTypeError(f"{text!r} is no NAMESPACE/NAME")
-    return namespace, name
-
-
-def _json_of[Value: Model](model: type[Value]) -> Callable[[str], Value]:
-    def read(text: str) -> Value:
-        try:
-            return model.model_validate_json(text)
-        except ValidationError as error:
-            faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-            raise argparse.ArgumentTypeError("; ".join(faults)) from error
-
-    return read
-
-
-class _Commands:
-    """The subcommands, listed in the help by groups: argparse itself knows one list only."""
-
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self._parser = parser
-        self._subparsers = parser.add_subparsers(required=True, metavar="COMMAND", help=argparse.SUPPRESS)
-
-    def group(self, title: str) -> None:
-        """Begin the group that the commands added next stand in."""
-        self._list(f"{title}:" if self._parser.epilog is None else f"\n{title}:")
-
-    def add(self, name: str, command: Command, text: str) -> argparse.ArgumentParser:
-        """The parser of a new command of the newest group; the text is its line in the help."""
-        # Without `help` argparse leaves it out of its own list.
-        added = self._subparsers.add_parser(name, description=text[0].upper() + text[1:] + ".")
-        added.set_defaults(command=command)
-        self._list(textwrap.fill(text, 100, initial_indent=f"  {name:<11} ", subsequent_indent=" " * 14))
-        return added
-
-    def _list(self, lines: str) -> None:
-        self._parser.epilog = lines if self._parser.epilog is None else f"{self._parser.epilog}\n{lines}"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="distillation-operator",
@@ -190,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = _Commands(parser)
+    commands = Commands(parser)
     commands.group("distillations, without a cluster")
     _add_validate(commands)
     _add_plan(commands)
@@ -205,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_validate(commands: _Commands) -> None:
+def _add_validate(commands: Commands) -> None:
     validate = commands.add("validate", _validate, "check manifests as the API server would, without a cluster")
     validate.add_argument(
         "files",
@@ -215,7 +146,7 @@ def _add_validate(commands: _Commands) -> None:
     )
 
 
-def _add_plan(commands: _Commands) -> None:
+def _add_plan(commands: Commands) -> None:
     plan = commands.add(
         "plan", _plan, "print the stages, machines and manifests of a DistillationJob, without a cluster"
     )
@@ -223,7 +154,7 @@ def _add_plan(commands: _Commands) -> None:
     plan.add_argument("-n", "--namespace", help="namespace of the manifests, where the file names none")
     plan.add_argument(
         "--rate",
-        type=_rate,
+        type=rate,
         action="append",
         default=[],
         metavar="STAGE=NUMBER",
@@ -232,14 +163,14 @@ def _add_plan(commands: _Commands) -> None:
     which = plan.add_mutually_exclusive_group()
     which.add_argument("--summary", action="store_true", help="leave out the manifests")
     which.add_argument("--manifests", action="store_true", help="print the manifests alone, as YAML")
-    _add_images(plan)
+    add_images(plan)
 
 
-def _add_schema(commands: _Commands) -> None:
+def _add_schema(commands: Commands) -> None:
     commands.add("schema", _schema, "print the JSON schema of a DistillationJob, for editors and YAML language servers")
 
 
-def _add_watch(commands: _Commands) -> None:
+def _add_watch(commands: Commands) -> None:
     watch = commands.add(
         "watch", _watch, "follow a DistillationJob until it ends; exit code 0 when Complete, 1 when Failed"
     )
@@ -249,17 +180,17 @@ def _add_watch(commands: _Commands) -> None:
     watch.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
 
 
-def _add_run(commands: _Commands) -> None:
+def _add_run(commands: Commands) -> None:
     run = commands.add("run", _run, "run the operator")
     run.add_argument(
         "--namespace", action="append", default=[], help="watch this namespace; may be repeated (default: all)"
     )
-    _add_images(run)
+    add_images(run)
     run.add_argument("--kubeconfig", metavar="FILE", help="default: the pod's ServiceAccount, or as kubectl")
     run.add_argument("--port", type=int, help="answer /healthz, /readyz and /metrics there (default: nowhere)")
     run.add_argument(
         "--lease",
-        type=_lease,
+        type=lease,
         metavar="NAMESPACE/NAME",
         help="of several replicas the one that holds this Lease acts (default: a single replica)",
     )
@@ -270,14 +201,14 @@ def _add_run(commands: _Commands) -> None:
     )
     run.add_argument(
         "--allowed",
-        type=_json_of(Allowed),
+        type=json_of(Allowed),
         default=Allowed(),
         metavar="JSON",
         help="what jobs may name, as the chart's value allowed (default: anything)",
     )
     run.add_argument(
         "--stage-pods",
-        type=_json_of(StagePods),
+        type=json_of(StagePods),
         default=StagePods(),
         metavar="JSON",
         help="limits of all pods of stages, as the chart's value stagePods (default: none)",
@@ -285,24 +216,10 @@ def _add_run(commands: _Commands) -> None:
     run.add_argument("--log-format", choices=("json", "text"), default="json", help="default: json")
 
 
-def _add_ready(commands: _Commands) -> None:
+def _add_ready(commands: Commands) -> None:
     ready = commands.add("ready", _ready, "wait until an operator answers that it is ready")
     ready.add_argument("url", metavar="URL", help="of /readyz on the operator's port")
 
 
-def _add_crd(commands: _Commands) -> None:
+def _add_crd(commands: Commands) -> None:
     commands.add("crd", _crd, "print the CustomResourceDefinition as YAML")
-
-
-def _add_images(parser: argparse.ArgumentParser) -> None:
-    defaults = Installation()
-    for image in ("fetcher", "converter", "teacher", "trainer"):
-        parser.add_argument(
-            f"--{image}-image",
-            metavar="IMAGE",
-            default=getattr(defaults, f"{image}_image"),
-            help=f"image of the {image}'s stages (default: %(default)s)",
-        )
-    parser.add_argument(
-        "--teacher-tpu-image", metavar="IMAGE", help="image of generation on TPUs (default: the teacher's image)"
-    )
