@@ -1,6 +1,7 @@
 """``validate`` on files: what it prints, and its exit code."""
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,43 @@ def test_good_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         f"{file}, document 1: skipped, ConfigMap is not a DistillationJob",
         f"{file}, document 2: valid",
     ]
+
+
+def test_a_directory_is_read_with_all_below(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a team").mkdir()
+    (tmp_path / ".git").mkdir()
+    good, wrong = yaml.safe_dump(GOOD), yaml.safe_dump(WRONG)
+    for name, text in {
+        "a team/one.yaml": good,
+        "a team/two.yml": wrong,
+        "three.json": json.dumps(GOOD),
+        "kustomization.yaml": "resources: [three.json]\n",
+        "map.yaml": yaml.safe_dump(CONFIG_MAP),
+        "README.md": "no manifest",
+        ".git/hidden.yaml": wrong,
+    }.items():
+        (tmp_path / name).write_text(text)
+    assert main(["validate", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert told.out.splitlines() == [
+        f"{tmp_path}/kustomization.yaml, document 1: skipped, a kustomization is not a DistillationJob",
+        f"{tmp_path}/map.yaml, document 1: skipped, ConfigMap is not a DistillationJob",
+        f"{tmp_path}/three.json, document 1: valid",
+        f"{tmp_path}/a team/one.yaml, document 1: valid",
+    ]
+    (fault,) = told.err.splitlines()
+    assert fault.startswith(f"{tmp_path}/a team/two.yml, document 1: spec.training.stages[0].steps: ")
+
+
+def test_a_directory_without_manifests_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (f"{tmp_path} has no manifests: no file in it ends in .yaml, .yml, .json\n")
+
+
+def test_a_misspelt_kind_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, changed(put("kind", "DistilationJob")))
+    assert main(["validate", file]) == 1
+    assert 'kind: Invalid value: "DistilationJob": ' in capsys.readouterr().err
 
 
 def test_every_fault_is_told_with_its_file_and_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
