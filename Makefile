@@ -7,7 +7,7 @@ SHELL := /bin/bash
 DEV := build/dev
 PYTHON := $(DEV)/bin/python
 export PYTHONPATH := operator:images:tests:.
-CHECKED := operator images/distillation_stages testbed demo tests benchmarks argocd
+CHECKED := operator images/distillation_stages testbed demo release tests benchmarks argocd
 
 # Layers that mostly wait run next to others that compute. Two at once: each may use all cores for a while.
 JOBS := 2
@@ -26,7 +26,7 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py pod_faults.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step demo demo-online demo-preview playground down clean
+.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step demo demo-online demo-preview playground down clean version release
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -72,6 +72,14 @@ generate: setup ## the CRD, the reference pages and Argo CD's ConfigMap from the
 	$(PYTHON) -m distillation_api.schemas.maxtext_page > docs/maxtext-settings.md
 	$(PYTHON) argocd/config_map.py > argocd/argocd-cm.yaml
 	$(PYTHON) -m models.page
+	$(PYTHON) -m release.chart_readme
+
+version: setup ## write VERSION=x.y.z everywhere, from the one place that has it
+	@$(PYTHON) -m release.version "$(VERSION)"
+	@$(MAKE) --no-print-directory generate
+
+release: setup toolchain-helm ## wheel, sdist, chart, image, notes, provenance and checksums of this commit, in build/release (RELEASE.md)
+	@$(PYTHON) -m release $(RELEASE_OPTIONS)
 
 # Pins that stand stay, unless pyproject.toml asks for others: delete a lock to take the newest of all.
 LOCK_OPTIONS := --generate-hashes --no-header --no-emit-index-url --python-version 3.12

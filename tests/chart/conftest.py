@@ -1,6 +1,8 @@
 """Helm, built as a Go tool, and for the tests that install a cluster whose pods run."""
 
+import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,16 @@ from testbed.site import Depth
 def helm() -> Helm:
     """Runs helm and returns what came of it."""
     return run_helm
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The chart of the last release, which users upgrade from; RELEASE.md tells when its archive is replaced."""
+    [packed] = (Path(__file__).parent / "released").glob("*.tgz")
+    folder = tmp_path_factory.mktemp("released")
+    with tarfile.open(packed) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "distillation-operator"
 
 
 @pytest.fixture(scope="session")

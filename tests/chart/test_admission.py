@@ -11,7 +11,7 @@ import yaml
 
 from distillation_operator.manifests.security_profiles import container_security
 from distillation_operator.manifests.settings import Installation
-from support.helm import Helm
+from support.helm import BUILT, Helm
 from testbed.helm import CHART
 from testbed.layout import CHECKOUT
 
@@ -43,7 +43,7 @@ def of_profile(helm: Helm) -> dict[str, dict[str, Object]]:
 
 
 def policies_with(helm: Helm, *values: str) -> dict[str, Object]:
-    command = ("template", "distillation", str(CHART), "--kube-version", "1.34.4", "--namespace", "system")
+    command = ("template", "distillation", str(CHART), "--kube-version", "1.34.4", "--namespace", "system", *BUILT)
     done = helm(*command, *OF_GOLDEN, *values)
     assert done.returncode == 0, done.stderr
     made = [thing for thing in yaml.safe_load_all(done.stdout) if thing]
@@ -213,5 +213,6 @@ def test_nobody_else_is_asked(policies: dict[str, Object]) -> None:
 
 
 def test_the_policies_can_be_left_out(helm: Helm) -> None:
-    done = helm("template", "d", str(CHART), "--kube-version", "1.34.4", "--set", "admissionPolicy.enabled=false")
+    flags = ("--kube-version", "1.34.4", *BUILT, "--set", "admissionPolicy.enabled=false")
+    done = helm("template", "d", str(CHART), *flags)
     assert "ValidatingAdmissionPolicy" not in done.stdout and done.returncode == 0

@@ -1,20 +1,19 @@
-"""Installed, upgraded from the chart of the commit before, rolled back and uninstalled, with a job that lives on."""
+"""Installed from the last release's chart, upgraded, rolled back and uninstalled, with a job that lives on."""
 
 import json
 import subprocess
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from distillation_api.schemas.crd import custom_resource_definition
 from support.cluster import Kubectl
 from support.eventually import eventually
 from support.helm import Helm
 from testbed.cluster import Testbed
 from testbed.helm import CHART, IMAGES
-from testbed.layout import CHECKOUT
 
 RELEASE = "distillation-operator"
 NAMESPACE = "distillation-system"
@@ -48,30 +47,14 @@ def release(helm: Helm, testbed: Testbed) -> Release:
 
 
 @pytest.fixture(scope="module")
-def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The chart of the commit before; of this one, where that had none or there is no history."""
-    folder = tmp_path_factory.mktemp("previous")
-    chart = CHART.relative_to(CHECKOUT)
-    packed = folder / "chart.tar"
-    with packed.open("wb") as file:
-        command = ["git", "archive", "HEAD~1", "--", str(chart)]
-        done = subprocess.run(command, cwd=CHECKOUT, stdout=file, stderr=subprocess.PIPE, check=False)
-    if done.returncode != 0:
-        return CHART
-    with tarfile.open(packed) as archive:
-        archive.extractall(folder, filter="data")
-    return folder / chart if (folder / chart / "Chart.yaml").exists() else CHART
-
-
-@pytest.fixture(scope="module")
 def installed(
-    release: Release, previous: Path, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory
+    release: Release, released: Path, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The release, from the previous chart, with a job in it; its child's uid."""
+    """The release, from the chart that was released last, with a job in it; its child's uid."""
     kubectl("create", "namespace", "ml")
     kubectl("create", "namespace", NAMESPACE)
     kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-    release("install", RELEASE, str(previous), *IMAGES, "--wait", "--timeout", "120s")
+    release("install", RELEASE, str(released), *IMAGES, "--wait", "--timeout", "120s")
     manifest = tmp_path_factory.mktemp("job") / "job.yaml"
     manifest.write_text(MANIFEST)
     kubectl("apply", "-f", str(manifest))
@@ -105,6 +88,30 @@ def test_installed_it_works_and_helm_test_says_so(installed: str, release: Relea
         "an Event says why the job waits",
         lambda: kubectl("get", "events", "-n", "ml", "--field-selector", "reason=Unschedulable", "-o", "name"),
     )
+
+
+def test_an_upgrade_brings_the_new_crd_and_the_job_goes_on(installed: str, release: Release, kubectl: Kubectl) -> None:
+    """With ``--reuse-values`` there are the values of before alone: what is new in the chart has none then."""
+    before = eventually("the job has a status", lambda: job(kubectl).get("status"))
+    release("upgrade", RELEASE, str(CHART), "--reuse-values", "--wait", "--timeout", "120s")
+    [wanted] = custom_resource_definition()["spec"]["versions"]
+    stored = json.loads(kubectl("get", "crd", "distillationjobs.distillation.dev", "-o", "json"))
+    [there] = stored["spec"]["versions"]
+    assert there["additionalPrinterColumns"] == wanted["additionalPrinterColumns"]
+    assert there["schema"] == wanted["schema"]
+    eventually("the new pod acts", lambda: leads(kubectl))
+    kubectl("patch", "dj", JOB, "-n", "ml", "--type=merge", "--patch", '{"spec": {"ttlSecondsAfterFinished": 3600}}')
+    status = eventually("it has looked at the job", lambda: looked_at(kubectl))
+    assert child_of(kubectl) == installed
+    assert [told["name"] for told in status["stages"]] == [told["name"] for told in before["stages"]]
+    assert "StatusUnreadable" not in {condition["reason"] for condition in status["conditions"]}
+
+
+def looked_at(kubectl: Kubectl) -> dict[str, Any] | None:
+    """The job's status, once it is about the newest spec."""
+    read = job(kubectl)
+    status: dict[str, Any] = read["status"]
+    return status if status.get("observedGeneration") == read["metadata"]["generation"] else None
 
 
 def test_with_the_operators_token_no_other_pod_is_made(

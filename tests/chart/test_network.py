@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from distillation_operator.manifests.reading import JOBSET_NAME_LABEL
-from support.helm import Helm
+from support.helm import BUILT, Helm
 from testbed.helm import CHART
 from testbed.layout import CHECKOUT
 
@@ -19,7 +19,7 @@ Labels = dict[str, str]
 
 
 def policies(helm: Helm, *arguments: str) -> list[Object]:
-    command = ("template", "distillation", str(CHART), "--kube-version", "1.34.4", "--namespace", "system")
+    command = ("template", "distillation", str(CHART), "--kube-version", "1.34.4", "--namespace", "system", *BUILT)
     done = helm(*command, *arguments)
     assert done.returncode == 0, done.stderr
     return [made for made in yaml.safe_load_all(done.stdout) if made and made["kind"] == "NetworkPolicy"]

@@ -19,7 +19,7 @@ from distillation_api.schemas.crd import custom_resource_definition
 from distillation_operator.cli import _parser
 from distillation_operator.manifests.allowed import Allowed
 from distillation_operator.manifests.stage_pods import GcsFuseLimits, StagePods
-from support.helm import Helm
+from support.helm import BUILT, Helm
 from testbed.helm import CHART
 from testbed.layout import CHECKOUT
 
@@ -31,7 +31,7 @@ Object = dict[str, Any]
 
 
 def template(helm: Helm, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return helm("template", "distillation", str(CHART), "--kube-version", "1.34.4", *arguments)
+    return helm("template", "distillation", str(CHART), "--kube-version", "1.34.4", *BUILT, *arguments)
 
 
 def render(helm: Helm, *arguments: str) -> list[Object]:
@@ -101,6 +101,15 @@ def test_a_set_of_values_renders_exactly_this(helm: Helm, values: str) -> None:
         ("stagePods.scratchLimit=much", "scratchLimit"),
         ("stagePods.acceleratorProfile=Root", "acceleratorProfile"),
         ("metrics.prometheusRule.on=true", "on"),
+        ("rbac.userRoles=null-ish", "userRoles"),
+        ("fullnameOverride=Distil_", "fullnameOverride"),
+        (f"nameOverride={'n' * 51}", "nameOverride"),
+        ("extraEnv[0].value=1", "name"),
+        ("extraEnv[0].name=A", "extraEnv"),
+        ("extraEnv[0].name=A-B", "extraEnv"),
+        ("extraEnv[0].name=A,extraEnv[0].valueFrom.file=f", "extraEnv"),
+        ("extraEnv[0].name=POD_NAMESPACE,extraEnv[0].value=other", "extraEnv must not set POD_NAMESPACE"),
+        ("extraEnv[0].name=PYTHONPATH,extraEnv[0].value=other", "extraEnv must not set PYTHONPATH"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(helm: Helm, argument: str, told: str) -> None:
@@ -120,11 +129,75 @@ def test_the_crd_is_the_committed_one_and_is_kept(helm: Helm) -> None:
     assert "annotations" not in crd["metadata"]
 
 
-def test_with_namespaces_nothing_is_allowed_in_the_whole_cluster(helm: Helm) -> None:
+def test_with_namespaces_the_operator_is_allowed_nothing_in_the_whole_cluster(helm: Helm) -> None:
     objects = render(helm, "--values", str(FOLDER / "values" / "namespaced.yaml"))
-    assert not of_kind(objects, "ClusterRole") and not of_kind(objects, "ClusterRoleBinding")
+    assert not of_kind(objects, "ClusterRoleBinding")
+    assert {role["rules"][0]["apiGroups"][0] for role in of_kind(objects, "ClusterRole")} == {"distillation.dev"}
     roles = {role["metadata"]["namespace"] for role in of_kind(objects, "Role")}
     assert roles == {"ml", "research", "distillation-system"}
+
+
+@pytest.mark.parametrize("namespaces", ["[]", '["ml"]'])
+def test_users_get_their_jobs_by_the_clusters_own_roles_unless_a_value_says_no(helm: Helm, namespaces: str) -> None:
+    flags = ("--set-json", f"namespaces={namespaces}")
+    made = {
+        label.removeprefix("rbac.authorization.k8s.io/aggregate-to-"): role["rules"]
+        for role in of_kind(render(helm, *flags), "ClusterRole")
+        for label in role["metadata"]["labels"]
+        if label.startswith("rbac.authorization.k8s.io/aggregate-to-")
+    }
+    assert made.keys() == {"edit", "admin", "view"}
+    for rules in made.values():
+        assert [(rule["apiGroups"], rule["resources"]) for rule in rules] == [
+            (["distillation.dev"], ["distillationjobs"])
+        ]
+    assert made["view"][0]["verbs"] == ["get", "list", "watch"]
+    left = of_kind(render(helm, *flags, "--set", "rbac.userRoles=false"), "ClusterRole")
+    assert not [role for role in left if "aggregate-to" in str(role["metadata"]["labels"])]
+
+
+def test_nothing_is_rendered_for_images_that_no_registry_has(helm: Helm) -> None:
+    bare = ("template", "distillation", str(CHART), "--kube-version", "1.34.4")
+    done = helm(*bare)
+    assert done.returncode != 0
+    assert "build and push yours (images/README.md), then set image.repository, stageImages.converter, " in done.stderr
+    done = helm(*bare, "--set", "image.repository=registry.example.com/operator")
+    assert (
+        "then set stageImages.converter, stageImages.fetcher, stageImages.teacher, stageImages.trainer" in done.stderr
+    )
+    assert helm(*bare, *BUILT).returncode == 0
+
+
+def test_names_can_be_replaced_and_stay_names_of_one_installation(helm: Helm) -> None:
+    def named(*flags: str) -> tuple[str, str, set[str]]:
+        objects = render(helm, *flags)
+        [deployment] = of_kind(objects, "Deployment")
+        pod = deployment["spec"]["template"]
+        assert deployment["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        [service] = of_kind(objects, "Service")
+        assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
+        [lease] = [arg for arg in pod["spec"]["containers"][0]["args"] if arg.startswith("--lease=")]
+        accounts = {made["metadata"]["name"] for made in of_kind(objects, "ServiceAccount")}
+        assert accounts == {pod["spec"]["serviceAccountName"]}
+        label = deployment["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"]
+        return deployment["metadata"]["name"], label, {lease.rpartition("/")[2], *accounts}
+
+    name = "distillation-distil"
+    assert named("--set", "nameOverride=distil") == ("distillation", "distil", {"distillation"})
+    assert named("--set", "nameOverride=students") == ("distillation-students", "students", {"distillation-students"})
+    assert named("--set", f"fullnameOverride={name}") == (name, "distillation-operator", {name})
+
+
+def test_more_variables_come_after_the_operators_own(helm: Helm) -> None:
+    flags = ("--set", "extraEnv[0].name=HTTPS_PROXY,extraEnv[0].value=http://proxy.example.com")
+    secret = "extraEnv[1].valueFrom.secretKeyRef"
+    flags += ("--set", f"extraEnv[1].name=TOKEN,{secret}.name=s,{secret}.key=k")
+    [deployment] = of_kind(render(helm, *flags), "Deployment")
+    env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert [one["name"] for one in env] == ["POD_NAME", "POD_NAMESPACE", "POD_SERVICE_ACCOUNT", "HTTPS_PROXY", "TOKEN"]
+    assert env[4]["valueFrom"] == {"secretKeyRef": {"name": "s", "key": "k"}}
+    twice = template(helm, *flags, "--set", "extraEnv[2].name=TOKEN,extraEnv[2].value=x")
+    assert "extraEnv must not set TOKEN: it is the operator's own, or set twice" in twice.stderr
 
 
 @pytest.mark.parametrize(
@@ -172,14 +245,14 @@ def notes(helm: Helm, folder: Path, *arguments: str) -> str:
     shutil.copy(CHART / "templates" / "NOTES.txt", chart / "notes")
     (chart / "templates" / "told.yaml").write_text('kind: Notes\ntext: {{ tpl (.Files.Get "notes") . | toJson }}\n')
     command = ("template", "distillation", str(chart), "--kube-version", "1.34.4", "--show-only", "templates/told.yaml")
-    done = helm(*command, *arguments)
+    done = helm(*command, *BUILT, *arguments)
     assert done.returncode == 0, done.stderr
     return str(yaml.safe_load(done.stdout)["text"])
 
 
 def test_the_notes_warn_of_what_is_wide_open(helm: Helm, tmp_path: Path) -> None:
     told = notes(helm, tmp_path, "--set", "metrics.serviceMonitor.enabled=true")
-    for warned in ("Name by digest", "distillation-operator/trainer:0.1.0", "docs/security.md", "metricsFrom"):
+    for warned in ("Name by digest", "registry.example.com/trainer:", "docs/security.md", "metricsFrom"):
         assert warned in told
     assert "run as root" not in told
     profile = notes(helm, tmp_path, "--set", "stagePods.acceleratorProfile=LockedMemory")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from support.helm import Helm
+from support.helm import BUILT, Helm
 from support.scanner import Finding, jobs_of, scan, write_objects
 from testbed import toolchain
 from testbed.console import silence
@@ -57,7 +57,7 @@ def scanned(helm: Helm, tmp_path_factory: pytest.TempPathFactory) -> Scan:
     for path in CHILDREN.glob("*/*.yaml"):
         write_objects(folder / f"stage-{path.parent.name}-{path.name}", jobs_of(yaml.safe_load(path.read_text())))
     policies = ("--show-only", "templates/stage-networkpolicy.yaml", "--set", "namespaces={demo,ml}")
-    rendered = helm("template", "distillation", str(CHART), "--kube-version", "1.34.4", *policies)
+    rendered = helm("template", "distillation", str(CHART), "--kube-version", "1.34.4", *BUILT, *policies)
     write_objects(folder / "policies.yaml", [made for made in yaml.safe_load_all(rendered.stdout) if made])
     begun = time.monotonic()
     findings, passed = scan(folder)

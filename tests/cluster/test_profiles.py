@@ -19,6 +19,7 @@ from distillation_operator.manifests.stage_pods import StagePods
 from distillation_operator.pipeline.graph import build_pipeline
 from support.cluster import Kubectl
 from support.eventually import eventually
+from support.helm import BUILT
 from support.objects import Jobs
 from support.operating import Operator, Pods
 from support.scenario import job_of
@@ -79,7 +80,7 @@ def policies(kubectl: Kubectl, namespace: str, tmp_path: Path, profile: Profile)
     images = [f"--set=stageImages.{one}={getattr(Installation(), f'{one}_image')}" for one in ("fetcher", "converter")]
     images += [f"--set=stageImages.{one}={getattr(Installation(), f'{one}_image')}" for one in ("teacher", "trainer")]
     done = helm(
-        "template", "distillation", str(CHART), "--kube-version", "1.34.4", "--namespace", namespace, *images,
+        "template", "distillation", str(CHART), "--kube-version", "1.34.4", "--namespace", namespace, *BUILT, *images,
         f"--set=stagePods.acceleratorProfile={profile}", "--show-only", "templates/admission.yaml",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

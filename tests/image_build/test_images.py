@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from image_build import builder
 from image_build.pods import run_pod
+from release import buildah
 from testbed.cluster import Testbed
 from testbed.layout import CHECKOUT
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.timeout(1800)
 
 @pytest.fixture(scope="session")
 def operator_image() -> str:
-    builder.prepare()
-    return builder.build("operator", "--build-arg", "VERSION=0.1.0", "--build-arg", "REVISION=abc")
+    buildah.prepare()
+    return buildah.build("operator", "--build-arg", "VERSION=0.1.0", "--build-arg", "REVISION=abc")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -48,14 +48,14 @@ def test_the_image_that_holds_the_token_can_run_no_model() -> None:
 
 
 def test_the_operators_image_is_small_and_says_what_is_in_it(operator_image: str) -> None:
-    assert builder.size(operator_image) < OPERATOR_LIMIT
-    configuration = builder.configuration(operator_image)
+    assert buildah.size(operator_image) < OPERATOR_LIMIT
+    configuration = buildah.configuration(operator_image)
     labels = configuration["Labels"]
     assert labels["org.opencontainers.image.version"] == "0.1.0"
     assert labels["org.opencontainers.image.revision"] == "abc"
     assert configuration["User"] == "65532:65532"
     assert not [variable for variable in configuration["Env"] if variable.startswith("PIP_")]
-    bill = json.loads(builder.read(operator_image, "/app/sbom.cdx.json"))
+    bill = json.loads(buildah.read(operator_image, "/app/sbom.cdx.json"))
     assert bill["bomFormat"] == "CycloneDX"
     packages = {part["name"].lower().replace("_", "-"): part["version"] for part in bill["components"]}
     locked = dict(
@@ -68,7 +68,7 @@ def test_the_operators_image_is_small_and_says_what_is_in_it(operator_image: str
 
 def test_the_operators_image_runs_in_a_restricted_pod(operator_image: str, testbed: Testbed, tmp_path: Path) -> None:
     site = testbed.site
-    archive = builder.archive(operator_image, tmp_path / "operator.tar")
+    archive = buildah.archive(operator_image, tmp_path / "operator.tar")
     site.namespace.output(["ctr", "--namespace", "k8s.io", "images", "import", str(archive)], timeout=120)
     manifest = (CHECKOUT / "examples" / "smollm2-cpu.yaml").read_text()
     assert run_pod(testbed, operator_image, ["crd"]).startswith("# Generated")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from image_build import builder
 from image_build.pods import run_pod
+from release import buildah
 from testbed.cluster import Testbed
 
 IMPORTED = {
@@ -22,10 +22,10 @@ pytestmark = pytest.mark.timeout(1800)
 
 @pytest.mark.parametrize("name", STAGE_IMAGES)
 def test_a_stage_image_has_what_its_programs_import(name: str, testbed: Testbed, tmp_path: Path) -> None:
-    builder.prepare()
-    image = builder.build(name)
-    archive = builder.archive(image, tmp_path / f"{name}.tar")
-    builder.remove(image)  # each copy is of gigabytes
+    buildah.prepare()
+    image = buildah.build(name)
+    archive = buildah.archive(image, tmp_path / f"{name}.tar")
+    buildah.remove(image)  # each copy is of gigabytes
     testbed.site.namespace.output(["ctr", "--namespace", "k8s.io", "images", "import", str(archive)], timeout=900)
     archive.unlink()
     script = f"import {IMPORTED[name]}, distillation_stages.__main__; print('imported')"

@@ -7,7 +7,7 @@ from pathlib import Path
 from distillation_stages.maxtext import FOREIGN
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SOURCES = ("operator", "images/distillation_stages", "testbed", "demo")
+SOURCES = ("operator", "images/distillation_stages", "testbed", "demo", "release")
 LONGEST = 400
 """Lines of a module: a longer one holds more than one idea."""
 

@@ -1,8 +1,7 @@
 """There is one version: of the package, the chart, the images and the revision that the documents name."""
 
-import re
+import shutil
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,21 +9,11 @@ import yaml
 
 from distillation_operator import __version__
 from distillation_operator.cli import main
+from release import version
+from release.errors import ReleaseError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHART = CHECKOUT / "charts" / "distillation-operator"
-NAMED = re.compile(
-    r"(?:/(?:operator|fetcher|converter|teacher|trainer):|\brepository: \S+/operator, tag: |\bVERSION="
-    r"|\brev: v|\btargetRevision: v|\bdistillation-operator-)(\d+\.\d+\.\d+)"
-)
-"""A version of ours, after an image, a build argument, a revision of this repository or the chart's name."""
-
-
-def places() -> Iterator[Path]:
-    """The files outside the tests that people and machines read a version from."""
-    yield from sorted(CHECKOUT.glob("*.md"))
-    for folder in ("argocd", "charts", "docs", "images"):
-        yield from sorted(path for path in (CHECKOUT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc")
 
 
 def test_the_command_line_tells_the_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,6 +35,45 @@ def test_the_chart_has_the_version_of_the_operator_that_it_installs() -> None:
 
 
 def test_images_and_revisions_have_that_version_wherever_they_are_named() -> None:
-    named = {str(path.relative_to(CHECKOUT)): set(NAMED.findall(path.read_text())) for path in places()}
-    assert sum(map(bool, named.values())) > 8, "the pattern finds them"
-    assert {path: versions for path, versions in named.items() if versions - {__version__}} == {}
+    named = version.named(CHECKOUT)
+    assert len(named) > 8, "the patterns find them"
+    assert {path: versions for path, versions in named.items() if versions != {__version__}} == {}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Of the checkout, the files that have a version."""
+    for path in (*version.places(CHECKOUT), CHECKOUT / version.SOURCE):
+        copied = tmp_path / path.relative_to(CHECKOUT)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copied)
+    return tmp_path
+
+
+def test_another_version_is_written_everywhere_and_changes_nothing_else(copy: Path) -> None:
+    changed = version.write(copy, "12.30.4")
+    assert set(changed) == {*version.named(CHECKOUT), str(version.SOURCE)}
+    assert version.current(copy) == "12.30.4"
+    assert all(versions == {"12.30.4"} for versions in version.named(copy).values())
+    listed = (copy / "docs" / "first-hour.md").read_text()
+    assert "distillation-operator-12.30.4   12.30.4" in listed
+    for path in changed:
+        assert (copy / path).read_text().replace("12.30.4", __version__) == (CHECKOUT / path).read_text()
+        assert (copy / path).stat().st_mode == (CHECKOUT / path).stat().st_mode
+    assert version.write(copy, "12.30.4") == []
+    version.write(copy, __version__)
+    assert version.named(copy) == version.named(CHECKOUT)
+
+
+@pytest.mark.parametrize("wrong", ["", "1.2", "v1.2.3", "1.2.3-rc.1", "01.2.3", "1.2.3\n", "1.2.3; rm", "1.2\u0661.3"])
+def test_what_is_no_version_is_refused_before_anything_is_written(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(ReleaseError, match=r"VERSION is .*three numbers such as"):
+        version.write(tmp_path, wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_changelog_keeps_the_versions_that_it_tells_of(copy: Path) -> None:
+    history = f"## 0.0.9\nThe chart distillation-operator-{__version__} was withdrawn.\n"
+    (copy / "CHANGELOG.md").write_text(history)
+    version.write(copy, "12.30.4")
+    assert (copy / "CHANGELOG.md").read_text() == history

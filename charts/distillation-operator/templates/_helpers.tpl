@@ -1,13 +1,20 @@
+{{- define "distillation.part" -}}
+{{ .Values.nameOverride | default .Chart.Name }}
+{{- end }}
+
 {{- define "distillation.name" -}}
-{{- if contains .Chart.Name .Release.Name -}}
+{{- $part := include "distillation.part" . }}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride }}
+{{- else if contains $part .Release.Name -}}
 {{ .Release.Name | trunc 50 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}
+{{ printf "%s-%s" .Release.Name $part | trunc 50 | trimSuffix "-" }}
 {{- end -}}
 {{- end }}
 
 {{- define "distillation.selector" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/name: {{ include "distillation.part" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
@@ -34,6 +41,36 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   {{ . }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* Refuses to install images that exist under no registry: the names that values.yaml has. */}}
+{{- define "distillation.imagesBuilt" -}}
+{{- $unbuilt := list }}
+{{- if eq (include "distillation.image" .) (printf "distillation-operator/operator:%s" .Chart.AppVersion) }}
+{{- $unbuilt = append $unbuilt "image.repository" }}
+{{- end }}
+{{- range $name, $image := .Values.stageImages }}
+{{- if hasPrefix "distillation-operator/" $image }}
+{{- if hasSuffix (printf ":%s" $.Chart.AppVersion) $image }}
+{{- $unbuilt = append $unbuilt (printf "stageImages.%s" $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if $unbuilt }}
+{{- fail (printf "no registry has the images that the chart names by default: build and push yours (images/README.md), then set %s" (join ", " $unbuilt)) }}
+{{- end }}
+{{- end }}
+
+{{- /* Variables of the operator that values.extraEnv must leave alone: the chart's and the image's. */}}
+{{- define "distillation.extraEnv" -}}
+{{- $taken := list "POD_NAME" "POD_NAMESPACE" "POD_SERVICE_ACCOUNT" "KUBECONFIG" "PATH" "PYTHONPATH" "PYTHONHOME" "PYTHONUNBUFFERED" "PYTHONDONTWRITEBYTECODE" "HOME" }}
+{{- range .Values.extraEnv }}
+{{- if has .name $taken }}
+{{- fail (printf "extraEnv must not set %s: it is the operator's own, or set twice" .name) }}
+{{- end }}
+{{- $taken = append $taken .name }}
+{{- end }}
+{{- toYaml .Values.extraEnv }}
 {{- end }}
 
 {{- define "distillation.image" -}}
