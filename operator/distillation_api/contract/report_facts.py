@@ -143,7 +143,13 @@ class StageFigures(FactsModel):
     @property
     def is_training(self) -> bool:
         """Whether it trains the student."""
-        return self.name.startswith("train-")
+        return self.training_name is not None
+
+    @property
+    def training_name(self) -> str | None:
+        """The training stage that it runs, as the manifest names it; None for other kinds of stages."""
+        kind, dash, name = self.name.removeprefix("preview-").partition("-")
+        return name if kind == "train" and dash else None
 
 
 class RowCounts(FactsModel):
