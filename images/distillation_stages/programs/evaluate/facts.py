@@ -22,6 +22,7 @@ from distillation_api.contract import (
     SourceNames,
     StageFigures,
 )
+from distillation_stages.data.licences import LICENSE
 from distillation_stages.data.stage_facts import StageFacts
 from distillation_stages.models.weights import parameters_of
 from distillation_stages.programs.evaluate.answers import TEACHER, Comparison
@@ -124,8 +125,8 @@ def versions_of(stages: Sequence[StageFigures]) -> dict[str, str]:
             values.setdefault(name, {})[stage.name] = value
     told = {}
     for name, by_stage in sorted(values.items()):
-        # A revision is one repository's, even where only one stage has any.
-        if len(set(by_stage.values())) == 1 and name != "revision":
+        # Of one source each, even where only one stage has any.
+        if len(set(by_stage.values())) == 1 and name not in ("revision", LICENSE):
             told[name] = next(iter(by_stage.values()))
         else:
             told |= {f"{name} ({stage})": value for stage, value in by_stage.items()}
