@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -11,6 +11,7 @@ from distillation_api import reasons
 from distillation_stages.data import library
 from distillation_stages.data.dataset import Dataset
 from distillation_stages.data.files import DataFile, format_of, is_data_like, listed, of_one_kind
+from distillation_stages.data.licences import README, licence_of_readme
 from distillation_stages.data.rows import count_rows, rows_of
 from distillation_stages.data.splits import ALL, of_split, splits_of, summary, tells_of_several
 from distillation_stages.runtime.failure import StageError
@@ -19,7 +20,6 @@ from distillation_stages.runtime.reporting import say
 from distillation_stages.runtime.storage import below
 from distillation_stages.services.buckets import Tree
 
-README = "README.md"
 FIELD = "dataset.source"
 
 
@@ -78,10 +78,12 @@ def folder_dataset(folder: Folder, split: str | None, config: str | None) -> Dat
     names = folder.names()
     readme = folder.readme() if README in names else ""
     if library.lists_configs(readme):
-        return _by_readme(folder, names, split, config)
-    if config is not None:
+        dataset = _by_readme(folder, names, split, config)
+    elif config is not None:
         raise _no_configs(folder, config)
-    return _dataset(folder, chosen_files(names, split, folder.name, _saved_splits(folder, names)))
+    else:
+        dataset = _dataset(folder, chosen_files(names, split, folder.name, _saved_splits(folder, names)))
+    return replace(dataset, versions=licence_of_readme(readme))
 
 
 def chosen_files(names: list[str], split: str | None, place: str, saved: list[str]) -> Choice:

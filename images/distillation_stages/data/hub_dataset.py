@@ -9,6 +9,7 @@ from distillation_api.contract import HuggingFaceRepo
 from distillation_stages.data.dataset import Dataset, SourceRow
 from distillation_stages.data.files import is_data_like
 from distillation_stages.data.library import builder_of, files_of, split_dataset
+from distillation_stages.data.licences import licence_in
 from distillation_stages.data.splits import DEFAULT_SPLIT
 from distillation_stages.services import hub
 
@@ -35,7 +36,7 @@ def hub_dataset(source: HuggingFaceRepo) -> Dataset:
         dataset,
         read=lambda columns: _guarded(dataset.read(columns), source),
         passed_over=[] if _lists_configs(info) else _passed_over(info, builder, root),
-        versions={"revision": revision},
+        versions={"revision": revision, **licence_in(info.card_data)},
     )
 
 

@@ -30,6 +30,8 @@ class StageFacts:
     """Of the run that finished it, up to its first token or step; of the slowest shard."""
     idle_chip_hours: float = 0.0
     """Of its chip-hours those of its starts."""
+    chips: int = 0
+    """Of all its pods."""
 
     @staticmethod
     def read(stage: ReportedStage, storage: Storage) -> "StageFacts":
@@ -43,6 +45,7 @@ class StageFacts:
         history = markers[0].outputs.get("history") if markers else None
         return StageFacts(
             name=stage.name,
+            chips=stage.chips,
             seconds=max((marker.seconds for marker in markers), default=0.0),
             chip_hours=chips * sum(marker.seconds for marker in markers) / 3600,
             start=max(starts, key=lambda start: start.seconds, default=None),

@@ -2,16 +2,20 @@
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distillation_api.contract import Lineage, Source, StageResult
+from distillation_stages.data.licences import LICENSE
 from distillation_stages.data.stage_facts import StageFacts, number
 from distillation_stages.runtime.storage import Storage
 
 CARD_NAME = "README.md"
 _MARKS = re.compile(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)")
 """What Markdown may take for a mark of its own; an underscore inside a word is none."""
+
+_READERS = ("fetch-student", "fetch-teacher", "prepare-dataset")
+"""The stages that have read the sources."""
 
 _METRICS = {
     "crossEntropy": "cross-entropy of the teacher's answers, nats per token",
@@ -27,8 +31,7 @@ def model_card(lineage: Lineage, storage: Storage, evaluated: StageResult | None
     sections = [
         f"---\n{front_matter(lineage, evaluated)}\n---",
         f"# {plain(named(lineage.student))}, taught by {plain(named(lineage.teacher))}",
-        "The student was distilled with MaxText by distillation-operator. The licences of the student, the teacher and "
-        "the data apply.",
+        f"The student was distilled with MaxText by distillation-operator. {licences(stages)}",
         "## Where it comes from",
         _table(["what", "source"], _sources(lineage)),
         "## How it was made",
@@ -39,9 +42,16 @@ def model_card(lineage: Lineage, storage: Storage, evaluated: StageResult | None
     ]
     if evaluated is not None:
         sections += ["## Scores on held-out rows", _table(["score", "before", "after"], _scores(evaluated.metrics))]
-    versions = sorted({(name, value) for stage in stages for name, value in stage.versions.items()})
+    versions = sorted({(name, value) for stage in stages for name, value in stage.versions.items() if name != LICENSE})
     sections += ["## Versions", _table(["of", "version"], [list(pair) for pair in versions])]
     return "\n\n".join(sections) + "\n"
+
+
+def licences(stages: Sequence[StageFacts]) -> str:
+    """Whose licences apply, with the names of those that are known."""
+    known = {stage.name: f" ({plain(stage.versions[LICENSE])})" for stage in stages if LICENSE in stage.versions}
+    student, teacher, data = (known.get(stage, "") for stage in _READERS)
+    return f"The licences of the student{student}, the teacher{teacher} and the data{data} apply."
 
 
 def front_matter(lineage: Lineage, evaluated: StageResult | None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from distillation_api import reasons
 from distillation_api.contract import FetchProgram, HuggingFaceRepo, StageResult, StageSpec
+from distillation_stages.data.licences import licence_in, licence_of_directory
 from distillation_stages.maxtext.naming import NAME, found_name, model_name
 from distillation_stages.models.model_config import read_config
 from distillation_stages.models.model_directory import check_model, check_names, is_weights, wanted_files
@@ -33,13 +34,13 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     assert isinstance(spec.program, FetchProgram)
     source, started = spec.program.source, time.monotonic()
     output, reporter = storage.at(spec.output), Reporter(spec.stage, "bytes")
-    downloaded, versions = 0, {}
+    downloaded, versions = 0, dict[str, str]()
     check = partial(check_files, spec.program)
     if source.path is not None:
         model = storage.at(source.path)
+        versions = licence_of_directory(model)
     elif source.hugging_face is not None:
-        model, downloaded, revision = _from_hub(source.hugging_face, output / DOWNLOAD, reporter, check)
-        versions = {"revision": revision}
+        model, downloaded, versions = _from_hub(source.hugging_face, output / DOWNLOAD, reporter, check)
     elif source.gcs_uri is not None:
         model = output / DOWNLOAD
         downloaded = download_tree(GcsTree(source.gcs_uri), model, reporter, check)
@@ -114,8 +115,10 @@ def download_tree(tree: Tree, directory: Path, reporter: Reporter, check: Check)
     return total
 
 
-def _from_hub(source: HuggingFaceRepo, directory: Path, reporter: Reporter, check: Check) -> tuple[Path, int, str]:
-    """The model's folder, its bytes and its commit. The weights come last, after the check."""
+def _from_hub(
+    source: HuggingFaceRepo, directory: Path, reporter: Reporter, check: Check
+) -> tuple[Path, int, dict[str, str]]:
+    """The model's folder, its bytes, and its commit and licence. The weights come last, after the check."""
     from huggingface_hub import HfApi, snapshot_download
 
     with hub.hub_errors("model", source):
@@ -139,7 +142,7 @@ def _from_hub(source: HuggingFaceRepo, directory: Path, reporter: Reporter, chec
         download([name for name in wanted if not is_weights(name)])
         check(model)
         download([name for name in wanted if is_weights(name)])
-    return model, total, revision
+    return model, total, {"revision": revision, **licence_in(info.card_data)}
 
 
 def _check_download(path: Path, size: int | None, sha256: str | None) -> None:

@@ -7,6 +7,10 @@ WRITER_ENV = "WRITER"
 """The DistillationJob's UID: what a pod of it has left unfinished in the storage is removed by the next pod of it."""
 
 
+JOB_ENV = "DISTILLATION_JOB"
+"""``NAMESPACE/NAME`` of the DistillationJob, which a report names; no output depends on it."""
+
+
 LOG_TAILS_ENV = "LOG_TAILS"
 NO_LOG_TAILS = "no"
 """Value of it where the installation keeps the words of crashed programs out of the status."""

@@ -15,8 +15,9 @@ class EvaluateProgram(ProgramModel):
     ``top1AgreementBefore``, ``top1AgreementAfter``. Of the answers to some of the prompts, each for ``Teacher``,
     ``Before`` and ``After``: ``answerTokens`` (median), ``endsByItself`` (share of the answers) and ``repetition``
     (share of repeated n-grams); ``degenerateAfter`` is 1 when those after are far worse than the teacher's, else 0.
-    Counts: rows, tokens. Outputs: ``report``, one self-contained HTML file, ``samples`` and ``scores``, JSON. Fails
-    (exit 65, reason EvaluationGateFailed) when the drop is below the gate; the report is written all the same.
+    Counts: rows, tokens. Outputs: ``report``, one self-contained HTML file, ``facts`` (``ReportFacts``, what the report
+    shows), ``samples`` and ``scores``, JSON; of work done by an older version ``facts`` may be missing. Fails (exit 65,
+    reason EvaluationGateFailed) when the drop is below the gate; all of these are written all the same.
     """
 
     outputs_version: ClassVar[int] = 2

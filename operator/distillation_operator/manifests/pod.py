@@ -8,6 +8,7 @@ from typing import Any
 
 from distillation_api.contract import (
     COMPILE_CACHE_ENV,
+    JOB_ENV,
     LOG_TAILS_ENV,
     NO_LOG_TAILS,
     SCRATCH_MOUNT,
@@ -94,6 +95,7 @@ def _container(
         "env": [
             {"name": STAGE_SPEC_ENV, "value": encoded_input(stage)},
             {"name": WRITER_ENV, "value": job.metadata.uid},
+            {"name": JOB_ENV, "value": f"{job.metadata.namespace}/{job.metadata.name}"},
             *_environment(job.spec, stage),
             *([] if installation.stage_pods.log_tails else [{"name": LOG_TAILS_ENV, "value": NO_LOG_TAILS}]),
             *_compile_cache(job.spec, installation),

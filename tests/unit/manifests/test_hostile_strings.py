@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster.wrong_manifests import GOOD
-from distillation_api.contract import STAGE_SPEC_ENV, WRITER_ENV, StageSpec
+from distillation_api.contract import JOB_ENV, STAGE_SPEC_ENV, WRITER_ENV, StageSpec
 from distillation_api.resource import DistillationJob
 from distillation_operator.commands.validation import validate
 from distillation_operator.manifests.kinds import child_manifest
@@ -126,7 +126,7 @@ def annotations_of(pod: Object) -> Object:
 PLACES = sorted(strings_in(FULL["spec"]), key=str)
 PLAIN = children_of(FULL)
 OUR_VARIABLES = (
-    STAGE_SPEC_ENV, WRITER_ENV, "HOME", "HF_TOKEN", "HF_HUB_OFFLINE", "JAX_PLATFORMS", "JOB_INDEX",
+    STAGE_SPEC_ENV, WRITER_ENV, JOB_ENV, "HOME", "HF_TOKEN", "HF_HUB_OFFLINE", "JAX_PLATFORMS", "JOB_INDEX",
     "JAX_COORDINATOR_ADDRESS", "JAX_PROCESS_COUNT", "PROCESSES_IN_JOB", "GRACE_SECONDS",
 )  # fmt: skip
 

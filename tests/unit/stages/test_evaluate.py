@@ -4,10 +4,20 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from distillation_api.contract import EvaluateProgram, StageResult
+from distillation_api.contract import (
+    FACTS_NAME,
+    JOB_ENV,
+    EvaluateProgram,
+    Gate,
+    JobIdentity,
+    ReportFacts,
+    StageResult,
+)
 from distillation_stages.data.tables import COMPLETIONS, write_table
 from distillation_stages.programs.evaluate import evaluation as evaluate
 from distillation_stages.programs.evaluate.answers import LEAST_TOKENS, Answer
@@ -55,9 +65,10 @@ class FakeModel:
     def __init__(self, directory: Path) -> None:
         self._cross_entropy = float(directory.name)
 
-    def refer(self, rows: Sequence[Scored], on_rows: Callable[[int], None]) -> list[Scored]:
+    def refer(self, rows: Sequence[Scored], on_rows: Callable[[int], None]) -> SimpleNamespace:
         on_rows(len(rows))
-        return list(rows)
+        score = Score(self._cross_entropy, kl=0.0, top1_agreement=1.0)
+        return SimpleNamespace(tokens=sum(len(row.answer_ids) for row in rows), score=score)
 
     def score(self, rows: Sequence[Scored], reference: object, on_rows: Callable[[int], None]) -> Score:
         FakeModel.seen = list(rows)
@@ -138,6 +149,58 @@ def test_the_student_between_two_training_stages_is_scored_too(storage: Storage)
     assert [one["model"] for one in scores["answers"]["models"]] == ["the teacher", "before", "teacher-data", "after"]
     report = storage.at(result.outputs["report"]).read_text()
     assert "teacher-data" in report
+
+
+def facts_in(storage: Storage) -> ReportFacts:
+    """Those of the one report in the output's folder."""
+    (path,) = storage.at(OUTPUT).glob(f"*/{FACTS_NAME}")
+    return ReportFacts.model_validate_json(path.read_text())
+
+
+def test_the_facts_say_what_the_report_shows(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(JOB_ENV, "ml/one")
+    finish(storage, "between", model="models/3.5")
+    reported = [{"name": f"train-{name}", "outputs": [f"train-{name}"], "chips": 4} for name in ("a", "b")]
+    spec = '{"teacher": {"source": {"huggingFace": {"repo": "org/big"}}}}'
+    members: dict[str, Any] = {
+        "between": {"a": "between"},
+        "reported": reported,
+        "spec": spec,
+        "minCrossEntropyDrop": 0.2,
+    }
+    result = score(storage, **members)
+    facts = facts_in(storage)
+    assert storage.at(result.outputs["facts"]).name == FACTS_NAME
+    assert facts.job == JobIdentity(namespace="ml", name="one")
+    assert [(one.name, one.cross_entropy) for one in facts.scores] == [("before", 4.0), ("a", 3.5), ("b", 3.0)]
+    assert facts.gate == Gate(threshold=0.2, value=0.25, passed=True)
+    assert (facts.sources.teacher, facts.sources.student) == ("org/big", "")
+    assert [(stage.name, stage.chips) for stage in facts.stages] == [("train-a", 4), ("train-b", 4), ("evaluate", 0)]
+    assert (facts.rows.scored, facts.rows.scored_tokens) == (16, result.counts["tokens"])
+    assert [one.name for one in facts.answers] == ["teacher", "before", "a", "b"]
+
+
+def test_the_facts_are_there_when_the_gate_stops(storage: Storage) -> None:
+    with pytest.raises(StageError):
+        score(storage, before="4", after="4", minCrossEntropyDrop=0.1)
+    assert facts_in(storage).gate == Gate(threshold=0.1, value=0.0, passed=False)
+
+
+def test_the_teachers_own_score_is_the_line_to_reach(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "not_comparable_reason", lambda teacher, student: None)
+    finish(storage, "teacher", model="models/1.5")
+    result = score(storage, teacher="teacher")
+    facts = facts_in(storage)
+    assert facts.teacher is not None
+    assert (facts.teacher.cross_entropy, facts.teacher.kl) == (1.5, 0.0)
+    assert facts.rows.teacher_tokens == result.counts["klTokens"]
+    assert json.loads(storage.at(result.outputs["scores"]).read_text())["teacher"]["crossEntropy"] == 1.5
+
+
+def test_without_a_teacher_there_is_no_line_to_reach(storage: Storage) -> None:
+    score(storage)
+    assert facts_in(storage).teacher is None
+    assert facts_in(storage).no_kl_because == "no teacher is named"
 
 
 def test_only_holdout_rows_of_all_shards_are_scored_each_with_its_end(storage: Storage) -> None:

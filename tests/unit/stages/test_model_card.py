@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from distillation_api.contract import HuggingFaceRepo, Source, StageResult
+from distillation_api.contract import HuggingFaceRepo, ReportedStage, Source, StageResult
 from distillation_stages.models.model_card import model_card
 from distillation_stages.runtime.storage import Storage
 from unit.stages.lineage import lineage
@@ -92,3 +92,19 @@ def test_foreign_text_is_only_text_in_it(tmp_path: Path, revision: str, told: st
     source = Source(hugging_face=HuggingFaceRepo(repo="org/data", revision=revision))
     card = model_card(lineage().model_copy(update={"dataset": source}), Storage(tmp_path))
     assert f"| dataset | org/data at {told} |" in card
+
+
+def test_it_names_the_licences_that_are_known(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    origin = lineage()
+    read = [ReportedStage(name=name, outputs=[name], chips=0) for name in ("fetch-student", "prepare-dataset")]
+    for stage, licence in zip(read, ("apache-2.0", "a|b"), strict=True):
+        result = StageResult(stage=stage.name, fingerprint="f", versions={"license": licence})
+        storage.write_marker(stage.name, result)
+    card = model_card(origin.model_copy(update={"stages": read}), storage)
+    assert "The licences of the student (apache-2.0), the teacher and the data (a\\|b) apply." in card
+    assert "| license |" not in card
+
+
+def test_without_known_licences_it_says_whose_apply(tmp_path: Path) -> None:
+    assert "The licences of the student, the teacher and the data apply." in model_card(lineage(), Storage(tmp_path))

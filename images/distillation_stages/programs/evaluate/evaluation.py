@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distillation_api import reasons
-from distillation_api.contract import EvaluateProgram, Measurements, StageResult, StageSpec
+from distillation_api.contract import FACTS_NAME, EvaluateProgram, Gate, Measurements, ModelSize, StageResult, StageSpec
 from distillation_stages.data.stage_facts import StageFacts
 from distillation_stages.data.tables import Row, read_rows, unchanged_parts
 from distillation_stages.data.tool_use import restored
@@ -17,7 +17,9 @@ from distillation_stages.models.rendering import Renderer
 from distillation_stages.models.tool_rendering import left_out
 from distillation_stages.models.vocabularies import check_sizes, check_tokens, load_tokenizer, vocabulary_size
 from distillation_stages.programs.evaluate.answers import TEACHER, Answer, Comparison, limit_for
-from distillation_stages.programs.evaluate.report import Report, Sample, render_report
+from distillation_stages.programs.evaluate.facts import AFTER, BEFORE, Evaluation, facts_of, size_of
+from distillation_stages.programs.evaluate.report import render_report
+from distillation_stages.programs.evaluate.samples import Sample
 from distillation_stages.programs.evaluate.scoring import LanguageModel, Reference, Score, Scored, weight_bytes
 from distillation_stages.runtime.environment import available_memory, set_environment
 from distillation_stages.runtime.failure import StageError
@@ -27,8 +29,6 @@ from distillation_stages.runtime.storage import Storage, publish_bytes
 
 SAMPLES = 16
 """Prompts that each student answers: few, since it answers on a CPU."""
-
-BEFORE, AFTER = "before", "after"
 
 CUT = "length"
 """The ``finishReason`` of an answer that was cut off at its limit."""
@@ -86,19 +86,28 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     answers = Comparison.of(work.answer_tokens, answered, {name: one.answers for name, one in measured.items()})
     samples = _samples(holdout, measured[BEFORE], measured[AFTER], renderer)
     publish_bytes(outputs["samples"], _json([vars(sample) for sample in samples]))
-    publish_bytes(outputs["scores"], _json({"models": scores, "noKlBecause": apart, "answers": answers.as_json()}))
+    compared = {"models": scores, "noKlBecause": apart, "answers": answers.as_json()}
+    teacher = score_as_json("teacher", own) if (own := reference.score if reference else None) is not None else None
+    publish_bytes(outputs["scores"], _json(compared | ({"teacher": teacher} if teacher is not None else {})))
     verdict = gate(measured[BEFORE].score, measured[AFTER].score, program.min_cross_entropy_drop)
-    outputs["report"] = workspace / "report.html"
-    report = Report(
+    counts = _counts(holdout, reference)
+    found = Evaluation(
+        fingerprint=spec.fingerprint,
         spec=program.spec,
-        stages=[StageFacts.read(stage, storage) for stage in program.reported],
         scores=scores,
+        teacher=teacher,
         no_kl_because=apart,
-        samples=samples,
         answers=answers,
-        verdict=verdict,
+        gate=gate_of(measured[BEFORE].score, measured[AFTER].score, program.min_cross_entropy_drop),
+        counts=counts,
+        seconds=round(time.monotonic() - started, 1),
+        teacher_size=size_of(model_of(storage, program.teacher)) if program.teacher is not None else ModelSize(),
+        student_size=size_of(models[AFTER]),
     )
-    publish_bytes(outputs["report"], render_report(report).encode())
+    facts = facts_of(found, [StageFacts.read(stage, storage) for stage in program.reported])
+    outputs |= {"facts": workspace / FACTS_NAME, "report": workspace / "report.html"}
+    publish_bytes(outputs["facts"], _json(facts.to_json_dict()))
+    publish_bytes(outputs["report"], render_report(facts, samples).encode())
     told = {name: storage.relative(path) for name, path in outputs.items()}
     if verdict is not None:
         raise StageError(reasons.EVALUATION_GATE_FAILED, f"{verdict}. The report is {told['report']} in the storage")
@@ -106,7 +115,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
         stage=spec.stage,
         fingerprint=spec.fingerprint,
         outputs=told,
-        counts=_counts(holdout, reference),
+        counts=counts,
         metrics=metrics_of(measured[BEFORE].score, measured[AFTER].score)
         | answers.metrics({TEACHER: "Teacher", BEFORE: "Before", AFTER: "After"})
         | (work.measured().metrics() if program.measures else {}),
@@ -258,6 +267,14 @@ def gate(before: Score, after: Score, required: float | None) -> str | None:
         f"cross-entropy went from {before.cross_entropy:.4f} to {after.cross_entropy:.4f} nats per token, a drop of "
         f"{drop(before, after):.2%}; minCrossEntropyDrop asks for {required:.2%}"
     )
+
+
+def gate_of(before: Score, after: Score, required: float | None) -> Gate | None:
+    """The gate as facts have it; None where nothing is required."""
+    if required is None:
+        return None
+    reached = drop(before, after)
+    return Gate(threshold=required, value=reached, passed=reached >= required)
 
 
 def score_as_json(name: str, score: Score) -> dict[str, str | float]:

@@ -1,117 +1,168 @@
-"""The report: one HTML file that holds all it shows, written from what the stages' markers say."""
+"""The report: one HTML file that holds all it shows, made of the facts and of some answers."""
 
-import html
+import base64
+import hashlib
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from distillation_stages.data.conversations import Turn
-from distillation_stages.data.stage_facts import StageFacts, number
-from distillation_stages.programs.evaluate.answers import GRAM, Comparison
-from distillation_stages.programs.evaluate.plots import Line, bars, lines
+from distillation_api.contract import AnswerFigures, ReportFacts
+from distillation_stages.programs.evaluate import formats
+from distillation_stages.programs.evaluate.answers import GRAM
+from distillation_stages.programs.evaluate.charts import Bar, bars
+from distillation_stages.programs.evaluate.samples import Sample, shown
+from distillation_stages.programs.evaluate.training_plots import Plot, training_plots
+from distillation_stages.programs.evaluate.verdict import (
+    best_before_the_end,
+    best_of,
+    verdict_of,
+    way_to_teacher,
+)
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
-
-POINTS = 2_000
-"""Of a curve: a page with more loads slowly and shows no more."""
+STYLE = Path(__file__).with_name("report.css")
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A held-out prompt and three answers."""
+class Tile:
+    """A number of the first screen."""
 
-    row: int
-    prompt: list[Turn]
-    teacher: str
-    before: str
-    after: str
+    name: str
+    value: str
+    note: str
 
 
-@dataclass(frozen=True)
-class Report:
-    """What the page shows."""
-
-    spec: str
-    """JSON."""
-    stages: Sequence[StageFacts]
-    scores: Sequence[Mapping[str, str | float]]
-    """As scores.json has them: the first is the student before, the last the one after."""
-    no_kl_because: str | None
-    samples: Sequence[Sample]
-    answers: Comparison
-    verdict: str | None
-    """Why the gate let nothing through; None when it did."""
-
-
-def render_report(report: Report) -> str:
-    """The page."""
+def render_report(facts: ReportFacts, samples: Sequence[Sample]) -> str:
+    """The page. All texts of models and datasets are escaped, and its policy lets nothing run or load."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": number, "duration": duration, "share": "{:.0%}".format}
-    template = environment.from_string(TEMPLATE.read_text())
-    spec = json.loads(report.spec) if report.spec else {}
-    return template.render(
-        report=report,
-        title=_title(spec),
-        spec=json.dumps(spec, indent=2, ensure_ascii=False),
+    names = ("amount", "count", "date", "duration", "number", "percent", "score", "size", "words")
+    environment.filters |= {name: getattr(formats, name) for name in names}
+    environment.globals |= {"markup": Markup, "shown_name": shown_name}
+    style = STYLE.read_text()
+    return environment.from_string(TEMPLATE.read_text()).render(
+        facts=facts,
+        title=title(facts),
+        taught=taught(facts),
+        style=Markup(style),
+        style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        verdict=verdict_of(facts),
+        worse=best_before_the_end(facts),
+        best=best_of(facts),
+        tiles=list(tiles(facts)),
+        main_plot=main_plot(facts),
+        score_plots=list(score_plots(facts)),
+        training_plots=training_plots(facts),
+        samples=[shown(sample) for sample in samples],
         gram=GRAM,
-        plots=[Markup(plot) for plot in plots(report)],
-        versions=sorted({(name, value) for stage in report.stages for name, value in stage.versions.items()}),
-        chip_hours=sum(stage.chip_hours for stage in report.stages),
-        seconds=sum(stage.seconds for stage in report.stages),
+        spec=json.dumps(facts.spec, indent=2, ensure_ascii=False),
     )
 
 
-def plots(report: Report) -> Iterable[str]:
-    """Bars of each score before, between and after; of all models' answers; then each training stage's curves."""
-    shown = {
-        "crossEntropy": ("Cross-entropy of the teacher's held-out answers", "nats per token"),
-        "kl": ("KL(teacher || student), held out", "nats per token"),
-        "top1Agreement": ("Top-1 agreement with the teacher, held out", "share of tokens"),
-    }
-    for name, (title, unit) in shown.items():
-        heights = {str(score["model"]): float(score[name]) for score in report.scores if name in score}
-        if heights:
-            yield bars(title, unit, heights)
-    figures = report.answers.figures
-    if figures:
-        ends = {name: one.ends_by_itself for name, one in figures.items()}
-        repeated = {name: one.repetition for name, one in figures.items()}
-        yield bars("Answers that end by themselves, held out", "share of answers", ends, highest=1)
-        yield bars(f"Repeated {GRAM}-grams within an answer, held out", "share, mean of answers", repeated, highest=1)
-    for stage in report.stages:
-        curves = {"loss": curve(stage.history, "loss"), "KL to the teacher": curve(stage.history, "klToTeacher")}
-        drawn = {name: line for name, line in curves.items() if line[0]}
-        if drawn:
-            yield lines(f"{html.escape(stage.name)}: training", "step", "nats per token", drawn)
+def title(facts: ReportFacts) -> str:
+    """The job's name; without one what was taught to what."""
+    if facts.job is not None:
+        return f"{facts.job.namespace}/{facts.job.name}"
+    return taught(facts) or "Distillation report"
 
 
-def curve(history: Sequence[Mapping[str, float]], name: str) -> Line:
-    """At most ``POINTS`` steps and their values, evenly spread, the last always among them."""
-    told = [(step["step"], step[name]) for step in history if name in step and math.isfinite(step[name])]
-    stride = max(1, math.ceil(len(told) / POINTS))
-    kept = told[::-1][::stride][::-1]
-    return [step for step, _ in kept], [value for _, value in kept]
+def taught(facts: ReportFacts) -> str:
+    """Teacher and student, by where they come from; empty where that isn't known."""
+    sources = facts.sources
+    if not (sources.teacher and sources.student):
+        return ""
+    return f"{sources.teacher} taught {sources.student}" + (f" on {sources.dataset}" if sources.dataset else "")
 
 
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def tiles(facts: ReportFacts) -> Iterator[Tile]:
+    """What a reader in a hurry asks next: how near, how big, how dear."""
+    way = way_to_teacher(facts)
+    if way is not None:
+        yield Tile("Way to the teacher", formats.percent(way), "of the student's distance to it in cross-entropy")
+    student, teacher = facts.student_size, facts.teacher_size
+    if student.parameters:
+        yield Tile(
+            "Size",
+            f"{formats.amount(student.parameters)} parameters",
+            _share(student.parameters, teacher.parameters, formats.amount),
+        )
+    if student.bytes:
+        yield Tile("Weights", formats.size(student.bytes), _share(student.bytes, teacher.bytes, formats.size))
+    yield Tile("Time", formats.duration(facts.seconds), "of all stages, one after another")
+    idle = sum(stage.idle_chip_hours or 0.0 for stage in facts.stages)
+    waited = f"{formats.number(idle)} of them before first tokens and steps" if idle else "of all stages"
+    yield Tile("Cost", *((f"{formats.number(facts.chip_hours)} chip-hours", waited) if facts.chip_hours else _NO_CHIPS))
+    trained = sum(stage.tokens or 0 for stage in facts.stages if stage.is_training)
+    if trained:
+        yield Tile("Training data", f"{formats.amount(trained)} tokens", _answers_note(facts))
 
 
-def _title(spec: Mapping[str, Any]) -> str:
-    """Teacher and student, by where they come from."""
-    names = [_source_name(spec.get(role, {}).get("source", {})) for role in ("teacher", "student")]
-    return f"{names[0]} taught {names[1]}" if all(names) else "Distillation report"
+_NO_CHIPS = ("no chip-hours", "all stages ran on CPU")
 
 
-def _source_name(source: Mapping[str, Any]) -> str:
-    hub, gcs = source.get("huggingFace", {}), source.get("gcs", {})
-    return str(hub.get("repo") or gcs.get("uri") or source.get("path") or "")
+def main_plot(facts: ReportFacts) -> Plot:
+    """The cross-entropy before and after each training, with the teacher's as the line to reach."""
+    reach = facts.teacher.cross_entropy if facts.teacher is not None else None
+    note = ""
+    rows = facts.rows
+    if reach is not None and rows.teacher_tokens and rows.scored_tokens and rows.teacher_tokens < rows.scored_tokens:
+        note = f"The teacher's on the first {rows.teacher_tokens:,} of {rows.scored_tokens:,} tokens."
+    return _scores_plot(facts, "cross_entropy", "Cross-entropy", "nats per token, lower is better", reach, note)
+
+
+def score_plots(facts: ReportFacts) -> Iterator[Plot]:
+    """The other scores, then what answers are like; those of which nothing is known are left out."""
+    if any(score.kl is not None for score in facts.scores):
+        yield _scores_plot(facts, "kl", "Distance to the teacher (KL)", "nats per token, lower is better", None)
+        yield _scores_plot(
+            facts, "top1_agreement", "Top-1 agreement", "share of tokens, higher is better", None, "", 1.0
+        )
+    if facts.answers:
+        yield _answers_plot("Answers that end by themselves", "share of answers", facts.answers, "ends_by_itself")
+        yield _answers_plot(f"Repeated {GRAM}-grams", "share, mean of answers", facts.answers, "repetition")
+
+
+def shown_name(name: str) -> str:
+    """A model of the facts as the page calls it."""
+    return name if name in ("before", "teacher", "after") else f"after {name}"
+
+
+def _scores_plot(
+    facts: ReportFacts,
+    member: str,
+    name: str,
+    unit: str,
+    reach: float | None,
+    note: str = "",
+    highest: float | None = None,
+) -> Plot:
+    text = formats.percent if highest == 1.0 else formats.score
+    best = best_of(facts)
+    rows = []
+    for place, one in enumerate(facts.scores):
+        value: float | None = getattr(one, member)
+        kind = "base" if place == 0 else "best" if one is best else "model"
+        rows.append(Bar(shown_name(one.name), value, text(value), kind))
+    goal = Bar("teacher", reach, text(reach)) if reach is not None else None
+    return Plot(name, unit, bars(f"{name}, {unit}", rows, goal, highest), note)
+
+
+def _answers_plot(name: str, unit: str, answers: Sequence[AnswerFigures], member: str) -> Plot:
+    rows: list[Bar] = []
+    for one in answers:
+        value: float | None = getattr(one, member)
+        kind = "base" if one.name in ("teacher", "before") else "model"
+        rows.append(Bar(shown_name(one.name), value, formats.percent(value), kind))
+    return Plot(name, unit, bars(f"{name}, {unit}", rows, highest=1.0), "")
+
+
+def _share(part: float, whole: float | None, told: Callable[[float], str]) -> str:
+    return f"{formats.percent(part / whole)} of the teacher's {told(whole)}" if whole else "of the student"
+
+
+def _answers_note(facts: ReportFacts) -> str:
+    answered = facts.rows.answered
+    return f"{formats.count(answered)} answers of the teacher" if answered else "seen in training"
