@@ -66,6 +66,20 @@ def _watch(arguments: argparse.Namespace) -> int:
     return watch.run(arguments.name, arguments.namespace, arguments.kubeconfig)
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    from distillation_operator.commands.compare import command
+
+    return command.run(
+        arguments.jobs,
+        namespace=arguments.namespace,
+        kubeconfig=arguments.kubeconfig,
+        storage=arguments.storage,
+        html=arguments.html,
+        as_data=arguments.json,
+        sort=arguments.sort,
+    )
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from distillation_operator.controller import process
     from distillation_operator.controller.kube import NoCluster
@@ -194,6 +208,23 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("name", metavar="NAME", help="name of the DistillationJob")
     watch.add_argument("-n", "--namespace", help="its namespace (default: the one of the kubeconfig's context)")
     watch.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+
+    compare = add(
+        "compare", _compare, "show several runs side by side: specs, scores, curves, tokens, time, chip-hours"
+    )
+    compare.add_argument(
+        "jobs",
+        nargs="+",
+        metavar="JOB",
+        help="NAME or NAMESPACE/NAME in the cluster, a folder of local, a file of `kubectl get dj -o json`, or the "
+        "folder of a report; cluster:NAME for a job whose name a file has too",
+    )
+    compare.add_argument("-n", "--namespace", help="of jobs in the cluster (default: as kubectl)")
+    compare.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+    compare.add_argument("--storage", metavar="DIR", help="the storage on this machine, for curves and all scores")
+    compare.add_argument("--sort", metavar="FIGURE", help="best first by e.g. crossEntropyAfter, klAfter or chipHours")
+    compare.add_argument("--html", metavar="FILE", help="write a page with the curves too")
+    compare.add_argument("--json", action="store_true", help="print JSON in place of the table")
 
     run = add("run", _run, "run the operator")
     run.add_argument(
