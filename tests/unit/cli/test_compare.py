@@ -166,7 +166,7 @@ def test_a_failed_and_a_running_job_are_shown_as_far_as_they_came(
         "conditions": [condition("Failed", True, "OutOfMemory", "Stage train-teacher-data: no memory is left")],
         "stages": [stage("generate", "01:00", "04:00")],
     }
-    begun = {
+    begun: dict[str, Any] = {
         "phase": "Running",
         "completionTime": None,
         "results": {},

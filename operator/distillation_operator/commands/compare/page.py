@@ -44,7 +44,8 @@ def _results(comparison: Comparison) -> Element:
     heads = ["run", "state", *(figure.label for figure in shown)]
     rows = []
     for run, of_run in enumerate(comparison.runs):
-        name = element("th", {"scope": "row"}, sample(run + 1), _badge(run), comparison.labels[run])
+        look = sample(run + 1) if run < DISTINCT else None
+        name = element("th", {"scope": "row"}, look, _badge(run), comparison.labels[run])
         state = element("td", {"data-label": "state"}, of_run.phase or ABSENT)
         rows.append(element("tr", None, name, state, *(_cell(figure, run, figure.label) for figure in shown)))
     told = []
@@ -55,7 +56,7 @@ def _results(comparison: Comparison) -> Element:
             "Cross-entropy and KL are nats per token of the teacher's answers to the rows that were held out: less is "
             "better."
         )
-    return element("section", None, _table(heads, rows), element("p", {"class": "faint"}, " ".join(told)))
+    return element("section", None, _table(heads, rows, "runs"), element("p", {"class": "faint"}, " ".join(told)))
 
 
 def _differences(comparison: Comparison) -> Iterable[Element]:
@@ -98,6 +99,8 @@ def _curves(comparison: Comparison) -> Iterable[Element]:
     shown = range(min(len(comparison.runs), DISTINCT))
     items = [element("li", None, sample(run + 1), _badge(run), comparison.labels[run]) for run in shown]
     yield element("ul", {"class": "legend"}, *items)
+    told = "Lines that come from above begin beyond the picture, so that their ends can be told apart."
+    yield element("p", {"class": "faint"}, told)
     if len(comparison.runs) > DISTINCT:
         told = (
             f"Drawn are the first {DISTINCT} of the {len(comparison.runs)} runs; --sort brings the best to the front."
@@ -214,7 +217,7 @@ def _heads(comparison: Comparison) -> list[Sequence[Child]]:
 
 def _badge(run: int) -> Element:
     """The number of a run, counted from 1, by which plots name it."""
-    return element("span", {"class": f"number run-{run % DISTINCT + 1}"}, str(run + 1))
+    return element("span", {"class": f"number run-{run + 1}" if run < DISTINCT else "number"}, str(run + 1))
 
 
 def _cell(figure: Figure, run: int, label: str) -> Element:

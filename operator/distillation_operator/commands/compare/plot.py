@@ -17,6 +17,8 @@ DISTINCT = 12
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "14 4", "5 2 1 2 1 2")
 _SETTLING = 0.1
 """Share of the steps at the start that don't decide how high the axis reaches: the end of a training is to be seen."""
+_MOST = 0.8
+"""Share of the whole range above which nothing is gained by leaving the start out."""
 _TEXT = 12
 _TOP, _RIGHT, _BOTTOM, _LEFT = 10.0, 40.0, 40.0, 52.0
 _APART, _WIDE_APART = 13.0, 26.0
@@ -63,7 +65,7 @@ def plot(
     # Many lines are legible only where each is calm.
     most = max(20, size.points * 4 // max(4, len(lines)))
     drawn = [(line, averaged(line.points, most)) for line in lines]
-    frame = _Frame.around([points for _, points in drawn], size, settles=not ticks, level=level)
+    frame = _Frame.around([points for _, points in drawn], size, level)
     svg = element(
         "svg",
         {
@@ -118,14 +120,17 @@ class _Frame:
     y_high: float
 
     @staticmethod
-    def around(drawn: Sequence[Curve], size: Size, settles: bool, level: tuple[float, str] | None) -> "_Frame":
-        """The settled part of all lines, with a margin."""
+    def around(drawn: Sequence[Curve], size: Size, level: tuple[float, str] | None) -> "_Frame":
+        """All lines, or what follows their first steps where these would leave little room for it; with a margin."""
         xs = [x for points in drawn for x, _ in points]
-        ys = [level[0]] if level is not None else []
+        fixed = [level[0]] if level is not None else []
+        everything, settled = [*fixed, *(y for points in drawn for _, y in points)], fixed
         for points in drawn:
             start = points[0][0] + (points[-1][0] - points[0][0]) * _SETTLING
-            ys.extend(y for x, y in points if not settles or x >= start)
-        low, high = min(ys), max(ys)
+            settled = [*settled, *(y for x, y in points if x >= start)]
+        low, high = min(settled), max(settled)
+        if high - low > (max(everything) - min(everything)) * _MOST:
+            low, high = min(everything), max(everything)
         margin = (high - low) * 0.05 or abs(high) * 0.05 or 0.5
         x_low, x_high = min(xs), max(xs)
         if x_low == x_high:

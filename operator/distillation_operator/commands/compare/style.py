@@ -21,7 +21,7 @@ _RUNS = "\n".join(f".run-{number} {{ --run: var(--run-{number}); }}" for number 
 
 STYLE = f"""
 :root {{ color-scheme: light dark; --ground: #fff; --soft: #f4f6f8; --ink: #1b2026; --faint: #56606b;
-  --rule: #d5dbe1; {_colours(_LIGHT)} }}
+  --rule: #d5dbe1; --run: var(--faint); {_colours(_LIGHT)} }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ground: #14181d; --soft: #1e242b; --ink: #e8ecf0; --faint: #a4afba;
   --rule: #38414b; {_colours(_DARK)} }} }}
 {_RUNS}
@@ -41,6 +41,7 @@ th {{ font-weight: 600; }}
 .values td, .values th {{ overflow-wrap: anywhere; }}
 .values td {{ min-width: 6rem; }}
 th[scope=row] {{ min-width: 13rem; max-width: 24rem; font-weight: 400; overflow-wrap: anywhere; }}
+.runs th[scope=row] {{ min-width: 16rem; }}
 thead th {{ border-bottom: 2px solid var(--rule); vertical-align: bottom; }}
 code {{ font: 0.875em ui-monospace, monospace; overflow-wrap: anywhere; }}
 .best {{ font-weight: 700; }}
@@ -71,9 +72,9 @@ ul.values {{ list-style: none; margin: 0; padding: 0; }}
   thead {{ display: none; }}
   tr {{ border-bottom: 1px solid var(--rule); padding: 0.5rem 0; }}
   th, td {{ border: 0; padding: 0.1rem 0; }}
-  th[scope=row] {{ font-weight: 600; }}
+  th[scope=row], .runs th[scope=row] {{ font-weight: 600; min-width: 0; max-width: none; }}
   td {{ display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 0.5rem; min-width: 0; }}
-  td::before {{ content: attr(data-label); color: var(--faint); }}
+  td::before {{ content: attr(data-label); color: var(--faint); font-weight: 400; }}
   .values td {{ min-width: 0; }}
   td.single {{ display: block; }}
   td.single::before {{ content: none; }}
