@@ -161,6 +161,17 @@ def test_a_report_outside_of_the_storage_is_not_read(tmp_path: Path) -> None:
         assert "doesn't hold them" in run.notes[0]
 
 
+def test_a_run_that_failed_at_its_gate_has_the_curves_of_its_report(tmp_path: Path) -> None:
+    failed = job("first", status={"phase": "Failed", "results": {}})
+    failed["status"]["stages"][-1] |= {"state": "Failed", "outputs": {}, "directory": "distillation/evaluate/abc"}
+    write_facts(tmp_path / "distillation" / "evaluate" / "abc" / "work-1", facts(steps=7))
+    (run,) = find([str(write_json(tmp_path / "one.json", failed))], Jobs(), tmp_path).runs
+    assert len(run.curves["train-teacher-data"]["loss"]) == 7
+    failed["status"]["stages"][-1]["directory"] = "/etc"
+    (run,) = find([str(write_json(tmp_path / "one.json", failed))], Jobs(), tmp_path).runs
+    assert run.curves == {}
+
+
 def test_broken_facts_in_the_storage_leave_the_run_its_status(tmp_path: Path) -> None:
     write_json(tmp_path / "distillation" / "evaluate" / ("f" * 16) / "facts.json", {"scores": "none"})
     (run,) = find([str(write_json(tmp_path / "one.json", job("first")))], Jobs(), tmp_path).runs
@@ -174,6 +185,8 @@ def test_storage_and_page_name_places_that_exist(tmp_path: Path, capsys: pytest.
     assert "there is no such folder; give the one that holds the storage's files" in capsys.readouterr().err
     assert main(["compare", one, "--html", str(tmp_path / "none" / "page.html")]) == 1
     assert "name a file in a folder that exists" in capsys.readouterr().err
+    assert main(["compare", one, "--html", str(tmp_path)]) == 1
+    assert "it is no file; name one, such as runs.html" in capsys.readouterr().err
 
 
 def test_without_a_cluster_a_name_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

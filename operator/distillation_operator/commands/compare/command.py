@@ -2,12 +2,12 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from distillation_operator.commands.compare.as_json import as_json
-from distillation_operator.commands.compare.cluster import Cluster
 from distillation_operator.commands.compare.comparison import Comparison
 from distillation_operator.commands.compare.figures import in_order
 from distillation_operator.commands.compare.page import page
@@ -16,7 +16,8 @@ from distillation_operator.commands.compare.terminal import show
 from distillation_operator.commands.compare.words import printable
 from distillation_operator.commands.errors import CommandError
 
-_MODE = 0o644
+if TYPE_CHECKING:
+    from distillation_operator.commands.compare.cluster import Cluster
 
 
 def run(
@@ -32,7 +33,18 @@ def run(
     """Show the runs as a table, or as JSON with ``as_data``; write the page to ``html``. Raises CommandError."""
     if storage is not None and not Path(storage).is_dir():
         raise CommandError(f"--storage {storage}: there is no such folder; give the one that holds the storage's files")
-    found = find(names, Cluster(kubeconfig, namespace).job, Path(storage) if storage else None)
+
+    @cache
+    def cluster() -> "Cluster":
+        # Files shouldn't wait for Kubernetes' client to load.
+        from distillation_operator.commands.compare.cluster import Cluster
+
+        return Cluster(kubeconfig, namespace)
+
+    def job(name: str, place: str | None) -> dict[str, Any]:
+        return cluster().job(name, place)
+
+    found = find(names, job, Path(storage) if storage else None)
     for remark in found.remarks:
         print(f"distillation-operator: {printable(remark)}", file=sys.stderr)
     comparison = Comparison.of(in_order(found.runs, sort))
@@ -49,15 +61,15 @@ def run(
 
 def _write(path: Path, text: str) -> None:
     """Write whole or not at all: a browser may have the old page open."""
+    if path.exists() and not path.is_file():
+        raise CommandError(f"--html {path}: it is no file; name one, such as runs.html")
+    path = path.resolve()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-                file.write(text)
-            os.chmod(temporary, _MODE)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with open(temporary, "x", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+        os.replace(temporary, path)
     except OSError as error:
         raise CommandError(f"--html {path}: {error.strerror or error}; name a file in a folder that exists") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -17,7 +17,13 @@ from distillation_operator.commands.compare.facts_reading import (
     with_facts,
 )
 from distillation_operator.commands.compare.run import Run
-from distillation_operator.commands.compare.status_reading import history_files, is_over, report_file, run_of_object
+from distillation_operator.commands.compare.status_reading import (
+    evaluation_folder,
+    history_files,
+    is_over,
+    report_file,
+    run_of_object,
+)
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.files import documents
 
@@ -173,14 +179,14 @@ def _require_small(content: Any, file: Path) -> None:
 
 def _of_object(job: dict[str, Any], origin: str, storage: Path | None) -> Run:
     run = run_of_object(job, origin)
-    report, histories = report_file(job), history_files(job)
+    histories = history_files(job)
     if storage is None:
         return replace(
             run, notes=[*run.notes, *_without_curves(job, run, "--storage DIR names a folder that has them")]
         )
     notes = list(run.notes)
     try:
-        facts = _inside(storage, str(Path(report).parent / FACTS_NAME)) if report else None
+        facts = _facts_file(job, storage)
         if facts is not None:
             run = with_facts(run, read_facts(facts))
         missing = {stage: path for stage, path in histories.items() if stage not in run.curves}
@@ -191,6 +197,20 @@ def _of_object(job: dict[str, Any], origin: str, storage: Path | None) -> Run:
         notes.append(f"its curves are missing: {error}")
         return replace(run, notes=notes)
     return replace(run, notes=[*notes, *_without_curves(job, run, f"{storage} doesn't hold them")])
+
+
+def _facts_file(job: dict[str, Any], storage: Path) -> Path | None:
+    """Beside the report; of an evaluation that named none what its last attempt has left."""
+    if report := report_file(job):
+        return _inside(storage, str(Path(report).parent / FACTS_NAME))
+    folder = evaluation_folder(job)
+    if folder is None:
+        return None
+    try:
+        left = sorted((storage / folder).glob(f"*/{FACTS_NAME}"), key=lambda file: file.stat().st_mtime)
+    except (OSError, ValueError):
+        return None
+    return _inside(storage, str(left[-1].relative_to(storage))) if left and left[-1].is_relative_to(storage) else None
 
 
 def _without_curves(job: dict[str, Any], run: Run, why: str) -> list[str]:

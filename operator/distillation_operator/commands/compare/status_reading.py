@@ -66,10 +66,19 @@ def history_files(job: Object) -> dict[str, str]:
 
 def report_file(job: Object) -> str | None:
     """Where the report lies in the storage; None without one."""
-    status = _object(job, "status")
-    evaluate = [stage for stage in _objects(status, "stages") if stage.get("name") == EVALUATION]
-    outputs = _object(evaluate[0], "outputs") if evaluate else {}
-    return _text(_object(status, "results"), "report") or _text(outputs, "report")
+    return _text(_object(_object(job, "status"), "results"), "report") or _text(
+        _object(_evaluation(job), "outputs"), "report"
+    )
+
+
+def evaluation_folder(job: Object) -> str | None:
+    """The folder of the evaluation in the storage: one that failed at its gate names no outputs."""
+    return _text(_evaluation(job), "directory")
+
+
+def _evaluation(job: Object) -> Object:
+    stages = _objects(_object(job, "status"), "stages")
+    return next((stage for stage in stages if stage.get("name") == EVALUATION), {})
 
 
 def is_over(job: Object) -> bool:
