@@ -197,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="STAGE=NUMBER",
-        help="rows or steps per second of a stage, as an earlier job measured it, for the chip-hours; may be repeated",
+        help="answers or steps per second of a stage, as watch shows them, for time and chip-hours; may be repeated",
     )
     which = plan.add_mutually_exclusive_group()
     which.add_argument("--summary", action="store_true", help="leave out the manifests")

@@ -5,7 +5,7 @@ from typing import Any
 
 from distillation_operator.commands.compare.differences import UNKNOWN, Spec, differences
 from distillation_operator.commands.compare.filled_spec import filled
-from distillation_operator.commands.compare.words import short
+from distillation_operator.commands.words import short
 from unit.cli.compared_runs import spec
 
 

@@ -13,8 +13,8 @@ from distillation_operator.commands.compare.figures import in_order
 from distillation_operator.commands.compare.page import page
 from distillation_operator.commands.compare.sources import find
 from distillation_operator.commands.compare.terminal import show
-from distillation_operator.commands.compare.words import printable
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.words import printable
 
 if TYPE_CHECKING:
     from distillation_operator.commands.compare.cluster import Cluster

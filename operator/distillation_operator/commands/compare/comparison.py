@@ -8,7 +8,7 @@ from distillation_operator.commands.compare.differences import Difference, Spec,
 from distillation_operator.commands.compare.figures import Figure, figures
 from distillation_operator.commands.compare.filled_spec import filled
 from distillation_operator.commands.compare.run import Run
-from distillation_operator.commands.compare.words import printable
+from distillation_operator.commands.words import printable
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from distillation_operator.commands.compare.run import AFTER, BEFORE, TEACHER, Run
-from distillation_operator.commands.compare.words import decimal, duration, share, whole
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.words import decimal, duration, share, whole
 
 Better = Literal["less", "more"]
 SCORES, TRAINING, COST = "Scores, held out", "Training", "Tokens, time and cost"

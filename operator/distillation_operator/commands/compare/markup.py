@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from distillation_operator.commands.compare.words import printable
+from distillation_operator.commands.words import printable
 
 Element = ElementTree.Element
 Child = Element | str | None

@@ -10,7 +10,7 @@ from distillation_operator.commands.compare.markup import Child, Element, docume
 from distillation_operator.commands.compare.plot import DISTINCT, NARROW, WIDE, Line, plot, sample
 from distillation_operator.commands.compare.run import AFTER, BEFORE, TEACHER, Curve
 from distillation_operator.commands.compare.style import STYLE, policy
-from distillation_operator.commands.compare.words import ABSENT, short
+from distillation_operator.commands.words import ABSENT, short
 
 _VALUE = 400
 """Characters at most of a value of a spec."""

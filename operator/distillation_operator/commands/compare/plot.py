@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from distillation_operator.commands.compare.markup import Element, element
 from distillation_operator.commands.compare.run import Curve
-from distillation_operator.commands.compare.words import decimal
+from distillation_operator.commands.words import decimal
 
 DISTINCT = 12
 """Runs in one plot."""

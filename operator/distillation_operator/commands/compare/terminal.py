@@ -12,7 +12,7 @@ from rich.text import Text
 from distillation_operator.commands.compare.comparison import Comparison
 from distillation_operator.commands.compare.differences import UNKNOWN, Difference
 from distillation_operator.commands.compare.figures import MAIN, SCORES, Figure
-from distillation_operator.commands.compare.words import ABSENT, printable, short
+from distillation_operator.commands.words import ABSENT, printable, short
 
 BEST = "*"
 UNTOLD = "?"
