@@ -60,6 +60,20 @@ def _watch(arguments: argparse.Namespace) -> int:
     return watch.run(arguments.name, arguments.namespace, arguments.kubeconfig, arguments.context)
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    from distillation_operator.commands.compare import command
+
+    return command.run(
+        arguments.jobs,
+        namespace=arguments.namespace,
+        kubeconfig=arguments.kubeconfig,
+        storage=arguments.storage,
+        html=arguments.html,
+        as_data=arguments.json,
+        sort=arguments.sort,
+    )
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from distillation_operator.controller import process
     from distillation_operator.controller.kube import NoCluster
@@ -128,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_schema(commands)
     commands.group("distillations on a cluster")
     _add_watch(commands)
+    _add_compare(commands)
     commands.group("the operator and its installation")
     _add_run(commands)
     _add_ready(commands)
@@ -158,7 +173,7 @@ def _add_plan(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="STAGE=NUMBER",
-        help="rows or steps per second of a stage, as an earlier job measured it, for the chip-hours; may be repeated",
+        help="answers or steps per second of a stage, as watch shows them, for time and chip-hours; may be repeated",
     )
     which = plan.add_mutually_exclusive_group()
     which.add_argument("--summary", action="store_true", help="leave out the manifests")
@@ -178,6 +193,25 @@ def _add_watch(commands: Commands) -> None:
     watch.add_argument("-n", "--namespace", help="its namespace (default: the one of the kubeconfig's context)")
     watch.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
     watch.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
+
+
+def _add_compare(commands: Commands) -> None:
+    compare = commands.add(
+        "compare", _compare, "show several runs side by side: specs, scores, curves, tokens, time, chip-hours"
+    )
+    compare.add_argument(
+        "jobs",
+        nargs="+",
+        metavar="JOB",
+        help="NAME or NAMESPACE/NAME in the cluster, a folder of local, a file of `kubectl get dj -o json`, or the "
+        "folder of a report; cluster:NAME for a job whose name a file has too",
+    )
+    compare.add_argument("-n", "--namespace", help="of jobs in the cluster (default: as kubectl)")
+    compare.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+    compare.add_argument("--storage", metavar="DIR", help="the storage on this machine, for curves and all scores")
+    compare.add_argument("--sort", metavar="FIGURE", help="best first by e.g. crossEntropyAfter, klAfter or chipHours")
+    compare.add_argument("--html", metavar="FILE", help="write a page with the curves too")
+    compare.add_argument("--json", action="store_true", help="print JSON in place of the table")
 
 
 def _add_run(commands: Commands) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cluster.wrong_manifests import GOOD
+from cluster.wrong_manifests import GOOD, changed, put
 from support.objects import CHECKOUT, Jobs
 from testbed.cluster import Testbed
 
@@ -104,6 +104,30 @@ def test_watch_of_no_job_exits_with_1(testbed: Testbed) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT / "operator", timeout=30, check=False)
     assert done.returncode == 1
     assert done.stderr == "distillation-operator: there is no DistillationJob absent in namespace default\n"
+
+
+def test_compare_reads_the_jobs_of_a_namespace(testbed: Testbed, jobs: Jobs) -> None:
+    jobs.create(GOOD)
+    jobs.create(changed(put("metadata.name", "patient"), put("spec.retries", {"failures": 9})))
+    jobs.set_status("good", {"phase": "Complete", "conditions": conditions("Complete"), "chipHours": "3.5"})
+    names = ["good", f"{jobs.namespace}/patient", "absent"]
+    command = [sys.executable, "-m", "distillation_operator", "compare", "-n", jobs.namespace]
+    command += ["--kubeconfig", str(testbed.kubeconfig)]
+
+    def compare(*names: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *names], capture_output=True, text=True, cwd=CHECKOUT / "operator", timeout=60, check=False
+        )
+
+    done = compare(*names[:2])
+    assert (done.returncode, done.stderr) == (0, "")
+    cells = [line.split() for line in done.stdout.splitlines()]
+    assert ["state", "Complete", "-"] in cells
+    assert ["retries.failures", "2", "9"] in cells
+    assert ["chip-hours", "3.5", "-"] in cells
+    failed = compare(*names)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert f"absent: there is no DistillationJob absent in namespace {jobs.namespace}" in failed.stderr
 
 
 def _patiently(jobs: Jobs, status: dict[str, Any]) -> None:

@@ -12,14 +12,13 @@ from distillation_api.resource import DistillationJob
 from distillation_api.spec import DistillationJobSpec
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.files import documents
+from distillation_operator.commands.plan_cost import WHERE_RATES_ARE, chips, cost, known_work, shards
 from distillation_operator.commands.validation import validate
 from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.placement import Placement
 from distillation_operator.pipeline.stage import Stage
-from distillation_operator.pipeline.stages.pack import packed_for
-from distillation_operator.pipeline.status.chip_hours import SECONDS_PER_HOUR
 
 _WIDE = 1000
 """Columns of an output that isn't a terminal: nothing is cut or wrapped."""
@@ -49,8 +48,7 @@ def run(
         pipeline = build_pipeline(job.spec)
         if summary:
             _print_summary(console, job, pipeline, installation)
-            if rates:
-                _print(console, cost(job, pipeline, rates))
+            _print(console, *_work(job, pipeline, rates or {}))
         if manifests:
             _print_manifests(job, pipeline, installation)
     return 0
@@ -72,51 +70,9 @@ def peak_chips(pipeline: Mapping[str, Stage]) -> int:
     return heaviest([stage for stage in pipeline.values() if chips(stage)], ())
 
 
-def cost(job: DistillationJob, pipeline: Mapping[str, Stage], rates: Mapping[str, float]) -> str:
-    """The chip-hours at these rates, and at worst. Raises CommandError for a stage whose work isn't known."""
-    hours = {}
-    for name, rate in rates.items():
-        if name not in pipeline:
-            raise CommandError(f"--rate {name}: no such stage; there are {', '.join(pipeline)}")
-        hours[name] = chips(pipeline[name]) * _units(job.spec, pipeline[name], pipeline) / rate / SECONDS_PER_HOUR
-    total = sum(hours.values())
-    failures = job.spec.retries.failures
-    told = ", ".join(f"{name} {value:.1f}" for name, value in hours.items())
-    budget = job.spec.budget
-    limit = f"; budget.maxChipHours is {budget.max_chip_hours:g}" if budget else "; there is no budget"
-    return (
-        f"Chip-hours at these rates: {told}; {total:.1f} in all. At worst, if each of the {failures} retries starts "
-        f"anew at the very end: {total * (failures + 1):.1f}{limit}."
-    )
-
-
-def _units(spec: DistillationJobSpec, stage: Stage, pipeline: Mapping[str, Stage]) -> int:
-    """Rows or steps of a stage."""
-    if stage.is_of_preview:
-        raise CommandError(f"--rate {stage.name}: a preview measures its own rates; name the stage that it tries")
-    if stage.program.kind == "generate":
-        if spec.dataset.limit is None:
-            raise CommandError(f"--rate {stage.name}: its rows are not known before dataset.limit is set")
-        return spec.dataset.limit * spec.generation.sampling.samples_per_prompt
-    if stage.program.kind == "train":
-        packed = packed_for(stage.program, pipeline).program
-        if packed.kind == "pack" and packed.steps is not None:
-            return packed.steps
-    raise CommandError(f"--rate {stage.name}: only generation and training stages with steps have a rate")
-
-
 def pods(stage: Stage) -> int:
     """Pods of a stage, all shards counted."""
-    return stage.placement.pods * _shards(stage)
-
-
-def chips(stage: Stage) -> int:
-    """Chips of a stage, all shards counted."""
-    return stage.placement.chips * _shards(stage)
-
-
-def _shards(stage: Stage) -> int:
-    return stage.program.shards if stage.program.kind == "generate" else 1
+    return stage.placement.pods * shards(stage)
 
 
 def _ancestors(pipeline: Mapping[str, Stage]) -> dict[str, set[str]]:
@@ -151,7 +107,7 @@ def _print_summary(
         f"DistillationJob {job.metadata.namespace}/{job.metadata.name}: {len(pipeline)} stages. Each starts when all "
         "that it needs is complete.",
         "",
-        _stage_table(pipeline, installation, console.is_terminal),
+        *_stage_table(pipeline, installation, console),
         "",
         *_preview(spec),
         f"Chips at peak: {peak}{queue}.",
@@ -174,22 +130,54 @@ def _preview(spec: DistillationJobSpec) -> list[str]:
     ]
 
 
-def _stage_table(pipeline: Mapping[str, Stage], installation: Installation, terminal: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold")
-    for column in ("STAGE", "NEEDS", "WORKLOAD", "PODS", "CHIPS", "MACHINES", "IMAGE", "FINGERPRINT"):
-        table.add_column(column, justify="right" if column in ("PODS", "CHIPS") else "left", overflow="fold")
-    for stage in pipeline.values():
-        table.add_row(
-            stage.name,
-            ", ".join(stage.needs) or "-",
-            "JobSet" if stage.is_training else "Indexed Job" if stage.is_indexed else "Job",
-            str(pods(stage)),
-            str(chips(stage)),
-            _machines(stage.placement),
-            installation.image(stage.image, stage.placement.hardware),
-            stage.fingerprint,
+def _work(job: DistillationJob, pipeline: Mapping[str, Stage], rates: Mapping[str, float]) -> list[str]:
+    """What generation and training have to do, and what that takes where rates are given."""
+    known = known_work(job.spec, pipeline)
+    lines = [f"Work: {', '.join(f'{name} {work}' for name, work in known.items())}."] if known else []
+    if rates:
+        return [*lines, *cost(job, pipeline, rates)]
+    if known:
+        return [*lines, WHERE_RATES_ARE]
+    return ["The work isn't known before dataset.limit is set, and no time and chip-hours with it."]
+
+
+_NARROW = ("STAGE", "NEEDS", "PODS", "CHIPS", "MACHINES")
+"""Columns that fit a terminal of 80."""
+
+
+def _stage_table(pipeline: Mapping[str, Stage], installation: Installation, console: Console) -> list[Any]:
+    """The table, and what it leaves out where the terminal is too narrow for all columns."""
+    rows = [_cells(stage, installation) for stage in pipeline.values()]
+    widths = [max(len(column), *(len(row[column]) for row in rows)) for column in rows[0]]
+    is_narrow = console.is_terminal and sum(widths) + 2 * len(widths) > console.width
+    frame = box.SIMPLE_HEAD if console.is_terminal else None
+    table = Table(box=frame, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in _NARROW if is_narrow else rows[0]:
+        table.add_column(
+            column,
+            justify="right" if column in ("PODS", "CHIPS") else "left",
+            overflow="fold",
+            no_wrap=column == "STAGE" and len(rows[0]["STAGE"]) < console.width // 2,
         )
-    return table
+    for row in rows:
+        table.add_row(*(row[column] for column in (_NARROW if is_narrow else row)))
+    if not is_narrow:
+        return [table]
+    left_out = ", ".join(column.lower() for column in rows[0] if column not in _NARROW)
+    return [table, "", f"A wider terminal, or `plan --summary FILE | less -S`, shows {left_out} too."]
+
+
+def _cells(stage: Stage, installation: Installation) -> dict[str, str]:
+    return {
+        "STAGE": stage.name,
+        "NEEDS": ", ".join(stage.needs) or "-",
+        "WORKLOAD": "JobSet" if stage.is_training else "Indexed Job" if stage.is_indexed else "Job",
+        "PODS": str(pods(stage)),
+        "CHIPS": str(chips(stage)),
+        "MACHINES": _machines(stage.placement),
+        "IMAGE": installation.image(stage.image, stage.placement.hardware),
+        "FINGERPRINT": stage.fingerprint,
+    }
 
 
 def _machines(place: Placement) -> str:

@@ -1,9 +1,11 @@
 """``plan``: the guide's recipe as golden text, and what can be left out."""
 
+import io
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
 from cluster.wrong_manifests import GOOD, changed, drop, put
 from distillation_api.resource import DistillationJob
@@ -120,7 +122,12 @@ def test_the_cost_at_measured_rates(capsys: pytest.CaptureFixture[str]) -> None:
     rates = ["--rate", "generate=10", "--rate", "train-teacher-data=0.5"]
     assert main(["plan", "--summary", *rates, str(GUIDE)]) == 0
     # 20,000 rows at 10 a second on 32 chips; 200 steps at one in two seconds on 4.
-    line = capsys.readouterr().out.splitlines()[-1]
+    *_, work, time, line = capsys.readouterr().out.splitlines()
+    assert work == "Work: generate 20,000 answers, train-teacher-data 200 steps, train-original-data 200 steps."
+    assert time == (
+        "Time at these rates, without starts and waiting: generate 33 min 20 s, train-teacher-data 6 min 40 s; "
+        "40 min 0 s one after another."
+    )
     assert line.startswith("Chip-hours at these rates: generate 17.8, train-teacher-data 0.4; 18.2 in all.")
     assert line.endswith("if each of the 2 retries starts anew at the very end: 54.7; there is no budget.")
 
@@ -129,12 +136,64 @@ def test_the_cost_at_measured_rates(capsys: pytest.CaptureFixture[str]) -> None:
     ("rate", "told"),
     [
         ("train-none=1", "no such stage; there are fetch-teacher"),
-        ("export=1", "only generation and training stages with steps have a rate"),
+        ("export=1", "only generation and training stages have a rate"),
     ],
 )
 def test_a_rate_of_what_has_none(capsys: pytest.CaptureFixture[str], rate: str, told: str) -> None:
     assert main(["plan", "--summary", "--rate", rate, str(GUIDE)]) == 1
     assert told in capsys.readouterr().err
+
+
+def test_the_cost_of_a_training_by_epochs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its rows and batch are known, so its steps are, but for what packing saves."""
+    changes = [
+        put("spec.dataset.limit", 1064),
+        put("spec.generation.sampling", {"samplesPerPrompt": 2}),
+        put("spec.training.stages[0].epochs", 3),
+        put("spec.training.stages[0].perDeviceBatchSize", 1),
+        put("spec.training.stages[0].gradientAccumulationSteps", 2),
+        drop("spec.training.stages[0].steps"),
+    ]
+    file = tmp_path / "job.yaml"
+    file.write_text(yaml.safe_dump(changed(*changes)))
+    assert main(["plan", "--summary", "--rate", "train-first=0.5", str(file)]) == 0
+    out = capsys.readouterr().out
+    # 1064 rows without a holdout of 64, twice answered, read three times by 16 devices in two batches.
+    assert "Work: generate 2,128 answers, train-first at most 187 steps, train-second 10 steps." in out
+    assert "train-first 6 min 14 s." in out
+    assert "Chip-hours at these rates: train-first 1.7;" in out
+
+
+def test_without_a_limit_the_work_by_rows_is_not_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "job.yaml"
+    by_epochs = [put(f"spec.training.stages[{number}].epochs", 1) for number in (0, 1)]
+    no_steps = [drop(f"spec.training.stages[{number}].steps") for number in (0, 1)]
+    file.write_text(yaml.safe_dump(changed(*by_epochs, *no_steps)))
+    assert main(["plan", "--summary", str(file)]) == 0
+    assert "The work isn't known before dataset.limit is set" in capsys.readouterr().out
+    assert main(["plan", "--summary", "--rate", "train-first=1", str(file)]) == 1
+    assert "--rate train-first: its rows are not known before dataset.limit is set" in capsys.readouterr().err
+
+
+def test_without_rates_it_is_said_where_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--summary", str(EXAMPLES / "llama3-8b-to-1b.yaml")]) == 0
+    out = capsys.readouterr().out
+    assert "Work: generate 20,000 answers, train-teacher-data at most 623 steps." in out
+    assert "answers or steps per second, as watch shows them while the stage runs" in out
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_plan_fits_80_columns(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, width=80, force_terminal=True, color_system=None, highlight=False)
+    monkeypatch.setattr("distillation_operator.commands.plan.Console", lambda **_: terminal)
+    assert main(["plan", "--summary", str(file)]) == 0
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    stages = build_pipeline(DistillationJob.parse(yaml.safe_load(file.read_text())).spec)
+    # Each stage's name stands whole at the beginning of a line.
+    assert {line.split()[0] for line in lines if line.strip()} >= set(stages)
+    assert "shows workload, image, fingerprint too" in " ".join(screen.getvalue().split())
 
 
 @pytest.mark.parametrize("rate", ["generate", "generate=0", "=1", "generate=fast", "generate=inf"])

@@ -1,0 +1,73 @@
+"""Runs side by side: what all ways of showing them have in common."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distillation_operator.commands.compare.differences import Difference, Spec, differences
+from distillation_operator.commands.compare.figures import Figure, figures
+from distillation_operator.commands.compare.filled_spec import filled
+from distillation_operator.commands.compare.run import Run
+from distillation_operator.commands.words import printable
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs, each with a label of its own, and what is to say of them."""
+
+    runs: Sequence[Run]
+    labels: Sequence[str]
+    """One for each run, all different; safe to print."""
+    specs: Sequence[Spec | None]
+    """With their defaults."""
+    differences: Sequence[Difference]
+    figures: Sequence[Figure]
+    notes: Sequence[tuple[int, str]]
+    """Of which run, and what; safe to print."""
+
+    @staticmethod
+    def of(runs: Sequence[Run]) -> "Comparison":
+        """Never raises for what the runs hold."""
+        specs: list[Spec | None] = []
+        notes: list[tuple[int, str]] = []
+        for number, run in enumerate(runs):
+            if run.spec is None:
+                specs.append(None)
+                notes.append((number, "its spec isn't known"))
+            else:
+                whole, foreign = filled(run.spec)
+                specs.append(Spec(whole, run.spec, run.spec_is_whole))
+                if foreign:
+                    told = f"this version doesn't know {', '.join(foreign)} of its spec: compared as written"
+                    notes.append((number, told))
+            if run.trouble:
+                notes.append((number, run.trouble))
+            notes.extend((number, note) for note in run.notes)
+        return Comparison(
+            runs=runs,
+            labels=_labels(runs),
+            specs=specs,
+            differences=differences(specs),
+            figures=figures(runs),
+            notes=[(number, printable(note)) for number, note in notes],
+        )
+
+
+def _labels(runs: Sequence[Run]) -> list[str]:
+    """The shortest that tells the runs apart: the name, with its namespace, or with where it was read."""
+    names = [printable(run.name) for run in runs]
+    full = [
+        f"{printable(run.namespace)}/{name}" if run.namespace else name for run, name in zip(runs, names, strict=True)
+    ]
+    places = [f"{name} ({printable(run.origin)})" for run, name in zip(runs, full, strict=True)]
+    counted, counted_full, counted_places = Counter(names), Counter(full), Counter(places)
+    return [
+        name
+        if counted[name] == 1
+        else whole
+        if counted_full[whole] == 1
+        else place
+        if counted_places[place] == 1
+        else f"{place}, {number}"
+        for number, (name, whole, place) in enumerate(zip(names, full, places, strict=True), start=1)
+    ]

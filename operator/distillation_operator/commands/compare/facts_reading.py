@@ -1,0 +1,160 @@
+"""A run from the facts of a report, and a run of which the status is known too with what these tell beyond that."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from distillation_api.contract import FACTS_NAME, ReportFacts
+from distillation_api.contract.report_facts import Curve as ToldCurve
+from distillation_operator.commands.compare.run import AFTER, BEFORE, TEACHER, Curve, Run, StageRow
+from distillation_operator.commands.compare.status_reading import GENERATION, TRAINING
+from distillation_operator.commands.errors import CommandError
+
+LOSS, KL = "loss", "KL to the teacher"
+"""What is drawn of a training stage."""
+LARGEST = 64 << 20
+"""Bytes of a file that is read; facts and histories are far smaller."""
+
+
+def read_facts(path: Path) -> ReportFacts:
+    """The facts in a file. Raises CommandError that names it."""
+    try:
+        return ReportFacts.model_validate(json.loads(read_text(path)))
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, fault["loc"])) or "the file"
+        raise CommandError(
+            f"{path} isn't {FACTS_NAME} of a report: {where}: {fault['msg']}; give the folder that evaluate has written"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"{path} is not JSON: {error}; is it half copied?") from error
+
+
+def read_text(path: Path) -> str:
+    """A text file of at most ``LARGEST`` bytes. Raises CommandError that names it."""
+    try:
+        if (size := path.stat().st_size) > LARGEST:
+            raise CommandError(f"{path} can't be read: it has {size:,} bytes, more than the {LARGEST:,} of a run")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{path} can't be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path} can't be read: it is not text in UTF-8") from error
+
+
+def run_of_facts(facts: ReportFacts, name: str, origin: str) -> Run:
+    """The run, as far as its report tells of it. ``name``: of one whose report doesn't."""
+    run = Run(
+        name=facts.job.name if facts.job else name,
+        namespace=facts.job.namespace if facts.job else None,
+        uid="",
+        origin=origin,
+        phase="Failed" if facts.gate is not None and not facts.gate.passed else "Evaluated",
+        trouble="EvaluationGateFailed" if facts.gate is not None and not facts.gate.passed else "",
+        spec=facts.spec or None,
+        spec_is_whole=False,
+        chip_hours=facts.chip_hours,
+        stages=[StageRow(stage.name, "Complete", stage.seconds, stage.chip_hours) for stage in facts.stages],
+    )
+    return with_facts(run, facts)
+
+
+def with_facts(run: Run, facts: ReportFacts) -> Run:
+    """The run with scores of all models, curves, and what of the rest it didn't know."""
+    scores = {metric: dict(values) for metric, values in run.scores.items()}
+    for metric, model, value in _scores(facts):
+        scores.setdefault(metric, {})[model] = value
+    generation = next((stage for stage in facts.stages if stage.name == GENERATION), None)
+    trained = {stage.name: stage for stage in facts.stages if stage.is_training}
+    losses = {name: last for name, stage in trained.items() if (last := stage.metrics.get("loss")) is not None}
+    tokens = {name: stage.tokens for name, stage in trained.items() if stage.tokens is not None}
+    return replace(
+        run,
+        scores=scores,
+        drop=_drop(facts, run.drop),
+        losses=(run.losses if "training" not in run.losses else {}) or losses,
+        curves={name: curves(stage.curve) for name, stage in trained.items() if stage.curve is not None},
+        generated_tokens=run.generated_tokens
+        if run.generated_tokens is not None or generation is None
+        else generation.counts.get("completionTokens"),
+        trained_tokens=run.trained_tokens or tokens,
+        work_seconds=facts.seconds,
+    )
+
+
+def curves(told: ToldCurve) -> dict[str, Curve]:
+    """Those that have points."""
+    drawn = {LOSS: _points(told.steps, told.loss), KL: _points(told.steps, told.kl_to_teacher)}
+    return {name: points for name, points in drawn.items() if points}
+
+
+def history_curves(path: Path) -> dict[str, Curve]:
+    """Those of a training stage's own record of its steps, without lines that aren't whole. Raises CommandError."""
+    steps: list[dict[str, Any]] = []
+    for line in read_text(path).splitlines():
+        try:
+            step = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(step, dict):
+            steps.append(step)
+    numbers = [step.get("step") for step in steps]
+    drawn = {
+        LOSS: _points(numbers, [step.get("loss") for step in steps]),
+        KL: _points(numbers, [step.get("klToTeacher") for step in steps]),
+    }
+    return {name: points for name, points in drawn.items() if points}
+
+
+def _points(steps: Iterable[Any], values: Iterable[Any]) -> Curve:
+    """Of two lists, of which the second may be shorter, the pairs of finite numbers; of a repeated step the last."""
+    found: dict[float, float] = {}
+    for step, value in zip(steps, values, strict=False):
+        if _is_number(step) and _is_number(value):
+            found[float(step)] = float(value)
+    return sorted(found.items())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _scores(facts: ReportFacts) -> Iterable[tuple[str, str, float]]:
+    """Metric, model and value."""
+    last = len(facts.scores) - 1
+    names = {score.name: _model(score.name, number, last) for number, score in enumerate(facts.scores)}
+    told = [(names[score.name], score) for score in facts.scores]
+    for model, score in [*told, *([(TEACHER, facts.teacher)] if facts.teacher is not None else [])]:
+        values = {
+            "crossEntropy": score.cross_entropy,
+            "perplexity": score.perplexity,
+            "kl": score.kl,
+            "top1Agreement": score.top1_agreement,
+        }
+        yield from ((metric, model, value) for metric, value in values.items() if value is not None)
+    for answers in facts.answers:
+        figures: Mapping[str, float | None] = {
+            "endsByItself": answers.ends_by_itself,
+            "repetition": answers.repetition,
+            "answerTokens": answers.median_tokens,
+        }
+        model = names.get(answers.name, answers.name)
+        yield from ((metric, model, value) for metric, value in figures.items() if value is not None)
+
+
+def _model(name: str, number: int, last: int) -> str:
+    if number == 0:
+        return BEFORE
+    return AFTER if number == last else f"after {name.removeprefix(TRAINING)}"
+
+
+def _drop(facts: ReportFacts, known: float | None) -> float | None:
+    before, after = facts.before.cross_entropy, facts.after.cross_entropy
+    if known is not None or before is None or after is None or before <= 0 or len(facts.scores) < 2:
+        return known
+    return 1 - after / before
