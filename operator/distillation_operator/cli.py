@@ -1,5 +1,5 @@
-"""Commands: ``validate``, ``plan``, ``crd`` and ``schema`` need no cluster, ``watch`` reads one, ``run`` is the
-operator."""
+"""Commands: ``validate``, ``plan``, ``crd`` and ``schema`` need no cluster, ``watch`` and ``dashboard`` read one, and
+``run`` is the operator."""
 
 import argparse
 import json
@@ -64,6 +64,14 @@ def _watch(arguments: argparse.Namespace) -> int:
     from distillation_operator.commands import watch
 
     return watch.run(arguments.name, arguments.namespace, arguments.kubeconfig)
+
+
+def _dashboard(arguments: argparse.Namespace) -> int:
+    from distillation_operator.dashboard import command
+
+    return command.run(
+        arguments.namespace, arguments.kubeconfig, arguments.file, arguments.port, open_browser=arguments.open
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -194,6 +202,21 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("name", metavar="NAME", help="name of the DistillationJob")
     watch.add_argument("-n", "--namespace", help="its namespace (default: the one of the kubeconfig's context)")
     watch.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+
+    dashboard = add("dashboard", _dashboard, "show DistillationJobs, live, on a page of this machine; writes nothing")
+    dashboard.add_argument(
+        "-n", "--namespace", action="append", default=[], help="show this namespace; may be repeated (default: all)"
+    )
+    dashboard.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+    dashboard.add_argument(
+        "--file",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="show files in place of a cluster: a DistillationJob as YAML, or a folder of local runs; may be repeated",
+    )
+    dashboard.add_argument("--port", type=int, default=8642, help="port of 127.0.0.1, 0 for a free one (default: 8642)")
+    dashboard.add_argument("--open", action="store_true", help="open the page in the browser")
 
     run = add("run", _run, "run the operator")
     run.add_argument(
