@@ -25,7 +25,7 @@ class Advice:
     @property
     def asks(self) -> bool:
         """Whether the user has something to do."""
-        return not self.remedy.startswith(_QUIET)
+        return self.reason not in _FOLLOWS and not self.remedy.startswith(_QUIET)
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Problem:
     stage: str
     """The stage that it is about; empty for the job itself."""
     advice: Advice
+    severe: bool
+    """Whether the job can't go on by itself."""
 
 
 def advice(holder: Object) -> Advice | None:
@@ -60,10 +62,11 @@ def problems(job: Object) -> list[Problem]:
     said = {(problem.stage, problem.advice.reason) for problem in found}
     for stage in stages:
         name, told = text(stage.get("name"), 63), advice(stage)
-        if told is None or not told.reason or not told.asks or told.reason in _FOLLOWS:
+        if told is None or not told.reason or not told.asks:
             continue
-        if stage.get("state") != "Complete" and (name, told.reason) not in said:
-            found.append(Problem(f"{text(stage.get('state'), 32)}: {told.reason}", name, told))
+        state = text(stage.get("state"), 32)
+        if state != "Complete" and (name, told.reason) not in said:
+            found.append(Problem(f"{state}: {told.reason}", name, told, severe=state == "Failed"))
     return found
 
 
@@ -84,4 +87,5 @@ def _of_job(job: Object, stages: list[Object]) -> Iterator[Problem]:
         guilty = [stage for stage in stages if kind == "Failed" and stage.get("state") == "Failed"]
         reasons = ("StageFailed", told.reason)
         failed = [text(stage.get("name"), 63) for stage in guilty if stage.get("reason", "StageFailed") in reasons]
-        yield Problem(f"{title}: {told.reason}" if told.reason else title, failed[0] if failed else "", told)
+        named = f"{title}: {told.reason}" if told.reason else title
+        yield Problem(named, failed[0] if failed else "", told, severe=kind != "Suspended")

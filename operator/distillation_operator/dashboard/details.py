@@ -8,12 +8,14 @@ from distillation_api.contract import MEASURED
 from distillation_operator.dashboard.advice import Advice, Problem, advice, problems
 from distillation_operator.dashboard.layout import Layout, lay_out
 from distillation_operator.dashboard.lenient import Object, count, mapping, members, number, text, texts, time
-from distillation_operator.dashboard.needs import stage_needs
+from distillation_operator.dashboard.needs import Needs, stage_needs
 from distillation_operator.dashboard.places import Place, file, folder, published, storage_name
 from distillation_operator.dashboard.row import Key, Row, row, source, stage_percent
 from distillation_operator.pipeline.status.idle_chips import added_up
 
 _SECONDS_OF_HOUR = 3600
+_ACROSS = {"wide": 3, "narrow": 2}
+"""Stages in a row of the graph: as many as there is room for at full size."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ class Details:
     """Share of the chips' time before first tokens and steps."""
     problems: list[Problem]
     stages: list[StageDetails]
-    layout: Layout | None
+    layouts: dict[str, Layout]
+    """The graph for a wide screen and for a narrow one; none where the spec can't be read."""
     failures: list[FailureDetails]
     scores: list[Score]
     results: dict[str, Place]
@@ -117,14 +120,16 @@ def details(key: Key, job: Object) -> Details:
         idle=_idle(told),
         problems=problems(job),
         stages=stages,
-        layout=lay_out({name: wanted for name, wanted in needs.items() if not names or name in names})
-        if needs
-        else None,
+        layouts=_layouts({name: wanted for name, wanted in (needs or {}).items() if not names or name in names}),
         failures=[_failure(failure) for failure in reversed(members(status.get("lastFailures")))],
         scores=list(_scores(mapping(status.get("results")))),
         results=_results(job, mapping(status.get("results"))),
         preview=_preview(mapping(status.get("preview"))),
     )
+
+
+def _layouts(needs: Needs) -> dict[str, Layout]:
+    return {kind: lay_out(needs, across) for kind, across in _ACROSS.items()} if needs else {}
 
 
 def _stage(job: Object, stage: Object, needs: tuple[str, ...]) -> StageDetails:

@@ -14,6 +14,8 @@ Object = Mapping[str, Any]
 
 TEXT_LIMIT = 2048
 """Characters of a text: a little more than the longest of a status."""
+_UNSHOWN = (("\x7f", "\x9f"), ("\ud800", "\udfff"), ("\u202a", "\u202e"), ("\u2066", "\u2069"))
+"""Control characters, halves of pairs, and what turns the direction of the text around it."""
 MEMBERS_LIMIT = 200
 """Members of a list or a mapping, more than the CRD allows of any."""
 
@@ -30,9 +32,9 @@ def text(value: object, limit: int = TEXT_LIMIT) -> str:
 
 def _is_shown(character: str) -> bool:
     # Of the control characters only line breaks and tabs have a place on a page, and half of a pair has no UTF-8.
-    return character in "\n\t" or (
-        character >= " " and not "\x7f" <= character <= "\x9f" and not "\ud800" <= character <= "\udfff"
-    )
+    if character in "\n\t":
+        return True
+    return not (character < " " or any(first <= character <= last for first, last in _UNSHOWN))
 
 
 def mapping(value: object) -> Object:

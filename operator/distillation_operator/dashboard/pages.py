@@ -35,7 +35,13 @@ class Pages:
             lstrip_blocks=True,
         )
         self._engine.filters |= {"code": _code, "moment": _moment, "icon": _icon, "duration": _duration}
-        self._engine.globals |= {"server": server, "place": place, "job_link": _job_link, "report_link": _report_link}
+        self._engine.globals |= {
+            "server": server,
+            "place": place,
+            "group": "Folder" if has_reports else "Namespace",
+            "job_link": _job_link,
+            "report_link": _report_link,
+        }
         self._has_reports = has_reports
         self._rows: dict[Key, tuple[Object, str]] = {}
 
