@@ -26,9 +26,7 @@ from distillation_operator.dashboard.row import Key
 from distillation_operator.manifests.kept_fields import kept_job
 
 WATCH_SECONDS = 30
-"""How long the API server is asked to keep one watch."""
-_SLACK = 10
-"""Seconds more before a watch without an end counts as a broken connection."""
+_SLACK = 10.0
 _LIST_SECONDS = 30
 LONGEST_WAIT = 10.0
 """Seconds between two tries while there is no API server."""
@@ -43,7 +41,18 @@ _BAD_KUBECONFIG = (NoCluster, yaml.YAMLError, OSError, ValueError, TypeError, Lo
 class Cluster:
     """A source of jobs: of the namespaces that are named, else of all that the user may list."""
 
-    def __init__(self, board: Board, kubeconfig: str | None, namespaces: Sequence[str]) -> None:
+    def __init__(
+        self,
+        board: Board,
+        kubeconfig: str | None,
+        namespaces: Sequence[str],
+        watch_seconds: int = WATCH_SECONDS,
+        slack_seconds: float = _SLACK,
+    ) -> None:
+        """``watch_seconds``: how long the API server is asked to keep one watch; ``slack_seconds``: how much longer it
+        may take before the connection counts as broken."""
+        self._watch_seconds = watch_seconds
+        self._slack_seconds = slack_seconds
         self._board = board
         self._kubeconfig = kubeconfig
         self._namespaces = tuple(namespaces) or (ALL,)
@@ -117,7 +126,7 @@ class Cluster:
             "watch": "true",
             "resourceVersion": version,
             "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(WATCH_SECONDS),
+            "timeoutSeconds": str(self._watch_seconds),
         }
         async for line in self._lines(place, asked):
             event = _decoded(line)
@@ -133,7 +142,7 @@ class Cluster:
 
     async def _lines(self, place: str, asked: dict[str, str]) -> AsyncIterator[bytes]:
         kube = await self._connected()
-        response = await kube.open("watch", PLURAL, _path(place), asked, WATCH_SECONDS + _SLACK)
+        response = await kube.open("watch", PLURAL, _path(place), asked, self._watch_seconds + self._slack_seconds)
         begun = bytearray()
         try:
             # Not the stream's own lines: an object may be longer than its buffer.
