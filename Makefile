@@ -26,7 +26,7 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py pod_faults.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step demo demo-online demo-preview playground down clean version release
+.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step demo demo-online demo-preview playground down clean version release
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -106,7 +106,7 @@ lint: setup
 
 # Two lanes side by side, each in this order: what a layer needs is built while those before it run.
 LANE_ONE := test-unit test-cluster-lifecycle test-e2e-cluster
-LANE_TWO := toolchain-base test-cluster-others test-chart images test-e2e-programs
+LANE_TWO := toolchain-base test-cluster-others test-chart test-browser images test-e2e-programs
 IN_TURN = +@for target in $(1); do $(MAKE) --no-print-directory NAMED=yes $$target; done
 
 test: setup ## all layers
@@ -135,6 +135,9 @@ test-lifecycle: toolchain-control-plane toolchain-kueue ## of these: lifecycle, 
 
 test-chart: toolchain-control-plane toolchain-node toolchain-helm toolchain-operator toolchain-scanner ## the chart: rendered, scanned, and installed on a cluster whose pods run
 	$(PYTEST) tests/chart $(NAME_LINES)
+
+test-browser: toolchain-control-plane toolchain-browser ## the dashboard in a headless browser, on a real control plane
+	SESSION=browser $(SLOW_PYTEST) tests/browser $(NAME_LINES)
 
 images: toolchain-control-plane toolchain-node ## the operator's image, built by buildah without a registry, and run on a testbed
 	$(PYTEST) tests/image_build/test_images.py $(NAME_LINES)

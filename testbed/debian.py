@@ -1,4 +1,5 @@
-"""The Debian packages a testbed needs: the control plane two that most machines have, a node a container runtime."""
+"""The Debian packages a testbed needs: the control plane two that most machines have, a node a container runtime; and
+the browser in which tests look at pages."""
 
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from testbed.layout import cache, locked
 
 CONTROL_PLANE = ("iproute2", "openssl")
 NODE = ("containerd", "runc", "containernetworking-plugins", "iptables", "conntrack")
+# With a font, or a page has no text that could be measured.
+BROWSER = ("chromium", "fonts-dejavu-core")
 
 
 def missing(wanted: tuple[str, ...]) -> list[str]:

@@ -33,6 +33,7 @@ PARTS = {
     "kueue": Part((binaries.KUBE, binaries.KUEUE)),
     "helm": Part((binaries.HELM,)),
     "gcs": Part((binaries.GCS,)),
+    "browser": Part(packages=debian.BROWSER),
     **{name: Part(environments=(name,)) for name in (*environments.NAMES, *environments.TOOLS)},
 }
 

@@ -1,5 +1,5 @@
-"""Commands: ``validate``, ``plan``, ``crd`` and ``schema`` need no cluster, ``watch`` reads one, ``run`` is the
-operator."""
+"""Commands: ``validate``, ``plan``, ``crd`` and ``schema`` need no cluster, ``watch`` and ``dashboard`` read one, and
+``run`` is the operator."""
 
 import argparse
 import json
@@ -74,6 +74,14 @@ def _compare(arguments: argparse.Namespace) -> int:
     )
 
 
+def _dashboard(arguments: argparse.Namespace) -> int:
+    from distillation_operator.dashboard import command
+
+    return command.run(
+        arguments.namespace, arguments.kubeconfig, arguments.file, arguments.port, open_browser=arguments.open
+    )
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from distillation_operator.controller import process
     from distillation_operator.controller.kube import NoCluster
@@ -143,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.group("distillations on a cluster")
     _add_watch(commands)
     _add_compare(commands)
+    _add_dashboard(commands)
     commands.group("the operator and its installation")
     _add_run(commands)
     _add_ready(commands)
@@ -212,6 +221,25 @@ def _add_compare(commands: Commands) -> None:
     compare.add_argument("--sort", metavar="FIGURE", help="best first by e.g. crossEntropyAfter, klAfter or chipHours")
     compare.add_argument("--html", metavar="FILE", help="write a page with the curves too")
     compare.add_argument("--json", action="store_true", help="print JSON in place of the table")
+
+
+def _add_dashboard(commands: Commands) -> None:
+    dashboard = commands.add(
+        "dashboard", _dashboard, "show DistillationJobs, live, on a page of this machine; writes nothing"
+    )
+    dashboard.add_argument(
+        "-n", "--namespace", action="append", default=[], help="show this namespace; may be repeated (default: all)"
+    )
+    dashboard.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+    dashboard.add_argument(
+        "--file",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="show files in place of a cluster: a DistillationJob as YAML, or a folder of local runs; may be repeated",
+    )
+    dashboard.add_argument("--port", type=int, default=8642, help="port of 127.0.0.1, 0 for a free one (default: 8642)")
+    dashboard.add_argument("--open", action="store_true", help="open the page in the browser")
 
 
 def _add_run(commands: Commands) -> None:

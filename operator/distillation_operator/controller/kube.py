@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -43,6 +43,16 @@ class Listed(NamedTuple):
 
     items: list[Object]
     version: int | None
+
+
+def context_namespace(kubeconfig: str | None) -> str:
+    """The namespace that the kubeconfig's context names, as kubectl takes it; ``default`` where it names none."""
+    try:
+        _, context = config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
+    except config.ConfigException:
+        # In a pod there is no kubeconfig.
+        return "default"
+    return str(context["context"].get("namespace") or "default")
 
 
 class Kube:
@@ -196,6 +206,21 @@ class Kube:
         """What the API server says of itself at that path, e.g. its OpenAPI documents."""
         return dict(await self._answer("get", "openapi", self._read_document(path)))
 
+    async def open(
+        self, verb: str, resource: str, path: str, asked: Mapping[str, str], seconds: float
+    ) -> aiohttp.ClientResponse:
+        """The answer to a GET, whose body is still to be read; all of it must come within these seconds. Raises
+        ApiError; reading the body raises aiohttp's errors and TimeoutError."""
+        request = await self._api.param_serialize(
+            "GET",
+            path,
+            query_params=list(asked.items()),
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        call = _opened(self._api.call_api(*request, _request_timeout=seconds))
+        return cast(aiohttp.ClientResponse, await self._answer(verb, resource, call))
+
     async def _read_group(self, path: str) -> Object:
         """What the API server says of the versions of a group, which every account may ask."""
         return dict(await self._answer("get", "apis", self._read_document(path)))
@@ -274,6 +299,14 @@ async def _decoded(call: Any) -> Any:
 async def _text(call: Any) -> str:
     """The text of a response that the client has not read. Raises ApiError."""
     return (await _read(call)).decode(errors="replace")
+
+
+async def _opened(call: Any) -> aiohttp.ClientResponse:
+    """A response whose body is still to be read. Raises ApiError."""
+    response = await call
+    if response.status >= 400:
+        raise _api_error(response.status, response.reason, await response.read())
+    return cast(aiohttp.ClientResponse, response.response)
 
 
 async def _read(call: Any) -> bytes:
