@@ -87,6 +87,7 @@ lock: setup ## the hashed locks in requirements/, from pyproject.toml
 	$(LOCK) --extra converter -o requirements/converter.txt
 	$(LOCK) --extra fetcher --constraint requirements/converter.txt -o requirements/fetcher.txt
 	$(LOCK) --extra operator --group dev -o requirements/dev.txt
+	$(LOCK_TOOL) --group installer -o requirements/installer.txt
 	$(LOCK_TOOL) --group sbom -o requirements/sbom.txt
 	$(LOCK_TOOL) --group scanner -o requirements/scanner.txt
 
