@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,17 +33,3 @@ def locked(file: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[i
             waiting()
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle.fileno()
-
-
-def write_whole(path: Path, text: str, mode: int) -> None:
-    """Write a file that is there with all of its text and this mode, or not at all; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        os.chmod(name, mode)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

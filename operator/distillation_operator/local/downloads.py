@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MIB = 2**20
+GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -45,4 +46,4 @@ def size_of(missing: Iterable[str], present: Iterable[str] = (), shared: bool = 
 
 def gib(size: int) -> str:
     """A size for people: ``4.1 GiB``."""
-    return f"{size / 2**30:.1f} GiB"
+    return f"{size / GIB:.1f} GiB"

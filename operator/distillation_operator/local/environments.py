@@ -1,14 +1,10 @@
 """The Python environments of the images on this machine: one per lock, named by its digest, made once.
 
 An environment is exactly what the image installs, and a changed lock makes a new one. Environments hold none of this
-project's code: an interpreter that a stage runs is a launcher, which adds the API and the stage programs of the package
-that asks.
+project's code: whoever runs a stage program puts the API and the stage programs on its path, as images do.
 """
 
-import hashlib
-import importlib.util
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from distillation_operator.local import bytecode
-from distillation_operator.local.cache import cache, locked, write_whole
+from distillation_operator.local.cache import cache, locked
 from distillation_operator.local.downloads import gib, size_of
 from distillation_operator.local.installer import PreparationError, Run, interpreter, logged_to, registry, uv
 from distillation_operator.local.locks import IMAGES, digest, lock
@@ -27,7 +23,6 @@ Say = Callable[[str], None]
 
 # An environment can't be made elsewhere and renamed (its scripts contain its path), so a marker says it is whole.
 _COMPLETE = ".compiled"
-_CODE = ("distillation_api", "distillation_stages")
 
 
 def folder(name: str) -> Path:
@@ -36,7 +31,7 @@ def folder(name: str) -> Path:
 
 
 def python(name: str) -> Path:
-    """An environment's interpreter, without this project's code."""
+    """An environment's interpreter."""
     return folder(name) / "bin" / "python"
 
 
@@ -49,7 +44,7 @@ def missing(wanted: Iterable[str]) -> list[str]:
 
 
 def prepared(images: Iterable[str]) -> dict[str, Path]:
-    """The interpreters of these images, by image: each can import the API and the stage programs.
+    """The interpreters of these images, by image.
 
     Raises PreparationError when an environment isn't made, with the command that makes it.
     """
@@ -59,7 +54,7 @@ def prepared(images: Iterable[str]) -> dict[str, Path]:
             f"no Python environment here for {', '.join(absent)} (in {cache() / 'venvs'}); make it with: "
             "distillation-operator local --prepare"
         )
-    return {image: _launcher(image) for image in images}
+    return {image: python(image) for image in images}
 
 
 def prepare(images: Iterable[str], say: Say) -> dict[str, Path]:
@@ -73,7 +68,7 @@ def prepare(images: Iterable[str], say: Say) -> dict[str, Path]:
     if absent := missing(images):
         _check_machine(absent, say)
         build(absent, logged_to(cache() / "logs" / "python.log"), say)
-    return {image: _launcher(image) for image in images}
+    return {image: python(image) for image in images}
 
 
 def build(wanted: Iterable[str], run: Run, say: Say) -> None:
@@ -157,31 +152,3 @@ def _links(place: Path) -> bool:
     while not packages.exists():
         packages = packages.parent
     return packages.stat().st_dev == place.stat().st_dev and "UV_LINK_MODE" not in os.environ
-
-
-def _launcher(image: str) -> Path:
-    """A program that runs the environment's interpreter with this package's code, and whose path names both."""
-    sources = {name: _source(name) for name in _CODE}
-    code = hashlib.sha256("\0".join(map(str, sources.values())).encode()).hexdigest()[:12]
-    packages = cache() / "local" / f"code-{code}"
-    packages.mkdir(parents=True, exist_ok=True)
-    for name, source in sources.items():
-        link = packages / name
-        if not link.is_symlink():
-            try:
-                link.symlink_to(source)
-            except FileExistsError:
-                # Another process was faster; the link is the same.
-                continue
-    launcher = cache() / "local" / f"{image}-{digest(image)}-{code}" / "python"
-    text = f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(packages))} exec {shlex.quote(str(python(image)))} "$@"\n'
-    if not launcher.exists() or launcher.read_text() != text:
-        write_whole(launcher, text, 0o755)
-    return launcher
-
-
-def _source(name: str) -> Path:
-    spec = importlib.util.find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise PreparationError(f"the package {name} isn't installed next to distillation_operator: install it again")
-    return Path(next(iter(spec.submodule_search_locations))).resolve()
