@@ -61,9 +61,17 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _watch(arguments: argparse.Namespace) -> int:
-    from distillation_operator.commands import watch
+    from distillation_operator.commands import watch, watch_file
 
+    if watch_file.is_folder(arguments.name):
+        return watch_file.run(arguments.name)
     return watch.run(arguments.name, arguments.namespace, arguments.kubeconfig)
+
+
+def _local(arguments: argparse.Namespace) -> int:
+    from distillation_operator.commands import local
+
+    return local.run(arguments.file, local.options(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -191,9 +199,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_images(plan)
 
     watch = add("watch", _watch, "follow a DistillationJob until it ends; exit code 0 when Complete, 1 when Failed")
-    watch.add_argument("name", metavar="NAME", help="name of the DistillationJob")
+    watch.add_argument("name", metavar="NAME", help="name of the DistillationJob; DIR/NAME: of one run by local")
     watch.add_argument("-n", "--namespace", help="its namespace (default: the one of the kubeconfig's context)")
     watch.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+
+    local = add("local", _local, "run a DistillationJob on this machine, without Kubernetes")
+    _add_local(local)
 
     run = add("run", _run, "run the operator")
     run.add_argument(
@@ -234,6 +245,35 @@ def _parser() -> argparse.ArgumentParser:
     ready = add("ready", _ready, "wait until an operator answers that it is ready")
     ready.add_argument("url", metavar="URL", help="of /readyz on the operator's port")
     return parser
+
+
+def _add_local(local: argparse.ArgumentParser) -> None:
+    local.add_argument("file", nargs="?", metavar="FILE", help="YAML with one DistillationJob; - for stdin")
+    local.add_argument("--storage", metavar="DIR", help="folder in place of the manifest's spec.storage")
+    local.add_argument(
+        "--prepare", action="store_true", help="first make the Python environments that are missing; alone: all"
+    )
+    local.add_argument("--cores", type=int, metavar="N", help="cores that stages share (default: this machine's)")
+    local.add_argument(
+        "--ignore-accelerators",
+        action="store_true",
+        help="leave out queue, accelerators and hosts: everything on this machine's CPU, for results of its own",
+    )
+    local.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="IMAGE=PATH",
+        help="interpreter with the packages of an image: fetcher, converter, trainer, teacher, teacher-tpu",
+    )
+    local.add_argument(
+        "--secret",
+        action="append",
+        default=[],
+        metavar="NAME/KEY=PLACE",
+        help="value of a Secret that the manifest names; PLACE is env:VARIABLE or file:PATH",
+    )
+    local.add_argument("--retry", metavar="STAGE", help="try a failed stage again")
 
 
 def _add_images(parser: argparse.ArgumentParser) -> None:
