@@ -4,6 +4,7 @@ Makes the environments that its stages run in, a teacher and a student, and runs
 ``distillation-operator local``. Ended and started again it goes on where it was.
 """
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 EXAMPLE = CHECKOUT / "examples" / "quickstart.yaml"
 STORAGE = CHECKOUT / "build" / "quickstart"
 JOB = "quickstart"
+STATUS = STORAGE / JOB / "status.yaml"
 
 # Seconds on two idle cores with a connection of 100 MB/s; measured.
 _ENVIRONMENTS = {"fetcher": 10.0, "converter": 100.0, "trainer": 20.0, "teacher": 45.0}
@@ -42,22 +44,40 @@ def main() -> int:
             progress.begin("inputs", "Putting teacher, student and conversations into the storage")
             write_inputs(STORAGE)
         progress.begin("run", f"Distilling {EXAMPLE.relative_to(CHECKOUT)}")
-        code = subprocess.run(command(), cwd=CHECKOUT, check=False).returncode
+        code = run_to_its_end(command(read_status(STATUS)))
     except (PreparationError, DemoInputsError) as error:
         progress.say(f"quickstart: {error}")
         return 1
     except KeyboardInterrupt:
         progress.say("interrupted; `make quickstart` goes on from here")
         return 130
-    for line in closing_lines(read_status(STORAGE / JOB / "status.yaml"), STORAGE, CHECKOUT):
+    for line in closing_lines(read_status(STATUS), STORAGE, CHECKOUT):
         progress.say(line)
     return code
 
 
-def command() -> list[str]:
-    """The command line that is the quickstart, for those who want to type it."""
+def command(known: dict[str, Any]) -> list[str]:
+    """The command line that is the quickstart. ``known``: the job as it was left; what failed is tried again."""
     example, storage = (str(path.relative_to(CHECKOUT)) for path in (EXAMPLE, STORAGE))
-    return [sys.executable, "-m", "distillation_operator", "local", example, "--storage", storage]
+    again = [stage["name"] for stage in result_of(known)["stages"] if stage["state"] == "Failed"]
+    retry = ["--retry", again[0]] if again else []
+    return [sys.executable, "-m", "distillation_operator", "local", example, "--storage", storage, *retry]
+
+
+def run_to_its_end(argv: Sequence[str]) -> int:
+    """Run a program that ends in order by itself when interrupted; returns its exit code, or 128 and the signal."""
+    with subprocess.Popen(argv, cwd=CHECKOUT) as process:
+        # Ctrl-C reaches it from the terminal; what is sent to this process alone is handed on.
+        before = {
+            signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number)),
+        }
+        try:
+            code = process.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    return code if code >= 0 else 128 - code
 
 
 def steps(missing: Sequence[str], has_models: bool) -> list[Step]:
@@ -83,7 +103,10 @@ def closing_lines(job: dict[str, Any], storage: Path, seen_from: Path) -> list[s
         conditions = (job.get("status") or {}).get("conditions") or []
         failed = next((c.get("message") for c in conditions if c.get("type") == "Failed" and c.get("message")), None)
         reason = failed or f"the job is {result['phase'] or 'not begun'}"
-        return [f"no student yet: {reason}", f"logs of the stages: {folder}/logs; `make quickstart` goes on from here"]
+        return [
+            f"no student yet: {reason}",
+            f"logs of the stages: {folder}/logs; `make quickstart` tries again, from here",
+        ]
     lines = summary_lines(result)[:-1]
     lines.append(f"the student:  {(storage / result['exportedModel']).relative_to(seen_from)}")
     if result["report"]:

@@ -1,5 +1,8 @@
 """The time left that the demo and the quickstart tell, and what they say at their end."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +10,8 @@ import pytest
 import yaml
 
 from demo.estimate import Estimate, Step, in_words
-from demo.quickstart import EXAMPLE, JOB, closing_lines, read_status, steps
+from demo.quickstart import EXAMPLE, JOB, closing_lines, command, read_status, steps
+from support.eventually import eventually
 
 STEPS = [Step("install", 100), Step("convert", 20), Step("run", 200)]
 
@@ -115,3 +119,31 @@ def test_a_status_that_is_no_job_is_as_none(text: str, tmp_path: Path) -> None:
 
 def test_the_jobs_folder_is_named_as_the_example_is() -> None:
     assert yaml.safe_load(EXAMPLE.read_text())["metadata"]["name"] == JOB
+
+
+def test_what_failed_is_tried_again_by_the_next_start() -> None:
+    assert "--retry" not in command({}) and "--retry" not in command(complete_job())
+    failed = {"status": {"phase": "Failed", "stages": [{"name": "evaluate", "state": "Failed"}]}}
+    assert command(failed)[-2:] == ["--retry", "evaluate"]
+
+
+def test_the_distillation_ends_in_order_when_the_quickstart_is_asked_to(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, signal, sys\n"
+        "def end(number, frame):\n"
+        "    pathlib.Path(sys.argv[1], 'saved').touch()\n"
+        "    sys.exit(128 + number)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "pathlib.Path(sys.argv[1], 'running').touch()\n"
+        "signal.pause()\n"
+    )
+    quickstart = (
+        "import sys\n"
+        "from demo.quickstart import run_to_its_end\n"
+        "sys.exit(run_to_its_end([sys.executable, '-c', *sys.argv[1:]]))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", quickstart, program, str(tmp_path)])
+    eventually("the program", (tmp_path / "running").exists, 60)
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert (tmp_path / "saved").exists()
