@@ -26,21 +26,28 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py pod_faults.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step demo demo-online demo-preview playground down clean version release
+.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step quickstart demo demo-online demo-preview playground down clean version release
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
+# Any Python 3.12 will do: on the path, or one of pyenv's.
+FIND_PYTHON = for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python3.12 python3; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$${found:-}" ]; then \
+	  echo "Python 3.12 is needed (python3.12 on the PATH, or pyenv's); with uv: uv python install 3.12 --default"; exit 1; \
+	fi
+
+# Needs nothing but that Python: the rest is made as it goes, and what the machine lacks is said at once.
+BOOTSTRAP = @$(FIND_PYTHON); exec "$$found" -m demo.bootstrap
+
 setup: $(DEV)/.complete ## the development environment, build/dev
 
-# Any Python 3.12 will do: on the path, or one of pyenv's.
 $(DEV)/.complete: requirements/dev.txt pyproject.toml
 	@echo "setup: Python 3.12 environment in $(DEV)"
 	@rm -rf $(DEV)
-	@for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python3.12 python3; do \
-	  if $$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null; then found=$$python; break; fi; \
-	done; \
-	if [ -z "$${found:-}" ]; then echo "setup: Python 3.12 is needed (python3.12 on the PATH, or pyenv's)"; exit 1; fi; \
+	@$(FIND_PYTHON); \
 	"$$found" -m venv $(DEV)
 	@$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
 	@$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -95,6 +102,7 @@ lock: setup ## the hashed locks in requirements/, from pyproject.toml
 	$(LOCK) --extra converter -o requirements/converter.txt
 	$(LOCK) --extra fetcher --constraint requirements/converter.txt -o requirements/fetcher.txt
 	$(LOCK) --extra operator --group dev -o requirements/dev.txt
+	$(LOCK_TOOL) --group installer -o requirements/installer.txt
 	$(LOCK_TOOL) --group sbom -o requirements/sbom.txt
 	$(LOCK_TOOL) --group scanner -o requirements/scanner.txt
 
@@ -184,14 +192,17 @@ benchmark-training-data: toolchain-environments ## the trainer's start with 2,00
 benchmark-first-step: toolchain-environments ## where a training's start goes, with cold and warm caches of compiled programs, and what its imports cost
 	PYTHONPATH=operator:images:tests:. $(PYTHON) benchmarks/first_step.py
 
-demo: setup ## one manifest to a distilled student, on a real single-node cluster
-	@$(PYTHON) -m demo
+quickstart: ## a small distillation on this machine, with Python 3.12 alone: no Kubernetes, no root, no Go
+	$(BOOTSTRAP) quickstart
 
-demo-online: setup ## the same by online logit matching
-	@$(PYTHON) -m demo --online
+demo: ## one manifest to a distilled student, on a real single-node cluster
+	$(BOOTSTRAP) demo
 
-demo-preview: setup ## the same after a preview, whose estimate is compared with what the rest takes
-	@$(PYTHON) -m demo --preview
+demo-online: ## the same by online logit matching
+	$(BOOTSTRAP) demo --online
+
+demo-preview: ## the same after a preview, whose estimate is compared with what the rest takes
+	$(BOOTSTRAP) demo --preview
 
 playground: setup ## that cluster with the chart installed, left up to try things (docs/first-hour.md)
 	@$(PYTHON) -m demo --playground

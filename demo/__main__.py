@@ -7,16 +7,20 @@ import os
 import shutil
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.bootstrap import PROGRAMS, STAGES
 from demo.chart_operator import ChartOperator
+from demo.estimate import Step
 from demo.kubectl import shell_variables
 from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place, explain, kubeconfig_of_user, testbed_place, users_place
+from demo.progress import Progress
 from demo.result import result_of, summary_lines, write_result
-from testbed import toolchain
+from distillation_operator.local import environments
+from testbed import binaries, toolchain
 from testbed.binaries import HELM
 from testbed.cluster import Testbed, check_machine
 from testbed.errors import TestbedError
@@ -43,12 +47,33 @@ ONLINE = Demo("smollm2-cpu-online", CHECKOUT / "build" / "demo-online")
 PREVIEW = Demo("smollm2-cpu-preview", CHECKOUT / "build" / "demo-preview")
 PLAYGROUND = "playground"
 
-_started = time.monotonic()
+# Seconds on two idle cores; measured. What isn't in the table is made next to what is.
+_PROGRAMS = {"kube": 420.0, "jobset": 40.0, "coredns": 40.0, "pause": 2.0, "helm": 60.0}
+_ENVIRONMENTS = {"fetcher": 15.0, "teacher": 70.0, "trainer": 80.0, "converter": 60.0}
+_TESTBED, _RUN = "the testbed comes up", "the run"
+_SECONDS = {_TESTBED: 30.0, _RUN: 330.0}
+
+_progress = Progress()
+say = _progress.say
 
 
-def say(text: str) -> None:
-    """A line with the seconds since the start."""
-    print(f"[{time.monotonic() - _started:6.1f} s] {text}", flush=True)
+def steps(programs: list[str], stages: list[str]) -> list[Step]:
+    """What is to be done, in its order, when these Go programs and environments are missing.
+
+    They are made at the same time, and the programs take longer.
+    """
+    building = [Step(f"go build {name}", _PROGRAMS[name]) for name in programs if name in _PROGRAMS]
+    installing = [Step(f"environment {name}", _ENVIRONMENTS[name]) for name in stages]
+    return [*(building or installing), *(Step(name, seconds) for name, seconds in _SECONDS.items())]
+
+
+def estimated(progress: Progress) -> Callable[[str], None]:
+    """Prints lines with the time left; a line that begins a step moves the estimate."""
+
+    def say(line: str) -> None:
+        progress.begin(line.partition(":")[0], line)
+
+    return say
 
 
 def main() -> int:
@@ -61,6 +86,9 @@ def main() -> int:
     say(f"distillation-operator: the demo of {demo.example.relative_to(CHECKOUT)}")
     kubeconfig = kubeconfig_of_user()
     testbed = Testbed(name=demo.folder.name, say=say)
+    if kubeconfig is None:
+        _progress.plan(steps(binaries.missing(PROGRAMS), environments.missing(STAGES)))
+        say(f"from here to a distilled student: {_progress.left()}")
     try:
         place = users_place(kubeconfig, say) if kubeconfig else _place(testbed)
         return _distil(place, demo)
@@ -79,7 +107,8 @@ def main() -> int:
 def _place(testbed: Testbed) -> Place:
     """The testbed; of what is missing all is built at once, with Helm, which installs the operator."""
     check_machine()
-    toolchain.build(say, [*testbed.parts, "helm"])
+    toolchain.build(estimated(_progress), [*testbed.parts, "helm"])
+    _progress.begin(_TESTBED, "starting a Kubernetes of one node")
     return testbed_place(testbed, say)
 
 
@@ -90,7 +119,8 @@ def _distil(place: Place, demo: Demo) -> int:
     try:
         kubectl("delete", "distillationjob", demo.job, "--ignore-not-found")
         kubectl("apply", "-f", str(demo.example))
-        say(f"applied {demo.example.relative_to(CHECKOUT)}; kubectl get distillationjobs -n {NAMESPACE} -w would show:")
+        _progress.begin(_RUN, f"applied {demo.example.relative_to(CHECKOUT)}")
+        say(f"kubectl get distillationjobs -n {NAMESPACE} -w would show:")
         watch = [sys.executable, "-m", "distillation_operator", "watch", demo.job, "-n", NAMESPACE]
         subprocess.run([*watch, "--kubeconfig", str(place.kubeconfig)], check=False)
         job = kubectl.get("distillationjob", demo.job) or {}

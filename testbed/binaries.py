@@ -16,8 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from testbed.commands import logged, output
 from testbed.errors import TestbedError
 from testbed.layout import SOURCES, cache
@@ -118,6 +116,9 @@ def build(wanted: tuple[Binary, ...], log: Path, step: Callable[[str], None]) ->
 
 
 def _render_manifests(program: Binary) -> None:
+    # Here: what is missing must be known before there is any package.
+    import yaml
+
     go = ["env", *(f"{key}={value}" for key, value in _ENVIRONMENT.items()), "go"]
     listed = [*go, "list", "-m", "-f", "{{.Dir}}", UPSTREAM[program]]
     module = output(listed, cwd=program.folder, timeout=300).strip()

@@ -4,10 +4,8 @@
 (a namespace that ended, after a reboot for example) is removed first. `down` leaves nothing behind.
 """
 
-import os
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from testbed import (
     images,
     jobset,
     kueue,
+    machine,
     network,
     node,
     storage,
@@ -28,7 +27,7 @@ from testbed import (
 from testbed.components import Component, Processes
 from testbed.console import Say, silence
 from testbed.errors import TestbedError
-from testbed.layout import RunFolder, cache, locked
+from testbed.layout import RunFolder, locked
 from testbed.namespace import Namespace
 from testbed.site import Depth, Site
 
@@ -45,7 +44,6 @@ _NODE: dict[str, Callable[[Site], Component]] = {
     "kube-proxy": node.proxy,
     "coredns": node.dns,
 }
-_PODS_OWN = Path("/tmp")
 _ON_DEMAND: dict[str, Callable[[Site], Component]] = {"kueue": kueue.controller}
 
 
@@ -254,16 +252,9 @@ class Testbed:
 
 
 def check_machine() -> None:
-    """Refuse early, and in one line, where a testbed can't work."""
-    if sys.platform != "linux":
-        raise TestbedError("the testbed needs Linux: it is made of namespaces and cgroups")
-    if cache().is_relative_to(_PODS_OWN):
-        raise TestbedError(
-            f"DISTILLATION_CACHE is {cache()}; choose a folder outside {_PODS_OWN}: every pod has a {_PODS_OWN} of its "
-            "own, which would hide it"
-        )
-    if os.geteuid() != 0:
-        raise TestbedError("the testbed needs root: it makes namespaces, mounts and network links")
+    """Refuse early, and in one line each, what keeps a testbed from working here. Raises TestbedError."""
+    if wrong := machine.problems(machine.TESTBED):
+        raise TestbedError("\n".join(wrong))
 
 
 def python_of(environment: str) -> Path:

@@ -30,16 +30,22 @@ def output(argv: Sequence[str], *, stdin: str | None = None, timeout: float = 30
 
 
 def logged(
-    argv: Sequence[str], log: Path, *, timeout: float, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    log: Path,
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> None:
-    """Run a long command (a build, an installation) with its output appended to `log`."""
+    """Run a long command (a build, an installation) with its output appended to `log`, and with these descriptors."""
     with log.open("ab") as sink:
         sink.write(f"$ {' '.join(argv)}\n".encode())
         sink.flush()
         try:
             process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, cwd=cwd,
-                env={**os.environ, **(env or {})}, start_new_session=True,
+                env={**os.environ, **(env or {})}, start_new_session=True, pass_fds=pass_fds,
             )  # fmt: skip
         except FileNotFoundError as error:
             raise TestbedError(f"{argv[0]} isn't installed or isn't on PATH") from error

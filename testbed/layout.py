@@ -1,20 +1,14 @@
 """Where everything lives: the checkout, the cache that outlives testbeds, and one folder per testbed."""
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from distillation_operator.local.cache import cache, locked
+
+__all__ = ["CHECKOUT", "SOURCES", "RunFolder", "build_log", "cache", "locked"]
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 SOURCES = Path(__file__).resolve().parent
-
-
-def cache() -> Path:
-    """Binaries, manifests and virtual environments; named by the hash of what they were made from, so never stale."""
-    chosen = os.environ.get("DISTILLATION_CACHE")
-    return Path(chosen).resolve() if chosen else Path.home() / ".cache" / "distillation-operator"
 
 
 def build_log(kind: str) -> Path:
@@ -82,12 +76,3 @@ class RunFolder:
     def pid(self, component: str) -> Path:
         """A component's process id, as the host sees it."""
         return self.path / "pid" / component
-
-
-@contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `file`, which the kernel releases even after kill -9."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

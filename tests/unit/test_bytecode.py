@@ -5,7 +5,7 @@ import sys
 from importlib.util import cache_from_source
 from pathlib import Path
 
-from testbed import bytecode
+from distillation_operator.local import bytecode
 
 
 def environment(folder: Path, **modules: str) -> Path:

@@ -11,8 +11,13 @@ _UNITS = {
 _QUANTITY = re.compile(r"([0-9.]+)([A-Za-z]*)")
 
 
-def bytes_of(quantity: str) -> int:
-    """A quantity of memory or disk, rounded up; one that the schema has let through."""
+def number_of(quantity: str) -> Fraction:
+    """The exact value of a quantity that the schema has let through: 500m is one half."""
     found = _QUANTITY.fullmatch(quantity)
     assert found is not None, "the schema has let it through"
-    return -(-Fraction(found[1]) * _UNITS[found[2]] // 1)
+    return Fraction(found[1]) * _UNITS[found[2]]
+
+
+def bytes_of(quantity: str) -> int:
+    """A quantity of memory or disk, rounded up; one that the schema has let through."""
+    return -(-number_of(quantity) // 1)

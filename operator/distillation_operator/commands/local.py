@@ -1,0 +1,248 @@
+"""``local``: a DistillationJob on this machine, with the operator's decisions and processes in place of pods."""
+
+import os
+import socket
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from distillation_api.resource import DistillationJob
+from distillation_operator.commands import watch
+from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.files import documents
+from distillation_operator.commands.updates import update_faults
+from distillation_operator.commands.validation import validate
+from distillation_operator.local import environments
+from distillation_operator.local.capacity import Requests
+from distillation_operator.local.cluster_only import chips_here, ignored, refusals, without_accelerators
+from distillation_operator.local.code import code_folder
+from distillation_operator.local.errors import LocalError
+from distillation_operator.local.folder import JobFolder
+from distillation_operator.local.installer import PreparationError
+from distillation_operator.local.leftovers import end_leftovers
+from distillation_operator.local.observation import node_name
+from distillation_operator.local.processes import LocalProcesses
+from distillation_operator.local.runner import Machine, Runner, images_of
+from distillation_operator.local.signals import Signals
+from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
+from distillation_operator.pipeline.status.times import format_time
+
+Object = dict[str, Any]
+
+IMAGES = ("fetcher", "converter", "trainer", "teacher")
+"""Environments that stages run in; without chips."""
+SUSPENDED = 3
+"""Exit code of a job that waits for its user's word."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says beside the file."""
+
+    storage: str | None = None
+    prepare: bool = False
+    cores: int | None = None
+    ignore_accelerators: bool = False
+    interpreters: Mapping[str, Path] = field(default_factory=dict)
+    """By image."""
+    secrets: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Values by name and key of a Secret."""
+    retry: str | None = None
+    """A failed stage to try again."""
+
+
+def run(file: str | None, options: Options) -> int:
+    """Prepare the environments where that is asked for, and run the job of the file; returns the exit code."""
+    try:
+        if file is None:
+            if not options.prepare:
+                raise CommandError("give FILE, a DistillationJob, or --prepare alone")
+            environments.prepare(IMAGES, say)
+            return 0
+        if options.storage is None:
+            raise CommandError("--storage DIR is needed: the folder in place of spec.storage")
+        thing, remarks = _asked_for(file, options)
+        images = images_of(DistillationJob.parse(thing))
+        interpreters = _interpreters(images, options)
+        storage = Path(options.storage).expanduser().resolve()
+        return _run(thing, remarks, storage, interpreters, options)
+    except (LocalError, PreparationError) as error:
+        raise CommandError(str(error)) from error
+
+
+def say(text: str) -> None:
+    """A line about the work itself."""
+    print(f"{datetime.now(UTC):%H:%M:%S} {text}", flush=True)
+
+
+def _asked_for(file: str, options: Options) -> tuple[Object, list[str]]:
+    """The valid object of the file as it is run here, and remarks about it."""
+    jobs = [document for document in documents(file) if document.is_job]
+    if len(jobs) != 1:
+        raise CommandError(f"{file} has {len(jobs)} DistillationJobs; give a file with one")
+    thing, remarks = jobs[0].content, []
+    _require_valid(thing)
+    if "name" not in thing["metadata"]:
+        raise CommandError(
+            "metadata.name: Required value: it names the job's folder, so metadata.generateName won't do"
+        )
+    if options.ignore_accelerators:
+        thing, left_out = without_accelerators(thing)
+        _require_valid(thing)
+        if left_out:
+            remarks.append(f"--ignore-accelerators: on the CPU of one host, without {', '.join(left_out)}")
+    job = DistillationJob.parse(thing)
+    faults = refusals(job, chips_here(), options.secrets.keys())
+    if faults:
+        raise CommandError("\n".join(faults))
+    if unread := ignored(job):
+        remarks.append(f"without effect on this machine: {', '.join(unread)}")
+    metadata = {"name": job.metadata.name, "namespace": job.metadata.namespace, "annotations": job.metadata.annotations}
+    if options.retry is not None:
+        nonce = f"{options.retry}/{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        metadata["annotations"] = {**job.metadata.annotations, RETRY_ANNOTATION: nonce}
+    whole = job.to_json_dict()
+    return {
+        "apiVersion": whole["apiVersion"],
+        "kind": whole["kind"],
+        "metadata": metadata,
+        "spec": whole["spec"],
+    }, remarks
+
+
+def _require_valid(thing: object) -> None:
+    messages = validate(thing)
+    if messages:
+        raise CommandError("\n".join(messages))
+
+
+def _interpreters(images: Sequence[str], options: Options) -> dict[str, Path]:
+    for image, path in options.interpreters.items():
+        if not os.access(path, os.X_OK):
+            raise CommandError(f"--python {image}={path}: there is no program that can be run")
+    others = [image for image in images if image not in options.interpreters]
+    made = environments.prepare(others, say) if options.prepare else environments.prepared(others)
+    return {**made, **options.interpreters}
+
+
+def _run(
+    thing: Object, remarks: Sequence[str], storage: Path, interpreters: Mapping[str, Path], options: Options
+) -> int:
+    folder = JobFolder(storage / thing["metadata"]["name"])
+    with folder.locked(), Signals() as signals, folder.scratch(os.environ.get("TMPDIR")) as scratch:
+        thing = _continued(folder.read(), thing)
+        end_leftovers(thing["metadata"]["uid"], say, signals)
+        folder.write(thing)
+        for remark in remarks:
+            say(remark)
+        say(f"status in {folder.status_file}, logs in {folder.logs}")
+        machine = Machine(
+            name=node_name(socket.gethostname()),
+            capacity=_capacity(options.cores),
+            interpreters=interpreters,
+            storage=storage,
+            scratch=scratch,
+            variables=os.environ,
+            secrets=options.secrets,
+            code=code_folder(scratch),
+        )
+        console = Console(highlight=False)
+        live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+        view: watch.View = watch.LiveView(live) if live is not None else watch.LineView()
+        runner = Runner(thing, folder, LocalProcesses(thing["metadata"]["uid"]), machine, view.show)
+        with live if live is not None else nullcontext():
+            runner.run(signals)
+    return _end(runner, signals.received)
+
+
+def _continued(known: Object | None, asked: Object) -> Object:
+    """The object as it goes on: what is asked now, with the identity and the status that it had.
+
+    Raises CommandError for a change that the API server would refuse.
+    """
+    metadata = asked["metadata"]
+    if known is None:
+        created = {"uid": str(uuid.uuid4()), "generation": 1, "creationTimestamp": format_time(datetime.now(UTC))}
+        return {**asked, "metadata": {**metadata, **created}}
+    faults = update_faults(known, asked)
+    if faults:
+        raise CommandError("\n".join(faults))
+    before = known["metadata"]
+    changed = known["spec"] != asked["spec"]
+    kept = {
+        "uid": before["uid"],
+        "generation": before.get("generation", 1) + changed,
+        "creationTimestamp": before.get("creationTimestamp", format_time(datetime.now(UTC))),
+    }
+    status = {"status": known["status"]} if known.get("status") else {}
+    return {**asked, "metadata": {**metadata, **kept}, **status}
+
+
+def _capacity(cores: int | None) -> Requests:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Requests(Fraction(cores or len(os.sched_getaffinity(0))), Fraction(memory), chips_here())
+
+
+def _end(runner: Runner, received: Sequence[int]) -> int:
+    lines = watch.results(runner.thing)
+    match runner.phase:
+        case "Complete":
+            print("\n".join(lines))
+            return 0
+        case "Failed":
+            hint = "Finished work is kept. To try the failed stage again: the same command with --retry STAGE"
+            raise CommandError("\n".join([*lines, hint]))
+    if received:
+        say("ended by a signal; finished work is kept, and the same command goes on")
+        return 128 + received[0]
+    [told] = [c["message"] for c in runner.thing["status"]["conditions"] if c["type"] == "Suspended"]
+    print(f"Suspended. {told} Change the file and give the same command again.")
+    return SUSPENDED
+
+
+def options(arguments: Any) -> Options:
+    """The options of parsed arguments. Raises CommandError for one that isn't right."""
+    if arguments.cores is not None and arguments.cores < 1:
+        raise CommandError(f"--cores {arguments.cores}: give 1 or more")
+    return Options(
+        storage=arguments.storage,
+        prepare=arguments.prepare,
+        cores=arguments.cores,
+        ignore_accelerators=arguments.ignore_accelerators,
+        interpreters=dict(map(_interpreter, arguments.python)),
+        secrets=dict(map(_secret, arguments.secret)),
+        retry=arguments.retry,
+    )
+
+
+def _interpreter(text: str) -> tuple[str, Path]:
+    image, _, path = text.partition("=")
+    if image not in (*IMAGES, "teacher-tpu") or not path:
+        raise CommandError(f"--python {text!r} is no IMAGE=PATH with an image of {', '.join(IMAGES)}, teacher-tpu")
+    # Not resolved: an environment's interpreter is a link, whose place tells it of its packages.
+    return image, Path(path).expanduser().absolute()
+
+
+def _secret(text: str) -> tuple[tuple[str, str], str]:
+    """The name, the key and the value that stands at the place. Its errors quote no value."""
+    reference, _, place = text.partition("=")
+    name, _, key = reference.partition("/")
+    kind, _, where = place.partition(":")
+    if not (name and key and where and kind in ("env", "file")):
+        raise CommandError("--secret must be NAME/KEY=env:VARIABLE or NAME/KEY=file:PATH")
+    if kind == "env":
+        if not os.environ.get(where):
+            raise CommandError(f"--secret {reference}: the variable {where} isn't set")
+        return (name, key), os.environ[where]
+    try:
+        return (name, key), Path(where).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"--secret {reference}: {where} can't be read: {error}") from error

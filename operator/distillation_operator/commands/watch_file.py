@@ -1,0 +1,58 @@
+"""``watch`` of a job that ``local`` runs: its status file, until it ends."""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from distillation_operator.commands import watch
+from distillation_operator.commands.errors import CommandError
+from distillation_operator.local.errors import LocalError
+from distillation_operator.local.folder import JobFolder
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def is_folder(name: str) -> bool:
+    """True for a path: no DistillationJob's name has a slash."""
+    return os.sep in name
+
+
+def run(path: str) -> int:
+    """Follow the job of a folder; 0 when it is Complete, 1 when it is Failed."""
+    console = Console(highlight=False)
+    live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+    view: watch.View = watch.LiveView(live) if live is not None else watch.LineView()
+    with live if live is not None else nullcontext():
+        last = follow(JobFolder(Path(path).expanduser()), view)
+    for line in watch.results(last):
+        print(line)
+    return 0 if watch.ended(last) == "Complete" else 1
+
+
+def follow(folder: JobFolder, view: watch.View, sleep: Callable[[float], None] = time.sleep) -> watch.Object:
+    """Show the job until it ends; returns its last state. Raises CommandError where there is none."""
+    shown, is_run = None, True
+    while True:
+        held = folder.is_held()
+        try:
+            job = folder.read()
+        except LocalError as error:
+            raise CommandError(str(error)) from error
+        if job is None:
+            raise CommandError(
+                f"{folder.path} has no {folder.status_file.name}: `local --storage DIR` makes it in DIR/NAME"
+            )
+        if job != shown:
+            view.show(job)
+            shown = job
+        if watch.ended(job) is not None:
+            return job
+        if is_run and not held:
+            view.tell("no `distillation-operator local` works at it now; started again it goes on")
+        is_run = held
+        sleep(SECONDS_BETWEEN_LOOKS)

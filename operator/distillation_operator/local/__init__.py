@@ -1,0 +1,1 @@
+"""A DistillationJob on this machine, without Kubernetes."""

@@ -1,0 +1,177 @@
+"""The folder of a job on this machine: its object with spec and status, what is known of its attempts, its logs."""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from distillation_api.resource import DistillationJob
+from distillation_operator.local.attempts import Attempt
+from distillation_operator.local.errors import LocalError
+
+Object = dict[str, Any]
+
+STATUS = "status.yaml"
+_ATTEMPTS, _LOCK, _LOGS, _TEMPORARY = "attempts.json", ".lock", "logs", "tmp"
+_KNOWN = TypeAdapter(list[Attempt])
+
+
+class JobFolder:
+    """``DIR/NAME``: all that is kept of a job beside its results, which lie in the storage as a cluster's do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def status_file(self) -> Path:
+        """The whole object as YAML."""
+        return self.path / STATUS
+
+    def log(self, stage: str, attempt: int, index: int) -> Path:
+        """The log of a process; that of a shard which is tried again goes on in the same file."""
+        return self.logs / f"{stage}-{attempt}-{index}.log"
+
+    @property
+    def logs(self) -> Path:
+        """Where the logs of all processes are."""
+        return self.path / _LOGS
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder, and make it where there is none. Raises LocalError when another process holds it, or when it
+        is somebody else's.
+        """
+        with telling_of_disk(self.path):
+            if self.path.is_dir() and not (self.path / _LOCK).exists() and any(self.path.iterdir()):
+                raise LocalError(
+                    f"{self.path} has other files in it, and no job: give the job another metadata.name, or another "
+                    "--storage"
+                )
+            (self.path / _LOGS).mkdir(parents=True, exist_ok=True)
+            lock = (self.path / _LOCK).open("a+")
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                holder = lock.read().strip()
+                raise LocalError(
+                    f"{self.path} is held by another `distillation-operator local` (process {holder or 'unknown'}); "
+                    "wait for its end, or follow it: distillation-operator watch " + str(self.path)
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+    def is_held(self) -> bool:
+        """Whether a process works at the job."""
+        try:
+            with (self.path / _LOCK).open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def read(self) -> Object | None:
+        """The object; None where there is none yet. Raises LocalError for what isn't a DistillationJob."""
+        try:
+            text = self.status_file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise LocalError(f"{self.status_file} can't be read: {error}") from error
+        try:
+            content = yaml.load(text, Loader=_Loader)
+            DistillationJob.parse(content)
+        except (yaml.YAMLError, ValidationError, TypeError) as error:
+            what = " ".join(str(error).split())[:400]
+            raise LocalError(
+                f"{self.status_file} is not what `local` writes ({what}); move {self.path} away: what is done is found "
+                "again by its fingerprint"
+            ) from error
+        return dict(content)
+
+    def write(self, thing: Object) -> None:
+        """Write the object, whole or not at all."""
+        text = yaml.dump(thing, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+        self._publish(STATUS, text.encode())
+
+    def read_attempts(self) -> list[Attempt]:
+        """The attempts that had ended; none where nothing, or nothing that can be read, is kept."""
+        try:
+            return _KNOWN.validate_json((self.path / _ATTEMPTS).read_bytes())
+        except (OSError, ValidationError):
+            # They would be found again: their stages go on from what lies in the storage.
+            return []
+
+    def write_attempts(self, attempts: list[Attempt]) -> None:
+        """Keep what is known of attempts."""
+        self._publish(_ATTEMPTS, _KNOWN.dump_json(attempts))
+
+    @contextmanager
+    def scratch(self, base: str | None) -> Iterator[Path]:
+        """A folder for what processes write on the side, below ``base`` or else in this one; removed afterwards."""
+        with telling_of_disk(self.path):
+            parent = Path(base) if base else self.path / _TEMPORARY
+            parent.mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(prefix=f"{self.path.name}-", dir=parent, ignore_cleanup_errors=True)
+        with made as folder:
+            yield Path(folder)
+
+    def _publish(self, name: str, content: bytes) -> None:
+        with telling_of_disk(self.path):
+            temporary = self.path / f".{name}.tmp"
+            try:
+                with temporary.open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(self.path / name)
+                _sync(self.path)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def telling_of_disk(path: Path) -> Iterator[None]:
+    """Turn an error of the file system into a LocalError that names what can't be written."""
+    try:
+        yield
+    except OSError as error:
+        raise LocalError(f"{error.filename or path} can't be written: {error.strerror or error}") from error
+
+
+def _sync(folder: Path) -> None:
+    # Mounts of buckets can't.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader without timestamps, which the API has as text."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper without aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

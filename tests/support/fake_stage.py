@@ -1,0 +1,82 @@
+"""A stage program that does nothing but end, as a file of its storage says: ``fake/STAGE`` holds the ends of its
+starts, in their order, as JSON; all further ones succeed.
+
+It imports nothing of the project, and is run by any interpreter.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+FOLDER = "fake"
+STARTS = "starts"
+"""A line for each start: stage, index, process and the end that it comes to."""
+ORPHAN = "orphan"
+"""The process that a start with the end ``orphan`` has left behind, which writes the time into this file."""
+
+
+def main() -> int:
+    """The exit code of this start."""
+    spec = json.loads(os.environ["STAGE_SPEC"])
+    folder = Path(os.environ["STORAGE_MOUNT"]) / FOLDER
+    folder.mkdir(exist_ok=True)
+    stage, index = spec["stage"], os.environ.get("JOB_COMPLETION_INDEX", "0")
+    end = _next_end(folder, stage, index)
+    print(json.dumps({"type": "progress", "stage": stage, "done": 1, "total": 4, "unit": "rows"}), flush=True)
+    with (folder / STARTS).open("a") as starts:
+        starts.write(f"{stage} {index} {os.getpid()} {end}\n")
+    match end:
+        case "crash":
+            print("out of luck", file=sys.stderr)
+            return 1
+        case "permanent":
+            return _say(
+                65, type="failure", stage=stage, reason="MissingColumn", message="No such column.", permanent=True
+            )
+        case "environment":
+            (folder / f"{stage}.json").write_text(json.dumps(dict(os.environ)))
+        case "hang" | "stubborn" | "orphan":
+            if end == "orphan":
+                _leave_orphan(folder)
+            if end == "stubborn":
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            time.sleep(600)
+    return _say(0, type="result", stage=stage, fingerprint=spec["fingerprint"])
+
+
+def _next_end(folder: Path, stage: str, index: str) -> str:
+    """Shards have their own count of starts; what is written for the stage holds for the first."""
+    try:
+        ends = json.loads((folder / stage).read_text())
+    except FileNotFoundError:
+        return "success"
+    before = (
+        [line for line in (folder / STARTS).read_text().splitlines() if line.split()[:2] == [stage, index]]
+        if (folder / STARTS).exists()
+        else []
+    )
+    return ends[len(before)] if index == "0" and len(before) < len(ends) else "success"
+
+
+def _leave_orphan(folder: Path) -> None:
+    code = (
+        "import os, pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "while True:\n"
+        "    pathlib.Path(sys.argv[1]).write_text(f'{os.getpid()} {time.time()}')\n"
+        "    time.sleep(0.02)\n"
+    )
+    subprocess.Popen([sys.executable, "-c", code, str(folder / ORPHAN)], start_new_session=True)
+
+
+def _say(code: int, **message: object) -> int:
+    Path(os.environ["TERMINATION_LOG"]).write_text(json.dumps(message))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
