@@ -4,16 +4,18 @@ Those that need pods that run are typed by e2e/test_demo.
 """
 
 import shlex
+from pathlib import Path
 
 import pytest
+from kubernetes import client
 
-from cluster.wrong_manifests import GOOD, changed, put
-from support.cluster import run_kubectl
+from cluster.wrong_manifests import GOOD
+from support.cluster import Kubectl, run_kubectl
 from support.documented_cluster import steps
 from support.objects import CHECKOUT, Jobs
 from testbed.cluster import Testbed
 
-JOB = "good"
+JOB = GOOD["metadata"]["name"]
 STAGE = "generate"
 MODEL, REPORT = "distillation/export/0123456789abcdef/model", "distillation/evaluate/0123456789abcdef/report.html"
 STATUS = {
@@ -37,7 +39,7 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture
 def failed_job(jobs: Jobs) -> Jobs:
     """A job that has ended, and no operator."""
-    jobs.create(changed(put("metadata.name", JOB), put("spec.storage", GOOD["spec"]["storage"])))
+    jobs.create(GOOD)
     jobs.set_status(JOB, STATUS)
     return jobs
 
@@ -50,6 +52,21 @@ def typed(testbed: Testbed, namespace: str, page: str) -> dict[str, str]:
             line = text.replace("NAME", JOB).replace("STAGE", STAGE)
             answers[text] = run_kubectl(testbed, "--namespace", namespace, *shlex.split(line)[1:])
     return answers
+
+
+def test_the_guide(kubectl: Kubectl, api_client: client.ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    kubectl("create", "namespace", "ml")
+    try:
+        [apply, *others] = [text for _, text in steps(CHECKOUT / "docs" / "guide.md") if text.startswith("kubectl ")]
+        assert "created" in kubectl(*shlex.split(apply)[1:])
+        name = Path(shlex.split(apply)[-1]).stem
+        Jobs(client.CustomObjectsApi(api_client), "ml").set_status(name, STATUS)
+        answers = [kubectl(*shlex.split(line)[1:]) for line in others]
+        assert len(answers) == 2
+        assert all(name in answer for answer in answers)
+    finally:
+        kubectl("delete", "namespace", "ml", "--wait=false")
 
 
 def test_operations(testbed: Testbed, failed_job: Jobs) -> None:

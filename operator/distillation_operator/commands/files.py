@@ -52,10 +52,15 @@ def manifest_files(place: str) -> list[str]:
     for folder, below, names in os.walk(place, onerror=_unreadable):
         below[:] = sorted(name for name in below if not name.startswith("."))
         manifests = sorted(n for n in names if n.lower().endswith(_SUFFIXES) and not n.startswith("."))
-        found.extend(os.path.join(folder, name) for name in manifests)
+        found.extend(path for name in manifests if not _is_special(path := os.path.join(folder, name)))
     if not found:
         raise CommandError(f"{place} has no manifests: no file in it ends in {', '.join(_SUFFIXES)}")
     return found
+
+
+def _is_special(path: str) -> bool:
+    """Whether it is there and no file, as a pipe that nobody writes, which would never end."""
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def _unreadable(error: OSError) -> None:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distillation_api.contract import MEASURED
+from distillation_operator.commands.printable import printable
 
 WIDE = 100
 """Columns from which on each stage has a bar and all its words in its row."""
@@ -18,11 +19,6 @@ _WIDE_BAR, _NARROW_BAR = 24, 8
 _STYLES = {"Complete": "green", "Failed": "red", "Running": "cyan", "Queued": "yellow", "Pending": "yellow"}
 
 Stage = dict[str, Any]
-
-
-def printable(text: str) -> str:
-    """The text with spaces for characters that could move a terminal's cursor, change its colours or hide others."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def describe(stage: Stage) -> str:

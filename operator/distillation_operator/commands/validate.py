@@ -6,6 +6,7 @@ from pathlib import Path
 
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.files import documents, manifest_files
+from distillation_operator.commands.printable import printable
 from distillation_operator.commands.validation import validate
 
 
@@ -17,11 +18,11 @@ def run(places: Sequence[str]) -> int:
             counts = [_of_file(file) for file in manifest_files(place)]
         except CommandError as error:
             faults += 1
-            print(error, file=sys.stderr)
+            print(printable(str(error)), file=sys.stderr)
             continue
         wrong = sum(wrong for _, wrong in counts)
         if not wrong and not any(jobs for jobs, _ in counts):
-            print(f"{place}: no DistillationJob in it")
+            print(printable(f"{place}: no DistillationJob in it"))
         faults += wrong
     return 1 if faults else 0
 
@@ -32,19 +33,23 @@ def _of_file(file: str) -> tuple[int, int]:
     try:
         for document in documents(file):
             if not document.is_job:
-                print(f"{document.origin}: skipped, {document.kind or _without_kind(file)} is not a DistillationJob")
+                kind = document.kind or _without_kind(file)
+                print(printable(f"{document.origin}: skipped, {kind} is not a DistillationJob"))
                 continue
             jobs += 1
             messages = validate(document.content)
             faults += len(messages)
             for message in messages:
-                print(f"{document.origin}: {message}", file=sys.stderr)
+                print(printable(f"{document.origin}: {message}"), file=sys.stderr)
             if not messages:
-                print(f"{document.origin}: valid")
+                print(printable(f"{document.origin}: valid"))
     except CommandError as error:
         # The other files are still worth a look.
         faults += 1
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
+    except RecursionError:
+        faults += 1
+        print(printable(f"{file} can't be read: it is nested too deeply, or an anchor holds itself"), file=sys.stderr)
     return jobs, faults
 
 

@@ -94,8 +94,8 @@ def _structural_message(error: ErrorDetails) -> str:
         return f"{path}: Unknown field: {meant}the fields here are {', '.join(known)}"
     told = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("List ").removeprefix("Value ")
     hint = f" ({_described(location)})" if error["type"] == "string_pattern_mismatch" else ""
-    choices = _node(location).get("enum", ()) if isinstance(error["input"], str) else ()
-    meant = did_you_mean(str(error["input"]), choices)
+    choices = [choice for choice in _node(location).get("enum", ()) if isinstance(choice, str)]
+    meant = did_you_mean(error["input"], choices) if isinstance(error["input"], str) else ""
     return f"{path}: Invalid value: {_shown(error['input'])}: {meant}{told}{hint}"
 
 

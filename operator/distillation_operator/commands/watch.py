@@ -21,7 +21,8 @@ from rich.text import Text
 
 from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.commands.errors import CommandError
-from distillation_operator.commands.stage_table import StageTable, describe, printable, styled
+from distillation_operator.commands.printable import printable
+from distillation_operator.commands.stage_table import StageTable, describe, styled
 from distillation_operator.pipeline.status.idle_chips import added_up
 
 WATCH_SECONDS = 300

@@ -104,18 +104,25 @@ def test_all_faults_are_told_at_once() -> None:
     ]
 
 
-def test_rules_of_what_is_right_in_itself_are_told_with_the_faults_of_structure() -> None:
+def test_broken_rules_come_together_with_faults_of_structure() -> None:
     both = {"path": "models/teacher", "huggingFace": {"repo": "org/teacher"}}
     manifest = changed(
         put("spec.dataset.holdOut", 24), put("spec.teacher.source", both), put("spec.training.stages[1].steps", 0)
     )
-    told = validate(manifest)
-    assert [message.split(": ")[0] for message in told] == [
+    messages = validate(manifest)
+    assert [message.split(": ")[0] for message in messages] == [
         "spec.dataset.holdOut",
         "spec.training.stages[1].steps",
         "spec.teacher.source",
     ]
-    assert "exactly one of huggingFace, gcs, path must be set" in told[-1]
+    assert "exactly one of huggingFace, gcs, path must be set" in messages[-1]
+
+
+@pytest.mark.parametrize("value", ["eight", [], {"a": 1}, 2.5, True])
+def test_a_value_of_another_type_names_its_field(value: object) -> None:
+    accelerator = {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": value}
+    messages = validate(changed(put("spec.generation.accelerator", accelerator)))
+    assert [message.split(": ")[0] for message in messages] == ["spec.generation.accelerator.chipsPerHost"]
 
 
 @pytest.mark.parametrize("spec", [None, [], {}, {"teacher": []}, {"training": {"stages": [5, {"name": "a"}]}}])
@@ -138,7 +145,7 @@ def test_the_nearest_name_is_asked_for(path: str, value: object, meant: str) -> 
     assert any(f": did you mean {meant}? " in message for message in validate(changed(put(path, value))))
 
 
-def test_a_name_of_any_length_is_told_of_at_once() -> None:
+def test_a_name_of_any_length_is_refused_at_once() -> None:
     (message,) = validate(changed(put("spec." + "x" * 1_000_000, 1)))
     assert "Unknown field: the fields here are teacher" in message
 

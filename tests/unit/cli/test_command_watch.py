@@ -105,7 +105,7 @@ def test_no_such_object(monkeypatch: pytest.MonkeyPatch) -> None:
 UNSEEN = {"metadata": {"namespace": "ml", "name": "one"}}
 
 
-def test_a_job_without_status_is_told_of_once_with_what_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_job_without_status_one_line_says_what_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
     states = [UNSEEN] * 5
     _, view = follow(monkeypatch, *states, job(RUNNING), job(ended="Complete"), seconds=10)
     (hint,) = view.told

@@ -59,7 +59,7 @@ def test_names_are_whole_and_no_line_is_too_long(width: int) -> None:
         assert any(line.startswith(f"preview-{stage['name']} ") for line in lines)
 
 
-def test_a_message_of_several_stages_is_told_once() -> None:
+def test_a_message_of_several_stages_stands_once() -> None:
     stages = [{"name": name, "state": "Pending", "reason": "Unschedulable", "message": "No node."} for name in "abc"]
     assert screen(80, 24, stages)[-1] == "a, b, c: No node."
 
