@@ -20,7 +20,6 @@ from distillation_api.contract import (
     STORAGE_MOUNT,
     StageResult,
     StageSpec,
-    StartUp,
 )
 from distillation_api.reasons.reason import ProgramReason
 from distillation_stages.runtime.device_access import lift_locked_memory, require_devices
@@ -74,7 +73,7 @@ def main() -> int:
         result = _result(spec, storage)
     except StageError as error:
         say(f"{error.reason.name}: {error.message}")
-        return _give_up(spec.stage, error.reason, error.message, log, error.start_up)
+        return _give_up(spec.stage, error.reason, error.message, log, error)
     except Exception as error:
         exit_code = _give_up(
             spec.stage, reasons.PROGRAM_CRASHED, f"{type(error).__name__}: {last_words(str(error))}", log
@@ -112,9 +111,15 @@ def _result(spec: StageSpec, storage: Storage) -> StageResult | None:
         raise known from error
 
 
-def _give_up(stage: str, reason: ProgramReason, message: str, log: Path, start_up: StartUp | None = None) -> int:
-    """Write the termination message of a stage that ends for this reason; returns its exit code."""
-    write_termination_message(stage_failure(stage, reason, with_driver_words(reason, message), start_up), log)
+def _give_up(stage: str, reason: ProgramReason, message: str, log: Path, error: StageError | None = None) -> int:
+    """Write the termination message of a stage that ends for this reason; returns its exit code. ``error``: what knows
+    more of it.
+    """
+    failure = stage_failure(stage, reason, with_driver_words(reason, message), error.start_up if error else None)
+    if error is not None:
+        known = {"outputs": error.outputs, "metrics": error.metrics}
+        failure = failure.model_copy(update={name: dict(told) for name, told in known.items() if told})
+    write_termination_message(failure, log)
     return reason.exit_code
 
 

@@ -213,14 +213,15 @@ def test_an_unschedulable_pod_is_told_with_the_schedulers_words_and_an_event(
     told = wait_state(jobs, "fetch-teacher", "Pending", "Unschedulable")
     assert "nodes" in told["message"] or "persistentvolumeclaim" in told["message"]
 
-    def event() -> list[str]:
+    def events() -> list[Any]:
         core: Any = client.CoreV1Api(api_client)
-        events = core.list_namespaced_event(namespace).items
-        return [
-            e.message for e in events if e.reason == "Unschedulable" and e.involved_object.kind == "DistillationJob"
-        ]
+        told = core.list_namespaced_event(namespace).items
+        return [e for e in told if e.reason == "Unschedulable" and e.involved_object.kind == "DistillationJob"]
 
-    assert eventually("an Event", event)
+    first, *others = eventually("an Event", events)
+    assert first.first_timestamp is not None and first.last_timestamp is not None and first.count == 1
+    # What all of the first stages wait for is told once.
+    assert not any(other.message.partition(": ")[2] == first.message.partition(": ")[2] for other in others)
 
 
 def test_quota_is_told_and_the_job_goes_on_when_there_is_room(

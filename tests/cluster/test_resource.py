@@ -8,7 +8,7 @@ import yaml
 
 from cluster.wrong_manifests import GOOD
 from distillation_api.resource import DistillationJob
-from distillation_api.schemas.crd import PRINTER_COLUMNS
+from distillation_api.schemas.crd import PRINTER_COLUMNS, WIDE_COLUMNS
 from support.cluster import Kubectl
 from support.objects import CHECKOUT, Jobs
 
@@ -16,10 +16,12 @@ EXAMPLES = sorted((CHECKOUT / "examples").glob("*.yaml"))
 STATUS: dict[str, Any] = {
     "phase": "Running",
     "method": "Offline",
+    "reason": "Unschedulable",
     "currentStage": "train-first",
     "progress": "43%",
     "loss": "1.92",
     "chipHours": "12.4",
+    "results": {"crossEntropyAfter": "1.5", "crossEntropyDrop": "0.25", "report": "p/evaluate/h/report.html"},
 }
 
 
@@ -56,7 +58,19 @@ def test_get_prints_every_column(jobs: Jobs, kubectl: Kubectl) -> None:
     jobs.set_status("good", STATUS)
     header, row = kubectl("get", "dj", "-n", jobs.namespace).splitlines()
     assert header.split() == ["NAME", *(name.upper() for name, *_ in PRINTER_COLUMNS)]
-    assert row.split()[:-1] == ["good", "Offline", "Running", "train-first", "43%", "1.92", "12.4"]
+    assert row.split()[:-1] == ["good", "Offline", "Running", "Unschedulable", "train-first", "43%", "1.92", "12.4"]
+    header, row = kubectl("get", "dj", "-n", jobs.namespace, "-o", "wide").splitlines()
+    assert header.split()[-3:] == [name.upper() for name, *_ in WIDE_COLUMNS]
+    assert row.split()[-3:] == ["1.5", "0.25", "p/evaluate/h/report.html"]
+
+
+def test_jobs_are_selected_by_their_phase(jobs: Jobs, kubectl: Kubectl) -> None:
+    """Needs Kubernetes 1.31, the chart's minimum."""
+    jobs.create(GOOD)
+    jobs.set_status("good", {"phase": "Failed"})
+    chosen = ("get", "dj", "-n", jobs.namespace, "-o", "name", "--field-selector")
+    assert kubectl(*chosen, "status.phase=Failed").split() == ["distillationjob.distillation.dev/good"]
+    assert kubectl(*chosen, "status.phase=Running").split() == []
 
 
 def test_explain_prints_the_descriptions(kubectl: Kubectl) -> None:
@@ -64,6 +78,13 @@ def test_explain_prints_the_descriptions(kubectl: Kubectl) -> None:
     assert "Run in this order, each from the newest checkpoint of the one before." in text
     assert "Optimizer steps; without it they follow from the rows and epochs." in text
     assert "<no description>" not in kubectl("explain", "distillationjob.spec", "--recursive=false")
+
+
+def test_explain_prints_defaults_and_ranges(kubectl: Kubectl) -> None:
+    retries = " ".join(kubectl("explain", "distillationjob.spec.retries").split())
+    assert "From 0 to 100. Default 2." in retries and "From 0 to 10000. Default 100." in retries
+    sampling = " ".join(kubectl("explain", "distillationjob.spec.generation.sampling").split())
+    assert "More than 0 to 1. Default 1.0." in sampling
 
 
 def test_status_is_a_subresource(jobs: Jobs) -> None:

@@ -104,6 +104,7 @@ class Given:
         self.children: dict[str, Child] = {}
         self.pods: dict[str, Pod] = {}
         self.lines: dict[str, Progress] = {}
+        self.last_lines: dict[tuple[str, int], Progress] = {}
         self.problems: dict[str, Cause] = {}
         self.made = 0
 
@@ -262,14 +263,21 @@ class Given:
     def says(self, stage: str, done: int, total: int, attempt: int = 0, index: int = 0, **facts: Any) -> Self:
         """The last progress line of a pod."""
         name = f"{self.name_of(stage, attempt)}-{index}-abcde"
-        self.lines[name] = Progress(stage=stage, done=done, total=total, unit=facts.pop("unit", "steps"), **facts)
+        line = Progress(stage=stage, done=done, total=total, unit=facts.pop("unit", "steps"), **facts)
+        self.lines[name] = self.last_lines[self.name_of(stage, attempt), index] = line
         return self
 
     # The decision.
 
     @property
     def observed(self) -> Observed:
-        return Observed(dict(self.children), tuple(self.pods.values()), dict(self.lines), dict(self.problems))
+        return Observed(
+            children=dict(self.children),
+            pods=tuple(self.pods.values()),
+            progress={pod: line for pod, line in self.lines.items() if pod in self.pods and self.pods[pod].running},
+            last_progress=dict(self.last_lines),
+            creation_failures=dict(self.problems),
+        )
 
     def glance(self) -> Seen:
         """Decide on these facts as what the watches have told so far; nothing is kept."""

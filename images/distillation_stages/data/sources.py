@@ -15,6 +15,7 @@ from distillation_stages.data.folder import Folder, file_dataset, folder_dataset
 from distillation_stages.data.formats import hint
 from distillation_stages.data.hub_dataset import hub_dataset
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.neighbours import not_found
 from distillation_stages.runtime.reporting import say
 from distillation_stages.runtime.storage import Storage
 from distillation_stages.services.buckets import DirectoryTree, GcsTree
@@ -78,5 +79,6 @@ def _opened(source: Source, storage: Storage, scratch: Path) -> Dataset:
         if path.is_dir():
             tree = DirectoryTree(path, storage.mount)
             return folder_dataset(Folder(source.path, tree, path, False, storage.mount), *chosen)
-        raise StageError(reasons.DATASET_NOT_FOUND, f"there is no dataset at {source.path!r} in the storage")
+        missing = not_found(storage, source.path, "spec.dataset.source.path", "file or directory")
+        raise StageError(reasons.DATASET_NOT_FOUND, missing)
     raise StageError(reasons.NO_SOURCE, "the dataset's source is empty: give huggingFace, gcs or path")

@@ -15,6 +15,7 @@ from distillation_stages.models.model_config import read_config
 from distillation_stages.models.model_directory import check_model, check_names, is_weights, wanted_files
 from distillation_stages.models.quantisation import require_unquantised
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.neighbours import not_found
 from distillation_stages.runtime.reporting import Reporter, say
 from distillation_stages.runtime.storage import Storage, below, sha256_of
 from distillation_stages.services import hub
@@ -38,6 +39,9 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     check = partial(check_files, spec.program)
     if source.path is not None:
         model = storage.at(source.path)
+        if not model.is_dir():
+            field = f"spec.{spec.program.role}.source.path"
+            raise StageError(reasons.MODEL_NOT_FOUND, not_found(storage, source.path, field, "directory"))
         versions = licence_of_directory(model)
     elif source.hugging_face is not None:
         model, downloaded, versions = _from_hub(source.hugging_face, output / DOWNLOAD, reporter, check)

@@ -1,5 +1,7 @@
 """How a program gives up a stage or a row: an exception that carries a reason of the registry."""
 
+from collections.abc import Mapping
+
 from distillation_api.contract import StageFailure, StartUp
 from distillation_api.reasons.reason import ProgramReason, RowReason
 
@@ -7,10 +9,19 @@ from distillation_api.reasons.reason import ProgramReason, RowReason
 class StageError(Exception):
     """A stage that can't go on. Its reason decides whether it is tried again; ``message`` says what would be right."""
 
-    def __init__(self, reason: ProgramReason, message: str) -> None:
+    def __init__(
+        self,
+        reason: ProgramReason,
+        message: str,
+        outputs: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """``outputs``, ``metrics``: what there is to look at nevertheless, as a result has them."""
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.outputs = outputs
+        self.metrics = metrics
         self.start_up: StartUp | None = None
         """How far its start had come, where that was measured."""
 

@@ -31,21 +31,24 @@ class Reporter:
         self._clock = clock
         self._stage = stage
         self._unit: Literal["rows", "steps", "bytes"] = unit
-        self._started = time.monotonic()
-        self._first_done: int | None = None
+        self._begun_with: int | None = None
+        self._first: tuple[float, int] | None = None
+        """When the first unit of this start was done, and how many then: what came before is the start itself."""
         self._last_line: float | None = None
 
     def progress(self, done: int, total: int, metrics: Mapping[str, float] | None = None) -> None:
         """Report that ``done`` of ``total`` units are done."""
         now = time.monotonic()
-        if self._first_done is None:
-            self._first_done = done
+        if self._begun_with is None:
+            self._begun_with = done
+        if self._first is None and done > self._begun_with:
+            self._first = now, done
         recent = self._last_line is not None and now - self._last_line < SECONDS_BETWEEN_LINES
         if recent and done < total:
             return
         self._last_line = now
-        elapsed = now - self._started
-        rate = (done - self._first_done) / elapsed if elapsed > 0 else None
+        since, first = self._first or (now, done)
+        rate = (done - first) / (now - since) if now > since else None
         line = Progress(
             stage=self._stage,
             done=done,
@@ -85,8 +88,9 @@ def termination_message(outcome: StageResult | StageFailure) -> str:
         return text
     # Kubernetes cuts at the limit and would leave broken JSON; a character takes up to six bytes of it.
     message = printable(outcome.message)
-    for length in (MESSAGE_LIMIT, MESSAGE_LIMIT // 2):
-        text = _json(outcome.model_copy(update={"message": message[:length]}))
+    bare = outcome.model_copy(update={"outputs": None, "metrics": None})
+    for told, length in ((outcome, MESSAGE_LIMIT), (bare, MESSAGE_LIMIT), (bare, MESSAGE_LIMIT // 2)):
+        text = _json(told.model_copy(update={"message": message[:length]}))
         if len(text.encode()) <= TERMINATION_MESSAGE_LIMIT:
             break
     return text

@@ -85,5 +85,9 @@ class StageFailure(Model):
     """CamelCase, e.g. MissingColumn."""
     message: str
     permanent: bool
+    outputs: dict[str, str] | None = None
+    """What it has made nevertheless, as a result has it."""
+    metrics: dict[str, float] | None = None
+    """What it has measured nevertheless."""
     start_up: StartUp | None = None
     """Of this start, where it works with an engine."""

@@ -259,8 +259,9 @@ class Kube:
 
     async def create_event(self, namespace: str, event: Object) -> None:
         """Create an Event."""
+        body: Any = dict(event)
         call = self._core.create_namespaced_event_without_preload_content(
-            namespace, dict(event), _request_timeout=self._write_timeout()
+            namespace, body, _request_timeout=self._write_timeout()
         )
         await self._answer("create", "events", _decoded(call))
 

@@ -28,6 +28,7 @@ class ProgressReader:
         self._kube = kube
         self._calls = calls
         self._tails: dict[Key, dict[str, _Tail]] = {}
+        self._last: dict[Key, dict[tuple[str, int], Progress]] = {}
 
     def known(self, key: Key, pods: Iterable[Pod]) -> dict[str, Progress]:
         """Progress by pod, of those of a job's pods that report, as far as it was read; what is old is asked for."""
@@ -44,14 +45,27 @@ class ProgressReader:
             del self._tails[key]
         return {name: tail.line for name, tail in tails.items() if tail.line is not None}
 
+    def last(self, key: Key, children: Iterable[str]) -> dict[tuple[str, int], Progress]:
+        """The last line that was read of each index of these children, also of pods that are gone. What is known of
+        other children is dropped.
+        """
+        named = set(children)
+        last = {place: line for place, line in self._last.get(key, {}).items() if place[0] in named}
+        self._last[key] = last
+        if not last:
+            del self._last[key]
+        return dict(last)
+
     def forget(self, key: Key) -> None:
         """Drop what is known of a job that is gone."""
         self._tails.pop(key, None)
+        self._last.pop(key, None)
 
     def _call(self, key: Key, pod: Pod, tail: _Tail) -> SideCall:
         async def read() -> None:
             line = parse_progress(await self._kube.read_log_tail(key[0], pod.name, LINES))
             if line is not None:
                 tail.line = line
+                self._last.setdefault(key, {})[pod.child, pod.index] = line
 
         return SideCall(("log", key, pod.name), key, read, pod.node)

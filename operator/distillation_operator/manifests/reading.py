@@ -68,6 +68,7 @@ def observe(
     strangers: Iterable[Object] = (),
     pod_events: Mapping[str, Cause] | None = None,
     node_signs: Mapping[str, Cause] | None = None,
+    last_progress: Mapping[tuple[str, int], Progress] | None = None,
 ) -> Observed:
     """All that is known of the job with this uid.
 
@@ -75,7 +76,7 @@ def observe(
     ``pending_reasons``: what is known of why one has no pods, by name; ``fresh``: all was listed for this decision;
     ``at_work``: directories in which children of other jobs work, and these jobs; ``strangers``: pods with our labels
     and no owner that is known; ``pod_events``: what Events say keeps a pod from starting, by its name;
-    ``node_signs``: what nodes say of the pods on them, by node.
+    ``node_signs``: what nodes say of the pods on them, by node; ``last_progress``: as ``Observed`` has it.
     """
     made = defaultdict[str | None, list[Object]](list)
     for job in jobs_of_jobsets:
@@ -89,6 +90,7 @@ def observe(
         children={child.name: child for child in read},
         pods=tuple(read_pod(pod, (pod_events or {}).get(_name(pod)), _sign(pod, node_signs or {})) for pod in pods),
         progress=progress,
+        last_progress=last_progress or {},
         creation_failures=creation_failures,
         fresh=fresh,
         at_work=at_work or {},

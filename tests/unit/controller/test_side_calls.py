@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from distillation_api.contract import Progress
 from distillation_operator.controller import side_calls
 from distillation_operator.controller.kube import ApiError
+from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.side_calls import SideCall, SideCalls
 from distillation_operator.manifests.labels import child_labels
-from support.api_server import UNREACHABLE
+from distillation_operator.pipeline.observed import Pod
+from support.api_server import UNREACHABLE, Server
 from support.fleet import Fleet
 from support.virtual_time import now, run
 
@@ -279,6 +282,25 @@ def test_progress_and_events_are_told_as_they_come() -> None:
     stage, events = run(scenario())
     assert stage["progress"] == {"done": 3, "total": 10, "unit": "rows"}
     assert "fetch-teacher runs." in events
+
+
+def test_the_progress_of_a_pod_that_is_gone_is_kept_as_long_as_its_child() -> None:
+    async def scenario() -> tuple[dict[tuple[str, int], Progress], ...]:
+        server = Server()
+        reader = ProgressReader(server, SideCalls())
+        key, pod = ("ml", "job"), Pod(name="job-generate-0-3-abcde", child="job-generate-0", index=3, running=True)
+        thing = {"metadata": {"namespace": "ml", "name": pod.name, "labels": {}}, "spec": {"nodeName": "node"}}
+        server.add("Pod", thing)
+        server.logs[pod.name] = progress(3)
+        reader.known(key, [pod])
+        await asyncio.sleep(1)
+        assert reader.known(key, []) == {}
+        kept, dropped = reader.last(key, [pod.child, "other"]), reader.last(key, ["other"])
+        return kept, dropped, reader.last(key, [pod.child])
+
+    kept, dropped, after = run(scenario())
+    assert {place: line.done for place, line in kept.items()} == {("job-generate-0", 3): 3}
+    assert (dropped, after) == ({}, {})
 
 
 def test_what_a_queue_says_is_told_as_soon_as_it_is_read() -> None:

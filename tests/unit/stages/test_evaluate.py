@@ -278,6 +278,10 @@ def test_the_gate_stops_with_both_values_a_report_and_no_marker(storage: Storage
     (report,) = storage.at(OUTPUT).glob("*/report.html")
     assert storage.relative(report) in caught.value.message
     assert "Not published." in report.read_text()
+    told = caught.value
+    assert told.outputs is not None and told.metrics is not None
+    assert told.outputs["report"] == storage.relative(report)
+    assert (told.metrics["crossEntropyBefore"], told.metrics["crossEntropyAfter"]) == (4.0, float(after))
 
 
 @pytest.mark.parametrize("after", ["nan", "inf"])

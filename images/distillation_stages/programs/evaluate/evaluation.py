@@ -109,16 +109,21 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     publish_bytes(outputs["facts"], _json(facts.to_json_dict()))
     publish_bytes(outputs["report"], render_report(facts, samples).encode())
     told = {name: storage.relative(path) for name, path in outputs.items()}
+    metrics = metrics_of(measured[BEFORE].score, measured[AFTER].score)
+    metrics |= answers.metrics({TEACHER: "Teacher", BEFORE: "Before", AFTER: "After"})
     if verdict is not None:
-        raise StageError(reasons.EVALUATION_GATE_FAILED, f"{verdict}. The report is {told['report']} in the storage")
+        raise StageError(
+            reasons.EVALUATION_GATE_FAILED,
+            f"{verdict}. The report is {told['report']} in the storage",
+            outputs=told,
+            metrics=metrics,
+        )
     result = StageResult(
         stage=spec.stage,
         fingerprint=spec.fingerprint,
         outputs=told,
         counts=counts,
-        metrics=metrics_of(measured[BEFORE].score, measured[AFTER].score)
-        | answers.metrics({TEACHER: "Teacher", BEFORE: "Before", AFTER: "After"})
-        | (work.measured().metrics() if program.measures else {}),
+        metrics=metrics | (work.measured().metrics() if program.measures else {}),
         seconds=round(time.monotonic() - started, 1),
     )
     storage.write_marker(spec.output, result)

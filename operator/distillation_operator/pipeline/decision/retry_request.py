@@ -79,4 +79,6 @@ def _reset(stage: StageStatus) -> StageStatus:
         away_since=None,
         completion_time=None,
         progress=None,
+        outputs=None,
+        metrics=None,
     )

@@ -23,8 +23,10 @@ from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.observed import Child, ChildState, Observed, Pod
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.status.pen import FAILURE_LIMIT, REASON_LIMIT, cut, rewrite_stage, with_state
+from distillation_operator.pipeline.status.shard_progress import with_shard_progress
 from distillation_operator.pipeline.status.stage_status import (
     completion_cause,
+    with_findings,
     with_progress,
     with_results,
     with_seconds,
@@ -183,9 +185,7 @@ def _until_it_starts(pods: list[Pod]) -> timedelta | None:
 
 
 def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observed) -> StageStatus:
-    lines = [observed.progress[pod.name] for pod in pods if pod.name in observed.progress]
-    if lines:
-        status = with_progress(status, lines, added_up=stage.is_indexed)
+    status = _with_progress(stage, status, pods, observed)
     running = any(pod.running for pod in pods)
     # What keeps a pod from running comes before what may end one that does.
     waits = sorted((pod for pod in pods if pod.alive), key=lambda pod: pod.running)
@@ -198,6 +198,16 @@ def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observ
     if running or any(pod.succeeded for pod in pods):
         return with_state(status, "Running")
     return with_state(status, "Pending", Cause.of(reasons.PODS_STARTING))
+
+
+def _with_progress(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observed) -> StageStatus:
+    told = {pod: observed.progress[pod.name] for pod in pods if pod.name in observed.progress}
+    if isinstance(stage.program, GenerateProgram):
+        gone = {index: line for (child, index), line in observed.last_progress.items() if child == pods[0].child}
+        last = {**gone, **{pod.index: line for pod, line in told.items()}}
+        done = {pod.index: pod.result for pod in pods if pod.result and pod.result.fingerprint == stage.fingerprint}
+        return with_shard_progress(status, stage.program.shards, [*told.values()], last, done)
+    return with_progress(status, [*told.values()]) if told else status
 
 
 def _completed(
@@ -230,7 +240,8 @@ def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> 
     if ruling.back_off is None:
         if left > timedelta(0):
             return StageDecision(with_state(status, "Pending", ruling.cause), requeue_after=left)
-        return StageDecision(_ended(counted, ruling.cause, child.ended_at or now), failure=failure)
+        found = with_findings(counted, ruling.pod.failure if ruling.pod else None)
+        return StageDecision(_ended(found, ruling.cause, child.ended_at or now), failure=failure)
     if left > timedelta(0):
         # Counted only when the next attempt starts, so that looking twice counts once.
         soon = Cause(reason, TRIED_AGAIN_SOON + message)

@@ -1,6 +1,5 @@
 """The status around the stages: phase, conditions, results, and the columns that ``kubectl get`` prints."""
 
-import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -262,7 +261,7 @@ def _results(pipeline: Pipeline, stages: list[StageStatus]) -> Results | None:
     results = Results(
         cross_entropy_before=metrics.get("crossEntropyBefore"),
         cross_entropy_after=metrics.get("crossEntropyAfter"),
-        cross_entropy_drop=_drop(metrics.get("crossEntropyBefore"), metrics.get("crossEntropyAfter")),
+        cross_entropy_drop=metrics.get("crossEntropyDrop"),
         kl_before=metrics.get("klBefore"),
         kl_after=metrics.get("klAfter"),
         report=((evaluate.outputs if evaluate else None) or {}).get("report"),
@@ -270,12 +269,3 @@ def _results(pipeline: Pipeline, stages: list[StageStatus]) -> Results | None:
         published_model=((publish.outputs if publish else None) or {}).get("model"),
     )
     return results if results != Results() else None
-
-
-def _drop(before: str | None, after: str | None) -> str | None:
-    """How much lower the second is than the first, relative to it; None for what is no such number."""
-    try:
-        was, now = float(before or "nan"), float(after or "nan")
-    except ValueError:
-        return None
-    return f"{1 - now / was:.3g}" if math.isfinite(was) and math.isfinite(now) and was > 0 else None

@@ -1,6 +1,7 @@
 """What the pods of a stage have said, as its status holds it."""
 
 from collections.abc import Mapping, Sequence
+from posixpath import commonprefix
 
 from distillation_api import reasons
 from distillation_api.contract import (
@@ -12,6 +13,7 @@ from distillation_api.contract import (
     PrepareProgram,
     Program,
     Progress,
+    StageFailure,
     StageResult,
 )
 from distillation_api.status import StageProgress, StageStatus
@@ -19,25 +21,19 @@ from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.status.pen import VALUE_LIMIT, decimals, limited, rewrite_stage
 
 
-def with_progress(status: StageStatus, lines: Sequence[Progress], added_up: bool) -> StageStatus:
-    """The stage with the last progress line of each of its pods. ``added_up``: each does a part of the work; otherwise
-    all are at the same.
-    """
+def with_progress(status: StageStatus, lines: Sequence[Progress]) -> StageStatus:
+    """The stage with the last progress line of each of its pods, which are all at the same."""
     furthest = max(lines, key=lambda line: line.done)
-    if added_up:
-        done, total = sum(line.done for line in lines), sum(line.total for line in lines)
-        rate = sum(line.rate or 0 for line in lines)
-    else:
-        done, total, rate = furthest.done, furthest.total, furthest.rate or 0
     # Printed by a program: it need not make sense.
-    total = max(total, 0)
-    done = min(max(done, 0), total) if total else max(done, 0)
+    total = max(furthest.total, 0)
+    done = min(max(furthest.done, 0), total) if total else max(furthest.done, 0)
+    rate = furthest.rate or 0
     progress = StageProgress(done=done, total=total, unit=lines[0].unit, rate=f"{rate:.3g}" if rate else None)
     return rewrite_stage(status, progress=progress, metrics=decimals(furthest.metrics) or status.metrics)
 
 
 def with_results(status: StageStatus, results: Sequence[StageResult]) -> StageStatus:
-    """The stage with the results of its pods: counts are added up, the rest is the first's."""
+    """The stage with the results of its pods: counts are added up, outputs name all, the rest is the first's."""
     counts: dict[str, int] = {}
     for result in results:
         for name, count in result.counts.items():
@@ -48,10 +44,32 @@ def with_results(status: StageStatus, results: Sequence[StageResult]) -> StageSt
     return rewrite_stage(
         status,
         reused=all(result.reused for result in results),
-        outputs=limited({name: path[:VALUE_LIMIT] for name, path in first.outputs.items()}) or None,
+        outputs=limited({name: _of_all(name, path, results)[:VALUE_LIMIT] for name, path in first.outputs.items()})
+        or None,
         counts=limited(counts) or None,
         metrics=decimals(first.metrics) or None,
     )
+
+
+def with_findings(status: StageStatus, failure: StageFailure | None) -> StageStatus:
+    """The stage with what its program has made and measured though it gives up, as a report of scores too low."""
+    if failure is None:
+        return status
+    outputs = limited({name: path[:VALUE_LIMIT] for name, path in (failure.outputs or {}).items()})
+    metrics = decimals(failure.metrics or {})
+    return rewrite_stage(status, outputs=outputs or status.outputs, metrics=metrics or status.metrics)
+
+
+def _of_all(name: str, path: str, results: Sequence[StageResult]) -> str:
+    """One path for an output of several pods, with a star for what differs: ``generate/HASH/shard-*``."""
+    paths = [result.outputs.get(name, path).split("/") for result in results]
+    if len({len(parts) for parts in paths}) > 1:
+        return path
+    return "/".join(_pattern(set(parts)) for parts in zip(*paths, strict=True))
+
+
+def _pattern(names: set[str]) -> str:
+    return names.pop() if len(names) == 1 else f"{commonprefix([*names])}*"
 
 
 def with_seconds(status: StageStatus, result: StageResult) -> StageStatus:
