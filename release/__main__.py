@@ -10,6 +10,7 @@ from release import images, make
 from release.buildah import BASE
 from release.errors import ReleaseError
 from release.provenance import BUILDER
+from testbed.errors import TestbedError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         made = make.release(CHECKOUT, wanted)
-    except ReleaseError as error:
+    except (ReleaseError, TestbedError) as error:
         print(f"release: {error}", file=sys.stderr)
         return 1
     for path in sorted(made.iterdir()):

@@ -1,6 +1,7 @@
 """The images, each as an archive with its digest and its bill of materials."""
 
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,14 @@ def chosen(wanted: str | None) -> tuple[str, ...]:
     if wanted is None:
         wanted = "operator" if shutil.which("buildah") else "none"
     return {"none": (), "operator": ("operator",), "all": tuple(FLAVOURS)}[wanted]
+
+
+def prepare(base: str) -> None:
+    """Have buildah and the base image ready. Raises ReleaseError with the words of what failed."""
+    try:
+        buildah.prepare(base)
+    except (RuntimeError, subprocess.CalledProcessError) as error:
+        raise ReleaseError(f"the base of the images could not be made: {error}") from error
 
 
 def build(name: str, version: str, commit: str, source: Path, base: str, target: Path) -> Image:

@@ -90,7 +90,7 @@ def _images(
     """The images, and the digest of their base by its name."""
     if not wanted.images:
         return [], {}
-    buildah.prepare(wanted.base)
+    images.prepare(wanted.base)
     built = [images.build(name, current, commit, tree, wanted.base, target) for name in wanted.images]
     name, _, digest = wanted.base.partition("@")
     return built, {f"base {name}": (digest or buildah.digest(name)).removeprefix("sha256:")}

@@ -189,9 +189,9 @@ def test_names_can_be_replaced_and_stay_names_of_one_installation(helm: Helm) ->
 
 
 def test_more_variables_come_after_the_operators_own(helm: Helm) -> None:
-    flags = ("--set", "extraEnv[0].name=HTTPS_PROXY,extraEnv[0].value=http://proxy.example.com")
     secret = "extraEnv[1].valueFrom.secretKeyRef"
-    flags += ("--set", f"extraEnv[1].name=TOKEN,{secret}.name=s,{secret}.key=k")
+    proxy = "extraEnv[0].name=HTTPS_PROXY,extraEnv[0].value=http://proxy.example.com"
+    flags = ("--set", proxy, "--set", f"extraEnv[1].name=TOKEN,{secret}.name=s,{secret}.key=k")
     [deployment] = of_kind(render(helm, *flags), "Deployment")
     env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
     assert [one["name"] for one in env] == ["POD_NAME", "POD_NAMESPACE", "POD_SERVICE_ACCOUNT", "HTTPS_PROXY", "TOKEN"]

@@ -1,13 +1,15 @@
 """The images as they are built: small, labelled, with their bill of materials, not root; and they run."""
 
+import hashlib
 import json
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from image_build.pods import run_pod
-from release import buildah
+from release import buildah, images
 from testbed.cluster import Testbed
 from testbed.layout import CHECKOUT
 
@@ -64,6 +66,23 @@ def test_the_operators_image_is_small_and_says_what_is_in_it(operator_image: str
         if re.match(r"[a-z0-9.-]+==", line)
     )
     assert packages == locked
+
+
+def test_a_release_has_it_by_digest_with_its_bill_of_materials(operator_image: str, tmp_path: Path) -> None:
+    """The digest is that of the manifest in the archive, which a registry takes as it is."""
+    made = images.export(operator_image, "operator", "1.2.3", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"operator-1.2.3.oci.tar", "operator-1.2.3.cdx.json"}
+    with tarfile.open(tmp_path / "operator-1.2.3.oci.tar") as archive:
+        blobs = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
+        read = {name.removeprefix("./"): blob.read() for name, blob in blobs.items() if blob is not None}
+    [listed] = json.loads(read["index.json"])["manifests"]
+    assert listed["digest"] == made.digest
+    manifest = read[f"blobs/sha256/{made.digest.removeprefix('sha256:')}"]
+    assert hashlib.sha256(manifest).hexdigest() == made.digest.removeprefix("sha256:")
+    assert all(layer["mediaType"].endswith("tar+gzip") for layer in json.loads(manifest)["layers"])
+    bill = (tmp_path / "operator-1.2.3.cdx.json").read_text()
+    assert json.loads(bill)["bomFormat"] == "CycloneDX"
+    assert not {"serialNumber", "timestamp"} & {*json.loads(bill), *json.loads(bill)["metadata"]}, "the same each time"
 
 
 def test_the_operators_image_runs_in_a_restricted_pod(operator_image: str, testbed: Testbed, tmp_path: Path) -> None:

@@ -44,5 +44,5 @@ def test_a_repository_and_uncommitted_changes_are_told_with_the_source() -> None
 
 
 def test_order_of_what_is_given_changes_nothing() -> None:
-    turned = replace(BUILD, tools=dict(reversed(BUILD.tools.items())))
+    turned = replace(BUILD, tools=dict(reversed(list(BUILD.tools.items()))))
     assert rendered(turned, dict(reversed(SUBJECTS.items()))) == rendered(BUILD, SUBJECTS)
