@@ -26,7 +26,7 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py pod_faults.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step quickstart demo demo-online demo-preview playground down clean version release
+.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step quickstart demo demo-online demo-preview pictures playground down clean version release
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -203,6 +203,9 @@ demo-online: ## the same by online logit matching
 
 demo-preview: ## the same after a preview, whose estimate is compared with what the rest takes
 	$(BOOTSTRAP) demo --preview
+
+pictures: setup ## the pictures of the README, in docs/pictures: the stages, `watch`, a report (with Debian's chromium)
+	@$(PYTHON) -m demo.pictures
 
 playground: setup ## that cluster with the chart installed, left up to try things (docs/first-hour.md)
 	@$(PYTHON) -m demo --playground

@@ -11,7 +11,7 @@ from distillation_stages.programs.evaluate import formats
 from distillation_stages.programs.evaluate.axes import Scale, loss_scale, shared, tick_text
 from distillation_stages.programs.evaluate.curves import POINTS, curve_of
 from distillation_stages.programs.evaluate.differences import MOST_WORDS, difference
-from distillation_stages.programs.evaluate.facts import job_identity, score_names, source_name, versions_of
+from distillation_stages.programs.evaluate.facts import job_identity, score_names, source_name, tokens_of, versions_of
 from distillation_stages.runtime.start_up_record import write_start_up
 from distillation_stages.runtime.storage import Storage
 
@@ -142,6 +142,16 @@ def test_versions_that_differ_are_told_by_stage() -> None:
         "maxtext (train-b)": "3",
         "revision (fetch-teacher)": "abc",
     }
+
+
+def test_tokens_are_those_of_answers_and_of_what_trainings_read() -> None:
+    stages = [
+        StageFacts("prepare-dataset", counts={"read": 9}),
+        StageFacts("generate", counts={"promptTokens": 5, "completionTokens": 7}),
+        StageFacts("pack-my-pack-data", counts={"tokens": 11, "trainedTokens": 3}),
+        StageFacts("train-my-pack-data", counts={"steps": 2}),
+    ]
+    assert tokens_of(stages) == {"generate": 12, "train-my-pack-data": 11}
 
 
 def test_a_stage_with_shards_is_read_as_one(tmp_path: Path) -> None:

@@ -58,14 +58,14 @@ def facts_of(found: Evaluation, stages: Sequence[StageFacts]) -> ReportFacts:
     names = score_names([str(score["model"]) for score in found.scores], trained)
     scores = [_score(names[str(score["model"])], score) for score in found.scores]
     is_scored_throughout = len(scores) == len(trained) + 1
-    figures = []
+    figures, tokens = [], tokens_of(stages)
     for stage in stages:
         place = trained.index(name) if (name := StageFigures(name=stage.name).training_name) is not None else None
         around = None
         if place is not None and is_scored_throughout:
             around = scores[place].cross_entropy, scores[place + 1].cross_entropy
-        figures.append(_figures(stage, around))
-    figures.append(_figures(StageFacts("evaluate", seconds=found.seconds, counts=found.counts), None))
+        figures.append(_figures(stage, tokens.get(stage.name), around))
+    figures.append(_figures(StageFacts("evaluate", seconds=found.seconds, counts=found.counts)))
     spec = _json_object(found.spec)
     return ReportFacts(
         job=job_identity(os.environ.get(JOB_ENV, "")),
@@ -157,7 +157,9 @@ def _answers(answers: Comparison, names: Mapping[str, str]) -> list[AnswerFigure
     ]
 
 
-def _figures(stage: StageFacts, held_out: tuple[float | None, float | None] | None) -> StageFigures:
+def _figures(
+    stage: StageFacts, tokens: int | None = None, held_out: tuple[float | None, float | None] | None = None
+) -> StageFigures:
     return StageFigures(
         name=stage.name,
         seconds=stage.seconds,
@@ -165,7 +167,7 @@ def _figures(stage: StageFacts, held_out: tuple[float | None, float | None] | No
         chip_hours=stage.chip_hours,
         idle_chip_hours=stage.idle_chip_hours,
         start_up=stage.start,
-        tokens=_tokens(stage),
+        tokens=tokens,
         counts={name: count for name, count in stage.counts.items() if not reasons.rejections({name: count})},
         rejected=reasons.rejections(stage.counts),
         metrics=dict(stage.metrics),
@@ -174,11 +176,16 @@ def _figures(stage: StageFacts, held_out: tuple[float | None, float | None] | No
     )
 
 
-def _tokens(stage: StageFacts) -> int | None:
-    generated = [stage.counts[name] for name in ("promptTokens", "completionTokens") if name in stage.counts]
-    if generated:
-        return sum(generated)
-    return stage.counts.get("tokens") if StageFigures(name=stage.name).is_training else None
+def tokens_of(stages: Sequence[StageFacts]) -> dict[str, int]:
+    """The tokens of the stages that read or write any, by name. What a training sees its pack stage has counted."""
+    tokens = {}
+    for stage in stages:
+        generated = [stage.counts[name] for name in ("promptTokens", "completionTokens") if name in stage.counts]
+        if generated:
+            tokens[stage.name] = sum(generated)
+        elif stage.name.startswith(("pack-", "preview-pack-")) and "tokens" in stage.counts:
+            tokens[stage.name.replace("pack-", "train-", 1)] = stage.counts["tokens"]
+    return tokens
 
 
 def _rows(stages: Sequence[StageFigures], scored: Mapping[str, int]) -> RowCounts:

@@ -7,6 +7,7 @@ from datetime import datetime
 NONE = "\u2013"
 
 _WORDS = {
+    "bytes": "size",
     "completionTokens": "answer tokens",
     "klTokens": "tokens compared with the teacher",
     "klToTeacher": "KL to the teacher",
