@@ -1,7 +1,7 @@
 """A run from the facts of a report, and a run of which the status is known too with what these tell beyond that."""
 
 import json
-import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -72,16 +72,17 @@ def with_facts(run: Run, facts: ReportFacts) -> Run:
     generation = next((stage for stage in facts.stages if stage.name == GENERATION), None)
     trained = {stage.name: stage for stage in facts.stages if stage.is_training}
     losses = {name: last for name, stage in trained.items() if (last := stage.metrics.get("loss")) is not None}
-    tokens = {name: stage.tokens for name, stage in trained.items() if stage.tokens is not None}
+    tokens = {name: stage.tokens for name, stage in trained.items() if _is_number(stage.tokens)}
+    generated = generation.counts.get("completionTokens") if generation is not None else None
     return replace(
         run,
         scores=scores,
         drop=_drop(facts, run.drop),
         losses=(run.losses if "training" not in run.losses else {}) or losses,
         curves={name: curves(stage.curve) for name, stage in trained.items() if stage.curve is not None},
-        generated_tokens=run.generated_tokens
-        if run.generated_tokens is not None or generation is None
-        else generation.counts.get("completionTokens"),
+        generated_tokens=(generated if _is_number(generated) else None)
+        if run.generated_tokens is None
+        else run.generated_tokens,
         trained_tokens=run.trained_tokens or tokens,
         work_seconds=facts.seconds,
     )
@@ -121,7 +122,7 @@ def _points(steps: Iterable[Any], values: Iterable[Any]) -> Curve:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _scores(facts: ReportFacts) -> Iterable[tuple[str, str, float]]:
