@@ -59,7 +59,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     full = [
         f"{printable(run.namespace)}/{name}" if run.namespace else name for run, name in zip(runs, names, strict=True)
     ]
-    places = [f"{name} ({printable(run.origin)})" for run, name in zip(runs, full, strict=True)]
+    places = [f"{name} ({printable(run.origin)})" for run, name in zip(runs, names, strict=True)]
     counted, counted_full, counted_places = Counter(names), Counter(full), Counter(places)
     return [
         name
