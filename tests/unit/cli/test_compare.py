@@ -247,3 +247,22 @@ def test_equal_specs_are_said_to_be_equal(tmp_path: Path, capsys: pytest.Capture
     files = [str(write_json(tmp_path / f"{name}.json", job(name))) for name in ("one", "two")]
     assert main(["compare", *files]) == 0
     assert "The specs don't differ, as far as they are known." in capsys.readouterr().out
+
+
+def test_a_recorded_run_and_its_report_tell_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a real distillation has left them."""
+    recorded = Path(__file__).parent / "recorded"
+    assert main(["compare", str(recorded / "status.yaml"), str(recorded / "facts.json"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    status, report = told["runs"]
+    assert told["differences"] == []
+    assert (status["phase"], report["phase"]) == ("Complete", "Evaluated")
+    for key in ("crossEntropyAfter", "crossEntropyDrop", "klAfter", "loss/train-teacher-data", "endsByItselfTeacher"):
+        assert status["figures"][key] == pytest.approx(report["figures"][key], rel=1e-3), key
+    for key in ("generatedTokens", "tokens/train-teacher-data"):
+        assert status["figures"][key] == report["figures"][key] > 0, key
+    assert report["figures"]["crossEntropyTeacher"] == pytest.approx(0.858, abs=0.001)
+    assert len(report["curves"]["train-teacher-data"]["loss"]["values"]) == 19
+    assert main(["compare", str(recorded / "status.yaml"), str(recorded / "facts.json")]) == 0
+    shown = rows(capsys.readouterr().out)
+    assert shown["cross-entropy, after"] == ["6.807", "6.807"]

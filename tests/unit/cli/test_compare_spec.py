@@ -11,7 +11,9 @@ from unit.cli.compared_runs import spec
 
 def compared(*specs: Mapping[str, Any], partial: tuple[int, ...] = ()) -> dict[str, list[Any]]:
     """The differing fields; ``partial``: specs of reports."""
-    read = [Spec(filled(one)[0], one, number not in partial) for number, one in enumerate(specs)]
+    read = [
+        Spec(one.whole, one.lean, number not in partial) for number, one in enumerate(filled(spec) for spec in specs)
+    ]
     return {difference.path: list(difference.values) for difference in differences(read)}
 
 
@@ -46,6 +48,23 @@ def test_a_stage_that_one_has_alone_is_told_as_it_was_written() -> None:
     }
 
 
+def test_a_stage_is_told_without_its_defaults_and_its_fields_only_where_they_differ() -> None:
+    """The API server writes all defaults into the spec."""
+    whole = filled(spec()).whole
+    others = [filled(spec(rate)).whole for rate in (1e-4, 3e-4)]
+    for one in others:
+        one["training"]["stages"][:] = one["training"]["stages"][:1]
+    assert compared(whole, *others) == {
+        "training.stages": [["teacher-data", "original-data"], ["teacher-data"], ["teacher-data"]],
+        "training.stages[teacher-data].learningRate": [1e-4, 1e-4, 3e-4],
+        "training.stages[original-data]": [{"steps": 20, "data": "OriginalDataset"}, None, None],
+    }
+
+
+def test_an_empty_object_is_none() -> None:
+    assert compared(spec(), spec(evaluation={}, pod={})) == {}
+
+
 def test_a_report_does_not_tell_what_determines_no_result() -> None:
     ours = spec(retries={"failures": 5}, export={"to": {"path": "models/mine"}})
     theirs = spec(learning_rate=2e-4)
@@ -60,9 +79,9 @@ def test_a_report_does_not_tell_what_determines_no_result() -> None:
 def test_fields_of_another_version_are_compared_as_written_and_the_rest_is_filled_in() -> None:
     newer = spec(telescope={"lens": 3})
     newer["training"]["stages"][0] |= {"curriculum": "easyFirst", "dtype": "float8"}
-    whole, foreign = filled(newer)
-    assert sorted(foreign) == ["telescope", "training.stages[0].curriculum", "training.stages[0].dtype"]
-    assert whole["retries"]["failures"] == 2
+    read = filled(newer)
+    assert sorted(read.foreign) == ["telescope", "training.stages[0].curriculum", "training.stages[0].dtype"]
+    assert read.whole["retries"]["failures"] == 2
     assert compared(spec(), newer) == {
         "training.stages[teacher-data].dtype": ["bfloat16", "float8"],
         "training.stages[teacher-data].curriculum": [None, "easyFirst"],
@@ -72,9 +91,8 @@ def test_fields_of_another_version_are_compared_as_written_and_the_rest_is_fille
 
 def test_a_spec_that_is_none_is_compared_as_written() -> None:
     odd: dict[str, Any] = {"teacher": 5, "training": {"stages": [1, {"name": "a"}, None]}, "x": [[], {}]}
-    whole, foreign = filled(odd)
-    assert whole["teacher"] == 5
-    assert foreign
+    assert filled(odd).whole["teacher"] == 5
+    assert filled(odd).foreign
     assert compared(odd, odd) == {}
     assert "student.source.path" in compared(odd, spec())
 

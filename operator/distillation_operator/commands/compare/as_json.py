@@ -54,7 +54,7 @@ def _run(comparison: Comparison, number: int, run: Run) -> dict[str, Any]:
         "curves": {
             stage: {name: _curve(points) for name, points in of_stage.items()} for stage, of_stage in run.curves.items()
         },
-        "spec": spec.filled if spec is not None else None,
+        "spec": spec.whole if spec is not None else None,
     }
 
 

@@ -35,10 +35,10 @@ class Comparison:
                 specs.append(None)
                 notes.append((number, "its spec isn't known"))
             else:
-                whole, foreign = filled(run.spec)
-                specs.append(Spec(whole, run.spec, run.spec_is_whole))
-                if foreign:
-                    told = f"this version doesn't know {', '.join(foreign)} of its spec: compared as written"
+                spec = filled(run.spec)
+                specs.append(Spec(spec.whole, spec.lean, run.spec_is_whole))
+                if spec.foreign:
+                    told = f"this version doesn't know {', '.join(spec.foreign)} of its spec: compared as written"
                     notes.append((number, told))
             if run.trouble:
                 notes.append((number, run.trouble))
@@ -59,7 +59,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     full = [
         f"{printable(run.namespace)}/{name}" if run.namespace else name for run, name in zip(runs, names, strict=True)
     ]
-    places = [f"{name} ({printable(run.origin)})" for run, name in zip(runs, full, strict=True)]
+    places = [f"{name} ({printable(run.origin)})" for run, name in zip(runs, names, strict=True)]
     counted, counted_full, counted_places = Counter(names), Counter(full), Counter(places)
     return [
         name

@@ -25,10 +25,10 @@ UNKNOWN = _Unknown()
 class Spec:
     """A spec to compare."""
 
-    filled: Mapping[str, Any]
+    whole: Mapping[str, Any]
     """With all defaults."""
-    written: Mapping[str, Any]
-    """As the user wrote it."""
+    lean: Mapping[str, Any]
+    """Without what is as the default."""
     is_whole: bool
     """False where only the members that determine results are known."""
 
@@ -48,13 +48,21 @@ def differences(specs: Sequence[Spec | None]) -> list[Difference]:
     paths = _merged([list(of_run) for of_run in leaves])
     found = []
     for path in paths:
-        if _is_below_an_absent_item(path, leaves):
-            continue
         values = [_value(path, spec, of_run) for spec, of_run in zip(specs, leaves, strict=True)]
-        known = [value for value in values if value is not UNKNOWN]
-        if any(value != known[0] or isinstance(value, bool) != isinstance(known[0], bool) for value in known[1:]):
+        # Of the fields of an item those that have it may differ: whether it is there is said by the item as a whole.
+        item = path.rpartition("].")[0]
+        counted = [
+            value
+            for value, of_run in zip(values, leaves, strict=True)
+            if value is not UNKNOWN and (not item or f"{item}]" in of_run)
+        ]
+        if any(not _is_same(value, counted[0]) for value in counted[1:]):
             found.append(Difference(path, [dict(value) if isinstance(value, _Item) else value for value in values]))
     return found
+
+
+def _is_same(first: Any, second: Any) -> bool:
+    return bool(first == second) and isinstance(first, bool) == isinstance(second, bool)
 
 
 def _value(path: str, spec: Spec | None, leaves: Mapping[str, Any]) -> Any:
@@ -68,22 +76,24 @@ def _is_left_out_of_reports(path: str) -> bool:
 
 
 def _leaves(spec: Spec) -> Iterator[tuple[str, Any]]:
-    for name, value in spec.filled.items():
+    for name, value in spec.whole.items():
         if spec.is_whole or not _is_left_out_of_reports(name):
-            yield from _below(str(name), value, spec.written.get(name))
+            yield from _below(str(name), value, spec.lean.get(name))
 
 
-def _below(path: str, value: Any, written: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        of_user = written if isinstance(written, Mapping) else {}
+def _below(path: str, value: Any, lean: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        # Nothing for an empty object: it is the same as none.
+        told = lean if isinstance(lean, Mapping) else {}
         for name, member in value.items():
-            yield from _below(f"{path}.{name}", member, of_user.get(name))
+            yield from _below(f"{path}.{name}", member, told.get(name))
     elif isinstance(value, list) and (names := _names(value)):
-        # The order of the names, then each item: as it was written, for runs in which others have none, and by field.
+        # The order of the names, then each item: as a whole, for runs in which others have none, and by field.
         yield path, names
-        of_user = {str(item.get("name")): item for item in written or [] if isinstance(item, Mapping)}
+        items = lean if isinstance(lean, list) else []
+        told = {str(item.get("name")): item for item in items if isinstance(item, Mapping)}
         for name, item in zip(names, value, strict=True):
-            of_item = of_user.get(name, {})
+            of_item = told.get(name, {})
             yield f"{path}[{name}]", _Item({key: member for key, member in of_item.items() if key != "name"})
             for key, member in item.items():
                 if key != "name":
@@ -108,15 +118,6 @@ def _names(items: list[Any]) -> list[str]:
     """The names of all items; empty where one has none, or two have the same."""
     names = [str(item["name"]) for item in items if isinstance(item, Mapping) and "name" in item]
     return names if len(names) == len(items) == len(set(names)) else []
-
-
-def _is_below_an_absent_item(path: str, leaves: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the path is a field of an item that only one run has: the item as a whole says it all."""
-    item, closed, field = path.rpartition("].")
-    if not closed or not field:
-        return False
-    having = [of_run for of_run in leaves if f"{item}]" in of_run]
-    return len(having) == 1
 
 
 def _merged(orders: Sequence[Sequence[str]]) -> list[str]:

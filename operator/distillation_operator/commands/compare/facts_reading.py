@@ -1,7 +1,7 @@
 """A run from the facts of a report, and a run of which the status is known too with what these tell beyond that."""
 
 import json
-import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from distillation_api.contract import FACTS_NAME, ReportFacts
 from distillation_api.contract.report_facts import Curve as ToldCurve
 from distillation_operator.commands.compare.run import AFTER, BEFORE, TEACHER, Curve, Run, StageRow
-from distillation_operator.commands.compare.status_reading import GENERATION, TRAINING
+from distillation_operator.commands.compare.status_reading import GENERATION, PACKING, TRAINING
 from distillation_operator.commands.errors import CommandError
 
 LOSS, KL = "loss", "KL to the teacher"
@@ -58,7 +58,8 @@ def run_of_facts(facts: ReportFacts, name: str, origin: str) -> Run:
         trouble="EvaluationGateFailed" if facts.gate is not None and not facts.gate.passed else "",
         spec=facts.spec or None,
         spec_is_whole=False,
-        chip_hours=facts.chip_hours,
+        # A status doesn't tell 0 either: there are no chips.
+        chip_hours=facts.chip_hours or None,
         stages=[StageRow(stage.name, "Complete", stage.seconds, stage.chip_hours) for stage in facts.stages],
     )
     return with_facts(run, facts)
@@ -72,16 +73,21 @@ def with_facts(run: Run, facts: ReportFacts) -> Run:
     generation = next((stage for stage in facts.stages if stage.name == GENERATION), None)
     trained = {stage.name: stage for stage in facts.stages if stage.is_training}
     losses = {name: last for name, stage in trained.items() if (last := stage.metrics.get("loss")) is not None}
-    tokens = {name: stage.tokens for name, stage in trained.items() if stage.tokens is not None}
+    packed = {stage.name: stage.counts.get("tokens") for stage in facts.stages}
+    told = {
+        name: stage.tokens or packed.get(f"{PACKING}{name.removeprefix(TRAINING)}") for name, stage in trained.items()
+    }
+    tokens = {name: count for name, count in told.items() if count is not None and _is_number(count)}
+    generated = generation.counts.get("completionTokens") if generation is not None else None
     return replace(
         run,
         scores=scores,
         drop=_drop(facts, run.drop),
         losses=(run.losses if "training" not in run.losses else {}) or losses,
         curves={name: curves(stage.curve) for name, stage in trained.items() if stage.curve is not None},
-        generated_tokens=run.generated_tokens
-        if run.generated_tokens is not None or generation is None
-        else generation.counts.get("completionTokens"),
+        generated_tokens=(generated if _is_number(generated) else None)
+        if run.generated_tokens is None
+        else run.generated_tokens,
         trained_tokens=run.trained_tokens or tokens,
         work_seconds=facts.seconds,
     )
@@ -121,7 +127,7 @@ def _points(steps: Iterable[Any], values: Iterable[Any]) -> Curve:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _scores(facts: ReportFacts) -> Iterable[tuple[str, str, float]]:

@@ -55,16 +55,16 @@ class Figure:
 
     @property
     def best(self) -> frozenset[int]:
-        """The runs with the best value; none where all are alike, or only one has a value."""
-        finite = [
-            (value, run)
+        """The runs with the best value, as far as it is shown; none where all are alike, or only one has a value."""
+        finite = {
+            run: value
             for run, value in enumerate(self.values)
             if value is not None and math.isfinite(value) and not (self.is_open and self.is_open[run])
-        ]
-        if not self.marks_best or len({value for value, _ in finite}) < 2:
+        }
+        if not self.marks_best or len({self.text(run) for run in finite}) < 2:
             return frozenset()
-        wanted = (min if self.better == "less" else max)(value for value, _ in finite)
-        return frozenset(run for value, run in finite if value == wanted)
+        wanted = self.form((min if self.better == "less" else max)(finite.values()))
+        return frozenset(run for run, value in finite.items() if self.form(value) == wanted)
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,14 @@ class _Metric:
     form: Callable[[float], str]
     better: Better | None
     is_of_answers: bool = False
+    is_to_teacher: bool = False
+    """Of which the teacher's own value says nothing."""
 
 
 _METRICS = (
     _Metric("crossEntropy", "cross-entropy", decimal, "less"),
-    _Metric("kl", "KL to the teacher", decimal, "less"),
-    _Metric("top1Agreement", "top-1 agreement", share, "more"),
+    _Metric("kl", "KL to the teacher", decimal, "less", is_to_teacher=True),
+    _Metric("top1Agreement", "top-1 agreement", share, "more", is_to_teacher=True),
     _Metric("endsByItself", "answers that end by themselves", share, "more", is_of_answers=True),
     _Metric("repetition", "repetition within answers", share, "less", is_of_answers=True),
     _Metric("answerTokens", "median tokens of answers", whole, None, is_of_answers=True),
@@ -117,6 +119,8 @@ def _scores(runs: Sequence[Run]) -> Iterable[Figure]:
     for metric in _METRICS:
         of_runs = [run.scores.get(metric.key, {}) for run in runs]
         for model in _models(of_runs):
+            if model == TEACHER and metric.is_to_teacher:
+                continue
             is_result = model not in (BEFORE, TEACHER)
             yield Figure(
                 key=f"{metric.key}{_SUFFIXES.get(model) or '/' + model.removeprefix('after ')}",

@@ -5,7 +5,8 @@ kept as they are written; the rest is filled in around them.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,29 +19,42 @@ _ROUNDS = 8
 Location = tuple[int | str, ...]
 
 
-def filled(spec: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The spec with its defaults, and what of it this version doesn't know, by path. Where it can't be read at all it
-    comes back as it was written, with the path of what was missing.
-    """
+@dataclass(frozen=True)
+class Filled:
+    """A spec with and without its defaults."""
+
+    whole: Mapping[str, Any]
+    """With all defaults."""
+    lean: Mapping[str, Any]
+    """Without what is as the default."""
+    foreign: Sequence[str] = ()
+    """Paths of what this version doesn't know; where it can't read the spec at all, of what is missing."""
+
+
+def filled(spec: Mapping[str, Any]) -> Filled:
+    """The spec with its defaults; one that can't be read at all is as it was written."""
+    as_written = _without_nulls(dict(spec))
     candidate = _without_nulls(copy.deepcopy(dict(spec)))
     foreign: list[tuple[Location, Any]] = []
     for _ in range(_ROUNDS):
         try:
-            known = DistillationJobSpec.model_validate(candidate).to_json_dict()
+            known = DistillationJobSpec.model_validate(candidate)
         except ValidationError as error:
             missing = [_dotted(details["loc"]) for details in error.errors() if details["type"] == "missing"]
             locations = [_in_spec(details["loc"], candidate) for details in error.errors()]
             if missing or not all(locations):
-                return _without_nulls(dict(spec)), missing or ["spec"]
+                return Filled(as_written, as_written, missing or ["spec"])
             for location in dict.fromkeys(sorted(locations, key=len, reverse=True)):
                 value = _taken_out(candidate, location)
                 if value is not None:
                     foreign.append((location, value))
         else:
+            whole = known.to_json_dict()
+            lean = known.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
             for location, value in reversed(foreign):
-                _put_back(known, location, value)
-            return known, [_dotted(location) for location, _ in foreign]
-    return _without_nulls(dict(spec)), ["spec"]
+                _put_back(whole, location, value)
+            return Filled(whole, lean, [_dotted(location) for location, _ in foreign])
+    return Filled(as_written, as_written, ["spec"])
 
 
 def _without_nulls(value: Any) -> Any:

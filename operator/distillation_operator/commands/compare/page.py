@@ -122,8 +122,8 @@ def _score_plots(comparison: Comparison) -> Iterable[Element]:
             finite = _finite(points)
             if finite:
                 lines.append(Line(run + 1, comparison.labels[run], finite))
-        teacher = {round(scores[TEACHER], 4) for scores in told if math.isfinite(scores.get(TEACHER, math.nan))}
-        level = (teacher.pop(), "teacher") if len(teacher) == 1 else None
+        teacher = {round(scores[TEACHER], 3) for scores in told if math.isfinite(scores.get(TEACHER, math.nan))}
+        level = (teacher.pop(), "teacher") if len(teacher) == 1 and metric == "crossEntropy" else None
         if any(len(line.points) > 1 for line in lines):
             ticks = [place.removeprefix(f"{AFTER} ") for place in places]
             yield _figure(title, lines, "student before, after stages, after all", "nats per token", ticks, level)

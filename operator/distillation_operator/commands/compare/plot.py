@@ -15,7 +15,7 @@ from distillation_operator.commands.words import decimal
 DISTINCT = 12
 """Runs in one plot."""
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "14 4", "5 2 1 2 1 2")
-_SETTLING = 0.1
+_SETTLING = 0.2
 """Share of the steps at the start that don't decide how high the axis reaches: the end of a training is to be seen."""
 _MOST = 0.8
 """Share of the whole range above which nothing is gained by leaving the start out."""
@@ -129,7 +129,9 @@ class _Frame:
             start = points[0][0] + (points[-1][0] - points[0][0]) * _SETTLING
             settled = [*settled, *(y for x, y in points if x >= start)]
         low, high = min(settled), max(settled)
-        if high - low > (max(everything) - min(everything)) * _MOST:
+        # Of two places the second alone would be left.
+        is_short = max(map(len, drawn)) < 3
+        if is_short or high - low > (max(everything) - min(everything)) * _MOST:
             low, high = min(everything), max(everything)
         margin = (high - low) * 0.05 or abs(high) * 0.05 or 0.5
         x_low, x_high = min(xs), max(xs)

@@ -196,7 +196,10 @@ def _of_object(job: dict[str, Any], origin: str, storage: Path | None) -> Run:
     except CommandError as error:
         notes.append(f"its curves are missing: {error}")
         return replace(run, notes=notes)
-    return replace(run, notes=[*notes, *_without_curves(job, run, f"{storage} doesn't hold them")])
+    return replace(
+        run,
+        notes=[*notes, *_without_curves(job, run, f"{storage} doesn't hold them; --storage DIR names another folder")],
+    )
 
 
 def _facts_file(job: dict[str, Any], storage: Path) -> Path | None:

@@ -81,7 +81,9 @@ ul.values {{ list-style: none; margin: 0; padding: 0; }}
 }}
 @media print {{
   :root {{ --ground: #fff; --soft: #fff; --ink: #000; --faint: #444; --rule: #bbb; {_colours(_LIGHT)} }}
-  body {{ max-width: none; padding: 0; font-size: 11px; }}
+  /* A page of A4 or Letter has the width of a small window. */
+  html {{ font-size: 10px; }}
+  body {{ max-width: none; padding: 0; font-size: 1rem; }}
   .scroll {{ overflow: visible; }}
   tr, figure {{ break-inside: avoid; }}
 }}
