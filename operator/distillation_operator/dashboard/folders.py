@@ -59,9 +59,7 @@ class Folders:
         """The file of a job's report, whose path in the storage is given; None where it isn't in the storage."""
         for file in self._known:
             if _key(file) == key:
-                storage = file.parent.parent.resolve()
-                found = (storage / inside).resolve()
-                return found if found.is_relative_to(storage) and found.is_file() else None
+                return _inside(file.parent.parent, inside)
         return None
 
     def _look(self) -> dict[Path, _Known]:
@@ -107,7 +105,18 @@ def _read(file: Path, stamp: Stamp, known: _Known | None) -> _Known:
     return _Known(stamp, job, "")
 
 
+def _inside(storage: Path, path: str) -> Path | None:
+    """A file of the storage; None for what isn't one, or lies elsewhere."""
+    try:
+        root = storage.resolve()
+        found = (root / path).resolve()
+        return found if found.is_relative_to(root) and found.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
 def _key(file: Path) -> Key:
     # By the place alone: what a file says of itself may be said by another one too.
     place = file.parent if file.name == STATUS_FILE else file
-    return os.fspath(place.parent), place.name or os.fspath(place)
+    # A name of a file may be any bytes.
+    return text(os.fspath(place.parent)), text(place.name or os.fspath(place))
