@@ -4,7 +4,7 @@ import os
 import socket
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -137,13 +137,16 @@ def _run(
     thing: Object, remarks: Sequence[str], storage: Path, interpreters: Mapping[str, Path], options: Options
 ) -> int:
     folder = JobFolder(storage / thing["metadata"]["name"])
-    with folder.locked(), Signals() as signals, folder.scratch(os.environ.get("TMPDIR")) as scratch:
+    with ExitStack() as stack:
+        stack.enter_context(folder.locked())
         thing = _continued(folder.read(), thing)
-        end_leftovers(thing["metadata"]["uid"], say, signals)
+        signals = stack.enter_context(Signals())
+        end_leftovers(folder.owner, say, signals)
         folder.write(thing)
         for remark in remarks:
             say(remark)
         say(f"status in {folder.status_file}, logs in {folder.logs}")
+        scratch = stack.enter_context(folder.scratch(os.environ.get("TMPDIR")))
         machine = Machine(
             name=node_name(socket.gethostname()),
             capacity=_capacity(options.cores),
@@ -157,7 +160,7 @@ def _run(
         console = Console(highlight=False)
         live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
         view: watch.View = watch.LiveView(live) if live is not None else watch.LineView()
-        runner = Runner(thing, folder, LocalProcesses(thing["metadata"]["uid"]), machine, view.show)
+        runner = Runner(thing, folder, LocalProcesses(folder.owner), machine, view.show)
         with live if live is not None else nullcontext():
             runner.run(signals)
     return _end(runner, signals.received)
@@ -192,7 +195,7 @@ def _capacity(cores: int | None) -> Requests:
 
 
 def _end(runner: Runner, received: Sequence[int]) -> int:
-    lines = watch.results(runner.thing)
+    lines = [_printable(line) for line in watch.results(runner.thing)]
     match runner.phase:
         case "Complete":
             print("\n".join(lines))
@@ -206,6 +209,11 @@ def _end(runner: Runner, received: Sequence[int]) -> int:
     [told] = [c["message"] for c in runner.thing["status"]["conditions"] if c["type"] == "Suspended"]
     print(f"Suspended. {told} Change the file and give the same command again.")
     return SUSPENDED
+
+
+def _printable(text: str) -> str:
+    """Text that may have the tail of a log in it, without what a terminal would obey."""
+    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
 
 
 def options(arguments: Any) -> Options:

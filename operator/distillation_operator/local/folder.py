@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,10 +67,17 @@ class JobFolder:
                     f"{self.path} is held by another `distillation-operator local` (process {holder or 'unknown'}); "
                     "wait for its end, or follow it: distillation-operator watch " + str(self.path)
                 ) from None
+            except OSError as error:
+                raise LocalError(f"{lock.name} can't be locked: {error.strerror or error}") from error
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
             yield
+
+    @property
+    def owner(self) -> str:
+        """What tells this job's processes from those of all others on this machine."""
+        return str(self.path.resolve())
 
     def is_held(self) -> bool:
         """Whether a process works at the job."""
@@ -92,8 +100,9 @@ class JobFolder:
             raise LocalError(f"{self.status_file} can't be read: {error}") from error
         try:
             content = yaml.load(text, Loader=_Loader)
-            DistillationJob.parse(content)
-        except (yaml.YAMLError, ValidationError, TypeError) as error:
+            if not DistillationJob.parse(content).metadata.uid:
+                raise ValueError("metadata.uid is missing")
+        except (yaml.YAMLError, ValueError, TypeError) as error:
             what = " ".join(str(error).split())[:400]
             raise LocalError(
                 f"{self.status_file} is not what `local` writes ({what}); move {self.path} away: what is done is found "
@@ -123,6 +132,9 @@ class JobFolder:
         """A folder for what processes write on the side, below ``base`` or else in this one; removed afterwards."""
         with telling_of_disk(self.path):
             parent = Path(base) if base else self.path / _TEMPORARY
+            if base is None:
+                # Of one that was killed.
+                shutil.rmtree(parent, ignore_errors=True)
             parent.mkdir(parents=True, exist_ok=True)
             made = tempfile.TemporaryDirectory(prefix=f"{self.path.name}-", dir=parent, ignore_cleanup_errors=True)
         with made as folder:
