@@ -95,7 +95,7 @@ def with_inputs(local: Local) -> None:
         subprocess.run(command, check=True, env=environment(), timeout=300)
     rows = [
         {"messages": [{"role": "user", "content": f"Count to {n}."}, {"role": "assistant", "content": f"One to {n}."}]}
-        for n in range(1, 29)
+        for n in range(1, 41)
     ]
     (local.storage / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 

@@ -140,6 +140,7 @@ def _run(
     with ExitStack() as stack:
         stack.enter_context(folder.locked())
         thing = _continued(folder.read(), thing)
+        _require_failed(thing, options.retry)
         signals = stack.enter_context(Signals())
         end_leftovers(folder.owner, say, signals)
         folder.write(thing)
@@ -189,6 +190,18 @@ def _continued(known: Object | None, asked: Object) -> Object:
     return {**asked, "metadata": {**metadata, **kept}, **status}
 
 
+def _require_failed(thing: Object, stage: str | None) -> None:
+    failed = _failed_stages(thing)
+    if stage is not None and stage not in failed:
+        which = f"failed has {', '.join(failed)}" if failed else "no stage has failed"
+        raise CommandError(f"--retry {stage}: {which}")
+
+
+def _failed_stages(thing: Object) -> list[str]:
+    stages = (thing.get("status") or {}).get("stages") or []
+    return [stage["name"] for stage in stages if stage["state"] == "Failed"]
+
+
 def _capacity(cores: int | None) -> Requests:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Requests(Fraction(cores or len(os.sched_getaffinity(0))), Fraction(memory), chips_here())
@@ -201,7 +214,8 @@ def _end(runner: Runner, received: Sequence[int]) -> int:
             print("\n".join(lines))
             return 0
         case "Failed":
-            hint = "Finished work is kept. To try the failed stage again: the same command with --retry STAGE"
+            again = " or ".join(f"--retry {name}" for name in _failed_stages(runner.thing))
+            hint = f"Finished work is kept. To try again what has failed: the same command with {again}"
             raise CommandError("\n".join([*lines, hint]))
     if received:
         say("ended by a signal; finished work is kept, and the same command goes on")

@@ -17,6 +17,14 @@ from distillation_api.resource import DistillationJob
 from distillation_operator.local.attempts import Attempt
 from distillation_operator.local.errors import LocalError
 
+# A status is written every few seconds; libyaml takes a tenth of the time.
+try:
+    from yaml import CSafeDumper as Dumper
+    from yaml import CSafeLoader as Loader
+except ImportError:
+    from yaml import SafeDumper as Dumper  # type: ignore[assignment]
+    from yaml import SafeLoader as Loader  # type: ignore[assignment]
+
 Object = dict[str, Any]
 
 STATUS = "status.yaml"
@@ -102,7 +110,7 @@ class JobFolder:
             content = yaml.load(text, Loader=_Loader)
             if not DistillationJob.parse(content).metadata.uid:
                 raise ValueError("metadata.uid is missing")
-        except (yaml.YAMLError, ValueError, TypeError) as error:
+        except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
             what = " ".join(str(error).split())[:400]
             raise LocalError(
                 f"{self.status_file} is not what `local` writes ({what}); move {self.path} away: what is done is found "
@@ -110,9 +118,17 @@ class JobFolder:
             ) from error
         return dict(content)
 
+    def version(self) -> tuple[int, int] | None:
+        """What changes with each write of the object; None where there is none."""
+        try:
+            found = self.status_file.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
     def write(self, thing: Object) -> None:
         """Write the object, whole or not at all."""
-        text = yaml.dump(thing, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+        text: str = yaml.dump(thing, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
         self._publish(STATUS, text.encode())
 
     def read_attempts(self) -> list[Attempt]:
@@ -173,17 +189,10 @@ def _sync(folder: Path) -> None:
             os.close(descriptor)
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader without timestamps, which the API has as text."""
+class _Loader(Loader):
+    """A safe loader without timestamps, which the API has as text."""
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        for first, resolvers in Loader.yaml_implicit_resolvers.items()
     }
-
-
-class _Dumper(yaml.SafeDumper):
-    """PyYAML's safe dumper without aliases."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True

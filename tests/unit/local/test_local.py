@@ -154,8 +154,11 @@ def test_a_crash_is_told_with_the_end_of_the_log_and_tried_again_at_the_users_wo
     err = capsys.readouterr().err
     assert "Failed. Stage pack-two: job-pack-two-0-0: exit code 1: " in err
     assert "out of luck" in err
-    assert "--retry STAGE" in err
+    assert err.endswith("the same command with --retry pack-two\n")
     assert place.local() == 1, "what has failed stays so"
+    capsys.readouterr()
+    assert place.local("--retry", "generate") == 1
+    assert "--retry generate: failed has pack-two" in capsys.readouterr().err
     assert place.starts("pack-two") == ["crash"]
     assert place.local("--retry", "pack-two") == 0
     assert place.stage("pack-two")["attempt"] == 1
