@@ -1,5 +1,5 @@
-"""Commands: ``validate``, ``plan``, ``crd`` and ``schema`` need no cluster, ``watch`` and ``dashboard`` read one, and
-``run`` is the operator."""
+"""Commands: ``validate``, ``plan``, ``local``, ``crd`` and ``schema`` need no cluster, ``watch``, ``compare`` and
+``dashboard`` read one, and ``run`` is the operator."""
 
 import argparse
 import json

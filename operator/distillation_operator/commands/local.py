@@ -4,7 +4,7 @@ import os
 import socket
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -137,13 +137,17 @@ def _run(
     thing: Object, remarks: Sequence[str], storage: Path, interpreters: Mapping[str, Path], options: Options
 ) -> int:
     folder = JobFolder(storage / thing["metadata"]["name"])
-    with folder.locked(), Signals() as signals, folder.scratch(os.environ.get("TMPDIR")) as scratch:
+    with ExitStack() as stack:
+        stack.enter_context(folder.locked())
         thing = _continued(folder.read(), thing)
-        end_leftovers(thing["metadata"]["uid"], say, signals)
+        _require_failed(thing, options.retry)
+        signals = stack.enter_context(Signals())
+        end_leftovers(folder.owner, say, signals)
         folder.write(thing)
         for remark in remarks:
             say(remark)
         say(f"status in {folder.status_file}, logs in {folder.logs}")
+        scratch = stack.enter_context(folder.scratch(os.environ.get("TMPDIR")))
         machine = Machine(
             name=node_name(socket.gethostname()),
             capacity=_capacity(options.cores),
@@ -157,7 +161,7 @@ def _run(
         console = Console(highlight=False)
         live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
         view: watch.View = watch.LiveView(live) if live is not None else watch.LineView()
-        runner = Runner(thing, folder, LocalProcesses(thing["metadata"]["uid"]), machine, view.show)
+        runner = Runner(thing, folder, LocalProcesses(folder.owner), machine, view.show)
         with live if live is not None else nullcontext():
             runner.run(signals)
     return _end(runner, signals.received)
@@ -186,19 +190,32 @@ def _continued(known: Object | None, asked: Object) -> Object:
     return {**asked, "metadata": {**metadata, **kept}, **status}
 
 
+def _require_failed(thing: Object, stage: str | None) -> None:
+    failed = _failed_stages(thing)
+    if stage is not None and stage not in failed:
+        which = f"failed has {', '.join(failed)}" if failed else "no stage has failed"
+        raise CommandError(f"--retry {stage}: {which}")
+
+
+def _failed_stages(thing: Object) -> list[str]:
+    stages = (thing.get("status") or {}).get("stages") or []
+    return [stage["name"] for stage in stages if stage["state"] == "Failed"]
+
+
 def _capacity(cores: int | None) -> Requests:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Requests(Fraction(cores or len(os.sched_getaffinity(0))), Fraction(memory), chips_here())
 
 
 def _end(runner: Runner, received: Sequence[int]) -> int:
-    lines = watch.results(runner.thing)
+    lines = [_printable(line) for line in watch.results(runner.thing)]
     match runner.phase:
         case "Complete":
             print("\n".join(lines))
             return 0
         case "Failed":
-            hint = "Finished work is kept. To try the failed stage again: the same command with --retry STAGE"
+            again = " or ".join(f"--retry {name}" for name in _failed_stages(runner.thing))
+            hint = f"Finished work is kept. To try again what has failed: the same command with {again}"
             raise CommandError("\n".join([*lines, hint]))
     if received:
         say("ended by a signal; finished work is kept, and the same command goes on")
@@ -206,6 +223,11 @@ def _end(runner: Runner, received: Sequence[int]) -> int:
     [told] = [c["message"] for c in runner.thing["status"]["conditions"] if c["type"] == "Suspended"]
     print(f"Suspended. {told} Change the file and give the same command again.")
     return SUSPENDED
+
+
+def _printable(text: str) -> str:
+    """Text that may have the tail of a log in it, without what a terminal would obey."""
+    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
 
 
 def options(arguments: Any) -> Options:

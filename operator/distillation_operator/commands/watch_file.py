@@ -36,23 +36,28 @@ def run(path: str) -> int:
 
 def follow(folder: JobFolder, view: watch.View, sleep: Callable[[float], None] = time.sleep) -> watch.Object:
     """Show the job until it ends; returns its last state. Raises CommandError where there is none."""
-    shown, is_run = None, True
+    seen, is_run = None, True
     while True:
-        held = folder.is_held()
-        try:
-            job = folder.read()
-        except LocalError as error:
-            raise CommandError(str(error)) from error
-        if job is None:
-            raise CommandError(
-                f"{folder.path} has no {folder.status_file.name}: `local --storage DIR` makes it in DIR/NAME"
-            )
-        if job != shown:
+        held, version = folder.is_held(), folder.version()
+        if version is None or version != seen:
+            job = _read(folder)
+            seen = version
             view.show(job)
-            shown = job
-        if watch.ended(job) is not None:
-            return job
+            if watch.ended(job) is not None:
+                return job
         if is_run and not held:
             view.tell("no `distillation-operator local` works at it now; started again it goes on")
         is_run = held
         sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _read(folder: JobFolder) -> watch.Object:
+    try:
+        job = folder.read()
+    except LocalError as error:
+        raise CommandError(str(error)) from error
+    if job is None:
+        raise CommandError(
+            f"{folder.path} has no {folder.status_file.name}: `local --storage DIR` makes it in DIR/NAME"
+        )
+    return job

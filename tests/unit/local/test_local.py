@@ -16,7 +16,10 @@ import yaml
 
 from distillation_api.resource import DistillationJob
 from distillation_operator.cli import main
+from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.local import SUSPENDED
+from distillation_operator.commands.watch import ended
+from distillation_operator.commands.watch_file import follow
 from distillation_operator.local.folder import JobFolder
 from distillation_operator.local.leftovers import end_leftovers, mark_of_job, marked
 from distillation_operator.local.signals import Signals
@@ -113,7 +116,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     made = Place(tmp_path)
     yield made
     if made.folder.status_file.exists():
-        assert not marked(mark_of_job(made.uid)), "a process is left"
+        assert not marked(mark_of_job(made.folder.owner)), "a process is left"
 
 
 def test_a_job_goes_through_all_of_its_stages(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,8 +154,11 @@ def test_a_crash_is_told_with_the_end_of_the_log_and_tried_again_at_the_users_wo
     err = capsys.readouterr().err
     assert "Failed. Stage pack-two: job-pack-two-0-0: exit code 1: " in err
     assert "out of luck" in err
-    assert "--retry STAGE" in err
+    assert err.endswith("the same command with --retry pack-two\n")
     assert place.local() == 1, "what has failed stays so"
+    capsys.readouterr()
+    assert place.local("--retry", "generate") == 1
+    assert "--retry generate: failed has pack-two" in capsys.readouterr().err
     assert place.starts("pack-two") == ["crash"]
     assert place.local("--retry", "pack-two") == 0
     assert place.stage("pack-two")["attempt"] == 1
@@ -217,7 +223,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(place: Place, en
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "the same command goes on" in output
-    assert not marked(mark_of_job(place.uid))
+    assert not marked(mark_of_job(place.folder.owner))
     assert place.local() == 0
     assert place.starts("fetch-student") == ["success"]
     assert place.starts("convert-student") == [end, "success"]
@@ -232,7 +238,7 @@ def test_a_second_ctrl_c_kills_what_does_not_end(place: Place) -> None:
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode in (128 + signal.SIGTERM, 130), output
-    assert not marked(mark_of_job(place.uid))
+    assert not marked(mark_of_job(place.folder.owner))
 
 
 def test_what_a_killed_local_leaves_behind_is_ended_before_anything_is_started(place: Place) -> None:
@@ -243,10 +249,10 @@ def test_what_a_killed_local_leaves_behind_is_ended_before_anything_is_started(p
     process.kill()
     process.communicate(timeout=60)
     pid = int(orphan.read_text().split()[0])
-    eventually("its parent has ended with local", lambda: marked(mark_of_job(place.uid)) == [pid])
+    eventually("its parent has ended with local", lambda: marked(mark_of_job(place.folder.owner)) == [pid])
     said: list[str] = []
     with Signals() as signals:
-        end_leftovers(place.uid, said.append, signals, patience=0.1)
+        end_leftovers(place.folder.owner, said.append, signals, patience=0.1)
     assert str(pid) in said[0]
     assert not Path(f"/proc/{pid}").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] in "ZX"
     assert place.local() == 0
@@ -359,6 +365,56 @@ def test_a_status_that_is_none_is_told_and_kept(place: Place, text: str, capsys:
     assert "is not what `local` writes" in err or "can't be read" in err
     assert place.folder.status_file.read_text(encoding="latin-1") == text
     place.folder.status_file.unlink()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '[{"name": 1}]'])
+def test_attempts_that_cannot_be_read_are_found_again(place: Place, text: str) -> None:
+    place.ends("pack-two", "crash")
+    assert place.local() == 1
+    (place.folder.path / "attempts.json").write_text(text)
+    assert place.local("--retry", "pack-two") == 0
+
+
+def test_a_job_that_no_local_works_at_is_followed_until_one_does(place: Place) -> None:
+    with place.folder.locked():
+        pass
+    with pytest.raises(CommandError, match=r"has no status\.yaml"):
+        follow(place.folder, Recorder())
+    place.asks(suspend=True)
+    assert place.local() == SUSPENDED
+    place.asks()
+    view = Recorder()
+    last = follow(place.folder, view, sleep=lambda seconds: assert_complete(place.local()))
+    assert ended(last) == "Complete"
+    assert view.phases == ["Suspended", "Complete"]
+    assert ["started again it goes on" in text for text in view.told] == [True]
+
+
+class Recorder:
+    """A view that remembers."""
+
+    def __init__(self) -> None:
+        self.phases: list[str] = []
+        self.told: list[str] = []
+
+    def show(self, job: dict[str, Any]) -> None:
+        self.phases.append(job["status"]["phase"])
+
+    def tell(self, text: str) -> None:
+        self.told.append(text)
+
+
+def assert_complete(code: int) -> None:
+    assert code == 0
+
+
+def test_a_reader_that_has_seen_enough_ends_the_work(place: Place) -> None:
+    place.ends("convert-student", "hang")
+    process = place.begin()
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(60) == 1
 
 
 def test_processes_share_the_cores(place: Place) -> None:

@@ -282,8 +282,9 @@ class There(World):
     def _add_pod(self, child: str, index: int, failures: int) -> None:
         job, suffix = self._job_of(child), f"-{failures}" if failures else ""
         annotations = {FAILURES_ANNOTATION: str(failures)} if "backoffLimitPerIndex" in job["spec"] else {}
+        name = f"{child}-{index}{suffix}"
         metadata = {
-            "name": f"{child}-{index}{suffix}",
+            "name": name,
             "labels": {**job["metadata"]["labels"], JOB_INDEX_LABEL: str(index), JOBSET_INDEX_LABEL: "0"},
             "annotations": annotations,
             "ownerReferences": [{"uid": job["metadata"]["uid"], "controller": True}],
@@ -291,7 +292,7 @@ class There(World):
         started = format_time(self.now)
         running = [{"name": "stage", "state": {"running": {"startedAt": started}}}]
         status = {"phase": "Running", "startTime": started, "containerStatuses": running}
-        self.pods[metadata["name"]] = {"metadata": metadata, "spec": {"nodeName": NODE}, "status": status}
+        self.pods[name] = {"metadata": metadata, "spec": {"nodeName": NODE}, "status": status}
 
     def running(self) -> list[tuple[str, int, str]]:
         return sorted(
