@@ -57,6 +57,10 @@ _progress = Progress()
 say = _progress.say
 
 
+def _steps() -> list[Step]:
+    return steps(binaries.missing(PROGRAMS), environments.missing(STAGES))
+
+
 def steps(programs: list[str], stages: list[str]) -> list[Step]:
     """What is to be done, in its order, when these Go programs and environments are missing.
 
@@ -86,10 +90,9 @@ def main() -> int:
     say(f"distillation-operator: the demo of {demo.example.relative_to(CHECKOUT)}")
     kubeconfig = kubeconfig_of_user()
     testbed = Testbed(name=demo.folder.name, say=say)
-    if kubeconfig is None:
-        _progress.plan(steps(binaries.missing(PROGRAMS), environments.missing(STAGES)))
-        say(f"from here to a distilled student: {_progress.left()}")
     try:
+        _progress.plan(_steps() if kubeconfig is None else [Step(_RUN, _SECONDS[_RUN])])
+        say(f"from here to a distilled student: {_progress.left()}")
         place = users_place(kubeconfig, say) if kubeconfig else _place(testbed)
         return _distil(place, demo)
     except TestbedError as error:
@@ -149,6 +152,8 @@ def _distil(place: Place, demo: Demo) -> int:
 
 def _playground() -> int:
     testbed = Testbed(name=PLAYGROUND, say=say)
+    _progress.plan(_steps()[:-1])
+    say(f"from here to a cluster: {_progress.left()}")
     try:
         place = _place(testbed)
         say("installing the chart: charts/distillation-operator")

@@ -40,3 +40,23 @@ def test_the_same_file_is_compiled_once_and_another_of_that_name_by_itself(tmp_p
     assert done.stdout == f"{folder}/same.py 22\n"
     # Python takes it for this file's bytecode, and isn't compiling it again.
     assert f"code object from '{compiled(second, 'same')}'" in done.stderr
+
+
+def test_tests_and_what_no_program_imports_are_left_out(tmp_path: Path) -> None:
+    packages = tmp_path / "lib" / "python3.12" / "site-packages"
+    wanted = [
+        packages / "numpy" / "core.py",
+        packages / "mine" / "numba" / "a.py",
+        packages / "google" / "cloud" / "b.py",
+    ]
+    others = [
+        packages / "numpy" / "tests" / "c.py",
+        packages / "numba" / "d.py",
+        packages / "google/cloud/aiplatform/e.py",
+    ]
+    for path in (*wanted, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("A = 1\n")
+    complete(tmp_path)
+    assert all(Path(cache_from_source(str(path))).exists() for path in wanted)
+    assert not any(Path(cache_from_source(str(path))).exists() for path in others)

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from demo.__main__ import estimated
+from demo.__main__ import steps as demo_steps
 from demo.estimate import Estimate, Step, in_words
+from demo.progress import Progress
 from demo.quickstart import EXAMPLE, JOB, closing_lines, command, read_status, steps
 from support.eventually import eventually
 
@@ -147,3 +150,23 @@ def test_the_distillation_ends_in_order_when_the_quickstart_is_asked_to(tmp_path
     process.terminate()
     assert process.wait(60) == 128 + signal.SIGTERM
     assert (tmp_path / "saved").exists()
+
+
+def test_the_demo_waits_for_go_where_programs_are_missing_and_else_for_environments() -> None:
+    names = [step.name for step in demo_steps(["kube", "jobset", "jobset manifests"], ["trainer"])]
+    assert names[:2] == ["go build kube", "go build jobset"] and "environment trainer" not in names
+    assert demo_steps([], ["trainer"])[0].name == "environment trainer"
+    assert len(demo_steps([], [])) == len(names) - 2
+
+
+def test_each_line_of_a_build_says_how_long_all_will_take(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress()
+    progress.plan([Step("go build kube", 600), Step("go build jobset", 60), Step("the run", 300)])
+    say = estimated(progress)
+    say("go build kube")
+    say("still building: go build kube, environment trainer")
+    say("go build jobset")
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.endswith("go build kube; about 16 min left")
+    assert second.endswith("environment trainer; about 16 min left")
+    assert third.endswith("go build jobset; about 6 min left")

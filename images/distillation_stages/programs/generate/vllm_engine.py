@@ -10,7 +10,9 @@ from typing import Any
 from distillation_api import reasons
 from distillation_api.accelerators import PLATFORMS
 from distillation_api.contract import GenerateProgram, Sampling
+from distillation_stages.models.model_config import architectures, read_config
 from distillation_stages.programs.generate.engine_log import EngineLog
+from distillation_stages.programs.generate.model_class import register_imported
 from distillation_stages.programs.generate.tpu_environment import prepare_tpu, tpu_arguments
 from distillation_stages.runtime.compile_cache import compile_cache
 from distillation_stages.runtime.failure import StageError
@@ -102,6 +104,7 @@ class Engine:
         if current_platform.is_cpu():
             # With an engine process of its own, loading takes a minute instead of seconds.
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+            register_imported(architectures(read_config(model)))
         try:
             self._engine: Any = vllm.LLM(**arguments).llm_engine
         except Exception as error:
