@@ -9,8 +9,8 @@ PYTHON := $(DEV)/bin/python
 export PYTHONPATH := operator:images:tests:.
 CHECKED := operator images/distillation_stages testbed demo release tests benchmarks argocd
 
-# Layers that mostly wait run next to others that compute. Two at once: each may use all cores for a while.
-JOBS := 2
+# Layers that mostly wait run next to others that compute: each may use all cores for a while.
+JOBS := 3
 SIDE_BY_SIDE = +@$(MAKE) --no-print-directory --jobs=$(JOBS) NAMED=yes
 PYTEST := $(DEV)/bin/pytest
 # A line for each test, as minutes pass between them, and where the time went.
@@ -26,7 +26,7 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py pod_faults.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step quickstart demo demo-online demo-preview pictures playground down clean version release
+.PHONY: lane-one lane-two lane-three help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step quickstart demo demo-online demo-preview pictures playground down clean version release
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -112,19 +112,24 @@ lint: setup
 	$(DEV)/bin/mypy $(CHECKED)
 	$(DEV)/bin/lint-imports
 
-# Two lanes side by side, each in this order: what a layer needs is built while those before it run.
+# Lanes side by side, each in this order: what a layer needs is built while those before it run. The stage programs take
+# longest and compute all the time; what stands still for its cluster leaves them the cores.
 LANE_ONE := test-unit test-cluster-lifecycle test-e2e-cluster
-LANE_TWO := toolchain-base test-cluster-others test-chart test-browser images test-e2e-programs
+LANE_TWO := toolchain-base test-cluster-others test-chart test-browser images
+LANE_THREE := test-e2e-programs
 IN_TURN = +@for target in $(1); do $(MAKE) --no-print-directory NAMED=yes $$target; done
 
 test: setup ## all layers
-	$(SIDE_BY_SIDE) lane-one lane-two
+	$(SIDE_BY_SIDE) lane-one lane-two lane-three
 
 lane-one: setup
 	$(call IN_TURN,$(LANE_ONE))
 
 lane-two: setup
 	$(call IN_TURN,$(LANE_TWO))
+
+lane-three: setup
+	$(call IN_TURN,$(LANE_THREE))
 
 test-unit: lint ## pure code, in seconds
 	$(PYTEST) tests/unit $(NAME_LINES)
