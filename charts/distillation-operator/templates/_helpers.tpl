@@ -43,7 +43,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- end }}
 
-{{- /* Refuses to install images that exist under no registry: the names that values.yaml has. */}}
+{{- /* Refuses the names that values.yaml has for images: no registry has these. */}}
 {{- define "distillation.imagesBuilt" -}}
 {{- $unbuilt := list }}
 {{- if eq (include "distillation.image" .) (printf "distillation-operator/operator:%s" .Chart.AppVersion) }}
