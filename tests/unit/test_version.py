@@ -24,7 +24,9 @@ def places() -> Iterator[Path]:
     """The files outside the tests that people and machines read a version from."""
     yield from sorted(CHECKOUT.glob("*.md"))
     for folder in ("argocd", "charts", "docs", "images"):
-        yield from sorted(path for path in (CHECKOUT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc")
+        yield from sorted(
+            path for path in (CHECKOUT / folder).rglob("*") if path.is_file() and path.suffix not in (".pyc", ".png")
+        )
 
 
 def test_the_command_line_tells_the_version(capsys: pytest.CaptureFixture[str]) -> None:
