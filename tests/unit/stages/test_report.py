@@ -142,6 +142,11 @@ def test_scores_have_one_row_per_model_and_the_teacher_last() -> None:
     ]
 
 
+def test_a_training_stage_called_teacher_is_not_taken_for_the_teacher() -> None:
+    page = render_report(facts(scores=[BEFORE, ModelScore(name="teacher", cross_entropy=2.0)]), [])
+    assert [row[0] for row in cells(page, "scores")] == ["before", "after teacher", "the teacher"]
+
+
 def test_numbers_and_names_are_for_people() -> None:
     scores = [ModelScore(name="before", cross_entropy=14.17, perplexity=1.426e6), AFTER]
     told = text_of(facts(scores=scores, spec={}))

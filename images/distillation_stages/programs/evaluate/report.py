@@ -126,8 +126,8 @@ def score_plots(facts: ReportFacts) -> Iterator[Plot]:
 
 
 def shown_name(name: str) -> str:
-    """A model of the facts as the page calls it."""
-    return name if name in ("before", "teacher", "after") else f"after {name}"
+    """A student of the facts as the page calls it; a training stage may have any name, the teacher's too."""
+    return name if name in ("before", "after") else f"after {name}"
 
 
 def _scores_plot(
@@ -152,10 +152,11 @@ def _scores_plot(
 
 def _answers_plot(name: str, unit: str, answers: Sequence[AnswerFigures], member: str) -> Plot:
     rows: list[Bar] = []
-    for one in answers:
+    for place, one in enumerate(answers):
         value: float | None = getattr(one, member)
-        kind = "base" if one.name in ("teacher", "before") else "model"
-        rows.append(Bar(shown_name(one.name), value, formats.percent(value), kind))
+        is_teacher = place == 0 and one.name == "teacher"
+        kind = "base" if is_teacher or one.name == "before" else "model"
+        rows.append(Bar("teacher" if is_teacher else shown_name(one.name), value, formats.percent(value), kind))
     return Plot(name, unit, bars(f"{name}, {unit}", rows, highest=1.0), "")
 
 
