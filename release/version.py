@@ -36,7 +36,9 @@ def places(checkout: Path) -> Iterator[Path]:
     """The files that people and machines read a version from. The changelog isn't one: it tells of older ones too."""
     yield from sorted(path for path in checkout.glob("*.md") if path.name != "CHANGELOG.md")
     for folder in ("argocd", "charts", "docs", "images"):
-        yield from sorted(path for path in (checkout / folder).rglob("*") if path.is_file() and path.suffix not in (".pyc", ".png"))
+        yield from sorted(
+            path for path in (checkout / folder).rglob("*") if path.is_file() and path.suffix not in (".pyc", ".png")
+        )
 
 
 def named(checkout: Path) -> dict[str, set[str]]:

@@ -143,6 +143,30 @@ def test_an_evicted_pod_ends_its_attempt_and_counts_as_a_disruption(jobs: Jobs, 
     pods.evict("fetch-teacher")
     told = wait_state(jobs, "fetch-teacher", "Failed", "PodDisrupted")
     assert told["attempts"] == {"failures": 0, "disruptions": 2}
+    assert [" was evicted" in failure["message"] for failure in jobs.get(NAME)["status"]["lastFailures"]] == 2 * [True]
+
+
+def test_a_deleted_pod_is_told_as_that_and_not_as_a_limit_that_was_reached(
+    jobs: Jobs, pods: Pods, operator: Operator, api_client: client.ApiClient, namespace: str
+) -> None:
+    """Of a Job, and of a JobSet with several hosts."""
+    core: Any = client.CoreV1Api(api_client)
+
+    def delete(name: str, count: int) -> dict[str, Any]:
+        pods.run(name, count)
+        wait_state(jobs, name, "Running")
+        core.delete_namespaced_pod(pods.wait(name, count)[0].metadata.name, namespace, grace_period_seconds=0)
+        eventually("attempt 1", lambda: stage(jobs, name).get("attempt") == 1)
+        return dict(jobs.get(NAME)["status"]["lastFailures"][-1])
+
+    jobs.create(manifest())
+    assert delete("fetch-teacher", 1)["reason"] == "PodDeleted"
+    finish_first(pods)
+    finish_generation(pods)
+    pods.succeed("convert-student")
+    failure = delete("train-one", 2)
+    assert (failure["class"], failure["reason"]) == ("Crash", "PodDeleted")
+    assert "was deleted" in failure["message"]
 
 
 def test_what_shards_cost_is_shown_while_their_job_tries_them_again(
@@ -298,6 +322,8 @@ def test_a_failed_job_is_taken_up_again_by_an_annotation(
     wait_state(jobs, "prepare-dataset", "Complete")
     assert condition(jobs, "Failed")["status"] == "False"
     assert jobs.get(NAME)["metadata"]["annotations"]["distillation.dev/retry"] == "prepare-dataset/1"
+    told = kubectl("get", "events", "-n", jobs.namespace, "-o", "name", "--field-selector", "reason=RetryHeeded")
+    assert len(told.split()) == 1
 
 
 def test_a_budget_that_is_used_stops_the_pods_and_more_of_it_goes_on(
