@@ -81,27 +81,32 @@ class Cluster:
                 if not version:
                     version = await self._list(scope, place)
                     loaded = True
-                self._board.tell(scope, Health(loaded, note=note))
+                begun = asyncio.get_running_loop().time()
                 async for seen in self._watch(scope, place, version):
                     version, failures = seen, 0
-                failures = 0
+                    self._board.tell(scope, Health(loaded, note=note))
+                # Whatever stands between may end each watch at once.
+                await asyncio.sleep(max(0.0, begun + 1 - asyncio.get_running_loop().time()))
                 continue
             except ApiError as error:
                 if error.status == _FORBIDDEN and place == ALL and not loaded:
                     place = await asyncio.to_thread(context_namespace, self._kubeconfig)
                     note = f"Only namespace {place}: you may not list DistillationJobs in all (-n names others)."
                     continue
-                if error.status == _GONE:
-                    # What was watched from is too old: list anew.
-                    version = ""
                 if error.status == _UNAUTHORIZED:
-                    # A token may have been renewed since.
+                    # Tokens are renewed by reading the kubeconfig anew.
                     await self._disconnect()
-                problem = _words(error, place)
+                if error.status == _GONE:
+                    # What was watched from is too old.
+                    version = ""
+                problem, is_usual = _words(error, place), error.status in (_GONE, _UNAUTHORIZED)
             except CommandError as error:
-                problem = str(error)
+                problem, is_usual = str(error), False
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                problem, is_usual = f"an answer of the API server can't be read ({type(error).__name__})", False
+                version = ""
             failures += 1
-            if failures > 1 or version:
+            if failures > 1 or not is_usual:
                 self._board.tell(scope, Health(loaded, problem, note=note))
             await asyncio.sleep(min(LONGEST_WAIT, 0.25 * 2 ** min(failures, 6)) * random.uniform(0.75, 1.0))
 
@@ -121,7 +126,8 @@ class Cluster:
             asked = {"limit": str(pages.next_page(len(answer["items"]), len(body))), "continue": token}
 
     async def _watch(self, scope: str, place: str, version: str) -> AsyncIterator[str]:
-        """Follow the changes of a while; yields the version after each."""
+        """Follow the changes of a while; yields the version at the beginning, once the API server answers, and after
+        each."""
         asked = {
             "watch": "true",
             "resourceVersion": version,
@@ -129,6 +135,9 @@ class Cluster:
             "timeoutSeconds": str(self._watch_seconds),
         }
         async for line in self._lines(place, asked):
+            if not line:
+                yield version
+                continue
             event = _decoded(line)
             job = event["object"]
             match event["type"]:
@@ -141,10 +150,12 @@ class Cluster:
             yield str(job["metadata"]["resourceVersion"])
 
     async def _lines(self, place: str, asked: dict[str, str]) -> AsyncIterator[bytes]:
+        """The lines of a watch; an empty one at the beginning, once the API server answers."""
         kube = await self._connected()
         response = await kube.open("watch", PLURAL, _path(place), asked, self._watch_seconds + self._slack_seconds)
         begun = bytearray()
         try:
+            yield b""
             # Not the stream's own lines: an object may be longer than its buffer.
             async for chunk in response.content.iter_any():
                 *lines, rest = (bytes(begun) + chunk).split(b"\n") if b"\n" in chunk else (begun + chunk,)
