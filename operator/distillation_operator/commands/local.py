@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,13 @@ from distillation_operator.commands.files import documents
 from distillation_operator.commands.updates import update_faults
 from distillation_operator.commands.validation import validate
 from distillation_operator.local import environments
-from distillation_operator.local.capacity import Requests
-from distillation_operator.local.cluster_only import chips_here, ignored, refusals, without_accelerators
+from distillation_operator.local.cluster_only import ignored, refusals, without_accelerators
 from distillation_operator.local.code import code_folder
 from distillation_operator.local.errors import LocalError
 from distillation_operator.local.folder import JobFolder
 from distillation_operator.local.installer import PreparationError
 from distillation_operator.local.leftovers import end_leftovers
+from distillation_operator.local.machine import capacity, chips_here
 from distillation_operator.local.observation import node_name
 from distillation_operator.local.processes import LocalProcesses
 from distillation_operator.local.runner import Machine, Runner, images_of
@@ -45,7 +44,7 @@ SUSPENDED = 3
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says beside the file."""
+    """What the command line says, but for the file."""
 
     storage: str | None = None
     prepare: bool = False
@@ -150,7 +149,7 @@ def _run(
         scratch = stack.enter_context(folder.scratch(os.environ.get("TMPDIR")))
         machine = Machine(
             name=node_name(socket.gethostname()),
-            capacity=_capacity(options.cores),
+            capacity=capacity(options.cores),
             interpreters=interpreters,
             storage=storage,
             scratch=scratch,
@@ -161,7 +160,7 @@ def _run(
         console = Console(highlight=False)
         live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
         view: watch.View = watch.LiveView(live) if live is not None else watch.LineView()
-        runner = Runner(thing, folder, LocalProcesses(folder.owner), machine, view.show)
+        runner = Runner(thing, folder, LocalProcesses(folder.owner), machine, view.show, view.tell)
         with live if live is not None else nullcontext():
             runner.run(signals)
     return _end(runner, signals.received)
@@ -202,11 +201,6 @@ def _failed_stages(thing: Object) -> list[str]:
     return [stage["name"] for stage in stages if stage["state"] == "Failed"]
 
 
-def _capacity(cores: int | None) -> Requests:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Requests(Fraction(cores or len(os.sched_getaffinity(0))), Fraction(memory), chips_here())
-
-
 def _end(runner: Runner, received: Sequence[int]) -> int:
     lines = [_printable(line) for line in watch.results(runner.thing)]
     match runner.phase:
@@ -220,8 +214,8 @@ def _end(runner: Runner, received: Sequence[int]) -> int:
     if received:
         say("ended by a signal; finished work is kept, and the same command goes on")
         return 128 + received[0]
-    [told] = [c["message"] for c in runner.thing["status"]["conditions"] if c["type"] == "Suspended"]
-    print(f"Suspended. {told} Change the file and give the same command again.")
+    [message] = [c["message"] for c in runner.thing["status"]["conditions"] if c["type"] == "Suspended"]
+    print(f"Suspended. {message} Change the file and give the same command again.")
     return SUSPENDED
 
 
