@@ -87,7 +87,7 @@ def _asked_for(file: str, options: Options) -> tuple[Object, list[str]]:
     jobs = [document for document in documents(file) if document.is_job]
     if len(jobs) != 1:
         raise CommandError(f"{file} has {len(jobs)} DistillationJobs; give a file with one")
-    thing, remarks = jobs[0].content, []
+    thing, remarks = _without_nulls(jobs[0].content), []
     _require_valid(thing)
     if "name" not in thing["metadata"]:
         raise CommandError(
@@ -115,6 +115,13 @@ def _asked_for(file: str, options: Options) -> tuple[Object, list[str]]:
         "metadata": metadata,
         "spec": whole["spec"],
     }, remarks
+
+
+def _without_nulls(value: Any) -> Any:
+    """A value as the API server takes it: a member that is null is absent."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(member) for key, member in value.items() if member is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _require_valid(thing: object) -> None:
