@@ -39,6 +39,10 @@ def main() -> int:
             )
         case "environment":
             (folder / f"{stage}.json").write_text(json.dumps(dict(os.environ)))
+        case "success and orphan":
+            _leave_orphan(folder)
+            while not (folder / ORPHAN).exists():
+                time.sleep(0.01)
         case "hang" | "stubborn" | "orphan":
             if end == "orphan":
                 _leave_orphan(folder)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,13 @@ from distillation_operator.commands.files import documents
 from distillation_operator.commands.updates import update_faults
 from distillation_operator.commands.validation import validate
 from distillation_operator.local import environments
-from distillation_operator.local.capacity import Requests
-from distillation_operator.local.cluster_only import chips_here, ignored, refusals, without_accelerators
+from distillation_operator.local.cluster_only import ignored, refusals, without_accelerators
 from distillation_operator.local.code import code_folder
 from distillation_operator.local.errors import LocalError
 from distillation_operator.local.folder import JobFolder
 from distillation_operator.local.installer import PreparationError
 from distillation_operator.local.leftovers import end_leftovers
+from distillation_operator.local.machine import capacity, chips_here
 from distillation_operator.local.observation import node_name
 from distillation_operator.local.processes import LocalProcesses
 from distillation_operator.local.runner import Machine, Runner, images_of
@@ -45,7 +44,7 @@ SUSPENDED = 3
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says beside the file."""
+    """What the command line says, but for the file."""
 
     storage: str | None = None
     prepare: bool = False
@@ -88,7 +87,7 @@ def _asked_for(file: str, options: Options) -> tuple[Object, list[str]]:
     jobs = [document for document in documents(file) if document.is_job]
     if len(jobs) != 1:
         raise CommandError(f"{file} has {len(jobs)} DistillationJobs; give a file with one")
-    thing, remarks = jobs[0].content, []
+    thing, remarks = _without_nulls(jobs[0].content), []
     _require_valid(thing)
     if "name" not in thing["metadata"]:
         raise CommandError(
@@ -116,6 +115,13 @@ def _asked_for(file: str, options: Options) -> tuple[Object, list[str]]:
         "metadata": metadata,
         "spec": whole["spec"],
     }, remarks
+
+
+def _without_nulls(value: Any) -> Any:
+    """A value as the API server takes it: a member that is null is absent."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(member) for key, member in value.items() if member is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _require_valid(thing: object) -> None:
@@ -150,7 +156,7 @@ def _run(
         scratch = stack.enter_context(folder.scratch(os.environ.get("TMPDIR")))
         machine = Machine(
             name=node_name(socket.gethostname()),
-            capacity=_capacity(options.cores),
+            capacity=capacity(options.cores),
             interpreters=interpreters,
             storage=storage,
             scratch=scratch,
@@ -161,7 +167,7 @@ def _run(
         console = Console(highlight=False)
         live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
         view: watch.View = watch.LiveView(live) if live is not None else watch.LineView()
-        runner = Runner(thing, folder, LocalProcesses(folder.owner), machine, view.show)
+        runner = Runner(thing, folder, LocalProcesses(folder.owner), machine, view.show, view.tell)
         with live if live is not None else nullcontext():
             runner.run(signals)
     return _end(runner, signals.received)
@@ -202,11 +208,6 @@ def _failed_stages(thing: Object) -> list[str]:
     return [stage["name"] for stage in stages if stage["state"] == "Failed"]
 
 
-def _capacity(cores: int | None) -> Requests:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Requests(Fraction(cores or len(os.sched_getaffinity(0))), Fraction(memory), chips_here())
-
-
 def _end(runner: Runner, received: Sequence[int]) -> int:
     lines = [_printable(line) for line in watch.results(runner.thing)]
     match runner.phase:
@@ -220,8 +221,8 @@ def _end(runner: Runner, received: Sequence[int]) -> int:
     if received:
         say("ended by a signal; finished work is kept, and the same command goes on")
         return 128 + received[0]
-    [told] = [c["message"] for c in runner.thing["status"]["conditions"] if c["type"] == "Suspended"]
-    print(f"Suspended. {told} Change the file and give the same command again.")
+    [message] = [c["message"] for c in runner.thing["status"]["conditions"] if c["type"] == "Suspended"]
+    print(f"Suspended. {message} Change the file and give the same command again.")
     return SUSPENDED
 
 

@@ -29,11 +29,13 @@ Object = dict[str, Any]
 
 STATUS = "status.yaml"
 _ATTEMPTS, _LOCK, _LOGS, _TEMPORARY = "attempts.json", ".lock", "logs", "tmp"
+_LONGEST_SCRATCH = 54
+"""Bytes of a path below which libraries can still make sockets: the system takes 107, of which they add some 40."""
 _KNOWN = TypeAdapter(list[Attempt])
 
 
 class JobFolder:
-    """``DIR/NAME``: all that is kept of a job beside its results, which lie in the storage as a cluster's do."""
+    """``DIR/NAME``: all that is kept of a job but its results, which lie in the storage as a cluster's do."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -146,13 +148,14 @@ class JobFolder:
     @contextmanager
     def scratch(self, base: str | None) -> Iterator[Path]:
         """A folder for what processes write on the side, below ``base`` or else in this one; removed afterwards."""
+        own = self.path / _TEMPORARY
+        # Of one that was killed.
+        shutil.rmtree(own, ignore_errors=True)
+        parent = Path(base).absolute() if base else own if len(os.fsencode(own)) <= _LONGEST_SCRATCH else Path("/tmp")
         with telling_of_disk(self.path):
-            parent = Path(base) if base else self.path / _TEMPORARY
-            if base is None:
-                # Of one that was killed.
-                shutil.rmtree(parent, ignore_errors=True)
             parent.mkdir(parents=True, exist_ok=True)
-            made = tempfile.TemporaryDirectory(prefix=f"{self.path.name}-", dir=parent, ignore_cleanup_errors=True)
+            prefix = "" if parent == own else f"{self.path.name}-"
+            made = tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
         with made as folder:
             yield Path(folder)
 

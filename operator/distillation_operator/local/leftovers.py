@@ -66,7 +66,7 @@ def end_leftovers(owner: str, say: Callable[[str], None], signals: Signals, pati
     if left:
         raise LocalError(
             f"processes of an earlier start don't end, though killed: {', '.join(map(str, left))}; they may write into "
-            "the same folders, so nothing is started beside them"
+            "the same folders, so nothing is started"
         )
 
 

@@ -85,7 +85,7 @@ class Place:
         """The ends of the starts of a stage so far."""
         file = self.storage / fake_stage.FOLDER / fake_stage.STARTS
         lines = file.read_text().splitlines() if file.exists() else []
-        return [line.split()[3] for line in lines if line.split()[0] == stage]
+        return [line.split(maxsplit=3)[3] for line in lines if line.split()[0] == stage]
 
     def arguments(self, *more: str) -> list[str]:
         return ["local", str(self.file), "--storage", str(self.storage), *self.options, *more]
@@ -211,7 +211,8 @@ def test_processes_have_what_pods_have_and_no_token_that_the_manifest_gives_none
     assert train["HOME"] == train["TMPDIR"] == train["SCRATCH"]
     kept = [path for path in place.storage.rglob("*") if path.is_file() and path.parent.name != fake_stage.FOLDER]
     assert not [path for path in kept if b"hf_1" in path.read_bytes() or b"of a file" in path.read_bytes()]
-    assert not list((place.folder.path / "tmp").iterdir())
+    scratch = Path(train["SCRATCH"])
+    assert not scratch.exists() and len(str(scratch)) < 70
 
 
 @pytest.mark.parametrize("end", ["hang", "orphan"])
@@ -256,6 +257,13 @@ def test_what_a_killed_local_leaves_behind_is_ended_before_anything_is_started(p
     assert str(pid) in said[0]
     assert not Path(f"/proc/{pid}").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] in "ZX"
     assert place.local() == 0
+
+
+def test_what_a_program_leaves_behind_ends_with_it(place: Place) -> None:
+    place.ends("evaluate", "success and orphan")
+    assert place.local() == 0
+    assert (place.storage / fake_stage.FOLDER / fake_stage.ORPHAN).exists()
+    assert not marked(mark_of_job(place.folder.owner))
 
 
 def test_one_folder_has_one_local(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -318,6 +326,37 @@ def test_what_only_a_cluster_has_is_refused_before_anything_starts_and_left_out_
     assert not place.folder.path.exists()
     assert place.local("--ignore-accelerators") == 0
     assert "--ignore-accelerators: on the CPU of one host, without spec." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "0 DistillationJobs"),
+        ("kind: [", "is not YAML"),
+        ("{kind: DistillationJob, apiVersion: distillation.dev/v1alpha1, metadata: {name: a}}", "spec: Required value"),
+        ("{kind: DistillationJob, apiVersion: distillation.dev/v1alpha1, metadata: null}", "metadata: Required value"),
+    ],
+)
+def test_a_file_without_a_job_is_refused(
+    place: Place, text: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.file.write_text(text)
+    assert place.local() == 1
+    assert words in capsys.readouterr().err
+
+
+def test_a_job_whose_name_the_api_server_would_make_is_refused(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    thing = yaml.safe_load(place.file.read_text())
+    thing["metadata"] = {"generateName": "a-", "annotations": None}
+    thing["spec"]["suspend"] = None
+    place.file.write_text(yaml.safe_dump(thing))
+    assert place.local() == 1
+    assert "metadata.name: Required value" in capsys.readouterr().err
+    thing["metadata"]["name"] = JOB
+    place.file.write_text(yaml.safe_dump(thing))
+    assert place.local() == 0
 
 
 def test_a_secret_that_is_not_given_is_refused(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
