@@ -7,7 +7,7 @@ from dataclasses import dataclass
 BEGINNING = 0.1
 """The share of a training whose losses may lie outside the plot: they fall so far that the rest would look flat."""
 
-FEW = 20
+FEW = 10
 """With fewer points than this, all are shown."""
 
 LARGEST = 1e300

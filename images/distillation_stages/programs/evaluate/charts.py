@@ -20,7 +20,7 @@ ROW, BAR = 46, 16
 HEAD = 22
 """Pixels for the name of the line to reach."""
 
-LONGEST_NAME = 32
+LONGEST_NAME = 28
 """Characters of a name that fit on a phone next to a number."""
 
 _INNER = 1000
