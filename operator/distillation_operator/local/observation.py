@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from distillation_api import reasons
 from distillation_api.contract import Progress
 from distillation_operator.local.attempts import BY_POLICY, Attempt, Attempts, Run
 from distillation_operator.manifests.labels import FINGERPRINT_ANNOTATION, OUTPUT_ANNOTATION, child_labels
@@ -95,7 +96,8 @@ def _pod(job: str, attempt: Attempt, run: Run, node: str, waits: str | None) -> 
 
 def _status_of(run: Run, waits: str | None) -> Object:
     if run.started is None:
-        unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": waits}
+        reason = reasons.UNSCHEDULABLE.name
+        unscheduled = {"type": "PodScheduled", "status": "False", "reason": reason, "message": waits}
         return {"phase": "Pending", "conditions": [unscheduled] if waits else []}
     started = format_time(run.started)
     if run.finished is None:

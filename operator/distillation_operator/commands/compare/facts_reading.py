@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from distillation_api import reasons
 from distillation_api.contract import FACTS_NAME, ReportFacts
 from distillation_api.contract.report_facts import Curve as ToldCurve
 from distillation_operator.commands.compare.run import AFTER, BEFORE, TEACHER, Curve, Run, StageRow
@@ -49,13 +50,14 @@ def read_text(path: Path) -> str:
 
 def run_of_facts(facts: ReportFacts, name: str, origin: str) -> Run:
     """The run, as far as its report tells of it. ``name``: of one whose report doesn't."""
+    missed_gate = facts.gate is not None and not facts.gate.passed
     run = Run(
         name=facts.job.name if facts.job else name,
         namespace=facts.job.namespace if facts.job else None,
         uid="",
         origin=origin,
-        phase="Failed" if facts.gate is not None and not facts.gate.passed else "Evaluated",
-        trouble="EvaluationGateFailed" if facts.gate is not None and not facts.gate.passed else "",
+        phase="Failed" if missed_gate else "Evaluated",
+        trouble=reasons.EVALUATION_GATE_FAILED.name if missed_gate else "",
         spec=facts.spec or None,
         spec_is_whole=False,
         # A status doesn't tell 0 either: there are no chips.
