@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from distillation_api.contract import FACTS_NAME, ReportFacts
 from distillation_api.contract.report_facts import Curve as ToldCurve
-from distillation_operator.commands.compare.run import AFTER, BEFORE, TEACHER, Curve, Run, StageRow
+from distillation_operator.commands.compare.run import AFTER, BEFORE, EVALUATED, TEACHER, Curve, Run, StageRow
 from distillation_operator.commands.compare.status_reading import GENERATION, PACKING, TRAINING
 from distillation_operator.commands.errors import CommandError
 
@@ -54,7 +54,7 @@ def run_of_facts(facts: ReportFacts, name: str, origin: str) -> Run:
         namespace=facts.job.namespace if facts.job else None,
         uid="",
         origin=origin,
-        phase="Failed" if facts.gate is not None and not facts.gate.passed else "Evaluated",
+        phase="Failed" if facts.gate is not None and not facts.gate.passed else EVALUATED,
         trouble="EvaluationGateFailed" if facts.gate is not None and not facts.gate.passed else "",
         spec=facts.spec or None,
         spec_is_whole=False,
