@@ -69,6 +69,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         arguments.jobs,
         namespace=arguments.namespace,
         kubeconfig=arguments.kubeconfig,
+        context=arguments.context,
         storage=arguments.storage,
         html=arguments.html,
         as_data=arguments.json,
@@ -221,11 +222,12 @@ def _add_compare(commands: Commands) -> None:
         "jobs",
         nargs="+",
         metavar="JOB",
-        help="NAME or NAMESPACE/NAME in the cluster, a folder of local, a file of `kubectl get dj -o json`, or the "
-        "folder of a report; cluster:NAME for a job whose name a file has too",
+        help="NAME or NAMESPACE/NAME in the cluster, a folder of local, a file of `kubectl get dj -o json` (- for "
+        "stdin), or the folder of a report; cluster:NAME for a job whose name a file has too",
     )
     compare.add_argument("-n", "--namespace", help="of jobs in the cluster (default: as kubectl)")
     compare.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+    compare.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
     compare.add_argument("--storage", metavar="DIR", help="the storage on this machine, for curves and all scores")
     compare.add_argument("--sort", metavar="FIGURE", help="best first by e.g. crossEntropyAfter, klAfter or chipHours")
     compare.add_argument("--html", metavar="FILE", help="write a page with the curves too")

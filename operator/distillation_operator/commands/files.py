@@ -69,7 +69,11 @@ def _unreadable(error: OSError) -> None:
 
 def documents(file: str) -> Iterator[Document]:
     """The documents of a file, ``-`` for standard input; empty ones are left out."""
-    name, text = _read(file)
+    return documents_of(*_read(file))
+
+
+def documents_of(name: str, text: str) -> Iterator[Document]:
+    """The documents of a text; ``name`` is where it was read."""
     try:
         for number, content in enumerate(yaml.load_all(text, Loader=_Loader), start=1):
             if content is not None:

@@ -12,7 +12,7 @@ _DIGEST = 8
 _UNPRINTABLE = ("Cc", "Cf", "Cs", "Cn", "Co")
 
 
-def printable(text: str) -> str:
+def one_line(text: str) -> str:
     """The text on one line, without what moves a terminal's cursor or turns the direction of writing."""
     spaced = " ".join(text.split())
     return "".join(letter for letter in spaced if unicodedata.category(letter) not in _UNPRINTABLE)
@@ -23,11 +23,11 @@ def short(value: Any, limit: int) -> str:
     if value is None:
         return ABSENT
     whole = value if isinstance(value, str) else _written(value)
-    shown = printable(whole)
+    shown = one_line(whole)
     if shown == whole and len(whole) <= limit and whole not in ("", ABSENT):
         return whole
     if isinstance(value, str) and (whole in ("", ABSENT) or whole != whole.strip()):
-        shown = printable(json.dumps(whole, ensure_ascii=False))
+        shown = one_line(json.dumps(whole, ensure_ascii=False))
     if len(shown) <= limit:
         return shown
     digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]

@@ -1,5 +1,6 @@
 """Where ``compare`` finds runs, and what it says where there is none."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,12 @@ def test_a_list_and_a_folder_of_locals_are_all_of_their_runs(tmp_path: Path) -> 
         write_json(tmp_path / "runs" / name / "status.yaml", job(name))
     found = find([str(tmp_path / "list.yaml"), str(tmp_path / "runs")], Jobs(), None)
     assert [run.name for run in found.runs] == ["a", "b", "c", "d"]
+
+
+def test_a_pipe_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in (json.dumps(job("piped")), yaml.safe_dump(job("piped"))):
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+        assert [(run.name, run.origin) for run in find(["-"], Jobs(), None).runs] == [("piped", "standard input")]
 
 
 def test_the_page_of_a_report_stands_for_its_folder(tmp_path: Path) -> None:
@@ -177,6 +184,15 @@ def test_broken_facts_in_the_storage_leave_the_run_its_status(tmp_path: Path) ->
     (run,) = find([str(write_json(tmp_path / "one.json", job("first")))], Jobs(), tmp_path).runs
     assert run.scores["crossEntropy"]["after"] == 3.25
     assert "its curves are missing" in run.notes[0]
+
+
+def test_no_message_moves_the_cursor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = facts()
+    told["stages"][0]["counts"] = {"\x1b[2J\x9b31m": "many"}
+    assert main(["compare", str(write_facts(tmp_path / "report", told)), str(tmp_path / "\x1b[31mnone")]) == 1
+    err = capsys.readouterr().err
+    assert "isn't facts.json of a report" in err
+    assert not [letter for letter in err if not letter.isprintable() and letter != "\n"]
 
 
 def test_storage_and_page_name_places_that_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,7 @@ def _run(comparison: Comparison, number: int, run: Run) -> dict[str, Any]:
         "phase": run.phase,
         "notes": [note for of_run, note in comparison.notes if of_run == number],
         "figures": {figure.key: value for figure in comparison.figures if (value := figure.values[number]) is not None},
-        "hasEnded": run.seconds_are_final,
+        "hasEnded": run.has_ended,
         "scores": run.scores,
         "stages": [
             {

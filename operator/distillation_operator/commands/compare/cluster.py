@@ -17,8 +17,9 @@ _SECONDS = 30
 class Cluster:
     """Reads jobs; connects when the first one is asked for."""
 
-    def __init__(self, kubeconfig: str | None, namespace: str | None) -> None:
+    def __init__(self, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
         self._kubeconfig = kubeconfig
+        self._context = context
         self._namespace = namespace
         self._api: client.CustomObjectsApi | None = None
         self._default_namespace = "default"
@@ -26,7 +27,7 @@ class Cluster:
     def job(self, name: str, namespace: str | None) -> dict[str, Any]:
         """One job. Raises CommandError when there is none, or no cluster."""
         if self._api is None:
-            self._api, self._default_namespace = connect(self._kubeconfig)
+            self._api, self._default_namespace = connect(self._kubeconfig, self._context)
         place = namespace or self._namespace or self._default_namespace
         try:
             found = self._api.get_namespaced_custom_object(

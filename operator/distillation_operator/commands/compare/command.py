@@ -14,7 +14,7 @@ from distillation_operator.commands.compare.page import page
 from distillation_operator.commands.compare.sources import find
 from distillation_operator.commands.compare.terminal import show
 from distillation_operator.commands.errors import CommandError
-from distillation_operator.commands.words import printable
+from distillation_operator.commands.words import one_line
 
 if TYPE_CHECKING:
     from distillation_operator.commands.compare.cluster import Cluster
@@ -25,6 +25,7 @@ def run(
     *,
     namespace: str | None = None,
     kubeconfig: str | None = None,
+    context: str | None = None,
     storage: str | None = None,
     html: str | None = None,
     as_data: bool = False,
@@ -39,14 +40,14 @@ def run(
         # Files shouldn't wait for Kubernetes' client to load.
         from distillation_operator.commands.compare.cluster import Cluster
 
-        return Cluster(kubeconfig, namespace)
+        return Cluster(kubeconfig, context, namespace)
 
     def job(name: str, place: str | None) -> dict[str, Any]:
         return cluster().job(name, place)
 
     found = find(names, job, Path(storage) if storage else None)
     for remark in found.remarks:
-        print(f"distillation-operator: {printable(remark)}", file=sys.stderr)
+        print(f"distillation-operator: {one_line(remark)}", file=sys.stderr)
     comparison = Comparison.of(in_order(found.runs, sort))
     if html is not None:
         _write(Path(html), page(comparison))

@@ -8,7 +8,7 @@ from distillation_operator.commands.compare.differences import Difference, Spec,
 from distillation_operator.commands.compare.figures import Figure, figures
 from distillation_operator.commands.compare.filled_spec import filled
 from distillation_operator.commands.compare.run import Run
-from distillation_operator.commands.words import printable
+from distillation_operator.commands.words import one_line
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class Comparison:
             specs=specs,
             differences=differences(specs),
             figures=figures(runs),
-            notes=[(number, printable(note)) for number, note in notes],
+            notes=[(number, one_line(note)) for number, note in notes],
         )
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
     """The shortest that tells the runs apart: the name, with its namespace, or with where it was read."""
-    names = [printable(run.name) for run in runs]
+    names = [one_line(run.name) for run in runs]
     full = [
-        f"{printable(run.namespace)}/{name}" if run.namespace else name for run, name in zip(runs, names, strict=True)
+        f"{one_line(run.namespace)}/{name}" if run.namespace else name for run, name in zip(runs, names, strict=True)
     ]
-    places = [f"{name} ({printable(run.origin)})" for run, name in zip(runs, names, strict=True)]
+    places = [f"{name} ({one_line(run.origin)})" for run, name in zip(runs, names, strict=True)]
     counted, counted_full, counted_places = Counter(names), Counter(full), Counter(places)
     return [
         name

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from distillation_api import reasons
 from distillation_api.contract import FACTS_NAME, ReportFacts
 from distillation_api.contract.report_facts import Curve as ToldCurve
-from distillation_operator.commands.compare.run import AFTER, BEFORE, TEACHER, Curve, Run, StageRow
+from distillation_operator.commands.compare.run import AFTER, BEFORE, EVALUATED, TEACHER, Curve, Run, StageRow
 from distillation_operator.commands.compare.status_reading import GENERATION, PACKING, TRAINING
 from distillation_operator.commands.errors import CommandError
 
@@ -56,7 +56,7 @@ def run_of_facts(facts: ReportFacts, name: str, origin: str) -> Run:
         namespace=facts.job.namespace if facts.job else None,
         uid="",
         origin=origin,
-        phase="Failed" if missed_gate else "Evaluated",
+        phase="Failed" if missed_gate else EVALUATED,
         trouble=reasons.EVALUATION_GATE_FAILED.name if missed_gate else "",
         spec=facts.spec or None,
         spec_is_whole=False,

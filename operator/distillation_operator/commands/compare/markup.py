@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from distillation_operator.commands.words import printable
+from distillation_operator.commands.words import one_line
 
 Element = ElementTree.Element
 Child = Element | str | None
@@ -13,15 +13,15 @@ def element(tag: str, attributes: dict[str, str | float] | None = None, *childre
     made = Element(tag, {name: _written(value) for name, value in (attributes or {}).items()})
     for child in children:
         if isinstance(child, str):
-            _append_text(made, printable_with_edges(child))
+            _append_text(made, one_line_with_edges(child))
         elif child is not None:
             made.append(child)
     return made
 
 
-def printable_with_edges(text: str) -> str:
-    """As ``printable``, but a space at either end stays: it stands between words of several elements."""
-    inner = printable(text)
+def one_line_with_edges(text: str) -> str:
+    """As ``one_line``, but a space at either end stays: it stands between words of several elements."""
+    inner = one_line(text)
     left, right = text[:1].isspace(), text[-1:].isspace()
     return f"{' ' if left else ''}{inner}{' ' if right and inner else ''}"
 
@@ -45,7 +45,7 @@ def document(title: str, style: str, policy: str, *body: Element) -> str:
 
 
 def _written(value: str | float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else printable(str(value))
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else one_line(str(value))
 
 
 def _append_text(parent: Element, text: str) -> None:

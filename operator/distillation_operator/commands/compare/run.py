@@ -7,6 +7,9 @@ from typing import Any
 BEFORE, AFTER, TEACHER = "before", "after", "teacher"
 """Models that are scored; those between have the names of their training stages."""
 
+EVALUATED = "Evaluated"
+"""Phase of a run that is known by its report alone."""
+
 Curve = Sequence[tuple[float, float]]
 """Steps and values, in the order of the steps; all finite."""
 
@@ -60,3 +63,8 @@ class Run:
     stages: Sequence[StageRow] = ()
     notes: Sequence[str] = ()
     """What the reader has to know of what is missing."""
+
+    @property
+    def has_ended(self) -> bool:
+        """True when nothing about it changes any more."""
+        return self.phase in ("Complete", "Failed", EVALUATED)

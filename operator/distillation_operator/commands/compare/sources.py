@@ -2,7 +2,9 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,8 @@ from distillation_operator.commands.compare.status_reading import (
     run_of_object,
 )
 from distillation_operator.commands.errors import CommandError
-from distillation_operator.commands.files import documents
+from distillation_operator.commands.files import STDIN, documents_of
+from distillation_operator.commands.words import one_line
 
 STATUS_NAME = "status.yaml"
 """The file that ``local`` keeps in the folder of a job."""
@@ -62,7 +65,7 @@ def find(names: Sequence[str], cluster: JobOfCluster, storage: Path | None) -> F
                     remarks.append(f"{run.origin} is the same run as {twin.origin}: shown once")
         except CommandError as error:
             text = str(error)
-            faults.append(text if text.startswith(name) else f"{name}: {text}")
+            faults.append(one_line(text if text.startswith(name) else f"{name}: {text}"))
     if faults:
         raise CommandError("\n".join(faults))
     return Found(runs, remarks)
@@ -77,7 +80,9 @@ def _is_same(first: Run, second: Run) -> bool:
 
 def _runs(name: str, cluster: JobOfCluster, storage: Path | None) -> Iterator[Run]:
     path = Path(name)
-    if name.startswith(CLUSTER):
+    if name == STDIN:
+        yield from _of_text("standard input", sys.stdin.read(), storage)
+    elif name.startswith(CLUSTER):
         yield _of_cluster(name.removeprefix(CLUSTER), cluster, storage)
     elif path.is_dir() and (found := _in_folder(path)):
         for file in found:
@@ -126,34 +131,29 @@ def _of_file(file: Path, storage: Path | None) -> Iterator[Run]:
     if file.name == FACTS_NAME:
         yield run_of_facts(read_facts(file), file.resolve().parent.name, str(file))
         return
-    found = list(_objects(file))
-    if not found:
-        raise CommandError(
-            f"{file} has no {KIND}: give what `kubectl get dj NAME -o json` prints, {STATUS_NAME} of local or "
-            f"{FACTS_NAME} of a report"
-        )
     # Beside the folder of a job of local's lies what the job has made.
     own = file.resolve().parent.parent if file.name == STATUS_NAME else None
+    yield from _of_text(str(file), read_text(file), storage or own)
+
+
+def _of_text(name: str, text: str, storage: Path | None) -> Iterator[Run]:
+    found = list(_objects(name, text))
+    if not found:
+        raise CommandError(
+            f"{name} has no {KIND}: give what `kubectl get dj NAME -o json` prints, {STATUS_NAME} of local or "
+            f"{FACTS_NAME} of a report"
+        )
     for number, job in enumerate(found, start=1):
-        origin = str(file) if len(found) == 1 else f"{file}, job {number}"
-        yield _of_object(job, origin, storage or own)
+        yield _of_object(job, name if len(found) == 1 else f"{name}, job {number}", storage)
 
 
-def _objects(file: Path) -> Iterator[dict[str, Any]]:
-    """The DistillationJobs of a file; a List's items are taken for themselves."""
-    text = read_text(file)
+def _objects(name: str, text: str) -> Iterator[dict[str, Any]]:
+    """The DistillationJobs in a text; a List's items are taken for themselves."""
     try:
-        contents = [json.loads(text)] if text.lstrip()[:1] in ("{", "[") else None
-    except ValueError:
-        # YAML in flow style begins so too.
-        contents = None
+        parsed = _parsed(name, text)
+        _require_small(parsed, name)
     except RecursionError as error:
-        raise CommandError(f"{file} is nested too deeply for a {KIND}") from error
-    try:
-        parsed = contents if contents is not None else [document.content for document in documents(str(file))]
-        _require_small(parsed, file)
-    except RecursionError as error:
-        raise CommandError(f"{file} is nested too deeply for a {KIND}") from error
+        raise CommandError(f"{name} is nested too deeply for a {KIND}") from error
     for content in parsed:
         items = content.get("items") if isinstance(content, dict) else content
         for item in items if isinstance(items, list) else [content]:
@@ -163,14 +163,23 @@ def _objects(file: Path) -> Iterator[dict[str, Any]]:
                 yield item
 
 
-def _require_small(content: Any, file: Path) -> None:
+def _parsed(name: str, text: str) -> list[Any]:
+    """The documents of JSON or YAML. JSON is YAML, but read as such it takes a hundred times as long."""
+    if text.lstrip()[:1] in ("{", "["):
+        # YAML in flow style begins so too.
+        with suppress(ValueError):
+            return [json.loads(text)]
+    return [document.content for document in documents_of(name, text)]
+
+
+def _require_small(content: Any, name: str) -> None:
     left = _NODES
     rest = [content]
     while rest:
         value = rest.pop()
         left -= 1
         if left < 0:
-            raise CommandError(f"{file} holds more than {_NODES:,} values, or itself: no {KIND} does")
+            raise CommandError(f"{name} holds more than {_NODES:,} values, or itself: no {KIND} does")
         if isinstance(value, dict):
             rest.extend(value.values())
         elif isinstance(value, list):

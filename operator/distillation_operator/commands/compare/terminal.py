@@ -12,7 +12,7 @@ from rich.text import Text
 from distillation_operator.commands.compare.comparison import Comparison
 from distillation_operator.commands.compare.differences import UNKNOWN, Difference
 from distillation_operator.commands.compare.figures import MAIN, SCORES, Figure
-from distillation_operator.commands.words import ABSENT, printable, short
+from distillation_operator.commands.words import ABSENT, one_line, short
 
 BEST = "*"
 UNTOLD = "?"
@@ -56,18 +56,18 @@ def _columns(comparison: Comparison, frame: box.Box | None) -> Iterator[Table]:
     table.add_column("", overflow="fold", max_width=_FIRST if frame else None)
     for label in comparison.labels:
         table.add_column(Text(label), overflow="fold")
-    table.add_row(Text("state"), *(Text(printable(run.phase or ABSENT)) for run in comparison.runs))
+    table.add_row(Text("state"), *(Text(one_line(run.phase or ABSENT)) for run in comparison.runs))
     if comparison.differences:
         _heading(table, "Differs in the spec", len(comparison.runs))
     for difference in comparison.differences:
-        table.add_row(Text(printable(difference.path)), *(Text(_value(value)) for value in difference.values))
+        table.add_row(Text(one_line(difference.path)), *(Text(_value(value)) for value in difference.values))
     section = None
     for figure in _shown(comparison):
         if figure.section != section:
             section = figure.section
             _heading(table, section, len(comparison.runs))
         cells = [_cell(figure, run) for run in range(len(comparison.runs))]
-        table.add_row(Text(printable(figure.label)), *cells)
+        table.add_row(Text(one_line(figure.label)), *cells)
     yield table
 
 
@@ -81,12 +81,12 @@ def _rows(comparison: Comparison, width: int, frame: box.Box | None) -> Iterator
     label = max(map(cell_len, comparison.labels))
     label = min(_LABEL, label) if frame else label
     left = width - label - 6
-    columns = [_Column("state", [printable(run.phase or ABSENT) for run in comparison.runs])]
+    columns = [_Column("state", [one_line(run.phase or ABSENT) for run in comparison.runs])]
     figures = sorted(_shown(comparison), key=lambda figure: MAIN.index(figure.key) if figure.key in MAIN else len(MAIN))
     for figure in figures:
         if figure.common is None:
             cells = [str(_cell(figure, run)) for run in range(len(comparison.runs))]
-            columns.append(_Column(printable(figure.label), cells))
+            columns.append(_Column(one_line(figure.label), cells))
     while columns:
         table = Table(box=frame, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
         table.add_column("#", justify="right", no_wrap=True)
@@ -100,14 +100,14 @@ def _rows(comparison: Comparison, width: int, frame: box.Box | None) -> Iterator
             table.add_row(str(number + 1), Text(name), *(Text(column.cells[number]) for column in taken))
         yield table
         yield Text("")
-    common = [f"{printable(figure.label)} {figure.common}" for figure in figures if figure.common is not None]
+    common = [f"{one_line(figure.label)} {figure.common}" for figure in figures if figure.common is not None]
     if common:
         yield Text(f"The same in all runs: {'; '.join(common)}.")
         yield Text("")
     if comparison.differences:
         yield Text("Differs in the spec: value and runs", style="bold")
     for difference in comparison.differences:
-        yield Text(f"{printable(difference.path)}")
+        yield Text(f"{one_line(difference.path)}")
         for value, runs in by_value(difference):
             yield Text(f"  {value}: {_numbers(runs)}")
 
