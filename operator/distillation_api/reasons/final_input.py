@@ -70,8 +70,8 @@ DATASET_NOT_FOUND = _reason(
 )
 EVALUATION_GATE_FAILED = _reason(
     "EvaluationGateFailed",
-    "The student's drop in cross-entropy is below `evaluation.require`; the report tells how far.",
-    "Train longer or on more rows, or ask for less in `evaluation.require`.",
+    "The student's drop in cross-entropy is below `evaluation.require`; `status.results` has the scores and the report.",
+    "Make a new DistillationJob that trains longer or on more rows, or asks for less: what stays the same is found done.",
 )
 HOLDOUT_TOO_LARGE = _reason(
     "HoldoutTooLarge",
