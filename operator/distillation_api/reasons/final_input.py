@@ -70,8 +70,8 @@ DATASET_NOT_FOUND = _reason(
 )
 EVALUATION_GATE_FAILED = _reason(
     "EvaluationGateFailed",
-    "The student's drop in cross-entropy is below `evaluation.require`; `status.results` has the scores and the report.",
-    "Make a new DistillationJob that trains longer or on more rows, or asks for less: what stays the same is found done.",
+    "The student's drop in cross-entropy is below `evaluation.require`; `status.results` has scores and report.",
+    "Make a new DistillationJob that trains longer, or asks for less: what stays the same is found done.",
 )
 HOLDOUT_TOO_LARGE = _reason(
     "HoldoutTooLarge",
