@@ -70,7 +70,7 @@ DATASET_NOT_FOUND = _reason(
 )
 EVALUATION_GATE_FAILED = _reason(
     "EvaluationGateFailed",
-    "The student's drop in cross-entropy is below `evaluation.require`; the report tells how far.",
+    "The student's drop in cross-entropy is below `evaluation.require`; `status.results` has scores and report.",
     "Make a new DistillationJob that trains longer or on more rows, or asks for less in `evaluation.require`: what "
     "this one has finished, its training too, is found done. A retry would compare the same scores again.",
 )

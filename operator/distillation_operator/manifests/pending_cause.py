@@ -157,7 +157,8 @@ def _of_conditions(pod: Object, status: Object) -> Cause | None:
     for condition in status.get("conditions") or []:
         if condition["status"] != "False":
             continue
-        if condition["type"] == "PodScheduled" and not runs:
+        # Written by a scheduler that hadn't seen yet that the pod has a node.
+        if condition["type"] == "PodScheduled" and not runs and _has_no_node(pod):
             reason = condition.get("reason") or reasons.UNSCHEDULABLE.name
             if reason == reasons.SCHEDULING_GATED.name and not condition.get("message"):
                 return Cause(reason, "a gate of the pod keeps it from the scheduler")

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from distillation_api.schemas import crd
+from distillation_api.schemas.reference import reference
 
 FILE = Path(__file__).resolve().parents[3] / "crds" / "distillationjobs.yaml"
 
@@ -63,3 +64,22 @@ def _fields(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, An
         yield from _fields(member, f"{path}.{name}")
         if "items" in member:
             yield from _fields(member["items"], f"{path}.{name}[]")
+
+
+def test_explain_has_defaults_and_ranges_and_the_page_has_them_in_columns() -> None:
+    version = crd.custom_resource_definition()["spec"]["versions"][0]
+    retries = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["retries"]["properties"]
+    assert retries["failures"]["description"].endswith("is never retried. From 0 to 100. Default 2.")
+    assert (retries["failures"]["minimum"], retries["failures"]["default"]) == (0, 2)
+    assert "Default 2." not in reference() and "| `failures` | integer (≥ 0, ≤ 100) | `2` |" in reference()
+
+
+def test_what_can_be_selected_and_shown_is_in_the_schema() -> None:
+    """Of a column that isn't in it the API server shows nothing, and says nothing."""
+    version = crd.custom_resource_definition()["spec"]["versions"][0]
+    paths = [field["jsonPath"] for field in (*version["selectableFields"], *version["additionalPrinterColumns"])]
+    for path in paths:
+        node = version["schema"]["openAPIV3Schema"]
+        for name in path.removeprefix(".").split(".") if not path.startswith(".metadata") else ():
+            node = node["properties"][name]
+        assert path.startswith(".metadata") or node["type"] == "string"

@@ -217,6 +217,13 @@ def test_a_deleted_pod_is_told_as_that() -> None:
     assert read_pod(raw).departure == "pod p was deleted"
 
 
+def test_a_pod_that_has_a_node_is_not_unschedulable_whatever_a_late_scheduler_writes() -> None:
+    late = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no nodes available"}
+    raw = pod(CREATING, conditions=[late])
+    assert problem(raw) is None
+    assert problem(raw, event("FailedMount", MOUNT)) == ("FailedMount", MOUNT)
+
+
 def test_hostile_words_of_a_disruption_are_one_printable_line() -> None:
     condition = {"type": "DisruptionTarget", "status": "True", "reason": "X", "message": "\x1b[2J\nnext" + "y" * 5000}
     departure = read_pod(pod(RUNNING, "Running", conditions=[condition])).departure

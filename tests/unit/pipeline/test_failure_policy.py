@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from distillation_api.contract import StageFailure
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.observed import ChildState, FailureClass
@@ -107,6 +108,17 @@ def test_pods_that_their_own_job_deletes_do_not_hide_the_one_that_crashed() -> N
     given.failed("train-one", ago=0, lost_pod=True)
     given.ended_pod("train-one", index=1, terminating=True, exit_code=143, exit_text="exit code 143", finished=START)
     assert given.decide().stage("train-one").reason == "PodFailed"
+
+
+@pytest.mark.parametrize("reason", ["PeerLost", "Interrupted"])
+def test_a_deleted_host_explains_the_end_of_those_that_miss_it(reason: str) -> None:
+    given = Given().done(*BEFORE_TRAINING).child("train-one").running_pod("train-one", index=1)
+    given.running_pod("train-one", index=0, terminating=True, pending_cause=Cause("PodDeleted", DELETED))
+    assert given.decide().stage("train-one").reason == "PodDeleted"
+    verdict = StageFailure(stage="train-one", reason=reason, message="a host is gone", permanent=False)
+    given.no_pods().failed("train-one", ago=0, lost_pod=True)
+    given.ended_pod("train-one", index=1, failure=verdict, exit_code=75, exit_text="exit code 75", finished=START)
+    assert given.decide().stage("train-one").message == f"Tried again soon: {DELETED}"
 
 
 def test_what_an_earlier_attempt_met_explains_no_later_one() -> None:

@@ -286,7 +286,7 @@ def _has_own_end(pod: Pod) -> bool:
     """True for a pod that failed by itself, not for want of another host."""
     if not pod.ended or pod.succeeded or pod.disrupted or pod.exit_code == EXIT_TERMINATED:
         return False
-    return not _lost_peer(pod) and (pod.failure is None or pod.failure.reason != reasons.INTERRUPTED.name)
+    return not _misses_another(pod)
 
 
 def _lost_peer(pod: Pod) -> bool:
@@ -334,12 +334,14 @@ def _cause(kind: FailureClass, status: StageStatus, child: Child, pod: Pod | Non
     if child.failure_class is FailureClass.DISRUPTION:
         taken = _seen_before(status, reasons.POD_DISRUPTED) or child.message or f"A pod of {child.name} was taken away."
         return Cause.of(reasons.POD_DISRUPTED, taken)
+    deleted = _seen_before(status, reasons.POD_DELETED)
+    if kind is FailureClass.CRASH and deleted is not None and (pod is None or _misses_another(pod)):
+        return Cause.of(reasons.POD_DELETED, deleted)
     if pod is not None and _was_deleted(pod):
         return Cause.of(reasons.POD_DELETED, pod.departure or f"pod {pod.name} was deleted")
     if pod is None and kind is FailureClass.CRASH and child.lost_pod:
         # Those of a failed Job stay: this one was removed.
-        deleted = _seen_before(status, reasons.POD_DELETED) or f"the pod of {child.name} was deleted"
-        return Cause.of(reasons.POD_DELETED, deleted)
+        return Cause.of(reasons.POD_DELETED, f"the pod of {child.name} was deleted")
     if pod is None:
         return Cause.of(reasons.CHILD_FAILED, child.message or f"{child.name} failed.")
     if pod.failure is not None:
@@ -355,6 +357,11 @@ def _seen_before(status: StageStatus, reason: Reason) -> str | None:
     if status.reason != reason.name or status.message is None or status.message.startswith(TRIED_AGAIN):
         return None
     return status.message.removeprefix(TRIED_AGAIN_SOON)
+
+
+def _misses_another(pod: Pod) -> bool:
+    """True for a pod that tells only of another one's end."""
+    return _lost_peer(pod) or (pod.failure is not None and pod.failure.reason == reasons.INTERRUPTED.name)
 
 
 def _was_deleted(pod: Pod) -> bool:
