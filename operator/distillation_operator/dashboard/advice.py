@@ -3,13 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from distillation_api.reasons import REASONS
+from distillation_api import reasons
 from distillation_operator.dashboard.lenient import Object, mapping, members, text
 
-_QUIET = ("Wait", "Nothing")
-"""How remedies begin that ask nothing of the user."""
-_FOLLOWS = frozenset({"JobFailed", "JobSuspended", "PreviewHolds"})
-"""Reasons of stages that repeat what the job's condition says."""
+_QUIET = frozenset(
+    reason.name
+    for reason in (
+        # What passes by itself.
+        reasons.INPUTS_MISSING, reasons.CREATED, reasons.PODS_STARTING, reasons.RETRIED_BY_USER, reasons.CHILD_DELETED,
+        reasons.API_SERVER_UNREACHABLE, reasons.PREVIEW_REMOVED,
+        # What repeats a condition of the job.
+        reasons.JOB_FAILED, reasons.JOB_SUSPENDED, reasons.PREVIEW_HOLDS,
+    )
+)  # fmt: skip
+"""Reasons of stages that ask nothing of the user."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Advice:
     @property
     def asks(self) -> bool:
         """Whether the user has something to do."""
-        return self.reason not in _FOLLOWS and not self.remedy.startswith(_QUIET)
+        return self.reason not in _QUIET
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ def advice(holder: Object) -> Advice | None:
     reason, message = text(holder.get("reason"), 128), text(holder.get("message"))
     if not reason and not message:
         return None
-    known = REASONS.get(reason)
+    known = reasons.REASONS.get(reason)
     return Advice(reason, message, known.meaning, known.remedy) if known else Advice(reason, message)
 
 
@@ -85,7 +92,9 @@ def _of_job(job: Object, stages: list[Object]) -> Iterator[Problem]:
             continue
         said.add(told.reason)
         guilty = [stage for stage in stages if kind == "Failed" and stage.get("state") == "Failed"]
-        reasons = ("StageFailed", told.reason)
-        failed = [text(stage.get("name"), 63) for stage in guilty if stage.get("reason", "StageFailed") in reasons]
+        fitting = (reasons.STAGE_FAILED.name, told.reason)
+        failed = [
+            text(stage.get("name"), 63) for stage in guilty if stage.get("reason", reasons.STAGE_FAILED.name) in fitting
+        ]
         named = f"{title}: {told.reason}" if told.reason else title
         yield Problem(named, failed[0] if failed else "", told, severe=kind != "Suspended")

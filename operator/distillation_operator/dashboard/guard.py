@@ -1,5 +1,7 @@
 """What keeps other pages of the browser, and names that lead here, from reading what the user may read."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -32,11 +34,20 @@ def is_own_host(host: str) -> bool:
     return name.lower() in _NAMES and (not port or (port.isascii() and port.isdigit()))
 
 
+def is_own_request(headers: Mapping[str, str]) -> bool:
+    """Whether a request is the user's own, a link's, or of a page from here. Only browsers say what it is of."""
+    if headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin"):
+        return True
+    return headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
+
+
 @web.middleware
 async def refuse_foreign(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse requests under a foreign name, as those of a page whose name was made to lead here."""
     if not is_own_host(request.host):
         raise web.HTTPForbidden(text="This page answers under localhost and 127.0.0.1 alone.\n")
+    if not is_own_request(request.headers):
+        raise web.HTTPForbidden(text="This page answers to itself and to links alone.\n")
     return await handler(request)
 
 

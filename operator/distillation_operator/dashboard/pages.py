@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import jinja2
@@ -20,6 +21,12 @@ _ICONS = {
     "Complete": "check", "Failed": "cross", "Running": "play", "Suspended": "pause", "Queued": "queue",
     "Pending": "clock", "Waiting": "dots", UNSEEN: "question",
 }  # fmt: skip
+
+
+class _Rendered(NamedTuple):
+    job: Object
+    row: Row
+    html: str
 
 
 class Pages:
@@ -43,25 +50,22 @@ class Pages:
             "report_link": _report_link,
         }
         self._has_reports = has_reports
-        self._rows: dict[Key, tuple[Object, str]] = {}
+        self._rows: dict[Key, _Rendered] = {}
 
     def jobs(self, jobs: Iterable[tuple[Key, Object]], health: Health, mark: str) -> str:
         """The list of all jobs."""
-        rows = sorted((row(key, job) for key, job in jobs), key=lambda one: one.order, reverse=True)
+        rows = sorted((self._row(key, job) for key, job in jobs), key=lambda one: one.row.order, reverse=True)
         return self._engine.get_template("jobs.html").render(
-            rows=[Markup(self._rendered(one)) for one in rows],
-            namespaces=sorted({one.key[0] for one in rows}),
+            rows=[Markup(one.html) for one in rows],
+            namespaces=sorted({one.row.key[0] for one in rows}),
             phases=[(phase, UNSEEN_TEXT if phase == UNSEEN else phase) for phase in PHASES],
             health=health,
             mark=mark,
         )
 
     def row(self, key: Key, job: Object) -> str:
-        """A row of the list, made once for all who look."""
-        known = self._rows.get(key)
-        if known is None or known[0] is not job:
-            known = self._rows[key] = (job, self._rendered(row(key, job)))
-        return known[1]
+        """A row of the list."""
+        return self._row(key, job).html
 
     def forget(self, key: Key) -> None:
         """Forget the row of a job that is gone."""
@@ -90,8 +94,14 @@ class Pages:
         """A page of one message."""
         return self._engine.get_template("error.html").render(title=title, message=message)
 
-    def _rendered(self, one: Row) -> str:
-        return self._engine.get_template("row.html").render(row=one)
+    def _row(self, key: Key, job: Object) -> _Rendered:
+        """A row, made once for all who look."""
+        known = self._rows.get(key)
+        if known is None or known.job is not job:
+            made = row(key, job)
+            known = _Rendered(job, made, self._engine.get_template("row.html").render(row=made))
+            self._rows[key] = known
+        return known
 
 
 def _job_link(key: Key) -> str:

@@ -14,7 +14,7 @@ from yarl import URL
 
 from distillation_operator.cli import main
 from distillation_operator.dashboard.board import Board, Health
-from distillation_operator.dashboard.guard import is_own_host
+from distillation_operator.dashboard.guard import is_own_host, is_own_request
 from distillation_operator.dashboard.server import Server
 from support import dashboard_jobs
 from support.dashboard_jobs import job
@@ -92,6 +92,28 @@ def test_a_foreign_name_is_refused_everywhere(path: str) -> None:
         async with session.get(path, headers={"Host": "evil.example"}) as answer:
             assert answer.status == 403
             assert "one" not in (await answer.text()).split()
+
+    serve(look)
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "dest", "own"),
+    [
+        ("none", "navigate", "document", True), ("same-origin", "cors", "empty", True), (None, None, None, True),
+        ("cross-site", "navigate", "document", True), ("cross-site", "navigate", "iframe", False),
+        ("same-site", "cors", "empty", False), ("cross-site", "no-cors", "script", False),
+    ],
+)  # fmt: skip
+def test_pages_of_others_may_link_here_and_no_more(
+    site: str | None, mode: str | None, dest: str | None, own: bool
+) -> None:
+    told = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest}
+    headers = {name: value for name, value in told.items() if value is not None}
+    assert is_own_request(headers) is own
+
+    async def look(board: Board, session: aiohttp.ClientSession) -> None:
+        async with session.get("/", headers=headers) as answer:
+            assert answer.status == (200 if own else 403)
 
     serve(look)
 

@@ -64,10 +64,11 @@ def test_a_stage_that_waits_by_itself_asks_for_nothing_and_one_that_cant_go_on_d
         {"name": "pack-one", "state": "Waiting", "reason": "InputsMissing", "message": "generate"},
         {"name": "fetch-teacher", "state": "Pending", "reason": "PodsRefused", "message": "no such account"},
         {"name": "fetch-student", "state": "Pending", "reason": "SomeWordOfKubernetes", "message": "oh"},
+        {"name": "prepare-dataset", "state": "Pending", "reason": "Unschedulable", "message": "0/3 nodes"},
         {"name": "export", "state": "Complete", "reason": "PodsRefused"},
     ]
     found = details(KEY, job("one", {"phase": "Pending", "stages": stages})).problems
-    assert [problem.stage for problem in found] == ["fetch-teacher", "fetch-student"]
+    assert [problem.stage for problem in found] == ["fetch-teacher", "fetch-student", "prepare-dataset"]
 
 
 def test_a_job_that_no_operator_has_seen_shows_the_plan() -> None:
