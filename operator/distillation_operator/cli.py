@@ -10,6 +10,7 @@ from dataclasses import replace
 from distillation_operator import __version__
 from distillation_operator.commands.command_list import Command, Commands
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.local_options import add_local_options, local_options
 from distillation_operator.commands.options import add_images, installation, json_of, lease, rate
 from distillation_operator.manifests.allowed import Allowed
 from distillation_operator.manifests.stage_pods import StagePods
@@ -88,7 +89,7 @@ def _dashboard(arguments: argparse.Namespace) -> int:
 def _local(arguments: argparse.Namespace) -> int:
     from distillation_operator.commands import local
 
-    return local.run(arguments.file, local.options(arguments))
+    return local.run(arguments.file, local_options(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -156,8 +157,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.group("distillations, without a cluster")
     _add_validate(commands)
     _add_plan(commands)
-    _add_schema(commands)
     _add_local(commands)
+    _add_schema(commands)
     commands.group("distillations on a cluster")
     _add_watch(commands)
     _add_compare(commands)
@@ -200,6 +201,11 @@ def _add_plan(commands: Commands) -> None:
     add_images(plan)
 
 
+def _add_local(commands: Commands) -> None:
+    local = commands.add("local", _local, "run a DistillationJob on this machine, without Kubernetes")
+    add_local_options(local)
+
+
 def _add_schema(commands: Commands) -> None:
     commands.add("schema", _schema, "print the JSON schema of a DistillationJob, for editors and YAML language servers")
 
@@ -208,7 +214,7 @@ def _add_watch(commands: Commands) -> None:
     watch = commands.add(
         "watch", _watch, "follow a DistillationJob until it ends; exit code 0 when Complete, 1 when Failed"
     )
-    watch.add_argument("name", metavar="NAME", help="name of the DistillationJob; DIR/NAME: of one run by local")
+    watch.add_argument("name", metavar="NAME", help="name of the DistillationJob, or DIR/NAME of one that local runs")
     watch.add_argument("-n", "--namespace", help="its namespace (default: the one of the kubeconfig's context)")
     watch.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
     watch.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
@@ -251,36 +257,6 @@ def _add_dashboard(commands: Commands) -> None:
     )
     dashboard.add_argument("--port", type=int, default=8642, help="port of 127.0.0.1, 0 for a free one (default: 8642)")
     dashboard.add_argument("--open", action="store_true", help="open the page in the browser")
-
-
-def _add_local(commands: Commands) -> None:
-    local = commands.add("local", _local, "run a DistillationJob on this machine, without Kubernetes")
-    local.add_argument("file", nargs="?", metavar="FILE", help="YAML with one DistillationJob; - for stdin")
-    local.add_argument("--storage", metavar="DIR", help="folder in place of the manifest's spec.storage")
-    local.add_argument(
-        "--prepare", action="store_true", help="first make the Python environments that are missing; alone: all"
-    )
-    local.add_argument("--cores", type=int, metavar="N", help="cores that stages share (default: this machine's)")
-    local.add_argument(
-        "--ignore-accelerators",
-        action="store_true",
-        help="leave out queue, accelerators and hosts: everything on this machine's CPU, for results of its own",
-    )
-    local.add_argument(
-        "--python",
-        action="append",
-        default=[],
-        metavar="IMAGE=PATH",
-        help="interpreter with the packages of an image: fetcher, converter, trainer, teacher, teacher-tpu",
-    )
-    local.add_argument(
-        "--secret",
-        action="append",
-        default=[],
-        metavar="NAME/KEY=PLACE",
-        help="value of a Secret that the manifest names; PLACE is env:VARIABLE or file:PATH",
-    )
-    local.add_argument("--retry", metavar="STAGE", help="try a failed stage again")
 
 
 def _add_run(commands: Commands) -> None:

@@ -5,7 +5,6 @@ import socket
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from distillation_api.resource import DistillationJob
 from distillation_operator.commands import watch
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.files import documents
+from distillation_operator.commands.local_options import IMAGES, Options
+from distillation_operator.commands.printable import printable
 from distillation_operator.commands.updates import update_faults
 from distillation_operator.commands.validation import validate
 from distillation_operator.local import environments
@@ -36,26 +37,8 @@ from distillation_operator.pipeline.status.times import format_time
 
 Object = dict[str, Any]
 
-IMAGES = ("fetcher", "converter", "trainer", "teacher")
-"""Environments that stages run in; without chips."""
 SUSPENDED = 3
 """Exit code of a job that waits for its user's word."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line says, but for the file."""
-
-    storage: str | None = None
-    prepare: bool = False
-    cores: int | None = None
-    ignore_accelerators: bool = False
-    interpreters: Mapping[str, Path] = field(default_factory=dict)
-    """By image."""
-    secrets: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """Values by name and key of a Secret."""
-    retry: str | None = None
-    """A failed stage to try again."""
 
 
 def run(file: str | None, options: Options) -> int:
@@ -209,7 +192,7 @@ def _failed_stages(thing: Object) -> list[str]:
 
 
 def _end(runner: Runner, received: Sequence[int]) -> int:
-    lines = [_printable(line) for line in watch.results(runner.thing)]
+    lines = [printable(line) for line in watch.results(runner.thing)]
     match runner.phase:
         case "Complete":
             print("\n".join(lines))
@@ -224,48 +207,3 @@ def _end(runner: Runner, received: Sequence[int]) -> int:
     [message] = [c["message"] for c in runner.thing["status"]["conditions"] if c["type"] == "Suspended"]
     print(f"Suspended. {message} Change the file and give the same command again.")
     return SUSPENDED
-
-
-def _printable(text: str) -> str:
-    """Text that may have the tail of a log in it, without what a terminal would obey."""
-    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
-
-
-def options(arguments: Any) -> Options:
-    """The options of parsed arguments. Raises CommandError for one that isn't right."""
-    if arguments.cores is not None and arguments.cores < 1:
-        raise CommandError(f"--cores {arguments.cores}: give 1 or more")
-    return Options(
-        storage=arguments.storage,
-        prepare=arguments.prepare,
-        cores=arguments.cores,
-        ignore_accelerators=arguments.ignore_accelerators,
-        interpreters=dict(map(_interpreter, arguments.python)),
-        secrets=dict(map(_secret, arguments.secret)),
-        retry=arguments.retry,
-    )
-
-
-def _interpreter(text: str) -> tuple[str, Path]:
-    image, _, path = text.partition("=")
-    if image not in (*IMAGES, "teacher-tpu") or not path:
-        raise CommandError(f"--python {text!r} is no IMAGE=PATH with an image of {', '.join(IMAGES)}, teacher-tpu")
-    # Not resolved: an environment's interpreter is a link, whose place tells it of its packages.
-    return image, Path(path).expanduser().absolute()
-
-
-def _secret(text: str) -> tuple[tuple[str, str], str]:
-    """The name, the key and the value that stands at the place. Its errors quote no value."""
-    reference, _, place = text.partition("=")
-    name, _, key = reference.partition("/")
-    kind, _, where = place.partition(":")
-    if not (name and key and where and kind in ("env", "file")):
-        raise CommandError("--secret must be NAME/KEY=env:VARIABLE or NAME/KEY=file:PATH")
-    if kind == "env":
-        if not os.environ.get(where):
-            raise CommandError(f"--secret {reference}: the variable {where} isn't set")
-        return (name, key), os.environ[where]
-    try:
-        return (name, key), Path(where).expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"--secret {reference}: {where} can't be read: {error}") from error
