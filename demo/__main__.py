@@ -101,6 +101,9 @@ def main() -> int:
     except subprocess.CalledProcessError as error:
         say(explain(error))
         return 1
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
     finally:
         if kubeconfig is None:
             testbed.down()

@@ -4,10 +4,12 @@ Makes the environments that its stages run in, a teacher and a student, and runs
 ``distillation-operator local``. Ended and started again it goes on where it was.
 """
 
+import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,19 @@ STATUS = STORAGE / JOB / "status.yaml"
 
 # Seconds on two idle cores with a connection of 100 MB/s; measured.
 _ENVIRONMENTS = {"fetcher": 10.0, "converter": 100.0, "trainer": 20.0, "teacher": 45.0}
-_MODELS, _INPUTS, _RUN = 25.0, 5.0, 220.0
+_MODELS, _INPUTS = 25.0, 5.0
+STAGES_OF_THE_JOB = {
+    "prepare-dataset": 5.0,
+    "preflight": 10.0,
+    "generate": 55.0,
+    "pack-teacher-data": 10.0,
+    "train-teacher-data": 70.0,
+    "export": 30.0,
+    "evaluate": 35.0,
+}
+"""The stages that others wait for, in their order."""
+_CLOCK = re.compile(r"^\d\d:\d\d:\d\d ")
+_NOT_YET = re.compile(r"^[a-z0-9-]+: Waiting ")
 
 
 def main() -> int:
@@ -43,8 +57,8 @@ def main() -> int:
             environments.prepare(STAGES, _environment_lines(progress))
             progress.begin("inputs", "Putting teacher, student and conversations into the storage")
             write_inputs(STORAGE)
-        progress.begin("run", f"Distilling {EXAMPLE.relative_to(CHECKOUT)}")
-        code = run_to_its_end(command(read_status(STATUS)))
+            progress.say(f"Distilling {EXAMPLE.relative_to(CHECKOUT)}: the stages")
+            code = run_to_its_end(command(read_status(STATUS)), stage_lines(progress))
     except (PreparationError, DemoInputsError) as error:
         progress.say(f"quickstart: {error}")
         return 1
@@ -64,15 +78,22 @@ def command(known: dict[str, Any]) -> list[str]:
     return [sys.executable, "-m", "distillation_operator", "local", example, "--storage", storage, *retry]
 
 
-def run_to_its_end(argv: Sequence[str]) -> int:
-    """Run a program that ends in order by itself when interrupted; returns its exit code, or 128 and the signal."""
-    with subprocess.Popen(argv, cwd=CHECKOUT) as process:
+def run_to_its_end(argv: Sequence[str], say: Callable[[str], None]) -> int:
+    """Run a program that ends in order by itself when interrupted, and ``say`` its lines; returns its exit code, or 128
+    and the signal.
+    """
+    variables = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        argv, cwd=CHECKOUT, env=variables, stdout=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
         # Ctrl-C reaches it from the terminal; what is sent to this process alone is handed on.
         before = {
             signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None),
             signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number)),
         }
         try:
+            for line in process.stdout or ():
+                say(line.rstrip())
             code = process.wait()
         finally:
             for number, handler in before.items():
@@ -83,7 +104,8 @@ def run_to_its_end(argv: Sequence[str]) -> int:
 def steps(missing: Sequence[str], has_models: bool) -> list[Step]:
     """What is to be done with these environments missing, in its order."""
     made = [Step(name, _ENVIRONMENTS[name]) for name in missing]
-    return [*made, Step("inputs", _INPUTS + (0.0 if has_models else _MODELS)), Step("run", _RUN)]
+    stages = [Step(name, seconds) for name, seconds in STAGES_OF_THE_JOB.items()]
+    return [*made, Step("inputs", _INPUTS + (0.0 if has_models else _MODELS)), *stages]
 
 
 def read_status(path: Path) -> dict[str, Any]:
@@ -114,6 +136,20 @@ def closing_lines(job: dict[str, Any], storage: Path, seen_from: Path) -> list[s
     lines.append(f"the status:   {folder}/status.yaml")
     lines.append("next: your own models and data, docs/local.md; on a cluster, docs/first-hour.md")
     return lines
+
+
+def stage_lines(progress: Progress) -> Callable[[str], None]:
+    """Prints the lines of `local`, but for stages whose turn hasn't come; one that runs moves the estimate."""
+
+    def say(line: str) -> None:
+        text = _CLOCK.sub("", line)
+        name, _, state = text.partition(": ")
+        if name in STAGES_OF_THE_JOB and state.startswith("Running"):
+            progress.begin(name, text)
+        elif text and not _NOT_YET.match(text):
+            progress.say(text)
+
+    return say
 
 
 def _environment_lines(progress: Progress) -> environments.Say:

@@ -13,7 +13,17 @@ from demo.__main__ import estimated
 from demo.__main__ import steps as demo_steps
 from demo.estimate import Estimate, Step, in_words
 from demo.progress import Progress
-from demo.quickstart import EXAMPLE, JOB, closing_lines, command, read_status, steps
+from demo.quickstart import (
+    EXAMPLE,
+    JOB,
+    STAGES_OF_THE_JOB,
+    closing_lines,
+    command,
+    read_status,
+    run_to_its_end,
+    stage_lines,
+    steps,
+)
 from support.eventually import eventually
 
 STEPS = [Step("install", 100), Step("convert", 20), Step("run", 200)]
@@ -66,8 +76,8 @@ def test_a_time_is_told_no_more_exactly_than_it_is_known(seconds: float, words: 
 def test_the_plan_has_what_is_missing_alone() -> None:
     warm = steps([], has_models=True)
     cold = steps(["fetcher", "teacher"], has_models=False)
-    assert [step.name for step in cold] == ["fetcher", "teacher", "inputs", "run"]
-    assert [step.name for step in warm] == ["inputs", "run"]
+    assert [step.name for step in cold] == ["fetcher", "teacher", "inputs", *STAGES_OF_THE_JOB]
+    assert [step.name for step in warm] == ["inputs", *STAGES_OF_THE_JOB]
     assert sum(step.seconds for step in warm) < 300 < 600 > sum(step.seconds for step in cold)
 
 
@@ -124,6 +134,25 @@ def test_the_jobs_folder_is_named_as_the_example_is() -> None:
     assert yaml.safe_load(EXAMPLE.read_text())["metadata"]["name"] == JOB
 
 
+def test_lines_of_the_stages_move_the_estimate_and_those_that_wait_are_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = Progress()
+    progress.plan(steps([], has_models=True))
+    code = run_to_its_end([sys.executable, "-c", f"print({LOCAL!r})"], stage_lines(progress))
+    assert code == 0
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.endswith("fetch-teacher: Complete reused")
+    assert second.endswith("generate: Running 63%, 66/104 rows; about 3 min left")
+    assert third.endswith("export: Running; about 1 min left")
+
+
+LOCAL = """00:08:11 fetch-teacher: Complete reused
+00:08:11 export: Waiting Waits for train-teacher-data, fetch-student.
+00:08:11 generate: Running 63%, 66/104 rows
+00:08:31 export: Running"""
+
+
 def test_what_failed_is_tried_again_by_the_next_start() -> None:
     assert "--retry" not in command({}) and "--retry" not in command(complete_job())
     failed = {"status": {"phase": "Failed", "stages": [{"name": "evaluate", "state": "Failed"}]}}
@@ -143,7 +172,7 @@ def test_the_distillation_ends_in_order_when_the_quickstart_is_asked_to(tmp_path
     quickstart = (
         "import sys\n"
         "from demo.quickstart import run_to_its_end\n"
-        "sys.exit(run_to_its_end([sys.executable, '-c', *sys.argv[1:]]))\n"
+        "sys.exit(run_to_its_end([sys.executable, '-c', *sys.argv[1:]], print))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", quickstart, program, str(tmp_path)])
     eventually("the program", (tmp_path / "running").exists, 60)
