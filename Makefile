@@ -150,7 +150,7 @@ test-chart: toolchain-control-plane toolchain-node toolchain-helm toolchain-oper
 	$(PYTEST) tests/chart $(NAME_LINES)
 
 test-browser: toolchain-control-plane toolchain-browser ## the dashboard in a headless browser, on a real control plane
-	SESSION=browser $(SLOW_PYTEST) tests/browser $(NAME_LINES)
+	$(SLOW_PYTEST) tests/browser $(NAME_LINES)
 
 images: toolchain-control-plane toolchain-node ## the operator's image, built by buildah without a registry, and run on a testbed
 	$(PYTEST) tests/image_build/test_images.py $(NAME_LINES)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -231,9 +232,35 @@ def test_a_silent_connection_is_noticed(testbed: Testbed, jobs: Jobs) -> None:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
 
-    # Playwright has the loop of this thread.
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, follow()).result()
+    _in_its_own_loop(follow())
+
+
+def test_jobs_are_listed_anew_where_the_watch_would_begin_too_long_ago(testbed: Testbed, jobs: Jobs) -> None:
+    class Forgetful(Cluster):
+        """As after a night's sleep: the version that it watches from first is the oldest of all."""
+
+        lists = 0
+
+        async def _list(self, scope: str, place: str) -> str:
+            version = await super()._list(scope, place)
+            self.lists += 1
+            return version if self.lists > 1 else "1"
+
+    async def follow() -> None:
+        board = Board()
+        cluster = Forgetful(board, str(testbed.kubeconfig), [jobs.namespace])
+        following = asyncio.create_task(cluster.run())
+        try:
+            await _until(board, lambda: board.health.loaded)
+            jobs.create(dashboard_jobs.job("one"))
+            await _until(board, lambda: board.job((jobs.namespace, "one")) is not None)
+            assert cluster.lists == 2
+            assert board.health.problem == ""
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    _in_its_own_loop(follow())
 
 
 def test_a_dashboard_that_was_ended_is_missed(start: Start, window: Open, jobs: Jobs) -> None:
@@ -260,7 +287,7 @@ def test_a_user_of_one_namespace_sees_that_one(
     expect(page.locator("#note")).to_contain_text(f"Only namespace {jobs.namespace}")
     expect(page.locator("#live-text")).to_have_text("Live")
     refused = window(start("-n", many.namespace, kubeconfig=tmp_path / "kubeconfig")).open()
-    told = f"refuses to list DistillationJobs in namespace {many.namespace}"
+    told = f"refuses to show DistillationJobs in namespace {many.namespace}"
     expect(refused.locator("#banner")).to_contain_text(told)
 
 
@@ -283,6 +310,12 @@ def _tried(jobs: Jobs, name: str, status: dict[str, Any]) -> bool:
     except Exception:
         return False
     return True
+
+
+def _in_its_own_loop(made: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end. Playwright has the loop of this thread."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, made).result()
 
 
 async def _until(board: Board, holds: Any) -> None:

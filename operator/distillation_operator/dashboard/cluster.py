@@ -96,8 +96,8 @@ class Cluster:
                 if error.status == _UNAUTHORIZED:
                     # Tokens are renewed by reading the kubeconfig anew.
                     await self._disconnect()
-                if error.status == _GONE:
-                    # What was watched from is too old.
+                if error.status in (_GONE, _FORBIDDEN):
+                    # What was watched from is too old; or who may not watch may list at least.
                     version = ""
                 problem, is_usual = _words(error, place), error.status in (_GONE, _UNAUTHORIZED)
             except CommandError as error:
@@ -222,7 +222,7 @@ def _words(error: ApiError, place: str) -> str:
         case status if status == _UNAUTHORIZED:
             return "the API server doesn't accept the kubeconfig's login (401): log in again"
         case status if status == _FORBIDDEN:
-            return f"the API server refuses to list DistillationJobs {where}: {text(error.message, 300)}"
+            return f"the API server refuses to show DistillationJobs {where}: {text(error.message, 300)}"
         case status if status == _NOT_FOUND:
             return "the cluster knows no DistillationJobs: its CRD isn't installed"
     return f"the API server answers {error.status} {text(error.reason, 64)}: {text(error.message, 200)}"

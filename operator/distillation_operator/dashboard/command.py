@@ -1,6 +1,7 @@
 """``dashboard``: serve the page until Ctrl-C."""
 
 import asyncio
+import re
 import signal
 import sys
 import webbrowser
@@ -14,6 +15,7 @@ from distillation_operator.dashboard.guard import ADDRESS
 from distillation_operator.dashboard.server import Server
 
 _LARGEST_PORT = 65535
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
 def run(
@@ -28,7 +30,10 @@ def run(
         raise CommandError(f"--port {port}: a port is a number from 0 (any free one) to {_LARGEST_PORT}")
     if files and (namespaces or kubeconfig):
         raise CommandError("--file shows files in place of a cluster: leave out --namespace and --kubeconfig")
-    asyncio.run(_serve(namespaces, kubeconfig, files, port, open_browser))
+    for name in namespaces:
+        if not _NAMESPACE.fullmatch(name):
+            raise CommandError(f"--namespace {name!r}: a namespace has lower case letters, digits and - between them")
+    asyncio.run(_serve(list(dict.fromkeys(namespaces)), kubeconfig, files, port, open_browser))
     return 0
 
 

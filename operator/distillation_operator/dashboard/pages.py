@@ -55,6 +55,7 @@ class Pages:
     def jobs(self, jobs: Iterable[tuple[Key, Object]], health: Health, mark: str) -> str:
         """The list of all jobs."""
         rows = sorted((self._row(key, job) for key, job in jobs), key=lambda one: one.row.order, reverse=True)
+        self._rows = {one.row.key: one for one in rows}
         return self._engine.get_template("jobs.html").render(
             rows=[Markup(one.html) for one in rows],
             namespaces=sorted({one.row.key[0] for one in rows}),

@@ -112,9 +112,11 @@ class Server:
 
     def _body(self, key: Key, seen: int | None) -> dict[str, Any]:
         changes = self._board.changes(seen)
-        if not changes.whole and key not in changes.jobs and key not in changes.gone:
+        job = self._board.job(key)
+        # Without the job the page depends on whether all was read.
+        if job is not None and not changes.whole and key not in changes.jobs:
             return {}
-        return {"body": self._pages.body(key, self._board.job(key), self._board.health)}
+        return {"body": self._pages.body(key, job, self._board.health)}
 
     def _state(self) -> dict[str, Any]:
         health = self._board.health

@@ -208,6 +208,19 @@ def test_the_stream_of_a_job_has_its_changes_alone() -> None:
     serve(look)
 
 
+def test_a_job_that_turns_out_not_to_exist_is_called_so() -> None:
+    async def look(board: Board, session: aiohttp.ClientSession) -> None:
+        board.tell("s", Health())
+        async with session.get("/job?namespace=ml&name=two") as answer:
+            assert (answer.status, "are being read" in await answer.text()) == (200, True)
+        async with stream(session, "/events?namespace=ml&name=two") as read:
+            assert "are being read" in (await read())["body"]
+            board.tell("s", Health(loaded=True))
+            assert "There is no job" in (await read())["body"]
+
+    serve(look)
+
+
 def test_the_server_ends_in_time_while_streams_are_open() -> None:
     async def look(board: Board, session: aiohttp.ClientSession) -> None:
         answers = [await session.get("/events") for _ in range(20)]
@@ -243,6 +256,13 @@ def test_a_kubeconfig_that_cant_be_used(
     assert main(["dashboard", "--port", "0", "--kubeconfig", str(path)]) == 1
     told = capsys.readouterr().err
     assert told.startswith("distillation-operator: no cluster: ") and told.count("\n") == 1 and "\x1b" not in told
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "A", "-a", "a?b", "a\x1b[31m"])
+def test_a_namespace_that_is_none(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dashboard", f"--namespace={name}"]) == 1
+    told = capsys.readouterr().err
+    assert f"--namespace {name!r}: a namespace has" in told and "\x1b" not in told
 
 
 def test_files_and_a_cluster_at_once_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
