@@ -296,6 +296,16 @@ def test_a_change_that_the_api_server_would_refuse_is_refused(place: Place, caps
     assert place.folder.status_file.read_text() == before
 
 
+def test_a_spec_that_was_stored_before_a_member_had_a_default_is_the_same(place: Place) -> None:
+    assert place.local() == 0
+    with place.folder.locked():
+        thing = place.folder.read() or {}
+        del thing["spec"]["generation"]["shards"], thing["spec"]["suspend"]
+        place.folder.write(thing)
+    assert place.local() == 0
+    assert (place.folder.read() or {})["metadata"]["generation"] == 1
+
+
 TPU = {"type": "tpu-v6e-slice", "topology": "2x2"}
 TWO = {"name": "one", "steps": 10, "hosts": 2, "parallelism": {"fsdp": 2}}
 
