@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -138,3 +139,9 @@ def test_a_distillation_that_is_killed_while_it_trains_goes_on_to_its_end(tmp_pa
     # A cluster with this storage finds all of it: the markers are where its fingerprints say.
     for stage in build_pipeline(DistillationJob.parse(JOB).spec).values():
         assert storage.finished(f"{stage.output}/shard-0" if stage.is_indexed else stage.output) is not None, stage.name
+    # And so does whoever else works on it, with nothing but the storage.
+    shutil.rmtree(local.folder.path)
+    process = local.begin(tmp_path / "third.log")
+    assert process.wait(600) == 0, (tmp_path / "third.log").read_text()
+    again = (local.folder.read() or {})["status"]["stages"]
+    assert [stage["name"] for stage in again if not stage["reused"]] == []

@@ -4,13 +4,10 @@ import os
 import socket
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.live import Live
 
 from distillation_api.resource import DistillationJob
 from distillation_operator.commands import watch
@@ -20,6 +17,7 @@ from distillation_operator.commands.local_options import IMAGES, Options
 from distillation_operator.commands.printable import printable
 from distillation_operator.commands.updates import update_faults
 from distillation_operator.commands.validation import validate
+from distillation_operator.commands.watch_file import view_here
 from distillation_operator.local import environments
 from distillation_operator.local.cluster_only import ignored, refusals, without_accelerators
 from distillation_operator.local.code import code_folder
@@ -147,11 +145,8 @@ def _run(
             secrets=options.secrets,
             code=code_folder(scratch),
         )
-        console = Console(highlight=False)
-        live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
-        view: watch.View = watch.LiveView(live) if live is not None else watch.LineView()
-        runner = Runner(thing, folder, LocalProcesses(folder.owner), machine, view.show, view.tell)
-        with live if live is not None else nullcontext():
+        with view_here() as view:
+            runner = Runner(thing, folder, LocalProcesses(folder.owner), machine, view.show, view.tell)
             runner.run(signals)
     return _end(runner, signals.received)
 
@@ -165,11 +160,13 @@ def _continued(known: Object | None, asked: Object) -> Object:
     if known is None:
         created = {"uid": str(uuid.uuid4()), "generation": 1, "creationTimestamp": format_time(datetime.now(UTC))}
         return {**asked, "metadata": {**metadata, **created}}
-    faults = update_faults(known, asked)
+    # With the defaults of today, as the API server reads an object that an older version has stored.
+    stored = DistillationJob.parse(known).to_json_dict()
+    faults = update_faults(stored, asked)
     if faults:
         raise CommandError("\n".join(faults))
     before = known["metadata"]
-    changed = known["spec"] != asked["spec"]
+    changed = stored["spec"] != asked["spec"]
     kept = {
         "uid": before["uid"],
         "generation": before.get("generation", 1) + changed,
