@@ -13,6 +13,7 @@ from pathlib import Path
 
 from demo.bootstrap import PROGRAMS, STAGES
 from demo.chart_operator import ChartOperator
+from demo.compiled import keep_compiled, put_compiled
 from demo.estimate import Step
 from demo.kubectl import shell_variables
 from demo.operator_process import OperatorProcess
@@ -120,6 +121,8 @@ def _place(testbed: Testbed) -> Place:
 
 def _distil(place: Place, demo: Demo) -> int:
     kubectl = place.kubectl
+    if place.storage is not None and put_compiled(place.storage):
+        say("programs that earlier runs have compiled are in the storage")
     operator = _operator(place, demo.folder / "operator.log")
     operator.start()
     try:
@@ -142,6 +145,7 @@ def _distil(place: Place, demo: Demo) -> int:
         return 1
     if place.storage is not None:
         # The testbed's storage goes with it; the student stays.
+        keep_compiled(place.storage)
         shutil.rmtree(demo.folder / "model", ignore_errors=True)
         shutil.copytree(place.storage / result["exportedModel"], demo.folder / "model")
         say(f"the student is in {(demo.folder / 'model').relative_to(CHECKOUT)}")

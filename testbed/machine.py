@@ -109,11 +109,13 @@ def available_memory(meminfo: Path = Path("/proc/meminfo"), groups: Path = Path(
     try:
         limit = (groups / "memory.max").read_text().strip()
         used = (groups / "memory.current").read_text().strip()
+        # Pages of files count as used, and go when memory is needed.
+        files = re.search(r"^file (\d+)$", (groups / "memory.stat").read_text(), re.MULTILINE)
     except OSError:
         return machine
     if not (limit.isdigit() and used.isdigit()):
         return machine
-    container = max(int(limit) - int(used), 0)
+    container = max(int(limit) - int(used) + (0 if files is None else int(files[1])), 0)
     return container if machine is None else min(machine, container)
 
 

@@ -147,6 +147,15 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_made(monkeypatch
     assert not (cache() / "venvs").exists()
 
 
+def test_a_cache_that_cant_be_written_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DISTILLATION_CACHE", str(tmp_path / "file" / "below"))
+    with pytest.raises(PreparationError, match=r"the cache /.*/file/below can't be made \(Not a directory\): name ano"):
+        environments.prepare(["fetcher"], print)
+    with pytest.raises(PreparationError, match=r"/file/below.*: Not a directory"):
+        environments.build(["fetcher"], Installer(), print)
+
+
 def test_what_environments_share_is_counted_once_or_with_each_copy() -> None:
     alone = size_of(["trainer"]).disk + size_of(["converter"]).disk
     together = size_of(["trainer", "converter"])

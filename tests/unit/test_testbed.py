@@ -62,7 +62,8 @@ def test_memory_is_the_containers_where_that_is_less(tmp_path: Path) -> None:
     meminfo.write_text("MemTotal: 9000 kB\nMemAvailable:    8000 kB\n")
     assert machine.available_memory(meminfo, tmp_path) == 8000 * 1024
     (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("1\n")
+    (tmp_path / "memory.current").write_text("501\n")
+    (tmp_path / "memory.stat").write_text("anon 1\nfile 500\nfile_mapped 7\n")
     assert machine.available_memory(meminfo, tmp_path) == 8000 * 1024
     (tmp_path / "memory.max").write_text("1000\n")
     assert machine.available_memory(meminfo, tmp_path) == 999

@@ -74,9 +74,16 @@ def prepare(images: Iterable[str], say: Say) -> dict[str, Path]:
 def build(wanted: Iterable[str], run: Run, say: Say) -> None:
     """Make the wanted environments that are missing; commands go through ``run``.
 
-    While one is compiled the next is downloaded.
+    While one is compiled the next is downloaded. Raises PreparationError when files can't be written, and what ``run``
+    raises.
     """
-    absent = missing(wanted)
+    try:
+        _build(missing(wanted), run, say)
+    except OSError as error:
+        raise PreparationError(f"{error.filename or cache()}: {error.strerror or error}") from error
+
+
+def _build(absent: Sequence[str], run: Run, say: Say) -> None:
     with ExitStack() as locks, ThreadPoolExecutor(1) as compiler:
         compiled: list[Future[None]] = []
         for number, name in enumerate(absent, 1):
@@ -131,7 +138,12 @@ def _check_machine(absent: list[str], say: Say) -> None:
             "container, or name interpreters of your own"
         )
     place = cache()
-    place.mkdir(parents=True, exist_ok=True)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PreparationError(
+            f"the cache {place} can't be made ({error.strerror}): name another folder by XDG_CACHE_HOME"
+        ) from error
     size = size_of(absent, set(IMAGES) - set(missing(IMAGES)), shared=_links(place))
     free = shutil.disk_usage(place).free
     say(
