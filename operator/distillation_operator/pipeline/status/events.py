@@ -132,9 +132,10 @@ def _is_patient(stage: StageStatus) -> bool:
     makes it.
     """
     known = reasons.REASONS.get(stage.reason or "")
-    if known is None or known.cost not in (Cost.RETRIED, Cost.DISRUPTION):
-        return not _is_between_attempts(stage) or (known is not None and known.cost in (Cost.AWAY, Cost.WAITING))
-    return False
+    cost = known.cost if known is not None else None
+    if _is_between_attempts(stage):
+        return cost in (Cost.AWAY, Cost.WAITING)
+    return cost not in (Cost.RETRIED, Cost.DISRUPTION)
 
 
 def _of_shards(before: StageStatus, after: StageStatus) -> str | None:
