@@ -15,6 +15,7 @@ from demo.bootstrap import PROGRAMS, STAGES
 from demo.chart_operator import ChartOperator
 from demo.compiled import keep_compiled, put_compiled
 from demo.estimate import Step
+from demo.kubectl import shell_variables
 from demo.operator_process import OperatorProcess
 from demo.places import NAMESPACE, Place, explain, kubeconfig_of_user, testbed_place, users_place
 from demo.progress import Progress
@@ -170,9 +171,8 @@ def _playground() -> int:
     helm = place.kubeconfig.parent / "bin" / "helm"
     if not helm.exists():
         helm.symlink_to(HELM.path)
-    folder = place.kubeconfig.parent.relative_to(CHECKOUT)
     say("the playground is up; `make down` ends it. In this shell kubectl and helm reach it after:")
-    print(f"export KUBECONFIG=$PWD/{folder}/kubeconfig PATH=$PWD/{folder}/bin:$PATH")
+    print(shell_variables(place.kubeconfig))
     return 0
 
 

@@ -1,9 +1,17 @@
 """kubectl, as a user would call it."""
 
 import json
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
+
+
+def shell_variables(kubeconfig: Path) -> str:
+    """A line for a shell in any folder: kubectl and helm are found in ``bin``, next to the file."""
+    kubeconfig = kubeconfig.absolute()
+    programs = kubeconfig.parent / "bin"
+    return f"export KUBECONFIG={shlex.quote(str(kubeconfig))} PATH={shlex.quote(str(programs))}:$PATH"
 
 
 class Kubectl:

@@ -4,6 +4,8 @@ Only CEL's standard functions and macros are used, and the API server's ``split`
 same text without a cluster.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -40,6 +42,13 @@ def exactly_one_of(*members: str) -> Rule:
         message,
         message_expression=f"'{message}, not ' + ({count} == 0 ? 'none' : {present})",
     )
+
+
+def members_of_union(item: Mapping[str, object]) -> tuple[str, ...]:
+    """Of an item of ``x-kubernetes-validations`` that :func:`exactly_one_of` made its members; of others none."""
+    named = re.fullmatch(r"exactly one of (.+) must be set", str(item.get("message")))
+    members = tuple(named[1].split(", ")) if named else ()
+    return members if members and exactly_one_of(*members).rule == item.get("rule") else ()
 
 
 def immutable(member: str, why: str) -> Rule:

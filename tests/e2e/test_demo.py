@@ -1,6 +1,10 @@
 """The demo's job, its operator killed twice and a pod of each kind once: nothing runs twice, nothing is lost."""
 
 import json
+import os
+import re
+import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,8 +15,11 @@ from distillation_api.contract import TrainData
 from distillation_stages.data.tables import parts_of, read_rows
 from distillation_stages.data.training_rows import read_conversations
 from distillation_stages.runtime.storage import Storage
-from e2e.killed_run import JOB, Run
+from e2e.killed_run import CHECKOUT, JOB, Run
 from testbed.cluster import Testbed
+
+FETCHER = "distillation-operator/fetcher:dev"
+"""Any image with `sleep` and `tar` would do."""
 
 
 def test_the_job_is_complete_and_the_student_has_learnt(run: Run) -> None:
@@ -118,3 +125,32 @@ def _output_of(place: Place, stage: str) -> Path:
 
 def _text(prompt: Any) -> str:
     return json.dumps([[turn["role"], turn["content"]] for turn in prompt])
+
+
+def test_files_come_off_the_claim_and_onto_it_as_the_page_says(run: Run, place: Place, tmp_path: Path) -> None:
+    page = (CHECKOUT / "docs" / "storage.md").read_text()
+    [pod] = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    [script] = [
+        text for text in re.findall(r"^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL) if "kubectl cp" in text
+    ]
+    (tmp_path / "storage-pod.yaml").write_text(re.sub(r"image: REGISTRY/fetcher:\S+", f"image: {FETCHER}", pod))
+    (tmp_path / "chats.jsonl").write_text('{"messages": []}\n')
+    variables = {
+        **os.environ,
+        "KUBECONFIG": shutil.copy(place.kubeconfig, tmp_path / "kubeconfig"),
+        "PATH": f"{Path(place.kubectl.program).parent}:{os.environ['PATH']}",
+    }
+    namespace = f"kubectl config set-context --current --namespace {NAMESPACE}"
+    command = ["bash", "-euc", f"{namespace}\n{script.replace('NAME', JOB)}"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert place.storage is not None
+    results = run.job["status"]["results"]
+    for name in ("config.json", "model.safetensors"):
+        assert (tmp_path / "model" / name).read_bytes() == (
+            place.storage / results["exportedModel"] / name
+        ).read_bytes()
+    assert (tmp_path / "report.html").read_bytes() == (place.storage / results["report"]).read_bytes()
+    assert (place.storage / "datasets" / "chats.jsonl").read_text() == (tmp_path / "chats.jsonl").read_text()

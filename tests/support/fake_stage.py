@@ -14,9 +14,9 @@ from pathlib import Path
 
 FOLDER = "fake"
 STARTS = "starts"
-"""A line for each start: stage, index, process and the end that it comes to."""
+"""A line for each start, once it is ready for its end: stage, index, process and the end that it comes to."""
 ORPHAN = "orphan"
-"""The process that a start with the end ``orphan`` has left behind, which writes the time into this file."""
+"""The process that a start has left behind, which SIGTERM does not end, and which writes the time into this file."""
 
 
 def main() -> int:
@@ -26,6 +26,10 @@ def main() -> int:
     folder.mkdir(exist_ok=True)
     stage, index = spec["stage"], os.environ.get("JOB_COMPLETION_INDEX", "0")
     end = _next_end(folder, stage, index)
+    if end == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if "orphan" in end:
+        _leave_orphan(folder)
     print(json.dumps({"type": "progress", "stage": stage, "done": 1, "total": 4, "unit": "rows"}), flush=True)
     with (folder / STARTS).open("a") as starts:
         starts.write(f"{stage} {index} {os.getpid()} {end}\n")
@@ -40,10 +44,6 @@ def main() -> int:
         case "environment":
             (folder / f"{stage}.json").write_text(json.dumps(dict(os.environ)))
         case "hang" | "stubborn" | "orphan":
-            if end == "orphan":
-                _leave_orphan(folder)
-            if end == "stubborn":
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
             time.sleep(600)
     return _say(0, type="result", stage=stage, fingerprint=spec["fingerprint"])
 
@@ -71,6 +71,8 @@ def _leave_orphan(folder: Path) -> None:
         "    time.sleep(0.02)\n"
     )
     subprocess.Popen([sys.executable, "-c", code, str(folder / ORPHAN)], start_new_session=True)
+    while not (folder / ORPHAN).exists():
+        time.sleep(0.01)
 
 
 def _say(code: int, **message: object) -> int:

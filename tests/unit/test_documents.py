@@ -21,7 +21,8 @@ from distillation_operator.pipeline.graph import build_pipeline
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHART = CHECKOUT / "charts" / "distillation-operator"
 PAGES = sorted(page for folder in (".", "docs", "images") for page in (CHECKOUT / folder).glob("*.md"))
-COMMAND = re.compile(r"^build/dev/bin/distillation-operator (.+)$", re.MULTILINE)
+COMMAND = re.compile(r"^build/dev/bin/distillation-operator ([^>\n]+?)(?: > \S+)?$", re.MULTILINE)
+"""What is printed may go to a file."""
 
 
 def name(page: Path) -> str:
@@ -67,17 +68,19 @@ def test_each_target_that_make_lists_is_explained_to_contributors() -> None:
     assert listed <= set(rows)
 
 
-def test_the_first_hour_types_what_the_readme_asks_of_a_cluster() -> None:
+def test_pages_that_are_typed_whole_have_what_the_readme_asks_of_a_cluster() -> None:
+    """The first hour by test_first_hour, the steps of GKE by test_documented_cluster."""
     typed = re.findall(r"^\$ (.+)$", (CHECKOUT / "docs" / "first-hour.md").read_text(), re.MULTILINE)
-    readme = (CHECKOUT / "README.md").read_text()
-    asked = [line.removeprefix("$ ") for line in re.findall(r"^(?:\$ )?kubectl .+$", readme, re.MULTILINE)]
-    assert len(asked) == 3
-    assert not set(asked) - set(typed)
+    steps = [line for page, text in blocks("bash") if page == "docs/gke.md" for line in text.splitlines()]
+    readme = [text for page, text in blocks("bash") if page == "README.md"]
+    asked = [line for text in readme for line in text.splitlines() if line.startswith("kubectl ")]
+    assert len(asked) == 6
+    assert not set(asked) - {*typed, *steps}
 
 
-def test_the_picture_in_the_readme_is_the_graph_of_the_guides_recipe() -> None:
+def test_the_picture_of_the_stages_is_the_graph_of_the_guides_recipe() -> None:
     """Each arrow is a need, and together they order the stages as the needs do."""
-    [picture] = [text for page, text in blocks("mermaid") if page == "README.md"]
+    [picture] = [text for page, text in blocks("mermaid") if page == "docs/concepts.md"]
     labels = dict(re.findall(r'(\w+)\["([a-z-]+)', picture))
     arrows = re.findall(r"(\w+)(?:\[[^]]*\])? --> (\w+)", picture)
     drawn = {stage: {labels[start] for start, end in arrows if labels[end] == stage} for stage in labels.values()}
@@ -102,6 +105,41 @@ def all_before(needs: dict[str, set[str]], stage: str) -> set[str]:
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
     assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    found = {CHECKOUT / "README.md"}
+    while found:
+        page = found.pop()
+        reached.add(page)
+        links = re.findall(r"\]\(([^)#:]+\.md)", page.read_text())
+        found |= {linked for link in links if (linked := (page.parent / link).resolve()).exists()} - reached
+    assert not set(PAGES) - reached
+
+
+def test_each_command_of_the_help_stands_on_the_page_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    commands = set(re.findall(r"^  ([a-z]+) ", capsys.readouterr().out, re.MULTILINE))
+    named = set(re.findall(r"`([a-z]+)`|\[([a-z]+)\.md\]", (CHECKOUT / "docs" / "command-line.md").read_text()))
+    assert commands - {one or other for one, other in named} == set()
+
+
+@pytest.mark.parametrize("page", ["README.md", "images/README.md"])
+def test_the_images_that_are_to_be_built_are_those_that_the_chart_takes(page: str) -> None:
+    text = (CHECKOUT / page).read_text()
+    files = {path.parent.name for path in (CHECKOUT / "images").glob("*/Dockerfile")}
+    assert set(re.findall(r"REGISTRY/([a-z]+)", text)) == files
+    for build in re.findall(r"^buildah build --file (\S+)", text, re.MULTILINE):
+        assert (CHECKOUT / build).exists()
+
+
+def test_rows_that_are_shown_as_json_have_the_columns_that_the_page_names() -> None:
+    [text] = [text for page, text in blocks("json") if page == "docs/data.md"]
+    conversation, question = map(json.loads, text.splitlines())
+    assert [sorted(turn) for turn in conversation["messages"]] == [["content", "role"]] * 2
+    assert set(question) == {"question", "answer"}
 
 
 @pytest.mark.parametrize(("page", "text"), list(blocks("yaml")))

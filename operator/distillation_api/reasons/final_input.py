@@ -29,7 +29,7 @@ BAD_SPLIT = _reason(
 )
 BAD_TRAIN_DATA = _reason(
     "BadTrainData",
-    "A training stage was told of no data.",
+    "A training stage got no data.",
     "Give the stage images the operator's own version.",
 )
 BROKEN_MODEL_FILE = _reason(
@@ -71,7 +71,8 @@ DATASET_NOT_FOUND = _reason(
 EVALUATION_GATE_FAILED = _reason(
     "EvaluationGateFailed",
     "The student's drop in cross-entropy is below `evaluation.require`; the report tells how far.",
-    "Train longer or on more rows, or ask for less in `evaluation.require`.",
+    "Make a new DistillationJob that trains longer or on more rows, or asks for less in `evaluation.require`: what "
+    "this one has finished, its training too, is found done. A retry would compare the same scores again.",
 )
 HOLDOUT_TOO_LARGE = _reason(
     "HoldoutTooLarge",

@@ -1,10 +1,12 @@
 """The JSON schema of a DistillationJob for editors: the CRD's own, so that it is what the API server will say.
 
-CEL rules have no equal in JSON schema; ``validate`` and the API server add them.
+Of the CEL rules those about unions become ``oneOf``; the others have no equal in JSON schema, and ``validate`` and the
+API server add them.
 """
 
 from typing import Any
 
+from distillation_api.cel import members_of_union
 from distillation_api.maxtext import MAX_TEXT_MODELS
 from distillation_api.resource import API_VERSION, KIND
 from distillation_api.schemas.crd import structural_schema
@@ -21,6 +23,7 @@ _METADATA: Schema = {
         "labels": {"type": "object", "additionalProperties": {"type": "string"}},
         "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
     },
+    "anyOf": [{"required": ["name"]}, {"required": ["generateName"]}],
 }
 
 
@@ -52,6 +55,9 @@ def _strict(schema: Schema) -> Schema:
         # OpenAPI 3.0 says it with a boolean.
         if kept.get(exclusive) is True:
             kept[exclusive] = kept.pop(bound)
+    unions = [members for item in schema.get("x-kubernetes-validations", ()) if (members := members_of_union(item))]
+    if unions:
+        kept["allOf"] = [{"oneOf": [{"required": [member]} for member in members]} for members in unions]
     if "properties" in kept:
         kept["properties"] = {name: _strict(member) for name, member in kept["properties"].items()}
         kept["additionalProperties"] = False

@@ -12,6 +12,12 @@ grouped by what it costs. Made from `distillation_operator/api/reasons` by `make
 A failed job goes on with the annotation `distillation.dev/retry` (see [operations.md](operations.md)) once its cause is
 gone; where the spec has to change, make a new DistillationJob: it finds what this one has finished."""
 
+_FINAL = (
+    "What the stage's program has found: trying again can't help, so the job fails at once. Where the remedy is a "
+    "field of the spec, make a new DistillationJob with it, under another name: it finds what this one has finished. "
+    "Where it lies outside (a Secret, a right, a file), mend it and use the annotation `distillation.dev/retry`."
+)
+
 _SECTIONS = {
     Cost.CONDITION: (
         "Conditions of the job",
@@ -25,11 +31,11 @@ _SECTIONS = {
     ),
     Cost.FINAL_INPUT: (
         "Final: the data or a model is wrong",
-        "A verdict of the stage's program: trying again can't help, so the job fails at once.",
+        _FINAL,
     ),
     Cost.FINAL_CONFIGURATION: (
         "Final: what was asked for can't be done",
-        "A verdict of the stage's program: trying again can't help, so the job fails at once.",
+        _FINAL,
     ),
     Cost.RETRIED: (
         "Tried again as a failure",

@@ -4,30 +4,28 @@ import os
 import socket
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.live import Live
 
 from distillation_api.resource import DistillationJob
 from distillation_operator.commands import watch
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.files import documents
+from distillation_operator.commands.local_options import IMAGES, Options
+from distillation_operator.commands.printable import printable
 from distillation_operator.commands.updates import update_faults
 from distillation_operator.commands.validation import validate
+from distillation_operator.commands.watch_file import view_here
 from distillation_operator.local import environments
-from distillation_operator.local.capacity import Requests
-from distillation_operator.local.cluster_only import chips_here, ignored, refusals, without_accelerators
+from distillation_operator.local.cluster_only import ignored, refusals, without_accelerators
 from distillation_operator.local.code import code_folder
 from distillation_operator.local.errors import LocalError
 from distillation_operator.local.folder import JobFolder
 from distillation_operator.local.installer import PreparationError
 from distillation_operator.local.leftovers import end_leftovers
+from distillation_operator.local.machine import capacity, chips_here
 from distillation_operator.local.observation import node_name
 from distillation_operator.local.processes import LocalProcesses
 from distillation_operator.local.runner import Machine, Runner, images_of
@@ -37,26 +35,8 @@ from distillation_operator.pipeline.status.times import format_time
 
 Object = dict[str, Any]
 
-IMAGES = ("fetcher", "converter", "trainer", "teacher")
-"""Environments that stages run in; without chips."""
 SUSPENDED = 3
 """Exit code of a job that waits for its user's word."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line says beside the file."""
-
-    storage: str | None = None
-    prepare: bool = False
-    cores: int | None = None
-    ignore_accelerators: bool = False
-    interpreters: Mapping[str, Path] = field(default_factory=dict)
-    """By image."""
-    secrets: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """Values by name and key of a Secret."""
-    retry: str | None = None
-    """A failed stage to try again."""
 
 
 def run(file: str | None, options: Options) -> int:
@@ -88,7 +68,7 @@ def _asked_for(file: str, options: Options) -> tuple[Object, list[str]]:
     jobs = [document for document in documents(file) if document.is_job]
     if len(jobs) != 1:
         raise CommandError(f"{file} has {len(jobs)} DistillationJobs; give a file with one")
-    thing, remarks = jobs[0].content, []
+    thing, remarks = _without_nulls(jobs[0].content), []
     _require_valid(thing)
     if "name" not in thing["metadata"]:
         raise CommandError(
@@ -118,6 +98,13 @@ def _asked_for(file: str, options: Options) -> tuple[Object, list[str]]:
     }, remarks
 
 
+def _without_nulls(value: Any) -> Any:
+    """A value as the API server takes it: a member that is null is absent."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(member) for key, member in value.items() if member is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
 def _require_valid(thing: object) -> None:
     messages = validate(thing)
     if messages:
@@ -137,16 +124,20 @@ def _run(
     thing: Object, remarks: Sequence[str], storage: Path, interpreters: Mapping[str, Path], options: Options
 ) -> int:
     folder = JobFolder(storage / thing["metadata"]["name"])
-    with folder.locked(), Signals() as signals, folder.scratch(os.environ.get("TMPDIR")) as scratch:
+    with ExitStack() as stack:
+        stack.enter_context(folder.locked())
         thing = _continued(folder.read(), thing)
-        end_leftovers(thing["metadata"]["uid"], say, signals)
+        _require_failed(thing, options.retry)
+        signals = stack.enter_context(Signals())
+        end_leftovers(folder.owner, say, signals)
         folder.write(thing)
         for remark in remarks:
             say(remark)
         say(f"status in {folder.status_file}, logs in {folder.logs}")
+        scratch = stack.enter_context(folder.scratch(os.environ.get("TMPDIR")))
         machine = Machine(
             name=node_name(socket.gethostname()),
-            capacity=_capacity(options.cores),
+            capacity=capacity(options.cores),
             interpreters=interpreters,
             storage=storage,
             scratch=scratch,
@@ -154,11 +145,8 @@ def _run(
             secrets=options.secrets,
             code=code_folder(scratch),
         )
-        console = Console(highlight=False)
-        live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
-        view: watch.View = watch.LiveView(live) if live is not None else watch.LineView()
-        runner = Runner(thing, folder, LocalProcesses(thing["metadata"]["uid"]), machine, view.show)
-        with live if live is not None else nullcontext():
+        with view_here() as view:
+            runner = Runner(thing, folder, LocalProcesses(folder.owner), machine, view.show, view.tell)
             runner.run(signals)
     return _end(runner, signals.received)
 
@@ -172,11 +160,13 @@ def _continued(known: Object | None, asked: Object) -> Object:
     if known is None:
         created = {"uid": str(uuid.uuid4()), "generation": 1, "creationTimestamp": format_time(datetime.now(UTC))}
         return {**asked, "metadata": {**metadata, **created}}
-    faults = update_faults(known, asked)
+    # With the defaults of today, as the API server reads an object that an older version has stored.
+    stored = DistillationJob.parse(known).to_json_dict()
+    faults = update_faults(stored, asked)
     if faults:
         raise CommandError("\n".join(faults))
     before = known["metadata"]
-    changed = known["spec"] != asked["spec"]
+    changed = stored["spec"] != asked["spec"]
     kept = {
         "uid": before["uid"],
         "generation": before.get("generation", 1) + changed,
@@ -186,63 +176,31 @@ def _continued(known: Object | None, asked: Object) -> Object:
     return {**asked, "metadata": {**metadata, **kept}, **status}
 
 
-def _capacity(cores: int | None) -> Requests:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Requests(Fraction(cores or len(os.sched_getaffinity(0))), Fraction(memory), chips_here())
+def _require_failed(thing: Object, stage: str | None) -> None:
+    failed = _failed_stages(thing)
+    if stage is not None and stage not in failed:
+        which = f"failed has {', '.join(failed)}" if failed else "no stage has failed"
+        raise CommandError(f"--retry {stage}: {which}")
+
+
+def _failed_stages(thing: Object) -> list[str]:
+    stages = (thing.get("status") or {}).get("stages") or []
+    return [stage["name"] for stage in stages if stage["state"] == "Failed"]
 
 
 def _end(runner: Runner, received: Sequence[int]) -> int:
-    lines = watch.results(runner.thing)
+    lines = [printable(line) for line in watch.results(runner.thing)]
     match runner.phase:
         case "Complete":
             print("\n".join(lines))
             return 0
         case "Failed":
-            hint = "Finished work is kept. To try the failed stage again: the same command with --retry STAGE"
+            again = " or ".join(f"--retry {name}" for name in _failed_stages(runner.thing))
+            hint = f"Finished work is kept. To try again what has failed: the same command with {again}"
             raise CommandError("\n".join([*lines, hint]))
     if received:
         say("ended by a signal; finished work is kept, and the same command goes on")
         return 128 + received[0]
-    [told] = [c["message"] for c in runner.thing["status"]["conditions"] if c["type"] == "Suspended"]
-    print(f"Suspended. {told} Change the file and give the same command again.")
+    [message] = [c["message"] for c in runner.thing["status"]["conditions"] if c["type"] == "Suspended"]
+    print(f"Suspended. {message} Change the file and give the same command again.")
     return SUSPENDED
-
-
-def options(arguments: Any) -> Options:
-    """The options of parsed arguments. Raises CommandError for one that isn't right."""
-    if arguments.cores is not None and arguments.cores < 1:
-        raise CommandError(f"--cores {arguments.cores}: give 1 or more")
-    return Options(
-        storage=arguments.storage,
-        prepare=arguments.prepare,
-        cores=arguments.cores,
-        ignore_accelerators=arguments.ignore_accelerators,
-        interpreters=dict(map(_interpreter, arguments.python)),
-        secrets=dict(map(_secret, arguments.secret)),
-        retry=arguments.retry,
-    )
-
-
-def _interpreter(text: str) -> tuple[str, Path]:
-    image, _, path = text.partition("=")
-    if image not in (*IMAGES, "teacher-tpu") or not path:
-        raise CommandError(f"--python {text!r} is no IMAGE=PATH with an image of {', '.join(IMAGES)}, teacher-tpu")
-    # Not resolved: an environment's interpreter is a link, whose place tells it of its packages.
-    return image, Path(path).expanduser().absolute()
-
-
-def _secret(text: str) -> tuple[tuple[str, str], str]:
-    """The name, the key and the value that stands at the place. Its errors quote no value."""
-    reference, _, place = text.partition("=")
-    name, _, key = reference.partition("/")
-    kind, _, where = place.partition(":")
-    if not (name and key and where and kind in ("env", "file")):
-        raise CommandError("--secret must be NAME/KEY=env:VARIABLE or NAME/KEY=file:PATH")
-    if kind == "env":
-        if not os.environ.get(where):
-            raise CommandError(f"--secret {reference}: the variable {where} isn't set")
-        return (name, key), os.environ[where]
-    try:
-        return (name, key), Path(where).expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"--secret {reference}: {where} can't be read: {error}") from error

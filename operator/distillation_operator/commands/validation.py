@@ -1,13 +1,15 @@
-"""Validation of a manifest without a cluster: the models' structure first, then the same CEL rules as the API server.
+"""Validation of a manifest without a cluster: the models' structure, and the same CEL rules as the API server.
+
+The API server evaluates no rule while the structure is wrong; here the rules of each part that is right in itself are.
 
 The messages have the API server's form, ``field: Invalid value: value: what would be right``. Rules that compare with
 the object as it was (``oldSelf``) need a cluster and are left out.
 """
 
+import copy
 import json
 import re
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any
 
@@ -18,9 +20,11 @@ from pydantic_core import ErrorDetails
 from distillation_api.maxtext import MAX_TEXT_MODELS
 from distillation_api.resource import DistillationJob
 from distillation_api.schemas.crd import custom_resource_definition
+from distillation_operator.commands.nearest_names import did_you_mean
 from distillation_operator.manifests.input_size import too_large
 
 Schema = dict[str, Any]
+Location = tuple[int | str, ...]
 _LONGEST_VALUE = 80
 _RANDOM_SUFFIX = "xxxxx"
 """What the API server appends to a generateName: five characters."""
@@ -37,8 +41,11 @@ def validate(manifest: object) -> list[str]:
     try:
         job = DistillationJob.model_validate(candidate, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
-        return [_structural_message(details) for details in error.errors(include_url=False)]
-    messages = list(_rule_messages(job.to_json_dict(), _schema(), ""))
+        faults = error.errors(include_url=False)
+        wrong = {_location(details) for details in faults}
+        _set_defaults(candidate, _schema())
+        return [*map(_structural_message, faults), *_rule_messages(candidate, _schema(), wrong=wrong)]
+    messages = list(_rule_messages(job.to_json_dict(), _schema()))
     # The API server takes such a job, and the operator refuses it.
     large = None if messages else too_large(job.spec)
     return messages if large is None else [large.message]
@@ -60,32 +67,58 @@ def _schema() -> Schema:
     return schema
 
 
+def _set_defaults(value: Any, schema: Schema) -> None:
+    """As the API server does before it evaluates rules, in the parts that have the right type."""
+    if isinstance(value, dict):
+        for name, member in schema.get("properties", {}).items():
+            if name not in value and "default" in member:
+                value[name] = copy.deepcopy(member["default"])
+            _set_defaults(value.get(name), member)
+    elif isinstance(value, list):
+        for item in value:
+            _set_defaults(item, schema.get("items", {}))
+
+
+def _location(error: ErrorDetails) -> Location:
+    return tuple(part for part in error["loc"] if part != "[key]")
+
+
 def _structural_message(error: ErrorDetails) -> str:
-    location = tuple(part for part in error["loc"] if part != "[key]")
+    location = _location(error)
     path = _path(location)
     if error["type"] == "missing":
         return f"{path}: Required value: {_described(location)}"
     if error["type"] == "extra_forbidden":
-        known = ", ".join(_node(location[:-1]).get("properties", {}))
-        return f"{path}: Unknown field: the fields here are {known}"
+        known = _node(location[:-1]).get("properties", {})
+        meant = did_you_mean(str(location[-1]), known)
+        return f"{path}: Unknown field: {meant}the fields here are {', '.join(known)}"
     told = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("List ").removeprefix("Value ")
     hint = f" ({_described(location)})" if error["type"] == "string_pattern_mismatch" else ""
-    return f"{path}: Invalid value: {_shown(error['input'])}: {told}{hint}"
+    choices = [choice for choice in _node(location).get("enum", ()) if isinstance(choice, str)]
+    meant = did_you_mean(error["input"], choices) if isinstance(error["input"], str) else ""
+    return f"{path}: Invalid value: {_shown(error['input'])}: {meant}{told}{hint}"
 
 
-def _rule_messages(value: Any, schema: Schema, path: str) -> Iterator[str]:
-    """Rules of a value and of all that it contains."""
+def _rule_messages(
+    value: Any, schema: Schema, location: Location = (), wrong: Collection[Location] = ()
+) -> Iterator[str]:
+    """Rules of a value and of all that it contains, but for parts with something wrong in them."""
+    if location in wrong:
+        return
+    right = not any(fault[: len(location)] == location for fault in wrong)
+    path = _path(location)
     for rule in schema.get("x-kubernetes-validations", ()):
-        if "oldSelf" not in rule["rule"]:
+        if right and "oldSelf" not in rule["rule"]:
             yield from _broken(rule, value, path)
     if isinstance(value, dict):
         for name, member in schema.get("properties", {}).items():
             if name in value:
-                yield from _rule_messages(value[name], member, f"{path}.{name}" if path else name)
+                yield from _rule_messages(value[name], member, (*location, name), wrong)
     elif isinstance(value, list):
-        yield from _duplicates(value, schema.get("x-kubernetes-list-map-keys", ()), path)
+        if right:
+            yield from _duplicates(value, schema.get("x-kubernetes-list-map-keys", ()), path)
         for index, item in enumerate(value):
-            yield from _rule_messages(item, schema.get("items", {}), f"{path}[{index}]")
+            yield from _rule_messages(item, schema.get("items", {}), (*location, index), wrong)
 
 
 def _broken(rule: dict[str, str], value: Any, path: str) -> Iterator[str]:
@@ -115,10 +148,7 @@ def _broken(rule: dict[str, str], value: Any, path: str) -> Iterator[str]:
 
 def _nearest_names(value: Any, where: str) -> str:
     """What a misspelt name was probably meant to be."""
-    if not where.endswith(".maxTextModel"):
-        return ""
-    near = get_close_matches(str(value), MAX_TEXT_MODELS)
-    return f"did you mean {' or '.join(near)}? " if near else ""
+    return did_you_mean(str(value), MAX_TEXT_MODELS) if where.endswith(".maxTextModel") else ""
 
 
 def _member(value: Any, path: str) -> Any:
@@ -142,14 +172,14 @@ def _duplicates(items: list[Any], keys: tuple[str, ...], path: str) -> Iterator[
         seen.append(key)
 
 
-def _path(location: tuple[int | str, ...]) -> str:
+def _path(location: Location) -> str:
     path = ""
     for part in location:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     return path
 
 
-def _node(location: tuple[int | str, ...]) -> Schema:
+def _node(location: Location) -> Schema:
     """The schema at a location; empty where it has none."""
     node = _schema()
     for part in location:
@@ -160,7 +190,7 @@ def _node(location: tuple[int | str, ...]) -> Schema:
     return node
 
 
-def _described(location: tuple[int | str, ...]) -> str:
+def _described(location: Location) -> str:
     text: str = _node(location).get("description", "must be set")
     return " ".join(text.split())
 

@@ -1,6 +1,6 @@
 """``watch``: follow a DistillationJob until it ends.
 
-On a terminal a live table with a progress bar for each stage; elsewhere a line for each change. Connections that break
+On a terminal a live table of the stages; elsewhere a line for each change. Connections that break
 and API servers that restart are waited for: the object is read again and watched on.
 """
 
@@ -15,15 +15,14 @@ import urllib3
 import yaml
 from kubernetes import client, config
 from kubernetes import watch as kubernetes_watch
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from distillation_api.contract import MEASURED
 from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.printable import printable
+from distillation_operator.commands.stage_table import StageTable, describe, styled
 from distillation_operator.pipeline.status.idle_chips import added_up
 
 WATCH_SECONDS = 300
@@ -32,7 +31,9 @@ LONGEST_WAIT = 10.0
 """Seconds between two tries while there is no API server."""
 _NOT_FOUND, _GONE = 404, 410
 _NO_ACCESS = (401, 403)
-_STYLES = {"Complete": "green", "Failed": "red", "Running": "cyan", "Queued": "yellow", "Pending": "yellow"}
+NO_STATUS_SECONDS = 15.0
+"""How long an operator has for its first word about a job, before the watcher is asked to look for one."""
+UNSEEN = "not yet seen by the operator"
 
 # The client reads whatever file it is given and fails where that isn't what it expects.
 _BAD_KUBECONFIG = (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError)
@@ -50,11 +51,11 @@ class View(Protocol):
         """A remark about the watching itself."""
 
 
-def run(name: str, namespace: str | None, kubeconfig: str | None) -> int:
+def run(name: str, namespace: str | None, kubeconfig: str | None, context: str | None = None) -> int:
     """Follow the object; 0 when it is Complete, 1 when it is Failed."""
     # It tells of each try again; so does the view, once.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-    api, default_namespace = connect(kubeconfig)
+    api, default_namespace = connect(kubeconfig, context)
     console = Console(highlight=False)
     place = namespace or default_namespace
     live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
@@ -62,18 +63,20 @@ def run(name: str, namespace: str | None, kubeconfig: str | None) -> int:
     with live if live is not None else nullcontext():
         last = follow(api, place, name, view)
     for line in results(last):
-        print(line)
+        print(printable(line))
     return 0 if ended(last) == "Complete" else 1
 
 
-def connect(kubeconfig: str | None) -> tuple[client.CustomObjectsApi, str]:
-    """A client, and the namespace that the kubeconfig's context names."""
+def connect(kubeconfig: str | None, context: str | None = None) -> tuple[client.CustomObjectsApi, str]:
+    """A client for a context of the kubeconfig, its current one where none is named, and the context's namespace."""
     try:
-        config.load_kube_config(config_file=kubeconfig)  # type: ignore[no-untyped-call]
-        _, context = config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
-        return client.CustomObjectsApi(), context["context"].get("namespace", "default")
+        config.load_kube_config(config_file=kubeconfig, context=context)  # type: ignore[no-untyped-call]
+        contexts, chosen = config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
+        if context is not None:
+            chosen = next(one for one in contexts if one["name"] == context)
+        return client.CustomObjectsApi(), chosen["context"].get("namespace", "default")
     except _BAD_KUBECONFIG as error:
-        if kubeconfig is None:
+        if kubeconfig is None and context is None:
             try:
                 config.load_incluster_config()  # type: ignore[no-untyped-call]
                 return client.CustomObjectsApi(), "default"
@@ -89,9 +92,11 @@ def follow(
     name: str,
     view: View,
     sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Object:
     """Show the object until it ends; returns its last state."""
-    reached, failures = False, 0
+    reached, failures, hinted = False, 0, False
+    begin = clock()
     while True:
         try:
             for job in _states(api, namespace, name):
@@ -102,6 +107,9 @@ def follow(
                 view.show(job)
                 if ended(job) is not None:
                     return job
+                if not hinted and not job.get("status") and clock() - begin >= NO_STATUS_SECONDS:
+                    hinted = True
+                    view.tell(_without_status(namespace))
         except client.ApiException as error:
             if error.status == _GONE:
                 # What was watched from is too old: read it again.
@@ -136,13 +144,22 @@ def _states(api: client.CustomObjectsApi, namespace: str, name: str) -> Iterator
         PLURAL,
         field_selector=f"metadata.name={name}",
         resource_version=job["metadata"]["resourceVersion"],
-        timeout_seconds=WATCH_SECONDS,
+        # The end of the request is when a job without a status is looked at again.
+        timeout_seconds=WATCH_SECONDS if job.get("status") else int(NO_STATUS_SECONDS),
         _request_timeout=WATCH_SECONDS + 30,
     )
     for event in stream:
         if event["type"] == "DELETED":
             raise CommandError(f"DistillationJob {namespace}/{name} was deleted")
         yield event["object"]
+
+
+def _without_status(namespace: str) -> str:
+    return (
+        f"no operator has written a status for {NO_STATUS_SECONDS:.0f} s. Is one installed and ready (kubectl get "
+        "deploy -A -l app.kubernetes.io/name=distillation-operator)? Does it watch the namespace "
+        f"{namespace} (the chart's value namespaces; empty: all)?"
+    )
 
 
 def _cause(error: Exception) -> str:
@@ -212,27 +229,6 @@ def _idle(stages: list[Object]) -> str:
     return f", of which {sum(parts.values()) / whole:.0%} before the first token or step ({told})"
 
 
-def describe(stage: Object) -> str:
-    """How far a stage is, in a few words."""
-    parts = []
-    progress = stage.get("progress")
-    if progress is not None and progress["total"]:
-        parts.append(f"{100 * progress['done'] // progress['total']}%")
-        parts.append(f"{progress['done']}/{progress['total']} {progress['unit']}")
-        if "rate" in progress:
-            parts.append(f"{progress['rate']} {progress['unit']}/s")
-    metrics = stage.get("metrics", {}).items()
-    # What a preview has measured stands together, in the job's status.
-    parts.extend(f"{name} {value}" for name, value in metrics if not name.startswith(MEASURED))
-    if stage.get("reused"):
-        parts.append("reused")
-    if stage.get("attempt"):
-        parts.append(f"attempt {stage['attempt']}")
-    if stage.get("message"):
-        parts.append(stage["message"])
-    return ", ".join(parts)
-
-
 class LineView:
     """A line for each change of a stage or of the phase."""
 
@@ -241,14 +237,14 @@ class LineView:
 
     def show(self, job: Object) -> None:
         status = job.get("status", {})
-        self._line("job", status.get("phase", "not yet seen by the operator"))
+        self._line("job", status.get("phase", UNSEEN))
         for stage in status.get("stages", []):
             self._line(stage["name"], f"{stage['state']} {describe(stage)}".rstrip())
         for number, line in enumerate(preview_lines(job)):
             self._line(f"preview/{number}", line, "preview")
 
     def tell(self, text: str) -> None:
-        print(f"{datetime.now(UTC):%H:%M:%S} {text}", flush=True)
+        print(printable(f"{datetime.now(UTC):%H:%M:%S} {text}"), flush=True)
 
     def _line(self, about: str, text: str, shown_as: str | None = None) -> None:
         if self._shown.get(about) != text:
@@ -266,24 +262,12 @@ class LiveView:
         self._live.update(live_table(job))
 
     def tell(self, text: str) -> None:
-        self._live.console.print(text)
+        self._live.console.print(Text(printable(text)))
 
 
-def live_table(job: Object) -> Group:
-    """The stages with their bars."""
+def live_table(job: Object) -> StageTable:
+    """The stages with their progress, as the terminal has room for them."""
     status, metadata = job.get("status", {}), job["metadata"]
-    phase = status.get("phase", "not yet seen by the operator")
-    head = Text.assemble(
-        (f"{metadata['namespace']}/{metadata['name']}  ", "bold"), (phase, _STYLES.get(phase, "default"))
-    )
-    table = Table.grid(padding=(0, 2))
-    for stage in status.get("stages", []):
-        state, progress = stage["state"], stage.get("progress") or {}
-        total, done = progress.get("total") or 1, progress.get("done", 0)
-        table.add_row(
-            stage["name"],
-            Text(state, style=_STYLES.get(state, "dim")),
-            ProgressBar(total=total, completed=total if state == "Complete" else done, width=24),
-            Text(describe(stage)),
-        )
-    return Group(head, table, *map(Text, preview_lines(job)))
+    phase = styled(status.get("phase", UNSEEN))
+    heading = Text.assemble((f"{metadata['namespace']}/{metadata['name']}  ", "bold"), phase)
+    return StageTable(heading, status.get("stages", []), preview_lines(job))

@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.live import Live
 
 from distillation_operator.commands import watch
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.printable import printable
 from distillation_operator.local.errors import LocalError
 from distillation_operator.local.folder import JobFolder
 
@@ -24,35 +25,48 @@ def is_folder(name: str) -> bool:
 
 def run(path: str) -> int:
     """Follow the job of a folder; 0 when it is Complete, 1 when it is Failed."""
-    console = Console(highlight=False)
-    live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
-    view: watch.View = watch.LiveView(live) if live is not None else watch.LineView()
-    with live if live is not None else nullcontext():
+    with view_here() as view:
         last = follow(JobFolder(Path(path).expanduser()), view)
     for line in watch.results(last):
-        print(line)
+        print(printable(line))
     return 0 if watch.ended(last) == "Complete" else 1
+
+
+@contextmanager
+def view_here() -> Iterator[watch.View]:
+    """What shows a job on standard output: a table that is drawn again on a terminal, elsewhere lines."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        yield watch.LineView()
+        return
+    with Live(console=console, refresh_per_second=4) as live:
+        yield watch.LiveView(live)
 
 
 def follow(folder: JobFolder, view: watch.View, sleep: Callable[[float], None] = time.sleep) -> watch.Object:
     """Show the job until it ends; returns its last state. Raises CommandError where there is none."""
-    shown, is_run = None, True
+    seen, is_run = None, True
     while True:
-        held = folder.is_held()
-        try:
-            job = folder.read()
-        except LocalError as error:
-            raise CommandError(str(error)) from error
-        if job is None:
-            raise CommandError(
-                f"{folder.path} has no {folder.status_file.name}: `local --storage DIR` makes it in DIR/NAME"
-            )
-        if job != shown:
+        held, version = folder.is_held(), folder.version()
+        if version is None or version != seen:
+            job = _read(folder)
+            seen = version
             view.show(job)
-            shown = job
-        if watch.ended(job) is not None:
-            return job
+            if watch.ended(job) is not None:
+                return job
         if is_run and not held:
             view.tell("no `distillation-operator local` works at it now; started again it goes on")
         is_run = held
         sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _read(folder: JobFolder) -> watch.Object:
+    try:
+        job = folder.read()
+    except LocalError as error:
+        raise CommandError(str(error)) from error
+    if job is None:
+        raise CommandError(
+            f"{folder.path} has no {folder.status_file.name}: `local --storage DIR` makes it in DIR/NAME"
+        )
+    return job

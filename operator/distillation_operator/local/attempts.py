@@ -65,6 +65,8 @@ class Attempt:
     retries: int = 0
     """Crashes of one shard after which it isn't tried again."""
     terminating: bool = False
+    interrupted: bool = False
+    """Whether a process of it was ended for no reason of its own: it has no end, and is made again."""
     verdict: str | None = None
     """Why it fails, as one word, as soon as that is known."""
     ended: datetime | None = None
@@ -135,6 +137,7 @@ class Attempts:
         if run.stopping and not run.succeeded:
             # As of a pod that was deleted, nothing stays of it.
             attempt.runs.remove(run)
+            attempt.interrupted = attempt.interrupted or attempt.verdict is None
         elif not run.succeeded and attempt.verdict is None:
             _fail(attempt, run, now)
         _conclude(attempt, now)
@@ -169,7 +172,7 @@ def _stop(attempt: Attempt) -> None:
 
 def _conclude(attempt: Attempt, now: datetime) -> None:
     """End the attempt when nothing of it runs or will run."""
-    if attempt.ended is not None or any(run.finished is None for run in attempt.runs):
+    if attempt.ended is not None or attempt.interrupted or any(run.finished is None for run in attempt.runs):
         return
     if attempt.verdict is None and not all(_is_done(attempt.runs, index) for index in {r.index for r in attempt.runs}):
         attempt.verdict = "FailedIndexes"

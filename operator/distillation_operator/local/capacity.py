@@ -22,7 +22,7 @@ class Requests:
         return Requests(min(self.cores, other.cores), min(self.memory, other.memory), min(self.chips, other.chips))
 
     def missing(self, used: Iterable["Requests"], whole: "Requests") -> str | None:
-        """What the machine lacks for this process beside those that run; None when there is room."""
+        """What the machine lacks for this process while others run; None when there is room."""
         taken = list(used)
         free = Requests(
             whole.cores - sum(one.cores for one in taken),

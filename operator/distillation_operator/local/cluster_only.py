@@ -4,7 +4,6 @@ word.
 
 import copy
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 from distillation_api.resource import DistillationJob
@@ -13,18 +12,11 @@ from distillation_operator.pipeline.graph import build_pipeline
 Object = dict[str, Any]
 
 OPTION = "--ignore-accelerators"
-_CHIPS = ("accel[0-9]*", "vfio/[0-9]*")
-"""Files of TPU chips below /dev."""
 _OF_PODS = (
     "serviceAccountName", "priorityClassName", "imagePullSecrets", "nodeSelector", "tolerations", "labels",
     "annotations",
 )  # fmt: skip
 """Members of spec.pod that nothing here reads."""
-
-
-def chips_here(dev: Path = Path("/dev")) -> int:
-    """TPU chips of this machine."""
-    return max(len(list(dev.glob(pattern))) for pattern in _CHIPS)
 
 
 def refusals(job: DistillationJob, chips: int, secrets: Collection[tuple[str, str]]) -> list[str]:

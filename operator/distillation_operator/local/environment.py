@@ -11,7 +11,7 @@ Secrets = Mapping[tuple[str, str], str]
 """Values by the name and key of a Secret."""
 
 PROCESS_ENV = "DISTILLATION_LOCAL_PROCESS"
-"""Marks a process and all that it starts: the job's UID, a slash and the process's name."""
+"""Marks a process and all that it starts: with the folder of its job, and its name."""
 _KEPT = (
     "PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "HF_ENDPOINT", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +17,25 @@ from distillation_api.resource import DistillationJob
 from distillation_operator.local.attempts import Attempt
 from distillation_operator.local.errors import LocalError
 
+# A status is written every few seconds; libyaml takes a tenth of the time.
+try:
+    from yaml import CSafeDumper as Dumper
+    from yaml import CSafeLoader as Loader
+except ImportError:
+    from yaml import SafeDumper as Dumper  # type: ignore[assignment]
+    from yaml import SafeLoader as Loader  # type: ignore[assignment]
+
 Object = dict[str, Any]
 
 STATUS = "status.yaml"
 _ATTEMPTS, _LOCK, _LOGS, _TEMPORARY = "attempts.json", ".lock", "logs", "tmp"
+_LONGEST_SCRATCH = 54
+"""Bytes of a path below which libraries can still make sockets: the system takes 107, of which they add some 40."""
 _KNOWN = TypeAdapter(list[Attempt])
 
 
 class JobFolder:
-    """``DIR/NAME``: all that is kept of a job beside its results, which lie in the storage as a cluster's do."""
+    """``DIR/NAME``: all that is kept of a job but its results, which lie in the storage as a cluster's do."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -66,10 +77,17 @@ class JobFolder:
                     f"{self.path} is held by another `distillation-operator local` (process {holder or 'unknown'}); "
                     "wait for its end, or follow it: distillation-operator watch " + str(self.path)
                 ) from None
+            except OSError as error:
+                raise LocalError(f"{lock.name} can't be locked: {error.strerror or error}") from error
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
             yield
+
+    @property
+    def owner(self) -> str:
+        """What tells this job's processes from those of all others on this machine."""
+        return str(self.path.resolve())
 
     def is_held(self) -> bool:
         """Whether a process works at the job."""
@@ -92,8 +110,9 @@ class JobFolder:
             raise LocalError(f"{self.status_file} can't be read: {error}") from error
         try:
             content = yaml.load(text, Loader=_Loader)
-            DistillationJob.parse(content)
-        except (yaml.YAMLError, ValidationError, TypeError) as error:
+            if not DistillationJob.parse(content).metadata.uid:
+                raise ValueError("metadata.uid is missing")
+        except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
             what = " ".join(str(error).split())[:400]
             raise LocalError(
                 f"{self.status_file} is not what `local` writes ({what}); move {self.path} away: what is done is found "
@@ -101,9 +120,17 @@ class JobFolder:
             ) from error
         return dict(content)
 
+    def version(self) -> tuple[int, int] | None:
+        """What changes with each write of the object; None where there is none."""
+        try:
+            found = self.status_file.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
     def write(self, thing: Object) -> None:
         """Write the object, whole or not at all."""
-        text = yaml.dump(thing, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+        text: str = yaml.dump(thing, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
         self._publish(STATUS, text.encode())
 
     def read_attempts(self) -> list[Attempt]:
@@ -121,10 +148,14 @@ class JobFolder:
     @contextmanager
     def scratch(self, base: str | None) -> Iterator[Path]:
         """A folder for what processes write on the side, below ``base`` or else in this one; removed afterwards."""
+        own = self.path / _TEMPORARY
+        # Of one that was killed.
+        shutil.rmtree(own, ignore_errors=True)
+        parent = Path(base).absolute() if base else own if len(os.fsencode(own)) <= _LONGEST_SCRATCH else Path("/tmp")
         with telling_of_disk(self.path):
-            parent = Path(base) if base else self.path / _TEMPORARY
             parent.mkdir(parents=True, exist_ok=True)
-            made = tempfile.TemporaryDirectory(prefix=f"{self.path.name}-", dir=parent, ignore_cleanup_errors=True)
+            prefix = "" if parent == own else f"{self.path.name}-"
+            made = tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
         with made as folder:
             yield Path(folder)
 
@@ -161,17 +192,10 @@ def _sync(folder: Path) -> None:
             os.close(descriptor)
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader without timestamps, which the API has as text."""
+class _Loader(Loader):
+    """A safe loader without timestamps, which the API has as text."""
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        for first, resolvers in Loader.yaml_implicit_resolvers.items()
     }
-
-
-class _Dumper(yaml.SafeDumper):
-    """PyYAML's safe dumper without aliases."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True

@@ -15,23 +15,25 @@ from distillation_operator.local.environment import PROCESS_ENV
 from distillation_operator.local.errors import LocalError
 from distillation_operator.local.signals import Signals
 
+_SEPARATOR = "//"
+"""In no absolute path."""
 _SECONDS_TO_DIE = 20.0
 """Of a killed process that waits for a disk or a device."""
 
 
 def mark_of_job(owner: str) -> str:
-    """The beginning of the marks of all processes of the job with this UID."""
-    return f"{owner}/"
+    """The beginning of the marks of all processes of one job."""
+    return f"{owner}{_SEPARATOR}"
 
 
 def mark_of_process(owner: str, name: str) -> str:
     """The mark of one process and of all that it has started."""
-    return f"{owner}/{name}\0"
+    return f"{owner}{_SEPARATOR}{name}\0"
 
 
 def marked(mark: str, proc: Path = Path("/proc")) -> list[int]:
     """The living processes with this mark."""
-    return list(_marked(f"\0{PROCESS_ENV}={mark}".encode(), proc))
+    return list(_marked(os.fsencode(f"\0{PROCESS_ENV}={mark}"), proc))
 
 
 def kill_marked(mark: str) -> list[int]:
@@ -48,7 +50,7 @@ def kill_marked(mark: str) -> list[int]:
 
 
 def end_leftovers(owner: str, say: Callable[[str], None], signals: Signals, patience: float = GRACE_SECONDS) -> None:
-    """Return when nothing runs any more that an earlier `local` has started for the job with this UID.
+    """Return when nothing runs any more that an earlier `local` has started for the job of this owner.
 
     It was asked to end when that one went, so it has ``patience`` seconds to save what it is at, and is killed then, or
     at a signal. Raises LocalError when something doesn't go.
@@ -64,7 +66,7 @@ def end_leftovers(owner: str, say: Callable[[str], None], signals: Signals, pati
     if left:
         raise LocalError(
             f"processes of an earlier start don't end, though killed: {', '.join(map(str, left))}; they may write into "
-            "the same folders, so nothing is started beside them"
+            "the same folders, so nothing is started"
         )
 
 

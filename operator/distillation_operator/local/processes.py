@@ -88,7 +88,7 @@ class LocalProcesses:
     """Children of this process. Only the main thread may start one: its end would be taken for that of ``local``."""
 
     def __init__(self, owner: str) -> None:
-        """``owner``: the job's UID, which marks them."""
+        """``owner``: what marks them: the job's folder. Its UID would do, but for folders that were copied."""
         self._owner = owner
         self._running: dict[str, _Running] = {}
         self._failed: dict[str, End] = {}
@@ -115,7 +115,7 @@ class LocalProcesses:
 
         return subprocess.Popen(
             list(start.command),
-            env={**start.environment, PROCESS_ENV: f"{self._owner}/{start.name}"},
+            env={**start.environment, PROCESS_ENV: mark_of_process(self._owner, start.name).rstrip("\0")},
             cwd=start.scratch,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -3,6 +3,7 @@
 What a controller is on a cluster, with the same decisions. All that matters stands in the job's folder after each step.
 """
 
+import contextlib
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -80,19 +81,22 @@ class Runner:
         processes: Processes,
         machine: Machine,
         show: Callable[[Object], None] = lambda thing: None,
+        say: Callable[[str], None] = lambda text: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """``thing``: the whole object, as it stands in the folder; ``show`` is called with it after each change."""
+        """``thing``: the whole object, as it stands in the folder; ``show`` gets it after each change."""
         self.thing = thing
         self._folder = folder
         self._processes = processes
         self._machine = machine
         self._show = show
+        self._say = say
         self._clock = clock
         self._kept = folder.read_attempts()
         self._attempts = Attempts(copy.deepcopy(self._kept))
         self._creations: dict[str, Creation] = {}
         self._requests: dict[str, Requests] = {}
+        self._started = 0
 
     @property
     def phase(self) -> str | None:
@@ -140,6 +144,10 @@ class Runner:
             for run in attempt.live_runs:
                 run.stopping = True
                 self._processes.stop(run.name)
+        if waits.received and self._has_live_runs():
+            # Who doesn't read any more must not keep them from ending.
+            with contextlib.suppress(OSError):
+                self._say("ending the processes that run, which may save what they are at; Ctrl-C again kills them")
         while self._has_live_runs():
             self._reap(self._clock())
             if self._has_live_runs():
@@ -254,7 +262,8 @@ class Runner:
     def _start(self, attempt: Attempt, run: Run, now: datetime) -> None:
         creation, machine = self._creations[attempt.name], self._machine
         pod = self._pod(creation)
-        scratch = machine.scratch / run.name
+        self._started += 1
+        scratch = machine.scratch / str(self._started)
         environment = variables(
             _container(pod), machine.variables, machine.secrets, machine.storage, scratch, int(machine.capacity.cores)
         )
@@ -275,9 +284,9 @@ class Runner:
         )
 
     def _write(self, status: DistillationJobStatus) -> None:
-        told = status.to_json_dict()
-        if told != self.thing.get("status"):
-            self.thing = {**self.thing, "status": told}
+        after = status.to_json_dict()
+        if after != self.thing.get("status"):
+            self.thing = {**self.thing, "status": after}
             self._folder.write(self.thing)
             self._show(self.thing)
 

@@ -104,6 +104,52 @@ def test_all_faults_are_told_at_once() -> None:
     ]
 
 
+def test_broken_rules_come_together_with_faults_of_structure() -> None:
+    both = {"path": "models/teacher", "huggingFace": {"repo": "org/teacher"}}
+    manifest = changed(
+        put("spec.dataset.holdOut", 24), put("spec.teacher.source", both), put("spec.training.stages[1].steps", 0)
+    )
+    messages = validate(manifest)
+    assert [message.split(": ")[0] for message in messages] == [
+        "spec.dataset.holdOut",
+        "spec.training.stages[1].steps",
+        "spec.teacher.source",
+    ]
+    assert "exactly one of huggingFace, gcs, path must be set" in messages[-1]
+
+
+@pytest.mark.parametrize("value", ["eight", [], {"a": 1}, 2.5, True])
+def test_a_value_of_another_type_names_its_field(value: object) -> None:
+    accelerator = {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": value}
+    messages = validate(changed(put("spec.generation.accelerator", accelerator)))
+    assert [message.split(": ")[0] for message in messages] == ["spec.generation.accelerator.chipsPerHost"]
+
+
+@pytest.mark.parametrize("spec", [None, [], {}, {"teacher": []}, {"training": {"stages": [5, {"name": "a"}]}}])
+def test_rules_are_not_asked_of_what_has_another_type(spec: object) -> None:
+    messages = validate({**GOOD, "spec": spec})
+    assert messages
+    assert all(message.startswith("spec") for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "meant"),
+    [
+        ("spec.dataset.holdOut", 24, "holdout"),
+        ("spec.trainning", {}, "training"),
+        ("spec.training.stages[0].data", "originaldataset", "OriginalDataset"),
+        ("spec.training.stages[0].objective", "LogitsMatching", "LogitMatching"),
+    ],
+)
+def test_the_nearest_name_is_asked_for(path: str, value: object, meant: str) -> None:
+    assert any(f": did you mean {meant}? " in message for message in validate(changed(put(path, value))))
+
+
+def test_a_name_of_any_length_is_refused_at_once() -> None:
+    (message,) = validate(changed(put("spec." + "x" * 1_000_000, 1)))
+    assert "Unknown field: the fields here are teacher" in message
+
+
 def test_logit_matching_needs_no_name_of_the_teachers_model() -> None:
     assert validate(changed(put("spec.training.stages[0].objective", "LogitMatching"))) == []
 
@@ -133,8 +179,8 @@ def test_the_message_has_the_names_of_one_series_alone() -> None:
     (message,) = validate(changed(put("spec.student.maxTextModel", "meta-llama/Llama-3.1-8B")))
     told, names = message.split("it has ")
     assert told == (
-        'spec.student.maxTextModel: Invalid value: "meta-llama/Llama-3.1-8B": meta-llama/Llama-3.1-8B is no model of '
-        "MaxText; "
+        'spec.student.maxTextModel: Invalid value: "meta-llama/Llama-3.1-8B": did you mean llama3.1-8b? '
+        "meta-llama/Llama-3.1-8B is no model of MaxText; "
     )
     assert names == (
         "llama2-13b, llama2-70b, llama2-7b, llama3-70b, llama3-8b, llama3.1-405b, llama3.1-70b, llama3.1-8b, "

@@ -1,5 +1,6 @@
 """The command line around the commands: usage, ``crd``, and the flags of ``run``."""
 
+import re
 import sys
 from types import ModuleType
 
@@ -61,3 +62,22 @@ def test_wrong_usage_exits_with_2(argv: list[str], capsys: pytest.CaptureFixture
         main(argv)
     assert exit_code.value.code == 2
     assert "usage: distillation-operator" in capsys.readouterr().err
+
+
+def test_the_help_lists_each_command_in_the_group_of_those_who_use_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_code:
+        main(["--help"])
+    assert exit_code.value.code == 0
+    text = capsys.readouterr().out
+    groups = {
+        title: re.findall(r"^  ([a-z-]+) ", lines, re.MULTILINE)
+        for title, lines in re.findall(r"^([a-z, -]+):\n((?:  .*\n)+)", text, re.MULTILINE)
+    }
+    assert {"validate", "plan", "schema"} <= set(groups["distillations, without a cluster"])
+    assert {"watch"} <= set(groups["distillations on a cluster"])
+    assert groups["the operator and its installation"] == ["run", "ready", "crd"]
+    listed = [command for group in groups.values() for command in group]
+    for command in listed:
+        with pytest.raises(SystemExit) as exit_code:
+            main([command, "--help"])
+        assert exit_code.value.code == 0, "what is listed exists"

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from cluster.wrong_manifests import GOOD, WRONG, Wrong
+from cluster.wrong_manifests import GOOD, WRONG, Wrong, changed, drop, put
 from distillation_operator.cli import main
 from distillation_operator.commands.validation import validate
 
@@ -54,3 +54,23 @@ def test_an_unknown_field_is_underlined(validator: Any) -> None:
     manifest["spec"]["training"]["stages"][0]["learnRate"] = 1
     [error] = validator.iter_errors(manifest)
     assert "learnRate" in error.message and list(error.path) == ["spec", "training", "stages", 0]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("spec.teacher.source", {}),
+        ("spec.teacher.source", {"path": "models/teacher", "huggingFace": {"repo": "org/teacher"}}),
+        ("spec.storage", {}),
+        ("spec.dataset.promptColumn", "prompt"),
+        ("spec.export", {"to": {}}),
+        ("spec.pod", {"env": [{"name": "A"}]}),
+    ],
+)
+def test_of_members_that_exclude_each_other_one_is_asked_for(validator: Any, path: str, value: object) -> None:
+    assert not validator.is_valid(changed(put(path, value)))
+
+
+def test_a_name_is_asked_for(validator: Any) -> None:
+    assert not validator.is_valid(changed(drop("metadata.name")))
+    assert validator.is_valid(changed(put("metadata", {"generateName": "good-"})))

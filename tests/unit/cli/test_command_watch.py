@@ -1,18 +1,21 @@
 """``watch`` without a cluster: what it shows, how it ends, and what it does while there is no API server."""
 
 import io
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
+import yaml
 from kubernetes import client
 from rich.console import Console
 
 from distillation_operator.cli import main
 from distillation_operator.commands import watch
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.stage_table import describe
 
 RUNNING = {
     "name": "train-first",
@@ -48,8 +51,10 @@ class Recorder:
         self.told.append(text)
 
 
-def follow(monkeypatch: pytest.MonkeyPatch, *script: dict[str, Any] | Exception) -> tuple[dict[str, Any], Recorder]:
-    """Follow an API server that behaves like the script."""
+def follow(
+    monkeypatch: pytest.MonkeyPatch, *script: dict[str, Any] | Exception, seconds: float = 0
+) -> tuple[dict[str, Any], Recorder]:
+    """Follow an API server that behaves like the script, with so many seconds between two looks at the clock."""
     steps: Iterator[dict[str, Any] | Exception] = iter(script)
 
     def states(*_: object) -> Iterator[dict[str, Any]]:
@@ -60,7 +65,9 @@ def follow(monkeypatch: pytest.MonkeyPatch, *script: dict[str, Any] | Exception)
 
     monkeypatch.setattr(watch, "_states", states)
     view = Recorder()
-    last = watch.follow(client.CustomObjectsApi(client.ApiClient()), "ml", "one", view, sleep=lambda _: None)
+    clock = itertools.count(step=seconds)
+    api = client.CustomObjectsApi(client.ApiClient())
+    last = watch.follow(api, "ml", "one", view, sleep=lambda _: None, clock=lambda: next(clock))
     return last, view
 
 
@@ -95,6 +102,22 @@ def test_no_such_object(monkeypatch: pytest.MonkeyPatch) -> None:
         follow(monkeypatch, client.ApiException(404, "Not Found"))
 
 
+UNSEEN = {"metadata": {"namespace": "ml", "name": "one"}}
+
+
+def test_of_a_job_without_status_one_line_says_what_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = [UNSEEN] * 5
+    _, view = follow(monkeypatch, *states, job(RUNNING), job(ended="Complete"), seconds=10)
+    (hint,) = view.told
+    assert hint.startswith("no operator has written a status for 15 s.")
+    assert "namespace ml" in hint
+
+
+def test_an_operator_has_some_seconds_for_its_first_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, view = follow(monkeypatch, UNSEEN, UNSEEN, job(RUNNING), job(ended="Complete"), seconds=5)
+    assert view.told == []
+
+
 def test_a_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
     view = watch.LineView()
     waiting = {"name": "export", "state": "Waiting"}
@@ -109,7 +132,7 @@ def test_a_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_object_without_status_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    watch.LineView().show({"metadata": {"namespace": "ml", "name": "one"}})
+    watch.LineView().show(UNSEEN)
     assert "not yet seen by the operator" in capsys.readouterr().out
 
 
@@ -189,6 +212,24 @@ def test_what_a_preview_has_found_is_told_once(capsys: pytest.CaptureFixture[str
     ]
 
 
+def test_the_context_chooses_cluster_and_namespace(tmp_path: Path) -> None:
+    file = tmp_path / "kubeconfig"
+    contexts = [
+        {"name": name, "context": {"cluster": name, "user": "me", **({"namespace": name} if name != "here" else {})}}
+        for name in ("here", "there")
+    ]
+    clusters = [{"name": name, "cluster": {"server": f"https://{name}.example"}} for name in ("here", "there")]
+    users = [{"name": "me", "user": {}}]
+    kubeconfig = {"contexts": contexts, "clusters": clusters, "users": users, "current-context": "here"}
+    file.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **kubeconfig}))
+    for context, server, place in ((None, "here", "default"), ("there", "there", "there")):
+        api, namespace = watch.connect(str(file), context)
+        assert api.api_client.configuration.host == f"https://{server}.example"
+        assert namespace == place
+    with pytest.raises(CommandError, match="nowhere"):
+        watch.connect(str(file), "nowhere")
+
+
 def test_what_a_stage_of_a_preview_has_measured_is_not_told_twice() -> None:
     stage = {**RUNNING, "metrics": {"loss": "1.92", "measured.unitSeconds": "2"}}
-    assert watch.describe(stage) == watch.describe(RUNNING)
+    assert describe(stage) == describe(RUNNING)

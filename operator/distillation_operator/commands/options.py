@@ -1,0 +1,69 @@
+"""Types and groups of options that commands share."""
+
+import argparse
+import math
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from distillation_api.model import Model
+from distillation_operator.manifests.settings import Installation
+
+
+def rate(text: str) -> tuple[str, float]:
+    """A stage and its rows or steps per second, of ``STAGE=NUMBER``."""
+    stage, _, number = text.partition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = 0.0
+    if not stage or not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no STAGE=NUMBER, e.g. train-teacher-data=0.8")
+    return stage, value
+
+
+def lease(text: str) -> tuple[str, str]:
+    """Namespace and name, of ``NAMESPACE/NAME``."""
+    namespace, _, name = text.partition("/")
+    if not namespace or not name or "/" in name:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAMESPACE/NAME")
+    return namespace, name
+
+
+def json_of[Value: Model](model: type[Value]) -> Callable[[str], Value]:
+    """A reader of a model's JSON, whose faults are those of the option."""
+
+    def read(text: str) -> Value:
+        try:
+            return model.model_validate_json(text)
+        except ValidationError as error:
+            faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+            raise argparse.ArgumentTypeError("; ".join(faults)) from error
+
+    return read
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """The options that name the images of the stages."""
+    defaults = Installation()
+    for image in ("fetcher", "converter", "teacher", "trainer"):
+        parser.add_argument(
+            f"--{image}-image",
+            metavar="IMAGE",
+            default=getattr(defaults, f"{image}_image"),
+            help=f"image of the {image}'s stages (default: %(default)s)",
+        )
+    parser.add_argument(
+        "--teacher-tpu-image", metavar="IMAGE", help="image of generation on TPUs (default: the teacher's image)"
+    )
+
+
+def installation(arguments: argparse.Namespace) -> Installation:
+    """An installation with the images that these options name."""
+    return Installation(
+        fetcher_image=arguments.fetcher_image,
+        converter_image=arguments.converter_image,
+        teacher_image=arguments.teacher_image,
+        teacher_tpu_image=arguments.teacher_tpu_image,
+        trainer_image=arguments.trainer_image,
+    )
