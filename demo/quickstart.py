@@ -10,10 +10,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from demo.bootstrap import STAGES
 from demo.estimate import Step
@@ -21,7 +23,9 @@ from demo.inputs.__main__ import write_inputs
 from demo.inputs.cache import DemoInputsError, demo_cache
 from demo.progress import Progress
 from demo.result import result_of, summary_lines
+from distillation_api.resource import DistillationJob
 from distillation_operator.local import environments
+from distillation_operator.local.folder import JobFolder
 from distillation_operator.local.installer import PreparationError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -57,6 +61,8 @@ def main() -> int:
             environments.prepare(STAGES, _environment_lines(progress))
             progress.begin("inputs", "Putting teacher, student and conversations into the storage")
             write_inputs(STORAGE)
+            if aside := set_aside(STATUS):
+                progress.say(f"the example has changed; the job as it was is in {aside.relative_to(CHECKOUT)}")
             progress.say(f"Distilling {EXAMPLE.relative_to(CHECKOUT)}: the stages")
             code = run_to_its_end(command(read_status(STATUS)), stage_lines(progress))
     except (PreparationError, DemoInputsError) as error:
@@ -65,7 +71,7 @@ def main() -> int:
     except KeyboardInterrupt:
         progress.say("interrupted; `make quickstart` goes on from here")
         return 130
-    for line in closing_lines(read_status(STATUS), STORAGE, CHECKOUT):
+    for line in closing_lines(read_status(STATUS), STORAGE, CHECKOUT) if code == 0 else failed_lines():
         progress.say(line)
     return code
 
@@ -117,25 +123,42 @@ def read_status(path: Path) -> dict[str, Any]:
     return job if isinstance(job, dict) else {}
 
 
+def set_aside(status: Path) -> Path | None:
+    """Rename the folder of a job that the example no longer is, and return where it is; None when there is none.
+
+    Its finished stages stay in the storage, where the new job finds those that are still the same.
+    """
+    known = read_status(status)
+    if not known or JobFolder(status.parent).is_held():
+        return None
+    try:
+        if DistillationJob.parse(known).spec == DistillationJob.parse(yaml.safe_load(EXAMPLE.read_text())).spec:
+            return None
+    except ValidationError:
+        # It was written for another version.
+        pass
+    aside = status.parent.with_name(f"{status.parent.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    return status.parent.rename(aside)
+
+
 def closing_lines(job: dict[str, Any], storage: Path, seen_from: Path) -> list[str]:
-    """Scores, where student and report are, and what to do next; or what went wrong, and where to look."""
+    """Scores, where student and report are, and what to do next; or that there is no student, and where to look."""
     result = result_of(job)
-    folder = (storage / JOB).relative_to(seen_from)
     if result["phase"] != "Complete":
-        conditions = (job.get("status") or {}).get("conditions") or []
-        failed = next((c.get("message") for c in conditions if c.get("type") == "Failed" and c.get("message")), None)
-        reason = failed or f"the job is {result['phase'] or 'not begun'}"
-        return [
-            f"no student yet: {reason}",
-            f"logs of the stages: {folder}/logs; `make quickstart` tries again, from here",
-        ]
+        return [f"no student yet: the job is {result['phase'] or 'not begun'}", *failed_lines()]
     lines = summary_lines(result)[:-1]
     lines.append(f"the student:  {(storage / result['exportedModel']).relative_to(seen_from)}")
     if result["report"]:
         lines.append(f"the report:   {(storage / result['report']).relative_to(seen_from)} (open it in a browser)")
-    lines.append(f"the status:   {folder}/status.yaml")
+    lines.append(f"the status:   {(storage / JOB / STATUS.name).relative_to(seen_from)}")
     lines.append("next: your own models and data, docs/local.md; on a cluster, docs/first-hour.md")
     return lines
+
+
+def failed_lines() -> list[str]:
+    """Where to look; the reason has been said."""
+    logs = (STATUS.parent / "logs").relative_to(CHECKOUT)
+    return [f"no student yet; logs of the stages: {logs}; `make quickstart` goes on from here"]
 
 
 def stage_lines(progress: Progress) -> Callable[[str], None]:
