@@ -54,9 +54,9 @@ class ModelScore(FactsModel):
     """Nats per answer token."""
     perplexity: Number = None
     kl: Number = None
-    """KL(teacher || model), nats per answer token."""
+    """KL(teacher || model), nats per answer token; of ``rows.teacher_tokens``."""
     top1_agreement: Number = None
-    """Share of the tokens, 0 to 1, at which both find the same token likeliest."""
+    """Share of these tokens, 0 to 1, at which both find the same token likeliest."""
 
 
 class AnswerFigures(FactsModel):
@@ -171,6 +171,13 @@ class RowCounts(FactsModel):
     rejected: dict[str, int] = {}
     """By reason, of all stages."""
 
+    @property
+    def teacher_has_all(self) -> bool:
+        """Whether the teacher's scores are of the same tokens as the students' cross-entropy; False where a count isn't
+        known.
+        """
+        return self.scored_tokens is not None and self.teacher_tokens == self.scored_tokens
+
 
 class ReportFacts(FactsModel):
     """All that the report shows but the samples, which are in ``samples.json``. Written whether or not the gate let the
@@ -191,7 +198,10 @@ class ReportFacts(FactsModel):
     scores: Annotated[list[ModelScore], Field(min_length=1)]
     """The student's: before, then after each training stage in order; the last is the result."""
     teacher: ModelScore | None = None
-    """The line to reach: the teacher's own scores, on the tokens at which its distribution was taken."""
+    """The line to reach: the teacher's own scores. They are of the tokens at which its distribution was taken, as every
+    KL and top-1 agreement is: the first ``rows.teacher_tokens`` of the ``rows.scored_tokens`` that the students'
+    cross-entropy is of. Only where both are equal can the teacher's cross-entropy be set against a student's.
+    """
     no_kl_because: str | None = None
     """Why the student can't be compared with the teacher token by token; None where it was."""
     answers: list[AnswerFigures] = []

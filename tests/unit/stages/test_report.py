@@ -265,9 +265,25 @@ def test_without_a_common_vocabulary_it_says_so() -> None:
     assert "Way to the teacher" not in page
 
 
+PART = RowCounts(scored=24, scored_tokens=9000, teacher_tokens=4096)
+
+
 def test_a_line_to_reach_that_fewer_tokens_tell_says_so() -> None:
-    told = text_of(facts(rows=RowCounts(scored=24, scored_tokens=9000, teacher_tokens=4096)))
+    told = text_of(facts(rows=PART))
     assert "The teacher's on the first 4,096 of 9,000 tokens." in told
+
+
+@pytest.mark.parametrize("rows", [PART, RowCounts(scored=24, teacher_tokens=900), RowCounts(scored_tokens=900)])
+def test_no_way_to_the_teacher_is_told_from_scores_of_other_tokens(rows: RowCounts) -> None:
+    assert "Way to the teacher" in first_screen(facts())
+    assert "Way to the teacher" not in first_screen(facts(rows=rows))
+
+
+def test_scores_of_a_part_of_the_tokens_say_so_in_table_and_plots() -> None:
+    told = text_of(facts(rows=PART))
+    assert "KL, top-1 and the teacher's row are of the first 4,096 of 9,000 tokens, the rest is of all." in told
+    assert told.count("On the first 4,096 of 9,000 tokens.") == 2
+    assert "of the first" not in text_of(facts()) and "On the first" not in text_of(facts())
 
 
 def test_where_the_starts_of_a_stage_went_is_shown_with_the_chips_that_waited() -> None:

@@ -53,6 +53,7 @@ def render_report(facts: ReportFacts, samples: Sequence[Sample]) -> str:
         worse=best_before_the_end(facts),
         best=best_of(facts),
         tiles=list(tiles(facts)),
+        part=part_compared(facts),
         main_plot=main_plot(facts),
         score_plots=list(score_plots(facts)),
         training_plots=training_plots(facts),
@@ -103,22 +104,30 @@ def tiles(facts: ReportFacts) -> Iterator[Tile]:
 _NO_CHIPS = ("no chip-hours", "all stages ran on CPU")
 
 
+def part_compared(facts: ReportFacts) -> str | None:
+    """The tokens that KL, top-1 agreement and the teacher's own scores are of; None where these are all, or unknown."""
+    rows = facts.rows
+    if not rows.teacher_tokens or not rows.scored_tokens or rows.teacher_has_all:
+        return None
+    return f"the first {rows.teacher_tokens:,} of {rows.scored_tokens:,} tokens"
+
+
 def main_plot(facts: ReportFacts) -> Plot:
     """The cross-entropy before and after each training, with the teacher's as the line to reach."""
     reach = facts.teacher.cross_entropy if facts.teacher is not None else None
-    note = ""
-    rows = facts.rows
-    if reach is not None and rows.teacher_tokens and rows.scored_tokens and rows.teacher_tokens < rows.scored_tokens:
-        note = f"The teacher's on the first {rows.teacher_tokens:,} of {rows.scored_tokens:,} tokens."
+    part = part_compared(facts)
+    note = f"The teacher's on {part}." if reach is not None and part else ""
     return _scores_plot(facts, "cross_entropy", "Cross-entropy", "nats per token, lower is better", reach, note)
 
 
 def score_plots(facts: ReportFacts) -> Iterator[Plot]:
     """The other scores, then what answers are like; those of which nothing is known are left out."""
     if any(score.kl is not None for score in facts.scores):
-        yield _scores_plot(facts, "kl", "Distance to the teacher (KL)", "nats per token, lower is better", None)
+        part = part_compared(facts)
+        note = f"On {part}." if part else ""
+        yield _scores_plot(facts, "kl", "Distance to the teacher (KL)", "nats per token, lower is better", None, note)
         yield _scores_plot(
-            facts, "top1_agreement", "Top-1 agreement", "share of tokens, higher is better", None, "", 1.0
+            facts, "top1_agreement", "Top-1 agreement", "share of tokens, higher is better", None, note, 1.0
         )
     if facts.answers:
         yield _answers_plot("Answers that end by themselves", "share of answers", facts.answers, "ends_by_itself")

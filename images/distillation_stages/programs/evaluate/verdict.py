@@ -43,7 +43,11 @@ def drop(before: ModelScore, after: ModelScore) -> float | None:
 
 
 def way_to_teacher(facts: ReportFacts) -> float | None:
-    """The share of the distance between the student before and the teacher that training has covered."""
+    """The share of the distance between the student before and the teacher that training has covered; None unless all
+    three are scored on the same tokens.
+    """
+    if not facts.rows.teacher_has_all:
+        return None
     before, after = facts.before.cross_entropy, facts.after.cross_entropy
     goal = facts.teacher.cross_entropy if facts.teacher is not None else None
     if before is None or after is None or goal is None or before <= goal:
