@@ -116,6 +116,7 @@ def facts(after: float = 3.25, *, steps: int = 60, **members: Any) -> Object:
             {"name": "after", "crossEntropy": after, "kl": after - 1.2, "top1Agreement": 0.41},
         ],
         "teacher": {"name": "teacher", "crossEntropy": 1.1},
+        "rows": {"scored": 24, "scoredTokens": 900, "teacherTokens": 900},
         "answers": [{"name": "teacher", "answers": 8, "endsByItself": 1.0, "medianTokens": 40.0}],
         "stages": [
             {"name": "generate", "seconds": 170.0, "chipHours": 0.7, "counts": {"completionTokens": 38_412}},

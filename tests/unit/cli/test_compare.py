@@ -128,6 +128,39 @@ def test_a_report_tells_scores_after_each_stage_and_the_teachers(
     assert told["time of the stages, added up"] == ["7 min 40 s", "7 min 40 s"]
 
 
+PART = {"scored": 300, "scoredTokens": 9000, "teacherTokens": 4096}
+
+
+def test_scores_of_a_part_of_the_held_out_tokens_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    part, other = facts(rows=PART), facts(rows={**PART, "scoredTokens": 9000, "teacherTokens": 4000})
+    paths = [str(write_facts(tmp_path / name, one)) for name, one in (("a", part), ("b", other), ("c", facts()))]
+    assert main(["compare", paths[2]]) == 0
+    out = capsys.readouterr().out
+    assert rows(out)["cross-entropy, teacher"] == ["1.1"]
+    assert "of the first" not in out
+    told = "KL, top-1 agreement and the teacher's cross-entropy are of the first 4,096 of 9,000 held-out tokens."
+    assert main(["compare", paths[0]]) == 0
+    out = capsys.readouterr().out
+    assert rows(out)["cross-entropy, teacher (part of the tokens)"] == ["1.1"]
+    assert told in out
+    assert main(["compare", paths[0], "--json"]) == 0
+    assert told in json.loads(capsys.readouterr().out)["remarks"]
+    assert main(["compare", *paths]) == 0
+    out = capsys.readouterr().out
+    assert rows(out)["cross-entropy, teacher (part of the tokens)"] == ["1.1", "1.1", "1.1"]
+    assert "In 2 of the 3 runs KL," in out
+    assert "are of the first 4,000 to 4,096 of 9,000 held-out tokens." in out
+
+
+def test_a_status_tells_what_part_of_the_tokens_is_compared_with_the_teacher(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = job("one")
+    one["status"]["stages"][-1]["counts"] = {"rows": 300, "tokens": 9000, "klTokens": 4096}
+    assert main(["compare", str(write_json(tmp_path / "one.json", one))]) == 0
+    assert "are of the first 4,096 of 9,000 held-out tokens." in capsys.readouterr().out
+
+
 def test_the_storage_gives_a_status_its_curves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status = str(write_json(tmp_path / "first.json", job("first")))
     write_facts(tmp_path / "storage" / "distillation" / "evaluate" / ("f" * 16), facts(steps=5))

@@ -72,6 +72,15 @@ def test_the_page_shows_runs_differences_and_figures(tmp_path: Path) -> None:
         assert told in text, told
 
 
+def test_the_teachers_level_is_drawn_only_where_it_is_of_the_same_tokens(tmp_path: Path) -> None:
+    part = {"scored": 300, "scoredTokens": 9000, "teacherTokens": 4096}
+    whole = Page(written(tmp_path, *reports(tmp_path, 2)))
+    assert len(whole.of_class("level")) == 2, "wide and narrow"
+    page = Page(written(tmp_path, *reports(tmp_path, 2, rows=part)))
+    assert page.of_class("level") == []
+    assert "are of the first 4,096 of 9,000 held-out tokens." in " ".join(page.texts)
+
+
 def test_nothing_on_the_page_is_loaded_or_runs(tmp_path: Path) -> None:
     text = written(tmp_path, *reports(tmp_path, 2))
     page = Page(text)

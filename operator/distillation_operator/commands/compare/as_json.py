@@ -11,8 +11,8 @@ from distillation_operator.commands.compare.run import Curve, Run
 
 def as_json(comparison: Comparison) -> str:
     """Runs in the order of the table, each with its figures by key and its curves; then the differing fields with one
-    value per run, of which null means that it isn't set, and ``known`` whether the run tells it. Numbers that aren't
-    finite are null.
+    value per run, of which null means that it isn't set, and ``known`` whether the run tells it; then what a reader of
+    the scores has to know, as sentences. Numbers that aren't finite are null.
     """
     told = {
         "runs": [_run(comparison, number, run) for number, run in enumerate(comparison.runs)],
@@ -24,6 +24,7 @@ def as_json(comparison: Comparison) -> str:
             }
             for difference in comparison.differences
         ],
+        "remarks": comparison.remarks,
     }
     return json.dumps(_finite(told), indent=2, allow_nan=False, default=str)
 

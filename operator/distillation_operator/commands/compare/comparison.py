@@ -8,6 +8,7 @@ from distillation_operator.commands.compare.differences import Difference, Spec,
 from distillation_operator.commands.compare.figures import Figure, figures
 from distillation_operator.commands.compare.filled_spec import filled
 from distillation_operator.commands.compare.run import Run
+from distillation_operator.commands.compare.scored_tokens import part_remark
 from distillation_operator.commands.words import one_line
 
 
@@ -24,6 +25,8 @@ class Comparison:
     figures: Sequence[Figure]
     notes: Sequence[tuple[int, str]]
     """Of which run, and what; safe to print."""
+    remarks: Sequence[str]
+    """On all runs together, whole sentences; safe to print."""
 
     @staticmethod
     def of(runs: Sequence[Run]) -> "Comparison":
@@ -50,6 +53,7 @@ class Comparison:
             differences=differences(specs),
             figures=figures(runs),
             notes=[(number, one_line(note)) for number, note in notes],
+            remarks=[remark for remark in (part_remark(runs),) if remark],
         )
 
 

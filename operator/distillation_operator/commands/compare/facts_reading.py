@@ -85,6 +85,8 @@ def with_facts(run: Run, facts: ReportFacts) -> Run:
         run,
         scores=scores,
         drop=_drop(facts, run.drop),
+        scored_tokens=facts.rows.scored_tokens or run.scored_tokens,
+        teacher_tokens=facts.rows.teacher_tokens or run.teacher_tokens,
         losses=(run.losses if "training" not in run.losses else {}) or losses,
         curves={name: curves(stage.curve) for name, stage in trained.items() if stage.curve is not None},
         generated_tokens=(generated if _is_number(generated) else None)

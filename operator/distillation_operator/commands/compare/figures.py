@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from distillation_operator.commands.compare.run import AFTER, BEFORE, TEACHER, Run
+from distillation_operator.commands.compare.scored_tokens import teacher_has_all
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.words import decimal, duration, share, whole
 
@@ -122,11 +123,16 @@ def _scores(runs: Sequence[Run]) -> Iterable[Figure]:
             if model == TEACHER and metric.is_to_teacher:
                 continue
             is_result = model not in (BEFORE, TEACHER)
+            values = [scores.get(model) for scores in of_runs]
+            label = f"{metric.label}, {model}"
+            if metric.key == "crossEntropy" and model == TEACHER:
+                is_whole = teacher_has_all(runs, [value is not None for value in values])
+                label = label if is_whole else f"{label} (part of the tokens)"
             yield Figure(
                 key=f"{metric.key}{_SUFFIXES.get(model) or '/' + model.removeprefix('after ')}",
                 section=SCORES,
-                label=f"{metric.label}, {model}",
-                values=[scores.get(model) for scores in of_runs],
+                label=label,
+                values=values,
                 form=metric.form,
                 better=metric.better or "less",
                 marks_best=is_result and metric.better is not None,

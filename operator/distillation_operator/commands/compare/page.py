@@ -8,7 +8,8 @@ from distillation_operator.commands.compare.differences import UNKNOWN
 from distillation_operator.commands.compare.figures import COST, MAIN, SCORES, TRAINING, Figure
 from distillation_operator.commands.compare.markup import Child, Element, document, element
 from distillation_operator.commands.compare.plot import DISTINCT, NARROW, WIDE, Line, plot, sample
-from distillation_operator.commands.compare.run import AFTER, BEFORE, TEACHER, Curve
+from distillation_operator.commands.compare.run import AFTER, BEFORE, TEACHER, Curve, Run
+from distillation_operator.commands.compare.scored_tokens import teacher_has_all
 from distillation_operator.commands.compare.style import STYLE, policy
 from distillation_operator.commands.words import ABSENT, short
 
@@ -56,6 +57,7 @@ def _results(comparison: Comparison) -> Element:
             "Cross-entropy and KL are nats per token of the teacher's answers to the rows that were held out: less is "
             "better."
         )
+    told.extend(comparison.remarks)
     return element("section", None, _table(heads, rows, "runs"), element("p", {"class": "faint"}, " ".join(told)))
 
 
@@ -122,11 +124,19 @@ def _score_plots(comparison: Comparison) -> Iterable[Element]:
             finite = _finite(points)
             if finite:
                 lines.append(Line(run + 1, comparison.labels[run], finite))
-        teacher = {round(scores[TEACHER], 3) for scores in told if math.isfinite(scores.get(TEACHER, math.nan))}
-        level = (teacher.pop(), "teacher") if len(teacher) == 1 and metric == "crossEntropy" else None
+        level = _teacher_level(comparison.runs[:DISTINCT]) if metric == "crossEntropy" else None
         if any(len(line.points) > 1 for line in lines):
             ticks = [place.removeprefix(f"{AFTER} ") for place in places]
             yield _figure(title, lines, "student before, after stages, after all", "nats per token", ticks, level)
+
+
+def _teacher_level(runs: Sequence[Run]) -> tuple[float, str] | None:
+    """The teacher's own cross-entropy, where it is one for all runs, and of the tokens that the students' are of."""
+    told = [run.scores.get("crossEntropy", {}).get(TEACHER, math.nan) for run in runs]
+    levels = {round(value, 3) for value in told if math.isfinite(value)}
+    if len(levels) != 1 or not teacher_has_all(runs, [math.isfinite(value) for value in told]):
+        return None
+    return levels.pop(), "teacher"
 
 
 def _training_plots(comparison: Comparison) -> Iterable[Element]:

@@ -47,6 +47,10 @@ class Run:
     """By metric, such as crossEntropy, then by model."""
     drop: float | None = None
     """Relative drop of the cross-entropy, where the run tells it itself."""
+    scored_tokens: int | None = None
+    """Held-out tokens that the students' cross-entropy is of."""
+    teacher_tokens: int | None = None
+    """Of these the first, that KL, top-1 agreement and the teacher's own cross-entropy are of."""
     losses: Mapping[str, float] = field(default_factory=dict)
     """The last of each training stage."""
     curves: Mapping[str, Mapping[str, Curve]] = field(default_factory=dict)

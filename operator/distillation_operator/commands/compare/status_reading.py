@@ -39,6 +39,8 @@ def run_of_object(job: Object, origin: str) -> Run:
         spec=spec if isinstance(spec, Mapping) else None,
         scores=scores,
         drop=drop,
+        scored_tokens=_count(_object(by_name.get(EVALUATION, {}), "counts"), "tokens"),
+        teacher_tokens=_count(_object(by_name.get(EVALUATION, {}), "counts"), "klTokens"),
         losses=_losses(status, stages),
         generated_tokens=_count(_object(by_name.get(GENERATION, {}), "counts"), "completionTokens"),
         trained_tokens={

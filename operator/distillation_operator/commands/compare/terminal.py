@@ -171,5 +171,6 @@ def _remarks(comparison: Comparison) -> Iterator[Text]:
         yield Text(f"{UNTOLD}: a run that is known by its report alone doesn't tell this field.")
     if any(figure.section == SCORES for figure in comparison.figures):
         yield Text("Cross-entropy and KL: nats per token of the teacher's answers to the rows that were held out.")
+    yield from map(Text, comparison.remarks)
     for number, note in comparison.notes:
         yield Text(f"{comparison.labels[number]}: {note}")
