@@ -128,6 +128,38 @@ def test_a_report_tells_scores_after_each_stage_and_the_teachers(
     assert told["time of the stages, added up"] == ["7 min 40 s", "7 min 40 s"]
 
 
+def test_chip_hours_of_pods_and_of_finished_work_are_two_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A status counts the running time of all pods, failed and waiting ones too, and nothing for what it found done; a
+    report adds up the runs that finished the stages."""
+    status, report = write_json(tmp_path / "first.json", job("first")), write_facts(tmp_path / "report")
+    assert main(["compare", str(status), str(report)]) == 0
+    told = rows(capsys.readouterr().out)
+    assert told["chip-hours"] == ["1.5", "-"]
+    assert told["chip-hours of the stages, added up"] == ["-", "0.7"]
+    assert main(["compare", str(status), str(report), "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)["runs"]
+    assert (first["figures"]["chipHours"], second["figures"].get("chipHours")) == (1.5, None)
+    assert (first["figures"].get("workChipHours"), second["figures"]["workChipHours"]) == (None, 0.7)
+    generated = {"name": "generate", "state": "Complete", "reused": False}
+    assert first["stages"][0] == {
+        **generated, "seconds": 180.0, "chipHours": 0.75, "workSeconds": None, "workChipHours": None,
+    }  # fmt: skip
+    assert second["stages"][0] == {
+        **generated, "seconds": None, "chipHours": None, "workSeconds": 170.0, "workChipHours": 0.7,
+    }  # fmt: skip
+
+
+def test_a_status_with_its_report_has_both_chip_hours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = str(write_json(tmp_path / "first.json", job("first")))
+    write_facts(tmp_path / "storage" / "distillation" / "evaluate" / ("f" * 16), facts(steps=5))
+    assert main(["compare", status, "--storage", str(tmp_path / "storage")]) == 0
+    told = rows(capsys.readouterr().out)
+    assert told["chip-hours"] == ["1.5"]
+    assert told["chip-hours of the stages, added up"] == ["0.7"]
+
+
 PART = {"scored": 300, "scoredTokens": 9000, "teacherTokens": 4096}
 
 

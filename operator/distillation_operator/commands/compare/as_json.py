@@ -48,6 +48,8 @@ def _run(comparison: Comparison, number: int, run: Run) -> dict[str, Any]:
                 "state": stage.state,
                 "seconds": stage.seconds,
                 "chipHours": stage.chip_hours,
+                "workSeconds": stage.work_seconds,
+                "workChipHours": stage.work_chip_hours,
                 "reused": stage.reused,
             }
             for stage in run.stages

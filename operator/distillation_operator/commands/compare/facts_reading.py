@@ -60,9 +60,10 @@ def run_of_facts(facts: ReportFacts, name: str, origin: str) -> Run:
         trouble=reasons.EVALUATION_GATE_FAILED.name if missed_gate else "",
         spec=facts.spec or None,
         spec_is_whole=False,
-        # A status doesn't tell 0 either: there are no chips.
-        chip_hours=facts.chip_hours or None,
-        stages=[StageRow(stage.name, "Complete", stage.seconds, stage.chip_hours) for stage in facts.stages],
+        stages=[
+            StageRow(stage.name, "Complete", work_seconds=stage.seconds, work_chip_hours=stage.chip_hours)
+            for stage in facts.stages
+        ],
     )
     return with_facts(run, facts)
 
@@ -94,6 +95,8 @@ def with_facts(run: Run, facts: ReportFacts) -> Run:
         else run.generated_tokens,
         trained_tokens=run.trained_tokens or tokens,
         work_seconds=facts.seconds,
+        # 0 is no chips: a status doesn't tell it of its own either.
+        work_chip_hours=facts.chip_hours or None,
     )
 
 

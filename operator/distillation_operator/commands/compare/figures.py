@@ -15,7 +15,7 @@ SCORES, TRAINING, COST = "Scores, held out", "Training", "Tokens, time and cost"
 
 MAIN = (
     "crossEntropyBefore", "crossEntropyAfter", "crossEntropyDrop", "klAfter", "top1AgreementAfter", "seconds",
-    "workSeconds", "chipHours",
+    "workSeconds", "chipHours", "workChipHours",
 )  # fmt: skip
 """Keys of the figures that are shown first where there is no room for all."""
 
@@ -178,3 +178,5 @@ def _cost(runs: Sequence[Run]) -> Iterable[Figure]:
     yield figure("workSeconds", "time of the stages, added up", (run.work_seconds for run in runs), duration)
     chips = figure("chipHours", "chip-hours", (run.chip_hours for run in runs), decimal)
     yield replace(chips, is_open=[not run.seconds_are_final for run in runs])
+    of_work = (run.work_chip_hours for run in runs)
+    yield figure("workChipHours", "chip-hours of the stages, added up", of_work, decimal)

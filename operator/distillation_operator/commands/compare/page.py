@@ -20,6 +20,8 @@ _NAMED, _SIDE_BY_SIDE = 6, 12
 _FIGURES = 7
 """Figures at most in the columns of a table."""
 _MOST_PLOTS = 24
+_INSTEAD_OF = {"workSeconds": "seconds", "workChipHours": "chipHours"}
+"""Figures that the first table has only where no run tells the other."""
 
 
 def page(comparison: Comparison) -> str:
@@ -41,7 +43,7 @@ def page(comparison: Comparison) -> str:
 def _results(comparison: Comparison) -> Element:
     """A row for each run."""
     known = {figure.key: figure for figure in comparison.figures}
-    shown = [known[key] for key in MAIN if key in known and not (key == "workSeconds" and "seconds" in known)]
+    shown = [known[key] for key in MAIN if key in known and _INSTEAD_OF.get(key) not in known]
     heads = ["run", "state", *(figure.label for figure in shown)]
     rows = []
     for run, of_run in enumerate(comparison.runs):

@@ -23,6 +23,11 @@ class StageRow:
     seconds: float | None = None
     """From its first pod to its end."""
     chip_hours: float | None = None
+    """By the running time of all its pods."""
+    work_seconds: float | None = None
+    """Of the run that finished it."""
+    work_chip_hours: float | None = None
+    """Of the run that finished it."""
     reused: bool = False
     """True when its work was found done."""
 
@@ -64,6 +69,9 @@ class Run:
     work_seconds: float | None = None
     """Of all stages one after another, each of the run that finished it, without waiting."""
     chip_hours: float | None = None
+    """By the running time of all its pods, those that failed too; work that was found done costs nothing."""
+    work_chip_hours: float | None = None
+    """Of all stages, each of the run that finished it, whichever job that was of."""
     stages: Sequence[StageRow] = ()
     notes: Sequence[str] = ()
     """What the reader has to know of what is missing."""
