@@ -128,6 +128,82 @@ def test_a_report_tells_scores_after_each_stage_and_the_teachers(
     assert told["time of the stages, added up"] == ["7 min 40 s", "7 min 40 s"]
 
 
+def dataset(limit: int) -> dict[str, Any]:
+    return {"source": {"path": "data/prompts.jsonl"}, "messagesColumn": "messages", "limit": limit}
+
+
+NOT_COMPARABLE = {
+    "dataset": (spec(dataset=dataset(100)), "differ in dataset.limit, which"),
+    "teacher": (spec(teacher={"source": {"path": "models/other"}}), "differ in teacher.source.path, which"),
+    "generation": (spec(generation={"sampling": {"seed": 1}}), "differ in generation.sampling.seed, which"),
+    "several": (
+        spec(dataset=dataset(100), generation={"shards": 2, "sampling": {"seed": 1, "topK": 5, "maxTokens": 64}}),
+        "differ in dataset.limit, generation.shards, generation.sampling.topK and 2 more fields, which",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOT_COMPARABLE)
+def test_no_run_is_the_best_by_scores_of_other_rows_or_answers(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, told = NOT_COMPARABLE[case]
+    files = [
+        str(write_json(tmp_path / f"{name}.json", job(name, after=after, spec=spec_)))
+        for name, after, spec_ in (("one", 3.25, spec()), ("two", 2.75, other))
+    ]
+    page = tmp_path / "page.html"
+    assert main(["compare", *files, "--html", str(page)]) == 0
+    out = capsys.readouterr().out
+    assert rows(out)["cross-entropy, after"] == ["3.25", "2.75"]
+    assert "*" not in out
+    (line,) = [line for line in out.splitlines() if line.startswith("The scores can't be compared")]
+    assert told in line
+    assert line in page.read_text()
+    assert "\u2605" not in page.read_text()
+    assert main(["compare", *files, "--json"]) == 0
+    as_data = json.loads(capsys.readouterr().out)
+    assert (as_data["scoresAreComparable"], line in as_data["remarks"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        spec(generation={"resources": {"cpu": "4", "memory": "8Gi"}}),
+        spec(teacher={"source": {"path": "models/smollm2-135m-instruct"}, "maxTextModel": "llama3.1-8b"}),
+        spec(2e-4, student={"source": {"path": "models/other"}}),
+    ],
+)
+def test_what_changes_no_answer_leaves_scores_comparable(
+    other: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [
+        str(write_json(tmp_path / f"{name}.json", job(name, after=after, spec=spec_)))
+        for name, after, spec_ in (("one", 3.25, spec()), ("two", 2.75, other))
+    ]
+    assert main(["compare", *files]) == 0
+    out = capsys.readouterr().out
+    assert rows(out)["cross-entropy, after"] == ["3.25", "2.75 *"]
+    assert "can't be compared" not in out
+    assert main(["compare", *files, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scoresAreComparable"] is True
+
+
+def test_runs_of_equal_specs_that_scored_other_tokens_are_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file of the dataset has changed, or the teacher has answered anew in another storage."""
+    counts = {"scored": 24, "scoredTokens": 901, "teacherTokens": 901}
+    paths = [
+        str(write_facts(tmp_path / "a", facts(3.0))),
+        str(write_facts(tmp_path / "b", facts(2.5, rows=counts))),
+    ]
+    assert main(["compare", *paths]) == 0
+    out = capsys.readouterr().out
+    assert "The scores can't be compared: they are of 900 to 901 held-out tokens." in out
+    assert rows(out)["cross-entropy, after"] == ["3", "2.5"]
+
+
 def test_chip_hours_of_pods_and_of_finished_work_are_two_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,6 +24,7 @@ def as_json(comparison: Comparison) -> str:
             }
             for difference in comparison.differences
         ],
+        "scoresAreComparable": comparison.scores_are_comparable,
         "remarks": comparison.remarks,
     }
     return json.dumps(_finite(told), indent=2, allow_nan=False, default=str)

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from distillation_operator.commands.compare.comparability import not_comparable
 from distillation_operator.commands.compare.differences import Difference, Spec, differences
-from distillation_operator.commands.compare.figures import Figure, figures
+from distillation_operator.commands.compare.figures import Figure, figures, without_best_scores
 from distillation_operator.commands.compare.filled_spec import filled
 from distillation_operator.commands.compare.run import Run
 from distillation_operator.commands.compare.scored_tokens import part_remark
@@ -27,6 +28,8 @@ class Comparison:
     """Of which run, and what; safe to print."""
     remarks: Sequence[str]
     """On all runs together, whole sentences; safe to print."""
+    scores_are_comparable: bool
+    """Whether nothing is known by which a better score need not be a better student."""
 
     @staticmethod
     def of(runs: Sequence[Run]) -> "Comparison":
@@ -46,14 +49,17 @@ class Comparison:
             if run.trouble:
                 notes.append((number, run.trouble))
             notes.extend((number, note) for note in run.notes)
+        found = differences(specs)
+        apart = not_comparable(runs, found)
         return Comparison(
             runs=runs,
             labels=_labels(runs),
             specs=specs,
-            differences=differences(specs),
-            figures=figures(runs),
+            differences=found,
+            figures=figures(runs) if apart is None else without_best_scores(figures(runs)),
             notes=[(number, one_line(note)) for number, note in notes],
-            remarks=[remark for remark in (part_remark(runs),) if remark],
+            remarks=[remark for remark in (apart, part_remark(runs)) if remark],
+            scores_are_comparable=apart is None,
         )
 
 

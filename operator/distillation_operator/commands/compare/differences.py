@@ -41,6 +41,11 @@ class Difference:
     values: Sequence[Any]
     """One for each run: None where the field is absent, ``UNKNOWN`` where the run doesn't tell it."""
 
+    def is_between(self, runs: Sequence[int]) -> bool:
+        """Whether some of these runs, counted from 0, have different values, as far as they tell them."""
+        told = [self.values[run] for run in runs if self.values[run] is not UNKNOWN]
+        return any(not _is_same(value, told[0]) for value in told[1:])
+
 
 def differences(specs: Sequence[Spec | None]) -> list[Difference]:
     """The differing fields, in the order of the first spec that has them. None: a run whose spec isn't known."""

@@ -96,6 +96,11 @@ def figures(runs: Sequence[Run]) -> list[Figure]:
     return [figure for figure in everything if any(value is not None for value in figure.values)]
 
 
+def without_best_scores(figures: Sequence[Figure]) -> list[Figure]:
+    """The same figures, where no score of a run says that it is the best."""
+    return [replace(figure, marks_best=False) if figure.section == SCORES else figure for figure in figures]
+
+
 def in_order(runs: Sequence[Run], key: str | None) -> list[Run]:
     """The runs with the best first by one figure, those without it last; as they were given without a key. Raises
     CommandError for a key that no run has.

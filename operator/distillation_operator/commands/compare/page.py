@@ -59,8 +59,9 @@ def _results(comparison: Comparison) -> Element:
             "Cross-entropy and KL are nats per token of the teacher's answers to the rows that were held out: less is "
             "better."
         )
-    told.extend(comparison.remarks)
-    return element("section", None, _table(heads, rows, "runs"), element("p", {"class": "faint"}, " ".join(told)))
+    remarks = [element("p", None, remark) for remark in comparison.remarks]
+    units = element("p", {"class": "faint"}, " ".join(told))
+    return element("section", None, _table(heads, rows, "runs"), *remarks, units)
 
 
 def _differences(comparison: Comparison) -> Iterable[Element]:
