@@ -17,7 +17,8 @@ def writes(log: Path, since: datetime | None = None) -> Iterator[dict[str, Any]]
     """The operators' writes that the API server accepted, after ``since``."""
     with log.open() as lines:
         for line in lines:
-            if AGENT not in line:
+            # The last line may be half written.
+            if AGENT not in line or not line.endswith("\n"):
                 continue
             event = json.loads(line)
             if event["verb"] not in WRITES or not event.get("userAgent", "").startswith(AGENT):

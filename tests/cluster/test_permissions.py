@@ -1,6 +1,5 @@
 """The operator with exactly the permissions that the chart gives it: none is missing, and none is too much."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 import yaml
 from kubernetes import client
 
+from support.audit import events
 from support.eventually import eventually
 from support.objects import CHECKOUT, Jobs
 from support.operating import Operator, Pods
@@ -133,8 +133,7 @@ def kueue(api_client: client.ApiClient, namespace: str) -> Iterator[None]:
 def asked(testbed: Testbed, namespace: str) -> tuple[set[Permission], list[str]]:
     """What the account has done, and what it was forbidden."""
     done, forbidden = set(), []
-    for line in testbed.audit_log.read_text().splitlines():
-        event = json.loads(line)
+    for event in events(testbed.audit_log):
         if event["user"].get("username") != f"system:serviceaccount:{namespace}:{ACCOUNT}":
             continue
         reference = event.get("objectRef")

@@ -1,6 +1,5 @@
 """Two replicas on one Lease: one acts, the other takes over, and who has lost the lease writes nothing."""
 
-import json
 import signal
 import socket
 import time
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support.audit import events
 from support.eventually import eventually
 from support.objects import Jobs
 from support.operating import Operator
@@ -80,8 +80,7 @@ def create(jobs: Jobs, name: str) -> None:
 def writes_of(testbed: Testbed, namespace: str, replica: Replica, since: float) -> list[str]:
     """What the API server let the replica write since then."""
     found = []
-    for line in testbed.audit_log.read_text().splitlines():
-        event = json.loads(line)
+    for event in events(testbed.audit_log):
         if event["verb"] not in WRITES or event.get("objectRef", {}).get("namespace") != namespace:
             continue
         if event.get("userAgent") != f"distillation-operator/{replica.replica}":

@@ -16,6 +16,7 @@ from distillation_stages.data.tables import parts_of, read_rows
 from distillation_stages.data.training_rows import read_conversations
 from distillation_stages.runtime.storage import Storage
 from e2e.killed_run import CHECKOUT, JOB, Run
+from support.audit import events
 from testbed.cluster import Testbed
 
 FETCHER = "distillation-operator/fetcher:dev"
@@ -33,8 +34,7 @@ def test_the_job_is_complete_and_the_student_has_learnt(run: Run) -> None:
 
 def test_every_child_was_created_exactly_once(run: Run, testbed: Testbed) -> None:
     created: Counter[str] = Counter()
-    for line in testbed.audit_log.read_text().splitlines():
-        event = json.loads(line)
+    for event in events(testbed.audit_log):
         reference = event.get("objectRef", {})
         if event["verb"] != "create" or reference.get("namespace") != NAMESPACE or "subresource" in reference:
             continue
