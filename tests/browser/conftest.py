@@ -1,21 +1,42 @@
 """A control plane with jobs, the dashboard as a process, and a browser."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from kubernetes import client, config
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from support import dashboard_jobs
 from support.browser import DESKTOP, Window, browser
 from support.cluster import apply_crd
 from support.dashboard import MANY, Dashboard, Open, Start
 from support.objects import Jobs
+from support.time_limit import within
 from testbed.cluster import Testbed
 from testbed.site import Depth
+
+expect.set_options(timeout=30_000)
+FIXTURES = 900.0
+"""Seconds at most of all fixtures of a test: for the first one a control plane, and Debian's Chromium where it is
+missing.
+"""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """A limit for the fixtures, which the timeout of the tests doesn't count."""
+    with within(FIXTURES, f"the fixtures of {item.name} are set up"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """As for the set-up."""
+    with within(FIXTURES, f"the fixtures of {item.name} are torn down"):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The dashboard as its user meets it: a real browser, a real API server, and nothing that goes wrong in the console."""
 
 import asyncio
-import json
 import signal
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -17,15 +16,15 @@ from distillation_api.resource import GROUP, PLURAL
 from distillation_operator.dashboard.board import Board
 from distillation_operator.dashboard.cluster import Cluster
 from support import dashboard_jobs
+from support.audit import events
 from support.browser import PHONE, Window
 from support.dashboard import MANY, Open, Start
 from support.eventually import eventually
 from support.objects import Jobs
 from testbed.cluster import Testbed
 
-pytestmark = pytest.mark.timeout(120)
-SOON = 5_000
-"""Milliseconds within which a change is to be seen."""
+# Several waits of a test may each come near their own limit, on a busy machine. Fixtures have a limit of their own.
+pytestmark = pytest.mark.timeout(240, func_only=True)
 
 
 def job_path(jobs: Jobs, name: str) -> str:
@@ -49,19 +48,19 @@ def test_an_empty_cluster_says_so_and_jobs_come_and_go(start: Start, window: Ope
     expect(page.locator("#empty")).to_have_text("There are no DistillationJobs here.")
     jobs.create(dashboard_jobs.job("first"))
     row = page.locator("#rows tr")
-    expect(row).to_contain_text("Not yet seen by the operator", timeout=SOON)
+    expect(row).to_contain_text("Not yet seen by the operator")
     jobs.set_status("first", dashboard_jobs.running(43))
-    expect(row).to_contain_text("43 %", timeout=SOON)
+    expect(row).to_contain_text("43 %")
     jobs.set_status("first", dashboard_jobs.failed())
-    expect(row).to_contain_text("TooFewRows", timeout=SOON)
+    expect(row).to_contain_text("TooFewRows")
     jobs.delete("first")
-    expect(page.locator("#empty")).to_be_visible(timeout=SOON)
+    expect(page.locator("#empty")).to_be_visible()
     expect(page.locator("#count")).to_have_text("0 jobs")
 
 
 def test_many_jobs_are_filtered_and_only_the_changed_row_is_touched(start: Start, window: Open, many: Jobs) -> None:
     page = window(start("-n", many.namespace)).open()
-    expect(page.locator("#count")).to_have_text(f"{MANY} jobs", timeout=SOON)
+    expect(page.locator("#count")).to_have_text(f"{MANY} jobs")
     expect(page.locator("#rows tr:visible")).to_have_count(MANY)
     page.evaluate(
         """() => {
@@ -74,7 +73,7 @@ def test_many_jobs_are_filtered_and_only_the_changed_row_is_touched(start: Start
         }"""
     )
     many.set_status("job-101", dashboard_jobs.running(99, loss="0.123"))
-    expect(page.locator('#rows tr[data-name="job-101"]')).to_contain_text("0.123", timeout=SOON)
+    expect(page.locator('#rows tr[data-name="job-101"]')).to_contain_text("0.123")
     assert page.evaluate("[...window.touched]") == ["job-101"]
 
     page.locator("#filter").fill("JOB-12")
@@ -158,25 +157,25 @@ def test_a_job_changes_under_the_readers_eyes(start: Start, window: Open, jobs: 
     expect(page.locator("svg.wide .node")).to_have_count(len(dashboard_jobs.stage_names()))
     jobs.set_status("one", dashboard_jobs.running(43))
     card = page.locator("#stage-train-one")
-    expect(card).to_contain_text("430 of 1,000 steps, 2.5 steps/s", timeout=SOON)
+    expect(card).to_contain_text("430 of 1,000 steps, 2.5 steps/s")
     expect(card).to_contain_text("chip-hours 10.00")
     expect(page.locator("#wide-train-one")).to_contain_text("Running 43 %")
     opened = card.locator("summary")
     opened.focus()
     page.keyboard.press("Enter")
     jobs.set_status("one", dashboard_jobs.running(44, loss="1.5"))
-    expect(page.locator("#wide-train-one")).to_contain_text("Running 44 %", timeout=SOON)
+    expect(page.locator("#wide-train-one")).to_contain_text("Running 44 %")
     expect(card.locator("dl")).to_be_visible()
     expect(opened).to_be_focused()
     jobs.set_status("one", dashboard_jobs.failed())
     attention = page.locator(".problems")
-    expect(attention).to_contain_text("Failed: TooFewRows prepare-dataset", timeout=SOON)
+    expect(attention).to_contain_text("Failed: TooFewRows prepare-dataset")
     expect(attention).to_contain_text("What to do: Lower steps or perDeviceBatchSize")
     expect(page.locator(".failures")).to_contain_text("node-7")
     jobs.set_status("one", {**dashboard_jobs.complete(), "lastFailures": []})
-    expect(page.locator(".results")).to_contain_text("\N{MINUS SIGN}25.0%", timeout=SOON)
+    expect(page.locator(".results")).to_contain_text("\N{MINUS SIGN}25.0%")
     jobs.delete("one")
-    expect(page.locator("#body")).to_contain_text("it was deleted, or never existed", timeout=SOON)
+    expect(page.locator("#body")).to_contain_text("it was deleted, or never existed")
 
 
 def test_hostile_texts_are_texts(start: Start, window: Open, jobs: Jobs) -> None:
@@ -191,7 +190,7 @@ def test_hostile_texts_are_texts(start: Start, window: Open, jobs: Jobs) -> None
     page.locator("#rows a").click()
     expect(page.locator(".problems")).to_contain_text("<script>window.hacked = 1</script><img src=x")
     jobs.set_status("one", {"loss": "<i>3"})
-    expect(page.locator(".summary")).to_contain_text("<i>3", timeout=SOON)
+    expect(page.locator(".summary")).to_contain_text("<i>3")
     assert page.evaluate("window.hacked") is None
     assert page.locator("#main script, #main img, #main i").count() == 0
 
@@ -203,12 +202,12 @@ def test_the_page_says_when_it_is_stale_and_catches_up(
     page = window(start("-n", jobs.namespace)).open()
     expect(page.locator("#live-text")).to_have_text("Live")
     testbed.kill("kube-apiserver")
-    expect(page.locator("#live-text")).to_have_text("Stale", timeout=20_000)
+    expect(page.locator("#live-text")).to_have_text("Stale")
     expect(page.locator("#banner")).to_contain_text("no answer from the API server")
     expect(page.locator("#rows tr")).to_have_count(1)
     testbed.restart("kube-apiserver")
     eventually("the status is set", lambda: _tried(jobs, "one", dashboard_jobs.running(7)))
-    expect(page.locator("#live-text")).to_have_text("Live", timeout=30_000)
+    expect(page.locator("#live-text")).to_have_text("Live")
     expect(page.locator("#banner")).to_be_hidden()
     expect(page.locator("#rows tr")).to_contain_text("7 %")
 
@@ -270,7 +269,7 @@ def test_a_dashboard_that_was_ended_is_missed(start: Start, window: Open, jobs: 
     page = shown.open()
     expect(page.locator("#live-text")).to_have_text("Live")
     assert dashboard.end() == (0, "")
-    expect(page.locator("#live-text")).to_have_text("Disconnected", timeout=20_000)
+    expect(page.locator("#live-text")).to_have_text("Disconnected")
     expect(page.locator("#banner")).to_contain_text("The dashboard doesn't answer")
     # The browser itself says that nobody listens.
     assert all("ERR_CONNECTION_REFUSED" in what or "ERR_INCOMPLETE_CHUNKED" in what for what in shown.wrong)
@@ -296,11 +295,14 @@ def test_the_dashboard_only_reads(testbed: Testbed, start: Start, window: Open, 
     expect(window(start("-n", jobs.namespace)).open().locator("#rows tr")).to_have_count(1)
 
     def asked() -> set[tuple[str, str]]:
-        lines = map(json.loads, testbed.audit_log.read_text().splitlines())
-        own = [line for line in lines if line.get("userAgent", "").startswith("distillation-operator-dashboard")]
-        return {(line["verb"], line["objectRef"]["resource"]) for line in own}
+        own = [
+            event
+            for event in events(testbed.audit_log)
+            if event.get("userAgent", "").startswith("distillation-operator-dashboard")
+        ]
+        return {(event["verb"], event["objectRef"]["resource"]) for event in own}
 
-    eventually("it lists and watches", lambda: {("list", PLURAL), ("watch", PLURAL)} == asked(), seconds=15)
+    eventually("it lists and watches", lambda: {("list", PLURAL), ("watch", PLURAL)} == asked(), seconds=30)
 
 
 def _tried(jobs: Jobs, name: str, status: dict[str, Any]) -> bool:

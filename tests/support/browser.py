@@ -39,7 +39,7 @@ class Window:
             viewport={"width": width, "height": 800}, color_scheme="dark" if dark else "light"
         )
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(30_000)
         self.page.on("console", lambda message: self._note(message.type in ("error", "warning"), message.text))
         self.page.on("pageerror", lambda error: self._note(True, str(error)))
         self.page.on("request", lambda request: self._note(not request.url.startswith(address), request.url))

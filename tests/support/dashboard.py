@@ -39,7 +39,7 @@ class Dashboard:
             return self._ended
         self._process.send_signal(signal.SIGINT)
         try:
-            _, errors = self._process.communicate(timeout=10)
+            _, errors = self._process.communicate(timeout=30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise
