@@ -48,7 +48,7 @@ ONLINE = Demo("smollm2-cpu-online", CHECKOUT / "build" / "demo-online")
 PREVIEW = Demo("smollm2-cpu-preview", CHECKOUT / "build" / "demo-preview")
 PLAYGROUND = "playground"
 
-# Seconds on two idle cores; measured. What isn't in the table is made next to what is.
+# Seconds on two idle cores; estimates. What isn't in the table is made next to what is.
 _PROGRAMS = {"kube": 420.0, "jobset": 40.0, "coredns": 40.0, "pause": 2.0, "helm": 60.0}
 _ENVIRONMENTS = {"fetcher": 15.0, "teacher": 70.0, "trainer": 80.0, "converter": 60.0}
 _TESTBED, _RUN = "the testbed comes up", "the run"

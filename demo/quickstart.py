@@ -34,7 +34,7 @@ STORAGE = CHECKOUT / "build" / "quickstart"
 JOB = "quickstart"
 STATUS = STORAGE / JOB / "status.yaml"
 
-# Seconds on two idle cores with a connection of 100 MB/s; measured.
+# Seconds on two idle cores with a connection of 100 MB/s; estimates.
 _ENVIRONMENTS = {"fetcher": 10.0, "converter": 100.0, "trainer": 20.0, "teacher": 45.0}
 _MODELS, _INPUTS = 25.0, 5.0
 STAGES_OF_THE_JOB = {
