@@ -145,3 +145,9 @@ def write_facts(folder: Path, content: Object | None = None) -> Path:
     """A report's folder."""
     write_json(folder / FACTS_NAME, content if content is not None else facts())
     return folder
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The cells of a table in a pipe by the first one; two spaces or more are between columns."""
+    cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in text.splitlines()]
+    return {first: rest for first, *rest in filter(None, cells)}
