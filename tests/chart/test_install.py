@@ -1,4 +1,4 @@
-"""Installed from the last release's chart, upgraded, rolled back and uninstalled, with a job that lives on."""
+"""Installed by the last release's chart, upgraded, rolled back and uninstalled, with a job that lives on."""
 
 import json
 import subprocess
@@ -50,14 +50,20 @@ def release(helm: Helm, testbed: Testbed) -> Release:
 def installed(
     release: Release, released: Path, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The release, from the chart that was released last, with a job in it; its child's uid."""
+    """The release, upgraded from the chart that was released last, with a job from before; its child's uid.
+
+    The operator is today's from the start, and not ready as long as the CRD is that of then.
+    """
     kubectl("create", "namespace", "ml")
     kubectl("create", "namespace", NAMESPACE)
     kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-    release("install", RELEASE, str(released), *IMAGES, "--wait", "--timeout", "120s")
+    release("install", RELEASE, str(released), *IMAGES)
+    kubectl("wait", "--for=condition=Established", "crd/distillationjobs.distillation.dev", "--timeout=60s")
     manifest = tmp_path_factory.mktemp("job") / "job.yaml"
     manifest.write_text(MANIFEST)
     kubectl("apply", "-f", str(manifest))
+    # Of the values of before alone: what is new in the chart has none then.
+    release("upgrade", RELEASE, str(CHART), "--reuse-values", "--wait", "--timeout", "240s")
     yield eventually("its first child", lambda: child_of(kubectl))
     kubectl("delete", "namespace", "ml", "--wait=false")
 
@@ -90,27 +96,23 @@ def test_installed_it_works_and_helm_test_says_so(installed: str, release: Relea
     )
 
 
-def test_an_upgrade_brings_the_new_crd_and_the_job_goes_on(installed: str, release: Release, kubectl: Kubectl) -> None:
-    """With ``--reuse-values`` there are the values of before alone: what is new in the chart has none then."""
-    before = eventually("the job has a status", lambda: job(kubectl).get("status"))
-    release("upgrade", RELEASE, str(CHART), "--reuse-values", "--wait", "--timeout", "120s")
+def test_an_upgrade_brings_the_new_crd_and_takes_up_a_job_of_before(installed: str, kubectl: Kubectl) -> None:
     [wanted] = custom_resource_definition()["spec"]["versions"]
     stored = json.loads(kubectl("get", "crd", "distillationjobs.distillation.dev", "-o", "json"))
     [there] = stored["spec"]["versions"]
     assert there["additionalPrinterColumns"] == wanted["additionalPrinterColumns"]
     assert there["schema"] == wanted["schema"]
-    eventually("the new pod acts", lambda: leads(kubectl))
+    eventually("a pod acts", lambda: leads(kubectl))
     kubectl("patch", "dj", JOB, "-n", "ml", "--type=merge", "--patch", '{"spec": {"ttlSecondsAfterFinished": 3600}}')
     status = eventually("it has looked at the job", lambda: looked_at(kubectl))
     assert child_of(kubectl) == installed
-    assert [told["name"] for told in status["stages"]] == [told["name"] for told in before["stages"]]
     assert "StatusUnreadable" not in {condition["reason"] for condition in status["conditions"]}
 
 
 def looked_at(kubectl: Kubectl) -> dict[str, Any] | None:
     """The job's status, once it is about the newest spec."""
     read = job(kubectl)
-    status: dict[str, Any] = read["status"]
+    status: dict[str, Any] = read.get("status", {})
     return status if status.get("observedGeneration") == read["metadata"]["generation"] else None
 
 
@@ -151,7 +153,7 @@ def test_an_upgrade_a_rollback_and_another_replica_leave_the_job_alone(
     before = job(kubectl)
     for command in (
         ("upgrade", RELEASE, str(CHART), *IMAGES, "--set", "replicas=2", "--wait", "--timeout", "120s"),
-        ("rollback", RELEASE, "1", "--wait", "--timeout", "120s"),
+        ("rollback", RELEASE, "2", "--wait", "--timeout", "120s"),
         ("upgrade", RELEASE, str(CHART), *IMAGES, "--wait", "--timeout", "120s"),
     ):
         release(*command)
