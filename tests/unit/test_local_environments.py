@@ -55,6 +55,12 @@ def test_without_environments_the_error_has_the_command_that_makes_them() -> Non
         environments.prepared(["trainer", "converter"])
 
 
+def test_the_command_named_for_a_teacher_on_tpus_makes_its_environment() -> None:
+    """``--prepare`` alone makes those of this machine, which may have no chips."""
+    with pytest.raises(PreparationError, match=r"distillation-operator local FILE --storage DIR --prepare$"):
+        environments.prepared(["trainer", "teacher-tpu"])
+
+
 def test_an_image_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(PreparationError, match=r"no image 'techer'; there are fetcher, .* teacher"):
         environments.prepared(["techer"])
@@ -87,6 +93,18 @@ def test_an_environment_that_was_not_finished_is_made_anew(moment: str) -> None:
     environments.build(["fetcher"], Installer(), print)
     assert environments.missing(["fetcher"]) == []
     assert not (environments.folder("fetcher") / "left-over").exists()
+
+
+def test_an_environment_whose_interpreter_has_gone_is_made_anew() -> None:
+    environments.build(["fetcher"], Installer(), print)
+    program = environments.python("fetcher")
+    program.unlink()
+    # As an upgrade of the base installation leaves it.
+    program.symlink_to("/opt/python-3.12.1/bin/python3.12")
+    with pytest.raises(PreparationError, match="no Python environment here for fetcher"):
+        environments.prepared(["fetcher"])
+    environments.build(["fetcher"], Installer(), print)
+    subprocess.run([environments.prepared(["fetcher"])["fetcher"], "-c", ""], check=True)
 
 
 def test_two_at_once_make_each_environment_once() -> None:

@@ -40,7 +40,12 @@ def missing(wanted: Iterable[str]) -> list[str]:
     asked = set(wanted)
     # One order for all: two that prepare at the same time never wait for each other.
     known = [name for name in IMAGES if name in asked]
-    return [name for name in (*known, *sorted(asked - set(known))) if not (folder(name) / _COMPLETE).exists()]
+    return [name for name in (*known, *sorted(asked - set(known))) if not _is_made(name)]
+
+
+def _is_made(name: str) -> bool:
+    # The interpreter is a link to the base installation's, which an upgrade may have replaced.
+    return (folder(name) / _COMPLETE).exists() and python(name).exists()
 
 
 def prepared(images: Iterable[str]) -> dict[str, Path]:
@@ -50,9 +55,11 @@ def prepared(images: Iterable[str]) -> dict[str, Path]:
     """
     images = _known(images)
     if absent := missing(images):
+        # Alone, `--prepare` makes none for TPUs: not every machine has them.
+        command = "local FILE --storage DIR --prepare" if "teacher-tpu" in absent else "local --prepare"
         raise PreparationError(
             f"no Python environment here for {', '.join(absent)} (in {cache() / 'venvs'}); make it with: "
-            "distillation-operator local --prepare"
+            f"distillation-operator {command}"
         )
     return {image: python(image) for image in images}
 
