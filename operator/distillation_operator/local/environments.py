@@ -167,7 +167,11 @@ def _check_machine(absent: list[str], say: Say) -> None:
 def _links(place: Path) -> bool:
     """Whether uv's cache of packages can be linked into the environments."""
     packages = Path(os.environ.get("UV_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "uv"))
-    packages = packages.expanduser()
+    try:
+        packages = packages.expanduser()
+    except RuntimeError:
+        # Where uv has its cache without a home directory is its own matter: room for copies is enough anyway.
+        return False
     while not packages.exists():
         packages = packages.parent
     return packages.stat().st_dev == place.stat().st_dev and "UV_LINK_MODE" not in os.environ
