@@ -4,10 +4,7 @@ Makes the environments that its stages run in, a teacher and a student, and runs
 ``distillation-operator local``. Ended and started again it goes on where it was.
 """
 
-import os
 import re
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -18,6 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from demo.bootstrap import STAGES
+from demo.child import run_to_its_end
 from demo.estimate import Step
 from demo.inputs.__main__ import write_inputs
 from demo.inputs.cache import DemoInputsError, demo_cache
@@ -64,7 +62,7 @@ def main() -> int:
             if aside := set_aside(STATUS):
                 progress.say(f"the example has changed; the job as it was is in {aside.relative_to(CHECKOUT)}")
             progress.say(f"Distilling {EXAMPLE.relative_to(CHECKOUT)}: the stages")
-            code = run_to_its_end(command(read_status(STATUS)), stage_lines(progress))
+            code = run_to_its_end(command(read_status(STATUS)), CHECKOUT, stage_lines(progress))
     except (PreparationError, DemoInputsError) as error:
         progress.say(f"quickstart: {error}")
         return 1
@@ -82,29 +80,6 @@ def command(known: dict[str, Any]) -> list[str]:
     again = [stage["name"] for stage in result_of(known)["stages"] if stage["state"] == "Failed"]
     retry = ["--retry", again[0]] if again else []
     return [sys.executable, "-m", "distillation_operator", "local", example, "--storage", storage, *retry]
-
-
-def run_to_its_end(argv: Sequence[str], say: Callable[[str], None]) -> int:
-    """Run a program that ends in order by itself when interrupted, and ``say`` its lines; returns its exit code, or 128
-    and the signal.
-    """
-    variables = os.environ | {"PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        argv, cwd=CHECKOUT, env=variables, stdout=subprocess.PIPE, text=True, errors="replace"
-    ) as process:
-        # Ctrl-C reaches it from the terminal; what is sent to this process alone is handed on.
-        before = {
-            signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number)),
-        }
-        try:
-            for line in process.stdout or ():
-                say(line.rstrip())
-            code = process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-    return code if code >= 0 else 128 - code
 
 
 def steps(missing: Sequence[str], has_models: bool) -> list[Step]:

@@ -1,4 +1,4 @@
-"""What `make quickstart` and `make demo` say about a machine on which they can't begin, in a line instead of a traceback."""
+"""What `make quickstart` and `make demo` say about a machine on which they can't begin: a line, no traceback."""
 
 import os
 import subprocess

@@ -272,12 +272,11 @@ def test_a_cache_in_the_home_of_nobody_is_told_with_its_value(monkeypatch: pytes
 
 def test_a_lock_that_cant_be_written_is_told_and_what_fails_under_it_is_not_taken_for_that(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(PreparationError, match=r"/file.* can't be written: Not a directory"):
-        with locked(tmp_path / "file" / "below" / "lock"):
-            pass
-    with pytest.raises(OSError, match="No space left"):
-        with locked(tmp_path / "lock"):
-            raise OSError(errno.ENOSPC, "No space left on device")
+    message = r"/file.* can't be written: Not a directory"
+    with pytest.raises(PreparationError, match=message), locked(tmp_path / "file" / "below" / "lock"):
+        pass
+    with pytest.raises(OSError, match="No space left"), locked(tmp_path / "lock"):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_wheel_finds_its_locks_in_itself_and_a_changed_lock_makes_another_environment(tmp_path: Path) -> None:
