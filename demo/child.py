@@ -19,7 +19,7 @@ def run_to_its_end(argv: Sequence[str], folder: Path, say: Callable[[str], None]
     """
     variables = os.environ | {"PYTHONUNBUFFERED": "1"}
     with (
-        _handed_on() as hand_to,
+        handed_on() as hand_to,
         subprocess.Popen(
             argv, cwd=folder, env=variables, stdout=subprocess.PIPE, text=True, errors="replace", start_new_session=True
         ) as process,
@@ -32,7 +32,7 @@ def run_to_its_end(argv: Sequence[str], folder: Path, say: Callable[[str], None]
 
 
 @contextmanager
-def _handed_on() -> Iterator[Callable[[subprocess.Popen[str]], None]]:
+def handed_on() -> Iterator[Callable[[subprocess.Popen[str]], None]]:
     """Signals go to the process that the yielded function is given; those that come before are kept for it."""
     receivers: list[subprocess.Popen[str]] = []
     early: list[int] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.child import handed_on
 from support.eventually import eventually
 
 PROGRAM = """
@@ -81,3 +82,13 @@ def test_under_nohup_a_hangup_is_not_heard(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 7
     assert heard(tmp_path) == f"{int(signal.SIGTERM)} {int(signal.SIGINT)}"
+
+
+def test_a_signal_that_comes_while_the_program_is_started_is_kept_for_it() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with handed_on() as hand_to:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], text=True) as process:
+            hand_to(process)
+            assert process.wait(60) == -signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
