@@ -32,7 +32,7 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 # Any Python 3.12 will do: on the path, or one of pyenv's.
-FIND_PYTHON = for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python3.12 python3; do \
+FIND_PYTHON = for python in python3.12 $${HOME:-}/.pyenv/versions/3.12*/bin/python3.12 python3; do \
 	  if $$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$${found:-}" ]; then \

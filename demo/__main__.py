@@ -21,6 +21,7 @@ from demo.places import NAMESPACE, Place, explain, kubeconfig_of_user, testbed_p
 from demo.progress import Progress
 from demo.result import result_of, summary_lines, write_result
 from distillation_operator.local import environments
+from distillation_operator.local.errors import PreparationError
 from testbed import binaries, toolchain
 from testbed.binaries import HELM
 from testbed.cluster import Testbed, check_machine
@@ -96,7 +97,7 @@ def main() -> int:
         say(f"from here to a distilled student: {_progress.left()}")
         place = users_place(kubeconfig, say) if kubeconfig else _place(testbed)
         return _distil(place, demo)
-    except TestbedError as error:
+    except (TestbedError, PreparationError) as error:
         say(f"the testbed failed: {error}")
         return 1
     except subprocess.CalledProcessError as error:
@@ -165,7 +166,7 @@ def _playground() -> int:
         place = _place(testbed)
         say("installing the chart: charts/distillation-operator")
         ChartOperator(place, CHECKOUT / "build" / "demo" / "operator.log").start()
-    except TestbedError as error:
+    except (TestbedError, PreparationError) as error:
         say(f"the testbed failed: {error}")
         return 1
     helm = place.kubeconfig.parent / "bin" / "helm"

@@ -6,6 +6,7 @@ that. Imports the standard library alone, and this checkout's modules that do th
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from demo.progress import Progress
@@ -32,11 +33,11 @@ def main() -> int:
     name, *arguments = sys.argv[1:]
     progress = Progress()
     progress.say(f"distillation-operator: make {_target(name, arguments)}, on {os.cpu_count()} cores")
-    if wrong := machine.problems(_checks(name)):
-        for problem in wrong:
-            print(f"{name}: {problem}", file=sys.stderr)
-        return 1
     try:
+        if wrong := machine.problems(_checks(name)):
+            for problem in wrong:
+                print(f"{name}: {problem}", file=sys.stderr)
+            return 1
         environments.build(["operator"], logged_to(cache() / "logs" / "python.log"), progress.say)
     except PreparationError as error:
         print(f"{name}: {error}", file=sys.stderr)
@@ -44,11 +45,20 @@ def main() -> int:
     except KeyboardInterrupt:
         print(f"{name}: interrupted; it continues from here when started again", file=sys.stderr)
         return 130
-    python = str(environments.python("operator"))
+    return go_on(environments.python("operator"), name, arguments)
+
+
+def go_on(python: Path, name: str, arguments: Sequence[str]) -> int:
+    """Replace this process by the named module's in that interpreter; 1 where it can't be run."""
     module = {"demo": "demo", "quickstart": "demo.quickstart"}[name]
     sys.stdout.flush()
     path = os.pathsep.join(str(CHECKOUT / folder) for folder in ("operator", "images", ""))
-    os.execve(python, [python, "-m", module, *arguments], os.environ | {"PYTHONPATH": path})
+    try:
+        os.execve(python, [str(python), "-m", module, *arguments], os.environ | {"PYTHONPATH": path})
+    except OSError as error:
+        remedy = f"delete {python.parents[1]} and start again, which makes it anew"
+        print(f"{name}: {python} can't be run ({error.strerror}): {remedy}", file=sys.stderr)
+        return 1
 
 
 def _target(name: str, arguments: list[str]) -> str:

@@ -4,10 +4,7 @@ Makes the environments that its stages run in, a teacher and a student, and runs
 ``distillation-operator local``. Ended and started again it goes on where it was.
 """
 
-import os
 import re
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -15,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from demo.bootstrap import STAGES
+from demo.child import run_to_its_end
 from demo.estimate import Step
 from demo.inputs.__main__ import write_inputs
 from demo.inputs.cache import DemoInputsError, demo_cache
 from demo.progress import Progress
 from demo.result import result_of, summary_lines
 from distillation_api.resource import DistillationJob
+from distillation_api.spec import DistillationJobSpec
 from distillation_operator.local import environments
+from distillation_operator.local.errors import LocalError, PreparationError
 from distillation_operator.local.folder import JobFolder
-from distillation_operator.local.installer import PreparationError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 EXAMPLE = CHECKOUT / "examples" / "quickstart.yaml"
@@ -54,19 +52,19 @@ _NOT_YET = re.compile(r"^[a-z0-9-]+: Waiting ")
 def main() -> int:
     """Run it; 0 when the student is there and has passed its gate."""
     progress = Progress()
-    progress.plan(steps(environments.missing(STAGES), (demo_cache() / "models").exists()))
-    progress.say(f"from here to a distilled student: {progress.left()}")
     try:
+        progress.plan(steps(environments.missing(STAGES), (demo_cache() / "models").exists()))
+        progress.say(f"from here to a distilled student: {progress.left()}")
         with progress.beating():
             environments.prepare(STAGES, _environment_lines(progress))
-            progress.begin("inputs", "Putting teacher, student and conversations into the storage")
-            write_inputs(STORAGE)
-            if aside := set_aside(STATUS):
-                progress.say(f"the example has changed; the job as it was is in {aside.relative_to(CHECKOUT)}")
+            _make_ready(progress)
             progress.say(f"Distilling {EXAMPLE.relative_to(CHECKOUT)}: the stages")
-            code = run_to_its_end(command(read_status(STATUS)), stage_lines(progress))
-    except (PreparationError, DemoInputsError) as error:
+            code = run_to_its_end(command(read_status(STATUS)), CHECKOUT, stage_lines(progress))
+    except (PreparationError, DemoInputsError, LocalError) as error:
         progress.say(f"quickstart: {error}")
+        return 1
+    except OSError as error:
+        progress.say(f"quickstart: {error.filename or STORAGE}: {error.strerror or error}")
         return 1
     except KeyboardInterrupt:
         progress.say("interrupted; `make quickstart` goes on from here")
@@ -76,35 +74,21 @@ def main() -> int:
     return code
 
 
+def _make_ready(progress: Progress) -> None:
+    """The storage as the job needs it. Raises LocalError when a run that goes on holds the job."""
+    with JobFolder(STATUS.parent).locked():
+        progress.begin("inputs", "Putting teacher, student and conversations into the storage")
+        write_inputs(STORAGE)
+        if aside := set_aside(STATUS):
+            progress.say(f"the example has changed; the job as it was is in {aside.relative_to(CHECKOUT)}")
+
+
 def command(known: dict[str, Any]) -> list[str]:
     """The command line that is the quickstart. ``known``: the job as it was left; what failed is tried again."""
     example, storage = (str(path.relative_to(CHECKOUT)) for path in (EXAMPLE, STORAGE))
     again = [stage["name"] for stage in result_of(known)["stages"] if stage["state"] == "Failed"]
     retry = ["--retry", again[0]] if again else []
     return [sys.executable, "-m", "distillation_operator", "local", example, "--storage", storage, *retry]
-
-
-def run_to_its_end(argv: Sequence[str], say: Callable[[str], None]) -> int:
-    """Run a program that ends in order by itself when interrupted, and ``say`` its lines; returns its exit code, or 128
-    and the signal.
-    """
-    variables = os.environ | {"PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        argv, cwd=CHECKOUT, env=variables, stdout=subprocess.PIPE, text=True, errors="replace"
-    ) as process:
-        # Ctrl-C reaches it from the terminal; what is sent to this process alone is handed on.
-        before = {
-            signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number)),
-        }
-        try:
-            for line in process.stdout or ():
-                say(line.rstrip())
-            code = process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-    return code if code >= 0 else 128 - code
 
 
 def steps(missing: Sequence[str], has_models: bool) -> list[Step]:
@@ -118,7 +102,7 @@ def read_status(path: Path) -> dict[str, Any]:
     """The job as it was kept last; empty when there is none."""
     try:
         job = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError):
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
     return job if isinstance(job, dict) else {}
 
@@ -126,19 +110,23 @@ def read_status(path: Path) -> dict[str, Any]:
 def set_aside(status: Path) -> Path | None:
     """Rename the folder of a job that the example no longer is, and return where it is; None when there is none.
 
-    Its finished stages stay in the storage, where the new job finds those that are still the same.
+    The caller holds the folder. The job's finished stages stay in the storage, where the new one finds those that are
+    still the same.
     """
-    known = read_status(status)
-    if not known or JobFolder(status.parent).is_held():
+    known, wanted = read_status(status), _spec(read_status(EXAMPLE))
+    # What is wrong with an example that is no job is said by who runs it.
+    if not known or wanted is None or _spec(known) == wanted:
         return None
-    try:
-        if DistillationJob.parse(known).spec == DistillationJob.parse(yaml.safe_load(EXAMPLE.read_text())).spec:
-            return None
-    except ValidationError:
-        # It was written for another version.
-        pass
     aside = status.parent.with_name(f"{status.parent.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     return status.parent.rename(aside)
+
+
+def _spec(job: dict[str, Any]) -> DistillationJobSpec | None:
+    """None for a job of another version, or for none at all."""
+    try:
+        return DistillationJob.parse(job).spec
+    except (ValueError, TypeError):
+        return None
 
 
 def closing_lines(job: dict[str, Any], storage: Path, seen_from: Path) -> list[str]:
@@ -151,6 +139,7 @@ def closing_lines(job: dict[str, Any], storage: Path, seen_from: Path) -> list[s
     if result["report"]:
         lines.append(f"the report:   {(storage / result['report']).relative_to(seen_from)} (open it in a browser)")
     lines.append(f"the status:   {(storage / JOB / STATUS.name).relative_to(seen_from)}")
+    lines.append("its answers still degenerate: a student of this size needs thousands of steps; see the report")
     lines.append("next: your own models and data, docs/local.md; on a cluster, docs/first-hour.md")
     return lines
 
@@ -158,7 +147,7 @@ def closing_lines(job: dict[str, Any], storage: Path, seen_from: Path) -> list[s
 def failed_lines() -> list[str]:
     """Where to look; the reason has been said."""
     logs = (STATUS.parent / "logs").relative_to(CHECKOUT)
-    return [f"no student yet; logs of the stages: {logs}; `make quickstart` goes on from here"]
+    return [f"this run has made no student; logs of the stages: {logs}; `make quickstart` goes on from here"]
 
 
 def stage_lines(progress: Progress) -> Callable[[str], None]:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from distillation_operator.local.errors import PreparationError
 from testbed import environments, images, toolchain
 from testbed.cluster import Testbed, check_machine
 from testbed.console import progress
@@ -18,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
         return command(arguments)
-    except TestbedError as error:
+    except (TestbedError, PreparationError) as error:
         print(f"testbed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

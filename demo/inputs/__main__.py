@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from demo.inputs.cache import CHECKOUT, DemoInputsError, ensure_models, teacher_python
-from demo.inputs.staging import FILE_MODE, readable_directory, staged
+from demo.inputs.staging import FILE_MODE, is_copy, readable_directory, staged
 
 CONVERSATIONS = CHECKOUT / "examples" / "data" / "conversations.jsonl"
 # Name in the cache -> name in OUT_DIR/models.
@@ -15,7 +15,7 @@ MODELS = {"teacher": "smollm2-135m-instruct", "student": "smollm2-6-layers"}
 
 
 def write_inputs(out_dir: Path) -> None:
-    """Makes OUT_DIR/models/* and OUT_DIR/datasets/conversations.jsonl; what has these names is replaced.
+    """Makes OUT_DIR/models/* and OUT_DIR/datasets/conversations.jsonl; what has these names and differs is replaced.
 
     Everything is copied, not linked: whatever happens to the files in OUT_DIR, the cache stays good.
     """
@@ -23,15 +23,17 @@ def write_inputs(out_dir: Path) -> None:
     readable_directory(out_dir)
     models = readable_directory(out_dir / "models")
     for cached_name, name in MODELS.items():
-        with staged(models / name) as directory:
-            shutil.copytree(cached / cached_name, directory, dirs_exist_ok=True)
+        if not is_copy(models / name, cached / cached_name):
+            with staged(models / name) as directory:
+                shutil.copytree(cached / cached_name, directory, dirs_exist_ok=True)
         print(f"{cached_name}: {models / name}", flush=True)
 
     datasets = readable_directory(out_dir / "datasets")
-    partial = datasets / f".{CONVERSATIONS.name}"
-    shutil.copyfile(CONVERSATIONS, partial)
-    partial.chmod(FILE_MODE)
-    partial.replace(datasets / CONVERSATIONS.name)
+    if not is_copy(datasets / CONVERSATIONS.name, CONVERSATIONS):
+        partial = datasets / f".{CONVERSATIONS.name}"
+        shutil.copyfile(CONVERSATIONS, partial)
+        partial.chmod(FILE_MODE)
+        partial.replace(datasets / CONVERSATIONS.name)
     print(f"data set: {datasets / CONVERSATIONS.name}", flush=True)
 
 

@@ -1,5 +1,6 @@
 """Directories that appear complete or not at all, and that every uid can read."""
 
+import filecmp
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,19 @@ def readable_directory(path: Path) -> Path:
     if path.stat().st_mode & 0o005 != 0o005:
         path.chmod(DIRECTORY_MODE)
     return path
+
+
+def is_copy(path: Path, source: Path) -> bool:
+    """Whether a file or directory is a copy of the source that every uid can read, with nothing linked or added."""
+    if path.is_symlink() or not path.exists():
+        return False
+    mode = path.stat().st_mode & 0o777
+    if not source.is_dir():
+        return path.is_file() and mode == FILE_MODE and filecmp.cmp(path, source)
+    if not path.is_dir() or mode != DIRECTORY_MODE:
+        return False
+    names = {below.name for below in source.iterdir()}
+    return {below.name for below in path.iterdir()} == names and all(is_copy(path / n, source / n) for n in names)
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """The time left that the demo and the quickstart tell, and what they say at their end."""
 
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import yaml
 
 from demo.__main__ import estimated
 from demo.__main__ import steps as demo_steps
+from demo.child import run_to_its_end
 from demo.estimate import Estimate, Step, in_words
 from demo.progress import Progress
 from demo.quickstart import (
@@ -20,12 +19,10 @@ from demo.quickstart import (
     closing_lines,
     command,
     read_status,
-    run_to_its_end,
     set_aside,
     stage_lines,
     steps,
 )
-from support.eventually import eventually
 
 STEPS = [Step("install", 100), Step("convert", 20), Step("run", 200)]
 
@@ -149,7 +146,7 @@ def test_lines_of_the_stages_move_the_estimate_and_those_that_wait_are_left_out(
 ) -> None:
     progress = Progress()
     progress.plan(steps([], has_models=True))
-    code = run_to_its_end([sys.executable, "-c", f"print({LOCAL!r})"], stage_lines(progress))
+    code = run_to_its_end([sys.executable, "-c", f"print({LOCAL!r})"], Path(), stage_lines(progress))
     assert code == 0
     first, second, third = capsys.readouterr().out.splitlines()
     assert first.endswith("fetch-teacher: Complete reused")
@@ -167,28 +164,6 @@ def test_what_failed_is_tried_again_by_the_next_start() -> None:
     assert "--retry" not in command({}) and "--retry" not in command(complete_job())
     failed = {"status": {"phase": "Failed", "stages": [{"name": "evaluate", "state": "Failed"}]}}
     assert command(failed)[-2:] == ["--retry", "evaluate"]
-
-
-def test_the_distillation_ends_in_order_when_the_quickstart_is_asked_to(tmp_path: Path) -> None:
-    program = (
-        "import pathlib, signal, sys\n"
-        "def end(number, frame):\n"
-        "    pathlib.Path(sys.argv[1], 'saved').touch()\n"
-        "    sys.exit(128 + number)\n"
-        "signal.signal(signal.SIGTERM, end)\n"
-        "pathlib.Path(sys.argv[1], 'running').touch()\n"
-        "signal.pause()\n"
-    )
-    quickstart = (
-        "import sys\n"
-        "from demo.quickstart import run_to_its_end\n"
-        "sys.exit(run_to_its_end([sys.executable, '-c', *sys.argv[1:]], print))\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", quickstart, program, str(tmp_path)])
-    eventually("the program", (tmp_path / "running").exists, 60)
-    process.terminate()
-    assert process.wait(60) == 128 + signal.SIGTERM
-    assert (tmp_path / "saved").exists()
 
 
 def test_the_demo_waits_for_go_where_programs_are_missing_and_else_for_environments() -> None:

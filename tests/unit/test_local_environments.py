@@ -1,5 +1,6 @@
 """The images' environments on this machine: made once, and whole or not at all."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -55,6 +56,12 @@ def test_without_environments_the_error_has_the_command_that_makes_them() -> Non
         environments.prepared(["trainer", "converter"])
 
 
+def test_the_command_named_for_a_teacher_on_tpus_makes_its_environment() -> None:
+    """``--prepare`` alone makes those of this machine, which may have no chips."""
+    with pytest.raises(PreparationError, match=r"distillation-operator local FILE --storage DIR --prepare$"):
+        environments.prepared(["trainer", "teacher-tpu"])
+
+
 def test_an_image_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(PreparationError, match=r"no image 'techer'; there are fetcher, .* teacher"):
         environments.prepared(["techer"])
@@ -87,6 +94,18 @@ def test_an_environment_that_was_not_finished_is_made_anew(moment: str) -> None:
     environments.build(["fetcher"], Installer(), print)
     assert environments.missing(["fetcher"]) == []
     assert not (environments.folder("fetcher") / "left-over").exists()
+
+
+def test_an_environment_whose_interpreter_has_gone_is_made_anew() -> None:
+    environments.build(["fetcher"], Installer(), print)
+    program = environments.python("fetcher")
+    program.unlink()
+    # As an upgrade of the base installation leaves it.
+    program.symlink_to("/opt/python-3.12.1/bin/python3.12")
+    with pytest.raises(PreparationError, match="no Python environment here for fetcher"):
+        environments.prepared(["fetcher"])
+    environments.build(["fetcher"], Installer(), print)
+    subprocess.run([environments.prepared(["fetcher"])["fetcher"], "-c", ""], check=True)
 
 
 def test_two_at_once_make_each_environment_once() -> None:
@@ -218,6 +237,46 @@ def test_the_cache_is_where_the_standard_has_it(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert cache() == Path(expected)
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose uid has no passwd entry."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("HOME", "XDG_CACHE_HOME", "DISTILLATION_CACHE", "UV_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+
+
+@pytest.mark.usefixtures("nobody")
+def test_without_a_home_the_variables_that_name_a_cache_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(PreparationError, match=r"no home directory.*DISTILLATION_CACHE or XDG_CACHE_HOME"):
+        environments.prepared(["fetcher"])
+    with pytest.raises(PreparationError, match=r"no home directory.*DISTILLATION_CACHE or XDG_CACHE_HOME"):
+        environments.build(["fetcher"], Installer(), print)
+    monkeypatch.setenv("DISTILLATION_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("distillation_operator.local.environments.build", lambda wanted, run, say: None)
+    environments.prepare(["fetcher"], print)
+
+
+def test_a_cache_in_the_home_of_nobody_is_told_with_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTILLATION_CACHE", "~nobody-of-that-name/cache")
+    with pytest.raises(PreparationError, match=r"DISTILLATION_CACHE.*~nobody-of-that-name/cache.*absolute path"):
+        cache()
+
+
+def test_a_lock_that_cant_be_written_is_told_and_what_fails_under_it_is_not_taken_for_that(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    message = r"/file.* can't be written: Not a directory"
+    with pytest.raises(PreparationError, match=message), locked(tmp_path / "file" / "below" / "lock"):
+        pass
+    with pytest.raises(OSError, match="No space left"), locked(tmp_path / "lock"):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_wheel_finds_its_locks_in_itself_and_a_changed_lock_makes_another_environment(tmp_path: Path) -> None:

@@ -40,7 +40,12 @@ def missing(wanted: Iterable[str]) -> list[str]:
     asked = set(wanted)
     # One order for all: two that prepare at the same time never wait for each other.
     known = [name for name in IMAGES if name in asked]
-    return [name for name in (*known, *sorted(asked - set(known))) if not (folder(name) / _COMPLETE).exists()]
+    return [name for name in (*known, *sorted(asked - set(known))) if not _is_made(name)]
+
+
+def _is_made(name: str) -> bool:
+    # The interpreter is a link to the base installation's, which an upgrade may have replaced.
+    return (folder(name) / _COMPLETE).exists() and python(name).exists()
 
 
 def prepared(images: Iterable[str]) -> dict[str, Path]:
@@ -50,9 +55,11 @@ def prepared(images: Iterable[str]) -> dict[str, Path]:
     """
     images = _known(images)
     if absent := missing(images):
+        # Alone, `--prepare` makes none for TPUs: not every machine has them.
+        command = "local FILE --storage DIR --prepare" if "teacher-tpu" in absent else "local --prepare"
         raise PreparationError(
             f"no Python environment here for {', '.join(absent)} (in {cache() / 'venvs'}); make it with: "
-            "distillation-operator local --prepare"
+            f"distillation-operator {command}"
         )
     return {image: python(image) for image in images}
 
@@ -160,7 +167,11 @@ def _check_machine(absent: list[str], say: Say) -> None:
 def _links(place: Path) -> bool:
     """Whether uv's cache of packages can be linked into the environments."""
     packages = Path(os.environ.get("UV_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "uv"))
-    packages = packages.expanduser()
+    try:
+        packages = packages.expanduser()
+    except RuntimeError:
+        # Where uv has its cache without a home directory is its own matter: room for copies is enough anyway.
+        return False
     while not packages.exists():
         packages = packages.parent
     return packages.stat().st_dev == place.stat().st_dev and "UV_LINK_MODE" not in os.environ

@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from distillation_operator.local.cache import cache, locked
+from distillation_operator.local.errors import PreparationError
 from distillation_operator.local.locks import digest, lock
+
+__all__ = ["PreparationError", "Run", "found_uv", "interpreter", "logged_to", "registry", "uv"]
 
 Run = Callable[[Sequence[str], Mapping[str, str], int], None]
 """Runs a command with these variables added to its environment, and with an open descriptor. Raises when it fails."""
@@ -19,10 +22,6 @@ Run = Callable[[Sequence[str], Mapping[str, str], int], None]
 _LINES = 12
 # Settings of the registry by which variable pip has them, and uv.
 _OF_PIP = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_CERT": "SSL_CERT_FILE"}
-
-
-class PreparationError(Exception):
-    """What keeps the environments from being made or used, in words for whoever runs the command."""
 
 
 def logged_to(log: Path) -> Run:
