@@ -12,6 +12,7 @@ from distillation_operator.commands.command_list import Command, Commands
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.local_options import add_local_options, local_options
 from distillation_operator.commands.options import add_images, installation, json_of, lease, rate
+from distillation_operator.commands.printable import printable
 from distillation_operator.manifests.allowed import Allowed
 from distillation_operator.manifests.stage_pods import StagePods
 
@@ -23,7 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return command(arguments)
     except CommandError as error:
-        print(f"distillation-operator: {error}", file=sys.stderr)
+        for line in f"distillation-operator: {error}".split("\n"):
+            print(printable(line), file=sys.stderr)
         return 1
     except BrokenPipeError:
         # `plan FILE | head`: the reader has seen enough, and the interpreter's last flush must not complain.

@@ -47,9 +47,6 @@ def _of_file(file: str) -> tuple[int, int]:
         # The other files are still worth a look.
         faults += 1
         print(printable(str(error)), file=sys.stderr)
-    except RecursionError:
-        faults += 1
-        print(printable(f"{file} can't be read: it is nested too deeply, or an anchor holds itself"), file=sys.stderr)
     return jobs, faults
 
 

@@ -3,19 +3,16 @@
 import hashlib
 import json
 import math
-import unicodedata
 from typing import Any
 
 ABSENT = "-"
 """Stands for what a run doesn't tell."""
 _DIGEST = 8
-_UNPRINTABLE = ("Cc", "Cf", "Cs", "Cn", "Co")
 
 
 def one_line(text: str) -> str:
     """The text on one line, without what moves a terminal's cursor or turns the direction of writing."""
-    spaced = " ".join(text.split())
-    return "".join(letter for letter in spaced if unicodedata.category(letter) not in _UNPRINTABLE)
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
 
 
 def short(value: Any, limit: int) -> str:

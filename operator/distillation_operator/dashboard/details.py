@@ -10,7 +10,7 @@ from distillation_operator.dashboard.layout import Layout, lay_out
 from distillation_operator.dashboard.lenient import Object, count, mapping, members, number, text, texts, time
 from distillation_operator.dashboard.needs import Needs, stage_needs
 from distillation_operator.dashboard.places import Place, file, folder, published, storage_name
-from distillation_operator.dashboard.row import Key, Row, row, source, stage_percent
+from distillation_operator.dashboard.row import ENDED, Key, Row, row, source, stage_percent
 from distillation_operator.pipeline.status.idle_chips import added_up
 
 _SECONDS_OF_HOUR = 3600
@@ -41,6 +41,8 @@ class StageDetails:
     outputs: dict[str, Place]
     advice: Advice | None
     needs: tuple[str, ...]
+    is_running: bool
+    """Whether something of it may still change."""
 
     @property
     def label(self) -> str:
@@ -111,9 +113,13 @@ def details(key: Key, job: Object) -> Details:
     if not told:
         # What will be done, while the operator hasn't looked.
         told = [{"name": name, "state": "Waiting"} for name in needs or ()]
-    stages = [_stage(job, stage, (needs or {}).get(text(stage.get("name"), 63), ())) for stage in told]
+    of_job = row(key, job)
+    stages = [
+        _stage(job, stage, (needs or {}).get(text(stage.get("name"), 63), ()), is_running=of_job.is_running)
+        for stage in told
+    ]
     return Details(
-        row=row(key, job),
+        row=of_job,
         method=text(status.get("method"), 32),
         dataset=source(mapping(spec.get("dataset"))),
         storage=storage_name(job),
@@ -132,7 +138,7 @@ def _layouts(needs: Needs) -> dict[str, Layout]:
     return {kind: lay_out(needs, across) for kind, across in _ACROSS.items()} if needs else {}
 
 
-def _stage(job: Object, stage: Object, needs: tuple[str, ...]) -> StageDetails:
+def _stage(job: Object, stage: Object, needs: tuple[str, ...], *, is_running: bool) -> StageDetails:
     attempts = mapping(stage.get("attempts"))
     chip_seconds = number(stage.get("chipSeconds"))
     metrics = texts(stage.get("metrics"))
@@ -156,6 +162,7 @@ def _stage(job: Object, stage: Object, needs: tuple[str, ...]) -> StageDetails:
         outputs={name: folder(job, path) for name, path in texts(stage.get("outputs")).items()},
         advice=advice(stage),
         needs=needs,
+        is_running=is_running and stage.get("state") not in ENDED,
     )
 
 

@@ -2,15 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from distillation_api.resource import KIND
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.files import documents_of
+from distillation_operator.commands.paths import inside, is_there
 from distillation_operator.dashboard.board import Board, Health
 from distillation_operator.dashboard.lenient import Object, mapping, text
 from distillation_operator.dashboard.row import Key
@@ -27,9 +27,18 @@ Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class _Known:
-    stamp: Stamp
+    stamp: Stamp | None
+    """None where it is read again at the next look, changed or not."""
     job: Object | None
-    problem: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class _Look:
+    found: dict[Path, _Known] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    """Of paths as a whole."""
+    notes: list[str] = field(default_factory=list)
 
 
 class Folders:
@@ -45,74 +54,100 @@ class Folders:
     async def connect(self) -> None:
         """Look at what there is. Raises CommandError."""
         for path in self._paths:
-            if not path.exists():
+            if not is_there(path):
                 raise CommandError(f"--file {text(str(path))}: there is no such file or folder")
+        await self.look()
+
+    async def look(self) -> None:
+        """Take what there is now; a path that can't be read, or is gone, keeps its jobs and is named as a problem."""
         self._take(await asyncio.to_thread(self._look))
 
     async def run(self) -> None:
         """Follow the files for good."""
         while True:
             await asyncio.sleep(SECONDS)
-            self._take(await asyncio.to_thread(self._look))
+            await self.look()
 
-    def report(self, key: Key, inside: str) -> Path | None:
+    def report(self, key: Key, path: str) -> Path | None:
         """The file of a job's report, whose path in the storage is given; None where it isn't in the storage."""
         for file in self._known:
             if _key(file) == key:
-                return _inside(file.parent.parent, inside)
+                return inside(file.parent.parent, path)
         return None
 
-    def _look(self) -> dict[Path, _Known]:
-        found: dict[Path, _Known] = {}
-        for file in self._files():
-            try:
-                told = file.stat()
-                stamp = (told.st_mtime_ns, told.st_size, told.st_ino)
-                known = self._known.get(file)
-                found[file] = known if known and known.stamp == stamp else _read(file, stamp, known)
-            except OSError:
-                # Gone since it was listed.
-                continue
-        return found
-
-    def _files(self) -> Iterator[Path]:
+    def _look(self) -> _Look:
+        look = _Look()
         for path in self._paths:
-            if not path.is_dir():
-                yield path
+            try:
+                if path.is_dir():
+                    self._look_into(path, look)
+                else:
+                    look.found[path] = self._read(path)
+            except OSError as error:
+                look.problems.append(_unreadable(path, error))
+                known = {
+                    file: one for file, one in self._known.items() if path in (file, file.parent, file.parent.parent)
+                }
+                look.found.update(known)
+        return look
+
+    def _look_into(self, folder: Path, look: _Look) -> None:
+        for file in (folder / STATUS_FILE, *(folder / name / STATUS_FILE for name in sorted(os.listdir(folder)))):
+            known = self._known.get(file)
+            try:
+                if stat.S_ISREG(file.stat().st_mode):
+                    look.found[file] = self._read(file)
+            except (FileNotFoundError, NotADirectoryError):
                 continue
-            yield from (file for file in (path / STATUS_FILE, *sorted(path.glob(f"*/{STATUS_FILE}"))) if file.is_file())
+            except OSError as error:
+                if known is None:
+                    # It may be none of a job's, as the lost+found of a volume.
+                    look.notes.append(f"{_unreadable(file.parent, error)}.")
+                else:
+                    look.found[file] = _Known(None, known.job, _unreadable(file, error))
 
-    def _take(self, found: dict[Path, _Known]) -> None:
-        self._known = found
-        jobs = {_key(file): known.job for file, known in found.items() if known.job is not None}
+    def _read(self, file: Path) -> _Known:
+        """The job of a file; one that can't be read now, such as a half written one, is shown as it was. Raises OSError
+        where nothing is known of the file itself."""
+        told = file.stat()
+        stamp = (told.st_mtime_ns, told.st_size, told.st_ino)
+        known = self._known.get(file)
+        if known is not None and known.stamp == stamp:
+            return known
+        before = known.job if known else None
+        if not stat.S_ISREG(told.st_mode):
+            return _Known(stamp, before, f"{file} is neither file nor folder")
+        if told.st_size > _LARGEST:
+            return _Known(stamp, before, f"{file} has {told.st_size:,} bytes, more than the {_LARGEST:,} that are read")
+        try:
+            return _Known(stamp, _job(file, file.read_text(encoding="utf-8")))
+        except UnicodeDecodeError:
+            return _Known(stamp, before, f"{file} can't be read: it is not text in UTF-8")
+        except CommandError as error:
+            return _Known(stamp, before, str(error))
+        except OSError as error:
+            # Rights and mounts change without a trace in the file.
+            return _Known(None, before, _unreadable(file, error))
+
+    def _take(self, look: _Look) -> None:
+        self._known = look.found
+        jobs = {_key(file): known.job for file, known in look.found.items() if known.job is not None}
         self._board.replace(_SCOPE, jobs)
-        wrong = "; ".join(known.problem for known in found.values() if known.problem)
-        self._board.tell(_SCOPE, Health(True, wrong))
+        problems = [*look.problems, *(known.problem for known in look.found.values() if known.problem)]
+        # A name of a file may be any bytes.
+        self._board.tell(_SCOPE, Health(True, text("; ".join(problems)), note=text(" ".join(look.notes))))
 
 
-def _read(file: Path, stamp: Stamp, known: _Known | None) -> _Known:
-    """The job of a file; one that can't be read now, such as a half written one, is shown as it was."""
-    before = known.job if known else None
-    if stamp[1] > _LARGEST:
-        return _Known(stamp, before, f"{file} has {stamp[1]:,} bytes, more than the {_LARGEST:,} that are read")
-    try:
-        content: Any = yaml.load(file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        return _Known(stamp, before, f"{file} can't be read: {' '.join(text(str(error), 200).split())}")
-    job = mapping(content)
-    if job.get("kind") != KIND:
-        return _Known(stamp, before, f"{file} holds no {KIND}")
-    return _Known(stamp, job, "")
+def _unreadable(path: Path, error: OSError) -> str:
+    return f"{path} can't be read: {error.strerror or error}"
 
 
-def _inside(storage: Path, path: str) -> Path | None:
-    """A file of the storage; None for what isn't one, or lies elsewhere."""
-    try:
-        root = storage.resolve()
-        found = (root / path).resolve()
-        return found if found.is_relative_to(root) and found.is_file() else None
-    except (OSError, ValueError):
-        return None
+def _job(file: Path, content: str) -> Object:
+    """The one job of a file. Raises CommandError."""
+    documents = [mapping(document.content) for document in documents_of(str(file), content)]
+    if len(documents) != 1 or documents[0].get("kind") != KIND:
+        raise CommandError(f"{file} holds no {KIND}, or more than one")
+    return documents[0]
 
 
 def _key(file: Path) -> Key:

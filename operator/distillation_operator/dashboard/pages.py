@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from distillation_operator.dashboard.board import Health
 from distillation_operator.dashboard.details import Details, details
 from distillation_operator.dashboard.layout import NODE_HEIGHT, NODE_WIDTH
-from distillation_operator.dashboard.lenient import Object
+from distillation_operator.dashboard.lenient import Object, text
 from distillation_operator.dashboard.row import PHASES, UNSEEN, UNSEEN_TEXT, Key, Row, row
 
 FOLDER = Path(__file__).parent
@@ -44,7 +44,8 @@ class Pages:
         self._engine.filters |= {"code": _code, "moment": _moment, "icon": _icon, "duration": _duration}
         self._engine.globals |= {
             "server": server,
-            "place": place,
+            # A file's name may be any bytes.
+            "place": text(place),
             "group": "Folder" if has_reports else "Namespace",
             "job_link": _job_link,
             "report_link": _report_link,
@@ -113,9 +114,9 @@ def _report_link(key: Key) -> str:
     return "/report?" + urlencode({"namespace": key[0], "name": key[1]}, errors="replace")
 
 
-def _code(text: str) -> Markup:
+def _code(told: str) -> Markup:
     """Markdown's `code` as HTML, of the operator's own texts."""
-    parts = text.split("`")
+    parts = told.split("`")
     code = Markup("<code>{}</code>")
     return Markup("").join(code.format(part) if number % 2 else escape(part) for number, part in enumerate(parts))
 
@@ -127,10 +128,10 @@ def _moment(time: datetime | None) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(_iso(time), time.strftime("%Y-%m-%d %H:%M UTC"))
 
 
-def _duration(start: datetime | None, end: datetime | None) -> Markup:
-    """How long something took, or takes so far: the page's script counts on."""
-    if start is None:
-        return Markup("")
+def _duration(start: datetime | None, end: datetime | None, is_running: bool) -> Markup:
+    """How long something took, or takes so far: the page's script counts on. A dash where nobody knows."""
+    if start is None or (end is None and not is_running):
+        return Markup("\N{EN DASH}")
     if end is None:
         return Markup('<time data-since="{}">since {}</time>').format(_iso(start), start.strftime("%Y-%m-%d %H:%M UTC"))
     return escape(_words(max(0.0, (end - start).total_seconds())))

@@ -15,6 +15,8 @@ Key = tuple[str, str]
 UNSEEN = "Unseen"
 PHASES: tuple[str, ...] = (*get_args(JobPhase), UNSEEN)
 """What a job's phase may be here."""
+ENDED = ("Complete", "Failed")
+"""Of a job and of a stage: nothing follows."""
 UNSEEN_TEXT = "Not yet seen by the operator"
 
 
@@ -46,7 +48,7 @@ class Row:
     @property
     def is_running(self) -> bool:
         """Whether something of it may still change."""
-        return self.phase not in ("Complete", "Failed")
+        return self.phase not in ENDED
 
     @property
     def searched(self) -> str:
@@ -75,7 +77,7 @@ def row(key: Key, job: Object) -> Row:
         chip_hours=text(status.get("chipHours"), 32),
         created=time(metadata.get("creationTimestamp")),
         started=time(status.get("startTime")),
-        ended=time(status.get("completionTime")),
+        ended=_ended(job),
         expected=time(status.get("estimatedCompletionTime")),
         problem=found[0] if found else None,
         teacher=source(mapping(spec.get("teacher"))),
@@ -90,10 +92,17 @@ def phase(job: Object) -> str:
     if told:
         return told
     ended = [kind for kind, condition in conditions(job).items() if condition.get("status") == "True"]
-    for kind in ("Complete", "Failed"):
+    for kind in ENDED:
         if kind in ended:
             return kind
     return "Pending" if status else UNSEEN
+
+
+def _ended(job: Object) -> datetime | None:
+    """When the job ended; by its condition where the status of an old operator, or a saved one, doesn't say."""
+    told, kind = time(mapping(job.get("status")).get("completionTime")), phase(job)
+    condition = conditions(job).get(kind, {}) if kind in ENDED else {}
+    return told or (time(condition.get("lastTransitionTime")) if condition.get("status") == "True" else None)
 
 
 def percent(status: Object) -> int | None:

@@ -112,7 +112,7 @@ class JobFolder:
             content = yaml.load(text, Loader=_Loader)
             if not DistillationJob.parse(content).metadata.uid:
                 raise ValueError("metadata.uid is missing")
-        except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
             what = " ".join(str(error).split())[:400]
             raise LocalError(
                 f"{self.status_file} is not what `local` writes ({what}); move {self.path} away: what is done is found "

@@ -1,12 +1,15 @@
 """The command line around the commands: usage, ``crd``, and the flags of ``run``."""
 
+import json
 import re
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import yaml
 
+from cluster.wrong_manifests import changed, put
 from distillation_api.schemas.crd import custom_resource_definition
 from distillation_operator.cli import main
 from distillation_operator.controller.settings import ControllerSettings
@@ -81,3 +84,22 @@ def test_the_help_lists_each_command_in_the_group_of_those_who_use_it(capsys: py
         with pytest.raises(SystemExit) as exit_code:
             main([command, "--help"])
         assert exit_code.value.code == 0, "what is listed exists"
+
+
+@pytest.mark.parametrize("command", ["plan", "watch", "dashboard", "local"])
+def test_no_error_moves_the_cursor(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = f"{tmp_path}/\x1b[2J\x9b31m\u202e\r"
+    options = {"dashboard": ["--file", hostile], "local": [hostile, "--storage", str(tmp_path)]}
+    assert main([command, *options.get(command, [hostile])]) == 1
+    printed = capsys.readouterr()
+    assert "[2J" in printed.err
+    for line in (printed.out + printed.err).split("\n"):
+        assert not line or line.isprintable()
+
+
+def test_a_fault_of_several_lines_is_printed_in_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = changed(put("spec.training.stages[0].steps", 0), put("spec.dataset", {"\x1b[2J\r": 5}))
+    (tmp_path / "job.json").write_text(json.dumps(wrong))
+    assert main(["plan", str(tmp_path / "job.json")]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) > 1 and all(line.isprintable() for line in lines)

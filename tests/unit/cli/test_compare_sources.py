@@ -90,16 +90,47 @@ def test_a_file_goes_before_a_job_and_a_prefix_asks_for_the_job(
     assert origins(names, job("both"), elsewhere("both")) == ["both", "cluster ml/both", "cluster team/both"]
 
 
-def test_a_folder_that_is_no_run_does_not_hide_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_a_run_is_passed_over_among_others(tmp_path: Path) -> None:
+    """As in ``compare runs/*``: the results of all jobs lie among the folders of `local`'s jobs."""
+    for name in ("first", "second"):
+        write_json(tmp_path / name / "status.yaml", job(name))
+    (tmp_path / "distillation" / "evaluate").mkdir(parents=True)
+    found = find(sorted(map(str, tmp_path.iterdir())), Jobs(), None)
+    assert [run.name for run in found.runs] == ["first", "second"]
+    (remark,) = found.remarks
+    assert remark.startswith(f"{tmp_path / 'distillation'} is a folder without status.yaml (of local) or facts.json")
+
+
+def test_a_folder_never_stands_for_a_job_of_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("demo").mkdir()
-    assert origins(["demo"], job("demo")) == ["cluster ml/demo"]
     with pytest.raises(CommandError) as error:
-        origins(["demo"])
+        origins(["demo"], job("demo"))
     assert str(error.value) == (
-        "demo is a folder without status.yaml (of local) or facts.json (of a report), and as a job of the cluster: "
-        "demo: there is no DistillationJob demo in namespace ml; nor is there such a file or folder"
+        "demo is a folder without status.yaml (of local) or facts.json (of a report); cluster:demo is the job of the "
+        "cluster"
     )
+    assert origins(["demo", "cluster:demo"], job("demo")) == ["cluster ml/demo"]
+
+
+@pytest.mark.parametrize("place", ["{}", "{}/status.yaml", "{}/report.html"])
+def test_a_path_of_which_the_system_does_not_tell_is_named(tmp_path: Path, place: str) -> None:
+    name = str(tmp_path / place.format("x" * 300))
+    with pytest.raises(CommandError) as error:
+        find([name], Jobs(), None)
+    assert str(error.value) == f"{name} can't be read: File name too long"
+
+
+def test_a_page_of_too_long_a_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = str(write_json(tmp_path / "one.json", job("one")))
+    for name in ("x" * 300, "x" * 253, "circle"):
+        page = tmp_path / name
+        if name == "circle":
+            page.symlink_to(page)
+        assert main(["compare", one, "--html", str(page)]) == 1
+        assert f"--html {page}: " in capsys.readouterr().err
+    assert main(["compare", one, "--storage", str(tmp_path / ("x" * 300))]) == 1
+    assert "File name too long" in capsys.readouterr().err
 
 
 def test_the_same_run_twice_is_shown_once_and_its_older_status_beside_it(tmp_path: Path) -> None:
@@ -141,7 +172,7 @@ def test_every_run_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.C
         "there is no facts.json beside it",
         "is a folder without status.yaml (of local) or facts.json (of a report)",
         "a job of the cluster is NAME or NAMESPACE/NAME",
-        "is nested too deeply for a DistillationJob",
+        "exceeded maximum nesting depth",
     ):
         assert right in told
 
@@ -150,7 +181,7 @@ def test_aliases_that_unfold_to_billions_are_refused(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
     (tmp_path / "bomb.yaml").write_text("\n".join(["kind: DistillationJob", *lines]))
-    with pytest.raises(CommandError, match="holds more than 1,000,000 values, or itself"):
+    with pytest.raises(CommandError, match="holds more than 300,000 values, or itself"):
         find([str(tmp_path / "bomb.yaml")], Jobs(), None)
 
 

@@ -10,7 +10,7 @@ from distillation_operator.dashboard.board import Health
 from distillation_operator.dashboard.details import details
 from distillation_operator.dashboard.lenient import number, text, time
 from distillation_operator.dashboard.pages import Pages
-from distillation_operator.dashboard.row import row
+from distillation_operator.dashboard.row import PHASES, row
 from support import dashboard_jobs
 from support.dashboard_jobs import HOSTILE, condition, job
 
@@ -96,6 +96,35 @@ def test_a_status_of_an_old_operator() -> None:
     assert "generate" in body(job("one", old))
 
 
+@pytest.mark.parametrize("phase", ["Complete", "Failed", None])
+def test_the_end_of_a_job_without_its_time_is_that_of_its_condition(phase: str | None) -> None:
+    kind = phase or "Failed"
+    status = {"startTime": "2026-11-20T09:00:00Z", "conditions": [condition(kind, "True", "So")], "stages": []}
+    made = job("one", {**status, "phase": phase, "estimatedCompletionTime": "2026-11-20T11:00:00Z"})
+    for page in (PAGES.row(KEY, made), body(made)):
+        assert "1 h 0 min" in page and 'datetime="2026-11-20T10:00:00Z"' in page
+        assert "data-since" not in page
+
+
+@pytest.mark.parametrize(
+    "conditions", [[], [condition("Complete", "False", "So")], [{"type": "Complete", "status": "True"}]]
+)
+def test_what_has_ended_nobody_knows_when_does_not_count_on(conditions: list[dict[str, Any]]) -> None:
+    stages = [{"name": "generate", "state": state, "startTime": "2026-11-20T09:00:00Z"} for state in PHASES]
+    status = {"phase": "Complete", "startTime": "2026-11-20T09:00:00Z", "conditions": conditions, "stages": stages}
+    made = job("one", {**status, "estimatedCompletionTime": "2026-11-20T11:00:00Z"})
+    for page in (PAGES.row(KEY, made), body(made)):
+        assert "\N{EN DASH}" in page and "data-since" not in page and "expected" not in page.lower()
+
+
+def test_an_ended_stage_of_a_running_job_does_not_count_on() -> None:
+    begun = {"name": "generate", "startTime": "2026-11-20T09:00:00Z"}
+    running = {"phase": "Running", "stages": [{**begun, "state": "Running"}]}
+    over = {"phase": "Running", "stages": [{**begun, "state": "Failed"}]}
+    assert body(job("one", running)).count("data-since") == 2
+    assert body(job("one", over)).count("data-since") == 1
+
+
 def test_results_of_a_bucket_are_links_and_those_of_a_claim_are_paths() -> None:
     of_bucket = details(KEY, job("one", dashboard_jobs.complete(), storage={"gcs": {"bucket": "b"}}))
     report = of_bucket.results["Report"]
@@ -128,6 +157,11 @@ def test_what_a_preview_has_found() -> None:
     shown = body(job("one", {"phase": "Running", "preview": preview}))
     for part in ("93%", "1.5 h", "12.0", "8 GiB", "NOT as expected"):
         assert part in shown
+
+
+def test_a_place_of_any_bytes_is_on_the_page() -> None:
+    pages = Pages("run", "/srv/\udcff", has_reports=True)
+    assert "/srv/\N{REPLACEMENT CHARACTER}" in pages.jobs([], Health(), "run.1").encode().decode()
 
 
 def test_secrets_and_environments_are_not_shown() -> None:

@@ -403,7 +403,17 @@ def test_a_folder_of_somebody_else_is_left_alone(place: Place, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "kind: {", "kind: DistillationJob\n", "\xff\xfe", "a: !!python/object:x.y {}"]
+    "text",
+    [
+        "",
+        "[]",
+        "kind: {",
+        "kind: DistillationJob\n",
+        "\xff\xfe",
+        "a: !!python/object:x.y {}",
+        "a: !!bool x",
+        "a: !!timestamp x",
+    ],
 )
 def test_a_status_that_is_none_is_told_and_kept(place: Place, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with place.folder.locked():

@@ -14,6 +14,7 @@ from distillation_operator.commands.compare.page import page
 from distillation_operator.commands.compare.sources import find
 from distillation_operator.commands.compare.terminal import show
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.paths import is_folder
 from distillation_operator.commands.words import one_line
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def run(
     sort: str | None = None,
 ) -> int:
     """Show the runs as a table, or as JSON with ``as_data``; write the page to ``html``. Raises CommandError."""
-    if storage is not None and not Path(storage).is_dir():
+    if storage is not None and not is_folder(storage):
         raise CommandError(f"--storage {storage}: there is no such folder; give the one that holds the storage's files")
 
     @cache
@@ -62,15 +63,17 @@ def run(
 
 def _write(path: Path, text: str) -> None:
     """Write whole or not at all: a browser may have the old page open."""
-    if path.exists() and not path.is_file():
-        raise CommandError(f"--html {path}: it is no file; name one, such as runs.html")
-    path = path.resolve()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(temporary, "x", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise CommandError(f"--html {path}: {error.strerror or error}; name a file in a folder that exists") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        if path.exists() and not path.is_file():
+            raise CommandError(f"--html {path}: it is no file; name one, such as runs.html")
+        path = path.resolve()
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with open(temporary, "x", encoding="utf-8", errors="replace") as file:
+                file.write(text)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:
+        told = getattr(error, "strerror", None) or error
+        raise CommandError(f"--html {path}: {told}; name a file in a folder that exists") from error

@@ -15,11 +15,10 @@ from distillation_api.contract.report_facts import Curve as ToldCurve
 from distillation_operator.commands.compare.run import AFTER, BEFORE, EVALUATED, TEACHER, Curve, Run, StageRow
 from distillation_operator.commands.compare.status_reading import GENERATION, PACKING, TRAINING
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.paths import read_text
 
 LOSS, KL = "loss", "KL to the teacher"
 """What is drawn of a training stage."""
-LARGEST = 64 << 20
-"""Bytes of a file that is read; facts and histories are far smaller."""
 
 
 def read_facts(path: Path) -> ReportFacts:
@@ -34,18 +33,6 @@ def read_facts(path: Path) -> ReportFacts:
         ) from error
     except (ValueError, RecursionError) as error:
         raise CommandError(f"{path} is not JSON: {error}; is it half copied?") from error
-
-
-def read_text(path: Path) -> str:
-    """A text file of at most ``LARGEST`` bytes. Raises CommandError that names it."""
-    try:
-        if (size := path.stat().st_size) > LARGEST:
-            raise CommandError(f"{path} can't be read: it has {size:,} bytes, more than the {LARGEST:,} of a run")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{path} can't be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{path} can't be read: it is not text in UTF-8") from error
 
 
 def run_of_facts(facts: ReportFacts, name: str, origin: str) -> Run:

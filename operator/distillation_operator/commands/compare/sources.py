@@ -1,10 +1,7 @@
 """Where the runs of a command line are: in files and folders, and else in the cluster."""
 
-import json
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,6 @@ from distillation_api.resource import API_VERSION, KIND
 from distillation_operator.commands.compare.facts_reading import (
     history_curves,
     read_facts,
-    read_text,
     run_of_facts,
     with_facts,
 )
@@ -27,7 +23,16 @@ from distillation_operator.commands.compare.status_reading import (
     run_of_object,
 )
 from distillation_operator.commands.errors import CommandError
-from distillation_operator.commands.files import STDIN, documents_of
+from distillation_operator.commands.parsing import values
+from distillation_operator.commands.paths import (
+    STDIN,
+    inside,
+    is_folder,
+    is_there,
+    read_stdin,
+    read_text,
+    unreadable,
+)
 from distillation_operator.commands.words import one_line
 
 STATUS_NAME = "status.yaml"
@@ -35,8 +40,6 @@ STATUS_NAME = "status.yaml"
 CLUSTER = "cluster:"
 """Before a name that is a job of the cluster's, though a file has it too."""
 _JOB = re.compile(r"(?:([a-z0-9][-a-z0-9]*)/)?([a-z0-9][-.a-z0-9]*)")
-_NODES = 1_000_000
-"""Values in one file; aliases of YAML can make a small file hold any number."""
 
 JobOfCluster = Callable[[str, str | None], dict[str, Any]]
 """Reads a job by name and namespace; None is the default namespace."""
@@ -50,11 +53,19 @@ class Found:
     remarks: Sequence[str] = ()
 
 
+class _NoRun(Exception):
+    """Of a folder in which there is no run."""
+
+
 def find(names: Sequence[str], cluster: JobOfCluster, storage: Path | None) -> Found:
-    """All runs that are named, in that order. Raises CommandError with a line for each that can't be read."""
+    """All runs that are named, in that order; among several a folder without one is passed over, with a remark.
+
+    Raises CommandError with a line for each that can't be read.
+    """
     runs: list[Run] = []
     remarks: list[str] = []
-    faults: list[str] = []
+    left_out: list[str] = []
+    is_whole = True
     for name in names:
         try:
             for run in _runs(name, cluster, storage):
@@ -63,12 +74,15 @@ def find(names: Sequence[str], cluster: JobOfCluster, storage: Path | None) -> F
                     runs.append(run)
                 else:
                     remarks.append(f"{run.origin} is the same run as {twin.origin}: shown once")
-        except CommandError as error:
-            text = str(error)
-            faults.append(one_line(text if text.startswith(name) else f"{name}: {text}"))
-    if faults:
-        raise CommandError("\n".join(faults))
-    return Found(runs, remarks)
+        except _NoRun as error:
+            left_out.append(str(error))
+        except (CommandError, OSError) as error:
+            text = str(unreadable(error.filename or name, error) if isinstance(error, OSError) else error)
+            left_out.append(text if text.startswith(name) else f"{name}: {text}")
+            is_whole = False
+    if not is_whole or not runs:
+        raise CommandError("\n".join(map(one_line, left_out)))
+    return Found(runs, [*remarks, *left_out])
 
 
 def _is_same(first: Run, second: Run) -> bool:
@@ -81,22 +95,18 @@ def _is_same(first: Run, second: Run) -> bool:
 def _runs(name: str, cluster: JobOfCluster, storage: Path | None) -> Iterator[Run]:
     path = Path(name)
     if name == STDIN:
-        yield from _of_text("standard input", sys.stdin.read(), storage)
+        yield from _of_text("standard input", read_stdin(), storage)
     elif name.startswith(CLUSTER):
         yield _of_cluster(name.removeprefix(CLUSTER), cluster, storage)
-    elif path.is_dir() and (found := _in_folder(path)):
+    elif is_folder(path):
+        found = _in_folder(path)
+        if not found:
+            job = f"; {CLUSTER}{name} is the job of the cluster" if _JOB.fullmatch(name) else ""
+            raise _NoRun(f"{name} is a folder without {STATUS_NAME} (of local) or {FACTS_NAME} (of a report){job}")
         for file in found:
             yield from _of_file(file, storage)
-    elif path.exists() and not path.is_dir():
+    elif is_there(path):
         yield from _of_file(path, storage)
-    elif path.is_dir():
-        told = f"{name} is a folder without {STATUS_NAME} (of local) or {FACTS_NAME} (of a report)"
-        if _JOB.fullmatch(name) is None:
-            raise CommandError(told)
-        try:
-            yield _of_cluster(name, cluster, storage)
-        except CommandError as error:
-            raise CommandError(f"{told}, and as a job of the cluster: {error}") from error
     else:
         yield _of_cluster(name, cluster, storage)
 
@@ -119,7 +129,7 @@ def _in_folder(folder: Path) -> list[Path]:
     for name in (STATUS_NAME, FACTS_NAME):
         if (folder / name).is_file():
             return [folder / name]
-    return sorted(folder.glob(f"*/{STATUS_NAME}"))
+    return sorted(file for file in folder.glob(f"*/{STATUS_NAME}") if file.is_file())
 
 
 def _of_file(file: Path, storage: Path | None) -> Iterator[Run]:
@@ -149,41 +159,13 @@ def _of_text(name: str, text: str, storage: Path | None) -> Iterator[Run]:
 
 def _objects(name: str, text: str) -> Iterator[dict[str, Any]]:
     """The DistillationJobs in a text; a List's items are taken for themselves."""
-    try:
-        parsed = _parsed(name, text)
-        _require_small(parsed, name)
-    except RecursionError as error:
-        raise CommandError(f"{name} is nested too deeply for a {KIND}") from error
-    for content in parsed:
+    for content in values(name, text):
         items = content.get("items") if isinstance(content, dict) else content
         for item in items if isinstance(items, list) else [content]:
             if not isinstance(item, dict) or item.get("kind") != KIND:
                 continue
             if str(item.get("apiVersion", API_VERSION)).split("/")[0] == API_VERSION.split("/")[0]:
                 yield item
-
-
-def _parsed(name: str, text: str) -> list[Any]:
-    """The documents of JSON or YAML. JSON is YAML, but read as such it takes a hundred times as long."""
-    if text.lstrip()[:1] in ("{", "["):
-        # YAML in flow style begins so too.
-        with suppress(ValueError):
-            return [json.loads(text)]
-    return [document.content for document in documents_of(name, text)]
-
-
-def _require_small(content: Any, name: str) -> None:
-    left = _NODES
-    rest = [content]
-    while rest:
-        value = rest.pop()
-        left -= 1
-        if left < 0:
-            raise CommandError(f"{name} holds more than {_NODES:,} values, or itself: no {KIND} does")
-        if isinstance(value, dict):
-            rest.extend(value.values())
-        elif isinstance(value, list):
-            rest.extend(value)
 
 
 def _of_object(job: dict[str, Any], origin: str, storage: Path | None) -> Run:
@@ -199,7 +181,7 @@ def _of_object(job: dict[str, Any], origin: str, storage: Path | None) -> Run:
         if facts is not None:
             run = with_facts(run, read_facts(facts))
         missing = {stage: path for stage, path in histories.items() if stage not in run.curves}
-        read = {stage: _inside(storage, path) for stage, path in missing.items()}
+        read = {stage: inside(storage, path) for stage, path in missing.items()}
         found = {stage: curves for stage, path in read.items() if path and (curves := history_curves(path))}
         run = replace(run, curves={**run.curves, **found})
     except CommandError as error:
@@ -214,7 +196,7 @@ def _of_object(job: dict[str, Any], origin: str, storage: Path | None) -> Run:
 def _facts_file(job: dict[str, Any], storage: Path) -> Path | None:
     """Beside the report; of an evaluation that named none what its last attempt has left."""
     if report := report_file(job):
-        return _inside(storage, str(Path(report).parent / FACTS_NAME))
+        return inside(storage, str(Path(report).parent / FACTS_NAME))
     folder = evaluation_folder(job)
     if folder is None:
         return None
@@ -222,23 +204,13 @@ def _facts_file(job: dict[str, Any], storage: Path) -> Path | None:
         left = sorted((storage / folder).glob(f"*/{FACTS_NAME}"), key=lambda file: file.stat().st_mtime)
     except (OSError, ValueError):
         return None
-    return _inside(storage, str(left[-1].relative_to(storage))) if left and left[-1].is_relative_to(storage) else None
+    return inside(storage, str(left[-1].relative_to(storage))) if left and left[-1].is_relative_to(storage) else None
 
 
 def _without_curves(job: dict[str, Any], run: Run, why: str) -> list[str]:
     if run.curves or not run.losses:
         return []
     return [f"its curves are missing, only the last losses are known: {why if is_over(job) else 'it has not ended'}"]
-
-
-def _inside(storage: Path, path: str) -> Path | None:
-    """A file in the storage; None when it isn't there, or leads out of it."""
-    try:
-        root = storage.resolve()
-        found = (root / path).resolve()
-        return found if found.is_relative_to(root) and found.is_file() else None
-    except (OSError, ValueError, RuntimeError):
-        return None
 
 
 def _full_name(job: Mapping[str, Any]) -> str:
