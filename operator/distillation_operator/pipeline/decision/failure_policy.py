@@ -121,6 +121,16 @@ def rule_on_failed_child(stage: Stage, retries: Retries, status: StageStatus, ch
     return replace(_counted(kind, cause, retries, attempts, pod), away_since=away)
 
 
+def deleted_while_running(status: StageStatus, child: Child) -> Cause | None:
+    """Why no pod of a child is left, where one was seen to run or to go; None where one may have ended by itself, and
+    have been collected after that.
+    """
+    deleted = _seen_before(status, reasons.POD_DELETED)
+    if deleted is None and status.state == "Running":
+        deleted = f"the pod of {child.name} was deleted"
+    return None if deleted is None else Cause.of(reasons.POD_DELETED, deleted)
+
+
 def rule_on_lost_result(retries: Retries, attempts: Attempts, child: Child) -> Ruling:
     """The end of a complete child that nobody can tell the result of: evidence counts, not exit codes.
 
@@ -340,8 +350,8 @@ def _cause(kind: FailureClass, status: StageStatus, child: Child, pod: Pod | Non
     if pod is not None and _was_deleted(pod):
         return Cause.of(reasons.POD_DELETED, pod.departure or f"pod {pod.name} was deleted")
     if pod is None and kind is FailureClass.CRASH and child.lost_pod:
-        # Those of a failed Job stay: this one was removed.
-        return Cause.of(reasons.POD_DELETED, f"the pod of {child.name} was deleted")
+        untold = f"{child.message or f'{child.name} failed'}: no pod told why, or it was removed after it"
+        return deleted_while_running(status, child) or Cause.of(reasons.CHILD_FAILED, untold)
     if pod is None:
         return Cause.of(reasons.CHILD_FAILED, child.message or f"{child.name} failed.")
     if pod.failure is not None:

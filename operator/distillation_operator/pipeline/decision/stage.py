@@ -15,6 +15,7 @@ from distillation_operator.pipeline.decision.failure_policy import (
     Ruling,
     back_off_left,
     count_shards,
+    deleted_while_running,
     rule_on_failed_child,
     rule_on_lost_result,
     rule_on_shards,
@@ -170,10 +171,18 @@ def _of_child(
         deleted = Cause.of(reasons.CHILD_DELETED, f"{child.name} is being deleted.")
         return StageDecision(with_state(status, "Pending", deleted))
     if not pods:
-        # What keeps pods from being made is reported by an Event alone, which nobody watches.
-        cause = Cause.of(reasons.PODS_REFUSED, child.message) if child.message else Cause.of(reasons.PODS_STARTING)
+        cause = _without_pods(stage, status, child)
         return StageDecision(with_state(status, "Pending", cause), requeue_after=NO_PODS_PERIOD)
     return StageDecision(_active(stage, status, pods, observed), requeue_after=_until_it_starts(pods))
+
+
+def _without_pods(stage: Stage, status: StageStatus, child: Child) -> Cause:
+    # What keeps pods from being made is reported by an Event alone, which nobody watches.
+    if child.message:
+        return Cause.of(reasons.PODS_REFUSED, child.message)
+    # Only an Indexed Job makes another pod; any other one is about to fail, and what was seen of its pod is kept.
+    gone = None if stage.is_indexed else deleted_while_running(status, child)
+    return gone or Cause.of(reasons.PODS_STARTING)
 
 
 def _until_it_starts(pods: list[Pod]) -> timedelta | None:
