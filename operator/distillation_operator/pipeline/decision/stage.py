@@ -173,7 +173,7 @@ def _of_child(
     if not pods:
         cause = _without_pods(stage, status, child)
         return StageDecision(with_state(status, "Pending", cause), requeue_after=NO_PODS_PERIOD)
-    return StageDecision(_active(stage, status, pods, observed), requeue_after=_until_it_starts(pods))
+    return StageDecision(_active(stage, status, child, pods, observed), requeue_after=_until_it_starts(pods))
 
 
 def _without_pods(stage: Stage, status: StageStatus, child: Child) -> Cause:
@@ -193,8 +193,8 @@ def _until_it_starts(pods: list[Pod]) -> timedelta | None:
     return STARTING_PERIOD if True in waits else UNSCHEDULED_PERIOD
 
 
-def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observed) -> StageStatus:
-    status = _with_progress(stage, status, pods, observed)
+def _active(stage: Stage, status: StageStatus, child: Child, pods: list[Pod], observed: Observed) -> StageStatus:
+    status = _with_progress(stage, status, child, pods, observed)
     running = any(pod.running for pod in pods)
     # What keeps a pod from running comes before what may end one that does.
     waits = sorted((pod for pod in pods if pod.alive), key=lambda pod: pod.running)
@@ -209,10 +209,10 @@ def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observ
     return with_state(status, "Pending", Cause.of(reasons.PODS_STARTING))
 
 
-def _with_progress(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observed) -> StageStatus:
+def _with_progress(stage: Stage, status: StageStatus, child: Child, pods: list[Pod], observed: Observed) -> StageStatus:
     told = {pod: observed.progress[pod.name] for pod in pods if pod.name in observed.progress}
     if isinstance(stage.program, GenerateProgram):
-        gone = {index: line for (child, index), line in observed.last_progress.items() if child == pods[0].child}
+        gone = {index: line for (job, index), line in observed.last_progress.items() if job == child.uid}
         last = {**gone, **{pod.index: line for pod, line in told.items()}}
         done = {pod.index: pod.result for pod in pods if pod.result and pod.result.fingerprint == stage.fingerprint}
         return with_shard_progress(status, stage.program.shards, [*told.values()], last, done)
