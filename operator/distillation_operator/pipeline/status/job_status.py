@@ -66,6 +66,7 @@ def summarize(
         stages=[*stages, *removed],
         last_failures=before.last_failures,
         last_retry_request=before.last_retry_request,
+        earlier_retries=before.earlier_retries,
         results=_results(pipeline, stages),
         preview=preview or before.preview,
     )
