@@ -29,8 +29,8 @@ What ends a pod, and what it costs:
   a node doesn't answer, or it had worked for a while; else as a failure, or a program that always crashes on one host
   would be tried as often as machines may be lost.
 - Of a shard that its Job has tried several times the last pod counts, and none where one has succeeded.
-- A pod that was deleted without such a condition is a failure, as Kubernetes counts it, and is told as what it is where it
-  was seen: one that nobody saw may have been collected after its end.
+- A pod that was deleted without such a condition is a failure, as Kubernetes counts it, and is told as what it is where
+  it was seen: one that nobody saw may have been collected after its end.
 - A lost host takes its peers of a training stage with it: they crash at once, and the attempt counts as one disruption.
   Shards don't depend on each other, so there a crash stays one.
 - A lost result (a complete child whose pods' messages can't be read any more) counts as a failure of the attempt. Of
