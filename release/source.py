@@ -24,7 +24,9 @@ class Source:
 def read(checkout: Path) -> Source:
     """The commit that is checked out; raises ReleaseError where there is none."""
     commit, epoch = _git(checkout, "log", "-1", "--format=%H %ct").split()
-    return Source(commit, int(epoch), tuple(_git(checkout, "status", "--porcelain").splitlines()))
+    # Said outright: whoever makes a release may have set that git doesn't show what it doesn't know.
+    status = _git(checkout, "status", "--porcelain", "--untracked-files=all")
+    return Source(commit, int(epoch), tuple(status.splitlines()))
 
 
 def require_clean(source: Source) -> None:
@@ -39,10 +41,17 @@ def require_clean(source: Source) -> None:
     )
 
 
+def listed(checkout: Path, *folders: str) -> list[str]:
+    """The files that git has or would add, of the whole checkout or of some of its folders, sorted, relative to it; a
+    file that was removed, and that not yet committed, is among them. Raises ReleaseError where there is no checkout.
+    """
+    found = _git(checkout, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *folders).split("\0")
+    return sorted(set(filter(None, found)))
+
+
 def export(checkout: Path, epoch: int, target: Path) -> None:
     """Copy what git has or would add into an empty folder, with modes and times that depend on nothing else."""
-    listed = _git(checkout, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    for name in sorted(set(filter(None, listed))):
+    for name in listed(checkout):
         path, copied = checkout / name, target / name
         if not path.is_symlink() and not path.is_file():
             continue  # removed, and that not yet committed
@@ -55,7 +64,14 @@ def export(checkout: Path, epoch: int, target: Path) -> None:
 
 def _git(checkout: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(["git", *arguments], cwd=checkout, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=checkout,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            check=False,
+        )
     except FileNotFoundError:
         raise ReleaseError("git is needed: a release is made of a commit") from None
     if done.returncode:

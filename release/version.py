@@ -5,11 +5,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from release import files
+from release import files, source
 from release.errors import ReleaseError
 
 SOURCE = Path("operator/distillation_operator/__init__.py")
 """The file that has the version; all others follow it."""
+FOLDERS = ("argocd", "charts", "docs", "images")
+"""Folders whose files name images, revisions or the chart."""
 _NUMBER = r"(\d+\.\d+\.\d+)"
 _SOURCE_LINE = re.compile(rf'^__version__ = "{_NUMBER}"$', re.MULTILINE)
 # After an image, a build argument, a revision of this repository or the chart's name; and in `helm list` beside that.
@@ -33,19 +35,18 @@ def current(checkout: Path) -> str:
 
 
 def places(checkout: Path) -> Iterator[Path]:
-    """The files that people and machines read a version from. The changelog isn't one: it tells of older ones too."""
-    yield from sorted(path for path in checkout.glob("*.md") if path.name != "CHANGELOG.md")
-    for folder in ("argocd", "charts", "docs", "images"):
-        yield from sorted(
-            path for path in (checkout / folder).rglob("*") if path.is_file() and path.suffix not in (".pyc", ".png")
-        )
+    """The text files of a checkout that people and machines read a version from, as git lists them. The changelog isn't
+    one: it tells of older ones too. Raises ReleaseError where there is no checkout.
+    """
+    named = source.listed(checkout, ":(glob)*.md", ":(exclude)CHANGELOG.md", *FOLDERS)
+    yield from (path for name in named if _text(path := checkout / name) is not None)
 
 
 def named(checkout: Path) -> dict[str, set[str]]:
     """The versions that each place writes out, by its path in the checkout; of those that write any."""
     found = {
         str(path.relative_to(checkout)): {
-            version for pattern in _patterns(path) for version in pattern.findall(path.read_text())
+            version for pattern in _patterns(path) for version in pattern.findall(_text(path) or "")
         }
         for path in places(checkout)
     }
@@ -63,7 +64,7 @@ def write(checkout: Path, version: str) -> list[str]:
         )
     changed = []
     for path in (*places(checkout), checkout / SOURCE):
-        text = before = path.read_text()
+        text = before = path.read_text(encoding="utf-8")
         patterns = (_SOURCE_LINE,) if path == checkout / SOURCE else _patterns(path)
         for pattern in patterns:
             text = pattern.sub(lambda match: _replaced(match, version), text)
@@ -71,6 +72,14 @@ def write(checkout: Path, version: str) -> list[str]:
             files.write(path, text)
             changed.append(str(path.relative_to(checkout)))
     return changed
+
+
+def _text(path: Path) -> str | None:
+    """The text of a file; None for a link, a file that isn't there any more, and what isn't text."""
+    try:
+        return None if path.is_symlink() else path.read_text(encoding="utf-8")
+    except (UnicodeDecodeError, FileNotFoundError):
+        return None
 
 
 def _patterns(path: Path) -> Sequence[re.Pattern[str]]:

@@ -1,6 +1,7 @@
 """Run the program that ``STAGE_SPEC`` names, and turn its end into a termination message and an exit code."""
 
 import importlib
+import math
 import os
 import signal
 import sys
@@ -117,7 +118,9 @@ def _give_up(stage: str, reason: ProgramReason, message: str, log: Path, error: 
     """
     failure = stage_failure(stage, reason, with_driver_words(reason, message), error.start_up if error else None)
     if error is not None:
-        known = {"outputs": error.outputs, "metrics": error.metrics}
+        # JSON has no NaN: it would be null, which the operator reads no message with.
+        finite = {name: value for name, value in (error.metrics or {}).items() if math.isfinite(value)}
+        known = {"outputs": error.outputs, "metrics": finite}
         failure = failure.model_copy(update={name: dict(told) for name, told in known.items() if told})
     write_termination_message(failure, log)
     return reason.exit_code

@@ -238,6 +238,8 @@ class DistillationJobStatus(Model):
     # was honoured long ago would be honoured again.
     last_retry_request: Annotated[ShortText | None, Field(alias="heededRetry")] = None
     """The annotation distillation.dev/retry that was honoured last."""
+    earlier_retries: Annotated[list[ShortText], Field(max_length=10)] = []
+    """The last ten that were honoured before it, the newest last."""
     results: Results | None = None
     """What came out."""
     preview: PreviewStatus | None = None

@@ -131,29 +131,46 @@ def test_the_crd_is_the_committed_one_and_is_kept(helm: Helm) -> None:
 
 def test_with_namespaces_the_operator_is_allowed_nothing_in_the_whole_cluster(helm: Helm) -> None:
     objects = render(helm, "--values", str(FOLDER / "values" / "namespaced.yaml"))
-    assert not of_kind(objects, "ClusterRoleBinding")
-    assert {role["rules"][0]["apiGroups"][0] for role in of_kind(objects, "ClusterRole")} == {"distillation.dev"}
+    assert not of_kind(objects, "ClusterRoleBinding") and not of_kind(objects, "ClusterRole")
     roles = {role["metadata"]["namespace"] for role in of_kind(objects, "Role")}
     assert roles == {"ml", "research", "distillation-system"}
 
 
-@pytest.mark.parametrize("namespaces", ["[]", '["ml"]'])
-def test_users_get_their_jobs_by_the_clusters_own_roles_unless_a_value_says_no(helm: Helm, namespaces: str) -> None:
-    flags = ("--set-json", f"namespaces={namespaces}")
-    made = {
-        label.removeprefix("rbac.authorization.k8s.io/aggregate-to-"): role["rules"]
+def user_roles(helm: Helm, *flags: str) -> dict[str, list[Object]]:
+    """The rules that the cluster's own roles get, by their names."""
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    return {
+        label.removeprefix(prefix): role["rules"]
         for role in of_kind(render(helm, *flags), "ClusterRole")
         for label in role["metadata"]["labels"]
-        if label.startswith("rbac.authorization.k8s.io/aggregate-to-")
+        if label.startswith(prefix)
     }
+
+
+NAMED = ("--set-json", 'namespaces=["ml"]')
+NO_CRD = ("--set", "crds.install=false")
+
+
+@pytest.mark.parametrize("flags", [(), NAMED, NO_CRD, (*NAMED, *NO_CRD, "--set", "rbac.userRoles=true")])
+def test_users_get_their_jobs_by_the_clusters_own_roles(helm: Helm, flags: tuple[str, ...]) -> None:
+    made = user_roles(helm, *flags)
     assert made.keys() == {"edit", "admin", "view"}
     for rules in made.values():
         assert [(rule["apiGroups"], rule["resources"]) for rule in rules] == [
             (["distillation.dev"], ["distillationjobs"])
         ]
     assert made["view"][0]["verbs"] == ["get", "list", "watch"]
-    left = of_kind(render(helm, *flags, "--set", "rbac.userRoles=false"), "ClusterRole")
-    assert not [role for role in left if "aggregate-to" in str(role["metadata"]["labels"])]
+
+
+def test_users_get_nothing_where_a_value_says_no(helm: Helm) -> None:
+    for flags in ((), NAMED):
+        assert user_roles(helm, *flags, "--set", "rbac.userRoles=false") == {}
+
+
+def test_who_has_rights_in_the_namespaces_alone_can_install(helm: Helm) -> None:
+    """Nothing of it belongs to the cluster, but for the policies, which have a value of their own."""
+    objects = render(helm, *NAMED, *NO_CRD, "--set", "admissionPolicy.enabled=false")
+    assert {made["metadata"].get("namespace") for made in objects} == {"ml", "distillation-system"}
 
 
 def test_nothing_is_rendered_for_images_that_no_registry_has(helm: Helm) -> None:
@@ -222,6 +239,14 @@ def test_nodes_are_read_where_that_is_wanted(helm: Helm, flags: tuple[str, ...],
     assert set(read) <= bound
 
 
+@pytest.mark.parametrize(("namespaces", "kind"), [("[]", "ClusterRole"), ('["ml"]', "Role")])
+def test_an_operator_of_the_version_before_may_write_its_events_too(helm: Helm, namespaces: str, kind: str) -> None:
+    roles = of_kind(render(helm, "--set-json", f"namespaces={namespaces}"), kind)
+    rules = [rule for role in roles for rule in role["rules"] if rule["resources"] == ["events"]]
+    created = {group for rule in rules for group in rule["apiGroups"] if "create" in rule["verbs"]}
+    assert created == {"", "events.k8s.io"}
+
+
 def test_the_operator_may_change_one_lease_by_its_name(helm: Helm) -> None:
     [deployment] = of_kind(objects := render(helm), "Deployment")
     [lease] = [arg for arg in deployment["spec"]["template"]["spec"]["containers"][0]["args"] if "--lease=" in arg]
@@ -257,6 +282,8 @@ def test_the_notes_warn_of_what_is_wide_open(helm: Helm, tmp_path: Path) -> None
     assert "run as root" not in told
     profile = notes(helm, tmp_path, "--set", "stagePods.acceleratorProfile=LockedMemory")
     assert "WARNING: with stagePods.acceleratorProfile=LockedMemory containers with chips run as root" in profile
+    without_roles = "rbac.userRoles=true adds them"
+    assert without_roles in notes(helm, tmp_path, *NAMED, *NO_CRD) and without_roles not in told
     locked_down = ("--values", str(FOLDER / "values" / "locked-down.yaml"), "--set", "namespaces={ml}")
     assert "WARNING" not in notes(helm, tmp_path, *locked_down)
 

@@ -264,7 +264,8 @@ class Given:
         """The last progress line of a pod."""
         name = f"{self.name_of(stage, attempt)}-{index}-abcde"
         line = Progress(stage=stage, done=done, total=total, unit=facts.pop("unit", "steps"), **facts)
-        self.lines[name] = self.last_lines[self.name_of(stage, attempt), index] = line
+        self.lines[name] = line
+        self.last_lines[self.children[self.name_of(stage, attempt)].uid, index] = line
         return self
 
     # The decision.

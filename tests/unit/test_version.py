@@ -1,6 +1,7 @@
 """There is one version: of the package, the chart, the images and the revision that the documents name."""
 
 import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -42,11 +43,13 @@ def test_images_and_revisions_have_that_version_wherever_they_are_named() -> Non
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """Of the checkout, the files that have a version."""
+    """Of the checkout, the files that have a version, in a repository of their own."""
     for path in (*version.places(CHECKOUT), CHECKOUT / version.SOURCE):
         copied = tmp_path / path.relative_to(CHECKOUT)
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copied)
+    (tmp_path / ".gitignore").write_text("build/\n")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     return tmp_path
 
 
@@ -63,6 +66,24 @@ def test_another_version_is_written_everywhere_and_changes_nothing_else(copy: Pa
     assert version.write(copy, "12.30.4") == []
     version.write(copy, __version__)
     assert version.named(copy) == version.named(CHECKOUT)
+
+
+def test_what_is_no_text_or_not_gits_is_passed_over(copy: Path) -> None:
+    tag = f"/operator:{__version__}"
+    binary, left, link = copy / "docs" / "picture", copy / "docs" / "build" / "page.md", copy / "docs" / "link.md"
+    binary.write_bytes(b"\xff\xfe" + tag.encode())
+    left.parent.mkdir()
+    left.write_text(tag)
+    link.symlink_to("../nowhere")
+    assert not {binary, left, link} & {*version.places(copy)}
+    version.write(copy, "12.30.4")
+    assert left.read_text() == tag and binary.read_bytes().endswith(tag.encode())
+
+
+def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(ReleaseError, match="git ls-files failed"):
+        version.write(tmp_path, "12.30.4")
 
 
 @pytest.mark.parametrize("wrong", ["", "1.2", "v1.2.3", "1.2.3-rc.1", "01.2.3", "1.2.3\n", "1.2.3; rm", "1.2\u0661.3"])

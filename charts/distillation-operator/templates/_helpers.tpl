@@ -87,6 +87,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   namespace: {{ .Release.Namespace }}
 {{- end }}
 
+{{- /* Whether users' roles are made: null is false where nothing else of the release belongs to the cluster. */}}
+{{- define "distillation.userRoles" -}}
+{{- $wanted := toString .Values.rbac.userRoles }}
+{{- if or (eq $wanted "true") (and (ne $wanted "false") (or .Values.crds.install (not .Values.namespaces))) -}}
+true
+{{- end -}}
+{{- end }}
+
 {{- /* CEL, after that of a restricted container c: what stagePods.acceleratorProfile lets a container with chips be instead. */}}
 {{- define "distillation.profile" -}}
 {{- $chips := "has(c.resources) && has(c.resources.limits) && 'google.com/tpu' in c.resources.limits" }}

@@ -106,7 +106,7 @@ STORAGE_FULL = _reason(
 
 CHILD_FAILED = Reason(
     "ChildFailed",
-    "Its Job or JobSet failed and no pod tells why.",
+    "Its Job or JobSet failed and no pod tells why, or its pod was removed after it had ended.",
     "Look at the Job's Events; its message is Kubernetes' own.",
     Cost.RETRIED,
 )

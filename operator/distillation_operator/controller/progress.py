@@ -45,12 +45,12 @@ class ProgressReader:
             del self._tails[key]
         return {name: tail.line for name, tail in tails.items() if tail.line is not None}
 
-    def last(self, key: Key, children: Iterable[str]) -> dict[tuple[str, int], Progress]:
-        """The last line that was read of each index of these children, also of pods that are gone. What is known of
-        other children is dropped.
+    def last(self, key: Key, owners: Iterable[str]) -> dict[tuple[str, int], Progress]:
+        """The last line that was read of each index of the Jobs with these UIDs, also of pods that are gone. What is
+        known of other Jobs, such as older ones of the same name, is dropped.
         """
-        named = set(children)
-        last = {place: line for place, line in self._last.get(key, {}).items() if place[0] in named}
+        wanted = set(owners)
+        last = {place: line for place, line in self._last.get(key, {}).items() if place[0] in wanted}
         self._last[key] = last
         if not last:
             del self._last[key]
@@ -64,8 +64,9 @@ class ProgressReader:
     def _call(self, key: Key, pod: Pod, tail: _Tail) -> SideCall:
         async def read() -> None:
             line = parse_progress(await self._kube.read_log_tail(key[0], pod.name, LINES))
-            if line is not None:
+            # The job may have been forgotten, or its pod be gone, while the log was on its way.
+            if line is not None and self._tails.get(key, {}).get(pod.name) is tail:
                 tail.line = line
-                self._last.setdefault(key, {})[pod.child, pod.index] = line
+                self._last.setdefault(key, {})[pod.owner, pod.index] = line
 
         return SideCall(("log", key, pod.name), key, read, pod.node)

@@ -199,7 +199,7 @@ class Reconciler:
             jobs_of_jobsets=jobs,
             pods=pods,
             progress=self._progress.known(key, reporting_pods(pods, seen.of["JobSet"])),
-            last_progress=self._progress.last(key, [child["metadata"]["name"] for child in children]),
+            last_progress=self._progress.last(key, [child["metadata"].get("uid", "") for child in children]),
             creation_failures=self._problems.get(key, {}),
             pending_reasons=self._pending_reasons.known(key, children, jobs, pods),
             fresh=fresh,

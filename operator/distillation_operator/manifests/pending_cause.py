@@ -52,8 +52,9 @@ def pending_cause(pod: Object) -> Cause | None:
     if taken is not None:
         return Cause.of(reasons.POD_DISRUPTED, one_line(taken))
     if deleted is not None:
-        return Cause.of(reasons.POD_DELETED, one_line(deleted))
-    return _of_containers(status) or _of_conditions(pod, status)
+        # A pod that its Job deletes on a lost node goes on to be there: the node is why, and what that costs.
+        return _of_node(pod, status) or Cause.of(reasons.POD_DELETED, one_line(deleted))
+    return _of_containers(status) or _of_scheduler(pod, status) or _of_node(pod, status)
 
 
 def with_event(pod: Object, own: Cause | None, told: Cause | None) -> Cause | None:
@@ -152,22 +153,31 @@ def failed_before(status: Object) -> str | None:
     return None
 
 
-def _of_conditions(pod: Object, status: Object) -> Cause | None:
-    runs = status.get("phase") == "Running"
-    for condition in status.get("conditions") or []:
-        if condition["status"] != "False":
-            continue
-        # Written by a scheduler that hadn't seen yet that the pod has a node.
-        if condition["type"] == "PodScheduled" and not runs and _has_no_node(pod):
-            reason = condition.get("reason") or reasons.UNSCHEDULABLE.name
-            if reason == reasons.SCHEDULING_GATED.name and not condition.get("message"):
-                return Cause(reason, "a gate of the pod keeps it from the scheduler")
-            return Cause(reason, one_line(_without_preemption(condition.get("message") or "")))
-        # The kubelet gives a reason; the node controller takes "True" back and gives none.
-        if condition["type"] == "Ready" and not condition.get("reason") and runs:
-            node = (pod.get("spec") or {}).get("nodeName") or "its node"
-            return Cause.of(reasons.NODE_NOT_READY, f"{pod['metadata']['name']}: {node} doesn't answer")
+def _of_scheduler(pod: Object, status: Object) -> Cause | None:
+    # Written by a scheduler that hadn't seen yet that the pod has a node.
+    if status.get("phase") == "Running" or not _has_no_node(pod):
+        return None
+    for condition in _false_conditions(status, "PodScheduled"):
+        reason = condition.get("reason") or reasons.UNSCHEDULABLE.name
+        if reason == reasons.SCHEDULING_GATED.name and not condition.get("message"):
+            return Cause(reason, "a gate of the pod keeps it from the scheduler")
+        return Cause(reason, one_line(_without_preemption(condition.get("message") or "")))
     return None
+
+
+def _of_node(pod: Object, status: Object) -> Cause | None:
+    # The kubelet gives a reason; the node controller takes "True" back and gives none.
+    lost = any(not condition.get("reason") for condition in _false_conditions(status, "Ready"))
+    if status.get("phase") != "Running" or not lost:
+        return None
+    node = (pod.get("spec") or {}).get("nodeName") or "its node"
+    return Cause.of(reasons.NODE_NOT_READY, f"{pod['metadata']['name']}: {node} doesn't answer")
+
+
+def _false_conditions(status: Object, kind: str) -> Iterator[Object]:
+    for condition in status.get("conditions") or []:
+        if condition["type"] == kind and condition["status"] == "False":
+            yield condition
 
 
 def _without_preemption(message: str) -> str:

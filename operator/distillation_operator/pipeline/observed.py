@@ -119,7 +119,7 @@ class Observed:
     progress: Mapping[str, Progress] = field(default_factory=dict)
     """The last progress line, by pod."""
     last_progress: Mapping[tuple[str, int], Progress] = field(default_factory=dict)
-    """The last progress line of each index of a child, also when its pod is gone."""
+    """The last progress line of each index of a Job, by the Job's UID, also when its pod is gone."""
     creation_failures: Mapping[str, Cause] = field(default_factory=dict)
     """Why the API server refused a child when it was last tried, by child name."""
     fresh: bool = False

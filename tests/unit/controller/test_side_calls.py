@@ -284,23 +284,40 @@ def test_progress_and_events_are_told_as_they_come() -> None:
     assert "fetch-teacher runs." in events
 
 
-def test_the_progress_of_a_pod_that_is_gone_is_kept_as_long_as_its_child() -> None:
+def reader_of(log: str) -> tuple[ProgressReader, Pod, Key]:
+    """A reader, and a pod that has written that log."""
+    pod = Pod(name="job-generate-0-3-abcde", child="job-generate-0", index=3, running=True, owner="uid-1")
+    server = Server()
+    server.add("Pod", {"metadata": {"namespace": "ml", "name": pod.name, "labels": {}}, "spec": {"nodeName": "node"}})
+    server.logs[pod.name] = log
+    return ProgressReader(server, SideCalls()), pod, ("ml", "job")
+
+
+def test_the_progress_of_a_pod_that_is_gone_is_kept_as_long_as_its_job() -> None:
+    """Another one of the same name, as of a DistillationJob that was made anew, has none of it."""
+
     async def scenario() -> tuple[dict[tuple[str, int], Progress], ...]:
-        server = Server()
-        reader = ProgressReader(server, SideCalls())
-        key, pod = ("ml", "job"), Pod(name="job-generate-0-3-abcde", child="job-generate-0", index=3, running=True)
-        thing = {"metadata": {"namespace": "ml", "name": pod.name, "labels": {}}, "spec": {"nodeName": "node"}}
-        server.add("Pod", thing)
-        server.logs[pod.name] = progress(3)
+        reader, pod, key = reader_of(progress(3))
         reader.known(key, [pod])
         await asyncio.sleep(1)
         assert reader.known(key, []) == {}
-        kept, dropped = reader.last(key, [pod.child, "other"]), reader.last(key, ["other"])
-        return kept, dropped, reader.last(key, [pod.child])
+        kept, dropped = reader.last(key, [pod.owner, "other"]), reader.last(key, ["uid-2"])
+        return kept, dropped, reader.last(key, [pod.owner])
 
     kept, dropped, after = run(scenario())
-    assert {place: line.done for place, line in kept.items()} == {("job-generate-0", 3): 3}
+    assert {place: line.done for place, line in kept.items()} == {("uid-1", 3): 3}
     assert (dropped, after) == ({}, {})
+
+
+def test_a_log_that_arrives_after_its_job_was_forgotten_is_dropped() -> None:
+    async def scenario() -> tuple[Any, ...]:
+        reader, pod, key = reader_of(progress(3))
+        reader.known(key, [pod])
+        reader.forget(key)
+        await asyncio.sleep(1)
+        return reader.last(key, [pod.owner]), reader.known(key, [pod])
+
+    assert run(scenario()) == ({}, {})
 
 
 def test_what_a_queue_says_is_told_as_soon_as_it_is_read() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from distillation_api.status import DistillationJobStatus
 from distillation_operator.manifests.allowed import Allowed
 from distillation_operator.manifests.settings import Installation
 from support.controller import Controller
@@ -44,7 +45,7 @@ def facts(status: dict[str, Any]) -> dict[str, Any]:
     """All but what the operator tells of itself."""
     told = ("Accepted", "Reconciling", "Stalled")
     others = [condition for condition in status["conditions"] if condition["type"] not in told]
-    return {**status, "conditions": others}
+    return {**{name: fact for name, fact in status.items() if name != "reason"}, "conditions": others}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,7 @@ def test_what_can_not_be_read_stays_and_why_nothing_happens_is_told(spec: dict[s
 
     controller = asyncio.run(scenario())
     assert facts(controller.status) == facts(NEWER)
+    assert controller.status["reason"] == reason
     for kind, status in (("Accepted", "False"), ("Reconciling", "False"), ("Stalled", "True")):
         condition = controller.condition(kind)
         assert (condition["status"], condition["reason"]) == (status, reason)
@@ -115,6 +117,23 @@ def test_a_refusal_tells_nothing_again_that_was_told() -> None:
     assert controller.condition("Accepted")["reason"] == "NotAllowedHere"
     assert controller.status["stages"][0]["state"] == "Complete"
     assert [event["reason"] for event in controller.server.events] == []
+
+
+@pytest.mark.parametrize(("state", "writes", "reason"), [("Failed", 1, "ModelNotFound"), ("Complete", 0, None)])
+def test_a_job_that_ended_before_jobs_had_reasons_gets_one_by_one_write(
+    state: str, writes: int, reason: str | None
+) -> None:
+    async def scenario() -> Controller:
+        stage = {"name": "fetch-teacher", "state": state, **({"reason": reason} if reason else {})}
+        old = {"observedGeneration": 1, "phase": state, "completionTime": "2026-11-25T12:00:00Z", "stages": [stage]}
+        status = DistillationJobStatus.model_validate(old).to_json_dict()
+        controller = controller_with(status)
+        for _ in range(3):
+            await controller.step()
+        assert [verb for verb, _ in controller.server.asked if verb == "update"] == ["update"] * writes
+        return controller
+
+    assert asyncio.run(scenario()).status.get("reason") == reason
 
 
 @pytest.mark.parametrize("phase", ["Complete", "Failed"])

@@ -217,6 +217,15 @@ def test_a_deleted_pod_is_told_as_that() -> None:
     assert read_pod(raw).departure == "pod p was deleted"
 
 
+def test_a_pod_that_is_deleted_on_a_node_that_does_not_answer_is_told_by_its_node() -> None:
+    ready = {"type": "Ready", "status": "False"}
+    raw = pod(RUNNING, "Running", conditions=[ready])
+    raw["metadata"]["deletionTimestamp"] = "2026-11-25T12:00:00Z"
+    assert problem(raw) == ("NodeNotReady", "p: node doesn't answer")
+    raw["status"]["conditions"] = [{**ready, "reason": "ContainersNotReady"}]
+    assert problem(raw) == ("PodDeleted", "pod p was deleted")
+
+
 def test_a_pod_that_has_a_node_is_not_unschedulable_whatever_a_late_scheduler_writes() -> None:
     late = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no nodes available"}
     raw = pod(CREATING, conditions=[late])

@@ -7,6 +7,7 @@ import pytest
 
 from distillation_api import reasons
 from distillation_api.contract import StageFailure
+from distillation_operator.manifests.reading import read_pod
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.failure_policy import AWAY_PERIOD
 from distillation_operator.pipeline.status.events import transitions
@@ -109,6 +110,24 @@ def test_a_lost_peer_fails_no_job_before_its_node_can_be_known_to_be_lost() -> N
     stage = given.decide().stage("train-one")
     assert (stage.state, stage.reason) == ("Pending", "PeerLost")
     given.pod("train-one", index=1, **NODE_LOST)
+    seen = given.later(65).decide()
+    assert (seen.stage("train-one").state, *counts(seen, "train-one")) == ("Pending", 0, 1)
+
+
+def test_a_host_that_its_job_deletes_on_a_lost_node_costs_a_disruption() -> None:
+    """As Kubernetes shows it: the node controller has taken Ready back, and nothing evicts the pod."""
+    raw = {
+        "metadata": {"name": "p", "deletionTimestamp": "2026-11-25T12:00:00Z"},
+        "spec": {"nodeName": "node-1"},
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "False"}],
+            "containerStatuses": [{"name": "stage", "state": {"running": {}}}],
+        },
+    }
+    read = read_pod(raw)
+    given = gave_up(training(retries={"failures": 0}), "train-one", "PeerLost", index=0)
+    given.running_pod("train-one", index=1, terminating=read.terminating, pending_cause=read.pending_cause)
     seen = given.later(65).decide()
     assert (seen.stage("train-one").state, *counts(seen, "train-one")) == ("Pending", 0, 1)
 

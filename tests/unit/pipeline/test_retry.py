@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from distillation_api.status import DistillationJobStatus
 from distillation_operator.pipeline.decision.job import is_over
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.status.events import Event, transitions
@@ -46,6 +47,41 @@ def test_it_works_once_per_nonce() -> None:
     seen = given.later(60).act()
     assert seen.status.phase == "Failed" and seen.created == []
     assert given.annotated({RETRY_ANNOTATION: "train-one/2"}).act().created == ["train-one/2"]
+
+
+def retried(given: Given, count: int) -> Given:
+    """As many requests were honoured, one after the other, and the last attempt has failed too."""
+    for number in range(1, count + 1):
+        assert given.annotated({RETRY_ANNOTATION: f"train-one/{number}"}).act().created == [f"train-one/{number}"]
+        given.crashed("train-one", attempt=number, ago=0).later(60).act()
+        assert given.later(60).act().status.phase == "Failed"
+    return given
+
+
+def test_an_old_annotation_that_is_put_back_retries_nothing_again() -> None:
+    """As Argo CD does, which keeps what the repository has."""
+    given = retried(failed(), 3).annotated({RETRY_ANNOTATION: "train-one/1"})
+    seen = given.act()
+    assert (seen.created, seen.status.phase, seen.condition("Accepted").reason) == ([], "Failed", "SpecValid")
+    assert events_of(given, "train-one/2") == []
+
+
+def test_a_bounded_number_of_requests_is_kept() -> None:
+    status = retried(failed(), 13).decide().status
+    assert status.last_retry_request == "train-one/13"
+    assert status.earlier_retries == [f"train-one/{number}" for number in range(3, 13)]
+
+
+def test_what_an_older_operator_has_honoured_stays_honoured() -> None:
+    given = failed().annotated({RETRY_ANNOTATION: "train-one/1"})
+    assert given.status is not None
+    raw = {**given.status.to_json_dict(), "heededRetry": "train-one/1"}
+    raw.pop("earlierRetries", None)
+    given.status = DistillationJobStatus.model_validate(raw)
+    assert given.act().created == []
+    assert given.annotated({RETRY_ANNOTATION: "train-one/2"}).act().created == ["train-one/1"]
+    given.crashed("train-one", attempt=1, ago=0).later(60).act()
+    assert given.annotated({RETRY_ANNOTATION: "train-one/1"}).later(60).act().created == []
 
 
 @pytest.mark.parametrize(

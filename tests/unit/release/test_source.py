@@ -52,6 +52,14 @@ def test_changes_and_files_that_git_doesnt_know_are_refused_by_name(checkout: Pa
         source.require_clean(source.read(checkout))
 
 
+def test_files_that_git_doesnt_know_are_refused_where_it_is_set_to_keep_quiet_about_them(checkout: Path) -> None:
+    git(checkout, "config", "status.showUntrackedFiles", "no")
+    (checkout / "folder").mkdir()
+    (checkout / "folder" / "new").write_text("")
+    with pytest.raises(ReleaseError, match=r"in no commit \(folder/new\): commit them"):
+        source.require_clean(source.read(checkout))
+
+
 def test_what_is_exported_has_the_commits_time_and_one_of_two_modes(checkout: Path, tmp_path: Path) -> None:
     (checkout / "docs" / "größe.md").chmod(0o600)
     source.export(checkout, EPOCH, tmp_path / "out")

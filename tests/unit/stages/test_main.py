@@ -17,6 +17,7 @@ from distillation_api.contract import (
 )
 from distillation_api.reasons import REASONS
 from distillation_api.reasons.reason import ProgramReason
+from distillation_operator.manifests.reading import parse_outcome
 from distillation_stages.__main__ import main
 from distillation_stages.programs import fetch
 from distillation_stages.runtime.failure import StageError
@@ -94,6 +95,25 @@ def test_a_spec_of_another_version_is_final(message: Path, monkeypatch: pytest.M
     assert main() == 78
     failure = StageFailure.model_validate_json(message.read_text())
     assert (failure.stage, failure.reason, failure.permanent) == ("unknown", "BadStageSpec", True)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ({"loss": float("nan"), "kl": float("inf"), "drop": -0.5}, {"drop": -0.5}),
+        ({"loss": float("-inf")}, None),
+    ],
+)
+def test_a_metric_that_is_no_number_hides_no_verdict(
+    metrics: dict[str, float], told: dict[str, float] | None, message: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gives_up(spec: StageSpec, storage: Storage) -> None:
+        raise StageError(FINAL, "a gate", metrics=metrics)
+
+    monkeypatch.setattr(fetch, "run", gives_up)
+    assert main() == FINAL.exit_code
+    failure = parse_outcome(message.read_text())
+    assert isinstance(failure, StageFailure) and (failure.reason, failure.metrics) == (FINAL.name, told)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ What ends a pod, and what it costs:
   a node doesn't answer, or it had worked for a while; else as a failure, or a program that always crashes on one host
   would be tried as often as machines may be lost.
 - Of a shard that its Job has tried several times the last pod counts, and none where one has succeeded.
-- A pod that was deleted without such a condition is a failure, as Kubernetes counts it, and is told as what it is.
+- A pod that was deleted without such a condition is a failure, as Kubernetes counts it, and is told as what it is where
+  it was seen: one that nobody saw may have been collected after its end.
 - A lost host takes its peers of a training stage with it: they crash at once, and the attempt counts as one disruption.
   Shards don't depend on each other, so there a crash stays one.
 - A lost result (a complete child whose pods' messages can't be read any more) counts as a failure of the attempt. Of
@@ -119,6 +120,16 @@ def rule_on_failed_child(stage: Stage, retries: Retries, status: StageStatus, ch
         # Its Job has tried the shard again as often as the user allows: trying all again would square that number.
         return Ruling(kind, cause, _exhausted(status, child), None, pod)
     return replace(_counted(kind, cause, retries, attempts, pod), away_since=away)
+
+
+def deleted_while_running(status: StageStatus, child: Child) -> Cause | None:
+    """Why no pod of a child is left, where one was seen to run or to go; None where one may have ended by itself, and
+    have been collected after that.
+    """
+    deleted = _seen_before(status, reasons.POD_DELETED)
+    if deleted is None and status.state == "Running":
+        deleted = f"the pod of {child.name} was deleted"
+    return None if deleted is None else Cause.of(reasons.POD_DELETED, deleted)
 
 
 def rule_on_lost_result(retries: Retries, attempts: Attempts, child: Child) -> Ruling:
@@ -340,8 +351,8 @@ def _cause(kind: FailureClass, status: StageStatus, child: Child, pod: Pod | Non
     if pod is not None and _was_deleted(pod):
         return Cause.of(reasons.POD_DELETED, pod.departure or f"pod {pod.name} was deleted")
     if pod is None and kind is FailureClass.CRASH and child.lost_pod:
-        # Those of a failed Job stay: this one was removed.
-        return Cause.of(reasons.POD_DELETED, f"the pod of {child.name} was deleted")
+        untold = f"{child.message or f'{child.name} failed'}: no pod told why, or it was removed after it"
+        return deleted_while_running(status, child) or Cause.of(reasons.CHILD_FAILED, untold)
     if pod is None:
         return Cause.of(reasons.CHILD_FAILED, child.message or f"{child.name} failed.")
     if pod.failure is not None:

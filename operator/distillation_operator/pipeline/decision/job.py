@@ -36,6 +36,7 @@ from distillation_operator.pipeline.status.idle_chips import count_idle
 from distillation_operator.pipeline.status.job_status import OF_RETRIES, accepted, summarize, without_internal_error
 from distillation_operator.pipeline.status.pen import rewrite_condition, rewrite_job, rewrite_stage, with_state
 from distillation_operator.pipeline.status.times import format_time, parse_time
+from distillation_operator.pipeline.status.urgent_reason import urgent_reason
 
 PROGRESS_PERIOD = timedelta(seconds=5)
 QUEUE_PERIOD = timedelta(seconds=15)
@@ -217,6 +218,9 @@ def _after_the_end(
     if status.observed_generation != job.metadata.generation:
         status = _with_generation(status, job.metadata.generation)
     status = without_internal_error(job, status, now)
+    if status.reason is None:
+        # As of an operator that wrote none.
+        status = rewrite_job(status, reason=urgent_reason(status.stages, None))
     ended = parse_time(status.completion_time) if status.completion_time else now
     left = ended + timedelta(seconds=job.spec.ttl_seconds_after_finished) - now
     existing = [child for child in observed.children.values() if child.ours and not child.terminating]

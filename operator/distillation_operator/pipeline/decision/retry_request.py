@@ -1,8 +1,9 @@
 """A user's retry of a failed job: an annotation that names the stage and a nonce, which works once per nonce.
 
 ``kubectl annotate dj NAME distillation.dev/retry=train-one/$(date +%s) --overwrite``. The annotation is the user's and
-is never written by us; which request was honoured last stands in the status. Only what is honoured is used up: a
-request that comes before its stage fails is honoured when it does.
+is never written by us; which requests were honoured stands in the status, the last few of them: what keeps the object
+as a repository has it may put an old one back. Only what is honoured is used up: a request that comes before its stage
+fails is honoured when it does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +16,14 @@ from distillation_operator.pipeline.status.pen import rewrite_job, rewrite_stage
 
 RETRY_ANNOTATION = "distillation.dev/retry"
 LONGEST = 256
+KEPT_REQUESTS = 10
+"""Honoured requests that are known besides the last one."""
 
 
 def pending_retry_request(annotations: Mapping[str, str], status: DistillationJobStatus) -> str | None:
     """The retry that is asked for and not yet honoured."""
     request = annotations.get(RETRY_ANNOTATION, "")[:LONGEST]
-    return request if request and request != status.last_retry_request else None
+    return request if request and request not in (status.last_retry_request, *status.earlier_retries) else None
 
 
 def apply_retry(
@@ -41,8 +44,15 @@ def apply_retry(
     if name not in failed:
         return status, _not_failed(name, failed, status)
     stages = [_reset(stage) if stage.name == name else stage for stage in status.stages]
+    last = [] if status.last_retry_request is None else [status.last_retry_request]
     return rewrite_job(
-        status, last_retry_request=request, stages=stages, phase="Running", reason=None, completion_time=None
+        status,
+        last_retry_request=request,
+        earlier_retries=[*status.earlier_retries, *last][-KEPT_REQUESTS:],
+        stages=stages,
+        phase="Running",
+        reason=None,
+        completion_time=None,
     ), None
 
 

@@ -15,6 +15,7 @@ from distillation_operator.pipeline.decision.failure_policy import (
     Ruling,
     back_off_left,
     count_shards,
+    deleted_while_running,
     rule_on_failed_child,
     rule_on_lost_result,
     rule_on_shards,
@@ -170,10 +171,18 @@ def _of_child(
         deleted = Cause.of(reasons.CHILD_DELETED, f"{child.name} is being deleted.")
         return StageDecision(with_state(status, "Pending", deleted))
     if not pods:
-        # What keeps pods from being made is reported by an Event alone, which nobody watches.
-        cause = Cause.of(reasons.PODS_REFUSED, child.message) if child.message else Cause.of(reasons.PODS_STARTING)
+        cause = _without_pods(stage, status, child)
         return StageDecision(with_state(status, "Pending", cause), requeue_after=NO_PODS_PERIOD)
-    return StageDecision(_active(stage, status, pods, observed), requeue_after=_until_it_starts(pods))
+    return StageDecision(_active(stage, status, child, pods, observed), requeue_after=_until_it_starts(pods))
+
+
+def _without_pods(stage: Stage, status: StageStatus, child: Child) -> Cause:
+    # What keeps pods from being made is reported by an Event alone, which nobody watches.
+    if child.message:
+        return Cause.of(reasons.PODS_REFUSED, child.message)
+    # Only an Indexed Job makes another pod; any other one is about to fail, and what was seen of its pod is kept.
+    gone = None if stage.is_indexed else deleted_while_running(status, child)
+    return gone or Cause.of(reasons.PODS_STARTING)
 
 
 def _until_it_starts(pods: list[Pod]) -> timedelta | None:
@@ -184,8 +193,8 @@ def _until_it_starts(pods: list[Pod]) -> timedelta | None:
     return STARTING_PERIOD if True in waits else UNSCHEDULED_PERIOD
 
 
-def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observed) -> StageStatus:
-    status = _with_progress(stage, status, pods, observed)
+def _active(stage: Stage, status: StageStatus, child: Child, pods: list[Pod], observed: Observed) -> StageStatus:
+    status = _with_progress(stage, status, child, pods, observed)
     running = any(pod.running for pod in pods)
     # What keeps a pod from running comes before what may end one that does.
     waits = sorted((pod for pod in pods if pod.alive), key=lambda pod: pod.running)
@@ -200,10 +209,10 @@ def _active(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observ
     return with_state(status, "Pending", Cause.of(reasons.PODS_STARTING))
 
 
-def _with_progress(stage: Stage, status: StageStatus, pods: list[Pod], observed: Observed) -> StageStatus:
+def _with_progress(stage: Stage, status: StageStatus, child: Child, pods: list[Pod], observed: Observed) -> StageStatus:
     told = {pod: observed.progress[pod.name] for pod in pods if pod.name in observed.progress}
     if isinstance(stage.program, GenerateProgram):
-        gone = {index: line for (child, index), line in observed.last_progress.items() if child == pods[0].child}
+        gone = {index: line for (job, index), line in observed.last_progress.items() if job == child.uid}
         last = {**gone, **{pod.index: line for pod, line in told.items()}}
         done = {pod.index: pod.result for pod in pods if pod.result and pod.result.fingerprint == stage.fingerprint}
         return with_shard_progress(status, stage.program.shards, [*told.values()], last, done)

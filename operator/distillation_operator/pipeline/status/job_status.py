@@ -66,6 +66,7 @@ def summarize(
         stages=[*stages, *removed],
         last_failures=before.last_failures,
         last_retry_request=before.last_retry_request,
+        earlier_retries=before.earlier_retries,
         results=_results(pipeline, stages),
         preview=preview or before.preview,
     )
@@ -99,7 +100,7 @@ def rejected_status(
 
 
 def unread_status(raw: Mapping[str, Any], generation: int, cause: Cause, now: datetime) -> dict[str, Any]:
-    """A status that this operator can't read, whole, and in its conditions why nothing follows from it."""
+    """A status that this operator can't read, whole, and in its reason and conditions why nothing follows from it."""
     known = {condition["type"]: condition for condition in raw.get("conditions") or []}
     before = DistillationJobStatus(conditions=_readable(known.values()))
     told = [
@@ -108,7 +109,8 @@ def unread_status(raw: Mapping[str, Any], generation: int, cause: Cause, now: da
         _condition(before, "Reconciling", False, cause.reason, "", generation, now),
     ]
     conditions = {**known, **{condition.type: condition.to_json_dict() for condition in told}}
-    return {**raw, "observedGeneration": generation, "conditions": list(conditions.values())}
+    said = {"observedGeneration": generation, "reason": cause.reason[:REASON_LIMIT]}
+    return {**raw, **said, "conditions": list(conditions.values())}
 
 
 def _readable(conditions: Iterable[Any]) -> list[Condition]:

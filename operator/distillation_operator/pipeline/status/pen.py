@@ -77,6 +77,7 @@ class JobMembers(TypedDict, total=False):
     stages: list[StageStatus]
     last_failures: list[Failure]
     last_retry_request: str | None
+    earlier_retries: list[str]
     results: Results | None
 
 

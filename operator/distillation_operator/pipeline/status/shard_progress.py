@@ -1,4 +1,4 @@
-"""Progress of a generation over all of its shards, and never backwards: shards end, pods are lost and begin again."""
+"""Progress of a generation over all of its shards, and no row back: shards end, pods are lost and begin again."""
 
 from collections.abc import Mapping, Sequence
 
@@ -48,7 +48,8 @@ def _of_result(result: StageResult) -> tuple[int, int]:
 
 
 def _not_before(before: StageProgress | None, done: int, total: int) -> int:
-    """What is done, at least the share that was. What a lost pod had at work is answered again, and counted once."""
-    if before is not None and before.total:
-        done = max(done, -(-before.done * total // before.total))
-    return min(done, total)
+    """Rows that are done, at least those that were. What a lost pod had at work is answered again, and counted once.
+
+    In rows and not by share: where there comes to be more to do, no more has been done.
+    """
+    return min(max(done, before.done if before is not None else 0), total)
