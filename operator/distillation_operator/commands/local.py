@@ -30,6 +30,7 @@ from distillation_operator.local.observation import node_name
 from distillation_operator.local.processes import LocalProcesses
 from distillation_operator.local.runner import Machine, Runner, images_of
 from distillation_operator.local.signals import Signals
+from distillation_operator.local.storage import storage_held
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.status.times import format_time
 
@@ -125,6 +126,7 @@ def _run(
 ) -> int:
     folder = JobFolder(storage / thing["metadata"]["name"])
     with ExitStack() as stack:
+        stack.enter_context(storage_held(storage, thing["metadata"]["name"]))
         stack.enter_context(folder.locked())
         thing = _continued(folder.read(), thing)
         _require_failed(thing, options.retry)

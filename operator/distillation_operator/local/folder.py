@@ -1,7 +1,6 @@
 """The folder of a job on this machine: its object with spec and status, what is known of its attempts, its logs."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -15,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from distillation_api.resource import DistillationJob
 from distillation_operator.local.attempts import Attempt
-from distillation_operator.local.errors import LocalError
+from distillation_operator.local.errors import LocalError, telling_of_disk
+from distillation_operator.local.hold import held, is_held
 
 # A status is written every few seconds; libyaml takes a tenth of the time.
 try:
@@ -66,22 +66,14 @@ class JobFolder:
                     "--storage"
                 )
             (self.path / _LOGS).mkdir(parents=True, exist_ok=True)
-            lock = (self.path / _LOCK).open("a+")
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                holder = lock.read().strip()
-                raise LocalError(
-                    f"{self.path} is held by another `distillation-operator local` (process {holder or 'unknown'}); "
-                    "wait for its end, or follow it: distillation-operator watch " + str(self.path)
-                ) from None
-            except OSError as error:
-                raise LocalError(f"{lock.name} can't be locked: {error.strerror or error}") from error
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+
+        def refusal(holder: str) -> str:
+            return (
+                f"{self.path} is held by another `distillation-operator local` (process {holder or 'unknown'}); "
+                f"wait for its end, or follow it: distillation-operator watch {self.path}"
+            )
+
+        with held(self.path / _LOCK, str(os.getpid()), refusal):
             yield
 
     @property
@@ -91,14 +83,7 @@ class JobFolder:
 
     def is_held(self) -> bool:
         """Whether a process works at the job."""
-        try:
-            with (self.path / _LOCK).open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return is_held(self.path / _LOCK)
 
     def read(self) -> Object | None:
         """The object; None where there is none yet. Raises LocalError for what isn't a DistillationJob."""
@@ -171,15 +156,6 @@ class JobFolder:
                 _sync(self.path)
             finally:
                 temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def telling_of_disk(path: Path) -> Iterator[None]:
-    """Turn an error of the file system into a LocalError that names what can't be written."""
-    try:
-        yield
-    except OSError as error:
-        raise LocalError(f"{error.filename or path} can't be written: {error.strerror or error}") from error
 
 
 def _sync(folder: Path) -> None:

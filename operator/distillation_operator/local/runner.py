@@ -147,9 +147,7 @@ class Runner:
         if waits.received and self._has_live_runs():
             # Who doesn't read any more must not keep them from ending.
             with contextlib.suppress(OSError):
-                self._say(
-                    "ending the processes that run, which may save what they are at; Ctrl-C again, in a second or later, kills them"
-                )
+                self._say("ending the processes that run, which may save what they are at; Ctrl-C once more kills them")
         while self._has_live_runs():
             self._reap(self._clock())
             if self._has_live_runs():

@@ -1,7 +1,6 @@
 """``local`` with tiny real processes in place of the stage programs: exits, signals, restarts, refusals."""
 
 import json
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -155,15 +154,6 @@ def test_what_a_killed_local_leaves_behind_is_ended_before_anything_is_started(p
         end_leftovers(place.folder.owner, said.append, signals, patience=0.1)
     assert str(pid) in said[0]
     assert not Path(f"/proc/{pid}").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] in "ZX"
-    assert place.local() == 0
-
-
-def test_one_folder_has_one_local(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    with place.folder.locked():
-        assert place.local() == 1
-    err = capsys.readouterr().err
-    assert str(os.getpid()) in err
-    assert "another `distillation-operator local`" in err
     assert place.local() == 0
 
 
