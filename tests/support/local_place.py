@@ -19,6 +19,9 @@ from support.scenario import small_spec
 CHECKOUT = Path(__file__).resolve().parents[2]
 IMAGES = ("fetcher", "converter", "trainer", "teacher")
 JOB = "job"
+_CRD = yaml.safe_load((CHECKOUT / "crds" / "distillationjobs.yaml").read_text())
+STATUS = _CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+"""The schema of a status."""
 
 
 @dataclass

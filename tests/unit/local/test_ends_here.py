@@ -4,12 +4,13 @@ import os
 import signal
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from distillation_operator.local.leftovers import mark_of_job, marked
 from support import fake_stage
 from support.eventually import eventually
-from support.local_place import Place
+from support.local_place import STATUS, Place
 
 FIRST = "fetch-teacher"
 
@@ -74,3 +75,43 @@ def test_what_a_program_leaves_behind_ends_with_it(place: Place, end: str) -> No
 def _is_alive(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+
+
+def test_the_status_of_what_was_ended_tells_that_nothing_runs(place: Place) -> None:
+    """A stage that had ended meanwhile is complete, and none that was to follow it runs."""
+    place.ends("fetch-student", "hang")
+    process = place.begin()
+    eventually("it runs", lambda: place.stage("fetch-student").get("state") == "Running", pause=0.05)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    thing = place.folder.read() or {}
+    jsonschema.validate(thing["status"], STATUS)
+    states = {stage["name"]: stage["state"] for stage in thing["status"]["stages"]}
+    assert states["fetch-teacher"] == "Complete"
+    assert "Running" not in states.values()
+    stage = place.stage("fetch-student")
+    assert (stage["state"], stage["reason"]) == ("Pending", "LocalEnded")
+    assert thing["status"]["reason"] == "LocalEnded"
+    assert place.local() == 0
+    assert place.stage("fetch-student").get("reason") is None
+
+
+def test_what_goes_wrong_at_the_end_does_not_hide_what_went_wrong_first(place: Place) -> None:
+    """The status can't be written, and then not the attempts either."""
+    place.ends("fetch-student", "finish")
+    process = place.begin()
+    eventually("it runs", lambda: place.stage("fetch-student").get("state") == "Running", pause=0.05)
+    files = [place.folder.status_file, place.folder.path / "attempts.json"]
+    for file in files:
+        # A folder is replaced by no file, whoever one is.
+        file.rename(file.with_suffix(".aside"))
+        (file / "in the way").mkdir(parents=True)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert "Traceback" not in output
+    assert "status.yaml" in output.splitlines()[-1]
+    for file in files:
+        (file / "in the way").rmdir()
+        file.rmdir()
+        file.with_suffix(".aside").rename(file)
+    assert place.local() == 0

@@ -20,12 +20,8 @@ from distillation_operator.local.signals import Signals
 from distillation_operator.pipeline.graph import build_pipeline
 from support import fake_stage
 from support.eventually import eventually
-from support.local_place import JOB, Place
+from support.local_place import JOB, STATUS, Place
 from support.scenario import ALL
-
-CHECKOUT = Path(__file__).resolve().parents[3]
-CRD = yaml.safe_load((CHECKOUT / "crds" / "distillationjobs.yaml").read_text())
-STATUS = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
 
 
 def test_a_job_goes_through_all_of_its_stages(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
