@@ -83,13 +83,18 @@ class Place:
         """In this process."""
         return main(self.arguments(*more))
 
-    def begin(self, *more: str, by: Sequence[str] = (), **variables: str) -> "subprocess.Popen[str]":
-        """As a process of its own, with its output to be read. ``by``: a command that runs the one after it."""
+    def begin(
+        self, *more: str, by: Sequence[str] = (), terminal: int | None = None, **variables: str
+    ) -> "subprocess.Popen[str]":
+        """As a process of its own, with its output to be read. ``by``: a command that runs the one after it;
+        ``terminal``: what it reads and writes instead.
+        """
         path = os.pathsep.join(str(CHECKOUT / folder) for folder in ("operator", "images"))
         return subprocess.Popen(
             [*by, sys.executable, "-m", "distillation_operator", *self.arguments(*more)],
             env={**os.environ, "PYTHONPATH": path, **variables},
-            stdout=subprocess.PIPE,
+            stdin=terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal,
             stderr=subprocess.STDOUT,
             text=True,
         )

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from distillation_api.resource import DistillationJob
 from distillation_operator.commands import watch
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.files import documents
-from distillation_operator.commands.local_options import IMAGES, Options
+from distillation_operator.commands.local_options import IMAGES, Options, of_user
 from distillation_operator.commands.printable import printable
 from distillation_operator.commands.updates import update_faults
 from distillation_operator.commands.validation import validate
@@ -53,10 +54,20 @@ def run(file: str | None, options: Options) -> int:
         thing, remarks = _asked_for(file, options)
         images = images_of(DistillationJob.parse(thing))
         interpreters = _interpreters(images, options)
-        storage = Path(options.storage).expanduser().resolve()
+        storage = of_user(options.storage).resolve()
         return _run(thing, remarks, storage, interpreters, options)
     except (LocalError, PreparationError) as error:
         raise CommandError(str(error)) from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise CommandError(f"{where}{error.strerror or error}; what is done is kept") from error
+    except RuntimeError as error:
+        # Of pathlib, where the cache is to be in a home that there is none of.
+        if type(error) is not RuntimeError:
+            raise
+        raise CommandError(f"{error}: set HOME, or DISTILLATION_CACHE to an absolute path") from error
 
 
 def say(text: str) -> None:
@@ -147,10 +158,18 @@ def _run(
             secrets=options.secrets,
             code=code_folder(scratch),
         )
-        with view_here() as view:
-            runner = Runner(thing, folder, LocalProcesses(folder.owner), machine, view.show, view.tell)
-            runner.run(signals)
-    return _end(runner, signals.received)
+        try:
+            with view_here() as view:
+                runner = Runner(thing, folder, LocalProcesses(folder.owner), machine, view.show, view.tell)
+                runner.run(signals)
+            return _end(runner, signals.received)
+        except OSError:
+            # A closed terminal takes no word any more, and has sent its signal.
+            if not signals.received:
+                raise
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            return 128 + signals.received[0]
 
 
 def _continued(known: Object | None, asked: Object) -> Object:

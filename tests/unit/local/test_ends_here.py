@@ -1,6 +1,8 @@
 """How ``local`` and what it has started end: signals, closed terminals, and what programs leave behind."""
 
 import os
+import pty
+import select
 import signal
 from pathlib import Path
 
@@ -58,6 +60,18 @@ def test_a_signal_that_it_was_started_to_ignore_is_ignored(place: Place, by: lis
     assert process.returncode == 128 + signal.SIGTERM, output
 
 
+def test_a_closed_terminal_ends_it_as_its_signal_does(place: Place) -> None:
+    place.ends(FIRST, "save")
+    terminal, end = pty.openpty()
+    process = place.begin(by=["setsid", "--ctty", "--wait"], terminal=end)
+    os.close(end)
+    eventually("the stage runs", lambda: _reading(terminal) and place.starts(FIRST), pause=0)
+    os.close(terminal)
+    assert process.wait(60) == 128 + signal.SIGHUP
+    assert (place.storage / fake_stage.FOLDER / fake_stage.SAVED).exists()
+    assert place.stage(FIRST)["reason"] == "LocalEnded"
+
+
 @pytest.mark.parametrize("end", ["success and orphan", "success and titled orphan"])
 def test_what_a_program_leaves_behind_ends_with_it(place: Place, end: str) -> None:
     """One that gives itself a title too: written over its environment, the mark in it would be lost."""
@@ -70,6 +84,13 @@ def test_what_a_program_leaves_behind_ends_with_it(place: Place, end: str) -> No
         if is_left:
             os.kill(pid, signal.SIGKILL)
     assert not is_left
+
+
+def _reading(terminal: int) -> bool:
+    """Read what is there, for a moment: who isn't read from waits for that."""
+    if select.select([terminal], [], [], 0.05)[0]:
+        os.read(terminal, 1 << 16)
+    return True
 
 
 def _is_alive(pid: int) -> bool:
