@@ -36,6 +36,8 @@ def main() -> int:
         signal.signal(signal.SIGTERM, lambda number, frame: None)
     if "orphan" in end:
         _leave_orphan(folder, "titled" in end)
+    if "environment" in end:
+        (folder / f"{stage}.json").write_text(json.dumps(dict(os.environ)))
     print(json.dumps({"type": "progress", "stage": stage, "done": 1, "total": 4, "unit": "rows"}), flush=True)
     with (folder / STARTS).open("a") as starts:
         starts.write(f"{stage} {index} {os.getpid()} {end}\n")
@@ -47,9 +49,7 @@ def main() -> int:
             return _say(
                 65, type="failure", stage=stage, reason="MissingColumn", message="No such column.", permanent=True
             )
-        case "environment":
-            (folder / f"{stage}.json").write_text(json.dumps(dict(os.environ)))
-        case "hang" | "stubborn" | "orphan" | "save":
+        case "hang" | "environment and hang" | "stubborn" | "orphan" | "save":
             time.sleep(600)
         case "finish":
             # It is done before it would end.

@@ -30,6 +30,7 @@ from distillation_operator.local.machine import capacity, chips_here
 from distillation_operator.local.observation import node_name
 from distillation_operator.local.processes import LocalProcesses
 from distillation_operator.local.runner import Machine, Runner, images_of
+from distillation_operator.local.scratch import scratch as new_scratch
 from distillation_operator.local.signals import Signals
 from distillation_operator.local.storage import storage_held
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
@@ -147,7 +148,7 @@ def _run(
         for remark in remarks:
             say(remark)
         say(f"status in {folder.status_file}, logs in {folder.logs}")
-        scratch = stack.enter_context(folder.scratch(os.environ.get("TMPDIR")))
+        scratch = stack.enter_context(new_scratch(folder.path, os.environ.get("TMPDIR")))
         machine = Machine(
             name=node_name(socket.gethostname()),
             capacity=capacity(options.cores),

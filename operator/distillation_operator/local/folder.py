@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,9 +26,7 @@ except ImportError:
 Object = dict[str, Any]
 
 STATUS = "status.yaml"
-_ATTEMPTS, _LOCK, _LOGS, _TEMPORARY = "attempts.json", ".lock", "logs", "tmp"
-_LONGEST_SCRATCH = 54
-"""Bytes of a path below which libraries can still make sockets: the system takes 107, of which they add some 40."""
+_ATTEMPTS, _LOCK, _LOGS = "attempts.json", ".lock", "logs"
 _KNOWN = TypeAdapter(list[Attempt])
 
 
@@ -129,20 +125,6 @@ class JobFolder:
     def write_attempts(self, attempts: list[Attempt]) -> None:
         """Keep what is known of attempts."""
         self._publish(_ATTEMPTS, _KNOWN.dump_json(attempts))
-
-    @contextmanager
-    def scratch(self, base: str | None) -> Iterator[Path]:
-        """A folder for what processes write on the side, below ``base`` or else in this one; removed afterwards."""
-        own = self.path / _TEMPORARY
-        # Of one that was killed.
-        shutil.rmtree(own, ignore_errors=True)
-        parent = Path(base).absolute() if base else own if len(os.fsencode(own)) <= _LONGEST_SCRATCH else Path("/tmp")
-        with telling_of_disk(self.path):
-            parent.mkdir(parents=True, exist_ok=True)
-            prefix = "" if parent == own else f"{self.path.name}-"
-            made = tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
-        with made as folder:
-            yield Path(folder)
 
     def _publish(self, name: str, content: bytes) -> None:
         with telling_of_disk(self.path):
