@@ -36,20 +36,24 @@ def main() -> int:
         signal.signal(signal.SIGTERM, lambda number, frame: None)
     if "orphan" in end:
         _leave_orphan(folder, "titled" in end)
+    if "compiled" in end:
+        cache = folder.parent / os.environ["COMPILE_CACHE"] / "jax"
+        cache.mkdir(parents=True, exist_ok=True)
+        (cache / f"{stage}-cache").write_text("half a program")
     if "environment" in end:
         (folder / f"{stage}.json").write_text(json.dumps(dict(os.environ)))
     print(json.dumps({"type": "progress", "stage": stage, "done": 1, "total": 4, "unit": "rows"}), flush=True)
     with (folder / STARTS).open("a") as starts:
         starts.write(f"{stage} {index} {os.getpid()} {end}\n")
     match end:
-        case "crash":
+        case "crash" | "crash, compiled":
             print("out of luck", file=sys.stderr)
             return 1
         case "permanent":
             return _say(
                 65, type="failure", stage=stage, reason="MissingColumn", message="No such column.", permanent=True
             )
-        case "hang" | "environment and hang" | "stubborn" | "orphan" | "save":
+        case "hang" | "hang, compiled" | "environment and hang" | "stubborn" | "orphan" | "save":
             time.sleep(600)
         case "finish":
             # It is done before it would end.

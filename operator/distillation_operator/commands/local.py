@@ -22,6 +22,7 @@ from distillation_operator.commands.watch_file import view_here
 from distillation_operator.local import environments
 from distillation_operator.local.cluster_only import ignored, refusals, without_accelerators
 from distillation_operator.local.code import code_folder
+from distillation_operator.local.compiled import CompiledPrograms
 from distillation_operator.local.errors import LocalError
 from distillation_operator.local.folder import JobFolder
 from distillation_operator.local.installer import PreparationError
@@ -33,6 +34,7 @@ from distillation_operator.local.runner import Machine, Runner, images_of
 from distillation_operator.local.scratch import scratch as new_scratch
 from distillation_operator.local.signals import Signals
 from distillation_operator.local.storage import storage_held
+from distillation_operator.manifests.pod import CACHE_FOLDER
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.status.times import format_time
 
@@ -144,6 +146,10 @@ def _run(
         _require_failed(thing, options.retry)
         signals = stack.enter_context(Signals())
         end_leftovers(folder.owner, say, signals)
+        cache = storage / DistillationJob.parse(thing).spec.storage.prefix / CACHE_FOLDER
+        compiled = CompiledPrograms(cache, folder.path)
+        compiled.recover()
+        processes = LocalProcesses(folder.owner, compiled)
         folder.write(thing)
         for remark in remarks:
             say(remark)
@@ -161,7 +167,7 @@ def _run(
         )
         try:
             with view_here() as view:
-                runner = Runner(thing, folder, LocalProcesses(folder.owner), machine, view.show, view.tell)
+                runner = Runner(thing, folder, processes, machine, view.show, view.tell)
                 runner.run(signals)
             return _end(runner, signals.received)
         except OSError:
