@@ -89,9 +89,11 @@ def _dashboard(arguments: argparse.Namespace) -> int:
 
 
 def _local(arguments: argparse.Namespace) -> int:
+    # First: on other systems the rest can't even be imported.
+    options = local_options(arguments)
     from distillation_operator.commands import local
 
-    return local.run(arguments.file, local_options(arguments))
+    return local.run(arguments.file, options)
 
 
 def _run(arguments: argparse.Namespace) -> int:

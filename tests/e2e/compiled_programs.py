@@ -3,7 +3,9 @@
 Most of a small training's start is compiling the same step again.
 """
 
+import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from testbed.layout import cache
 
 _FOLDER = "cache/jax"
 """Where `COMPILE_CACHE_ENV` of these tests has programs keep them, in a storage."""
+_KILLED = "killed"
+"""There since a program was killed."""
 
 
 def lend(storage: Path) -> None:
@@ -19,8 +23,17 @@ def lend(storage: Path) -> None:
 
 
 def keep(storage: Path) -> None:
-    """Take over what a program has compiled that ended well: what a killed one wrote may be half a file."""
-    _link_absent(storage / _FOLDER, _kept())
+    """Take over what programs of this storage have compiled, if none of them was killed: what that one wrote may be
+    half a file, which JAX never writes again.
+    """
+    if not (storage / _FOLDER / _KILLED).exists():
+        _link_absent(storage / _FOLDER, _kept())
+
+
+def about_to_kill(storage: Path) -> None:
+    """Have nothing be kept of this storage, nor of copies of it, any more."""
+    (storage / _FOLDER).mkdir(parents=True, exist_ok=True)
+    (storage / _FOLDER / _KILLED).touch()
 
 
 def _kept() -> Path:
@@ -34,6 +47,16 @@ def _link_absent(source: Path, target: Path) -> None:
         # Two layers may do this at the same time.
         with tempfile.TemporaryDirectory(dir=copy.parent) as folder:
             link = Path(folder) / copy.name
-            os.link(path, link)
+            _link_or_copy(path, link)
             if not copy.exists():
                 link.rename(copy)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # The storage of a test and the cache of this machine are on two file systems.
+        shutil.copy2(source, target)

@@ -51,6 +51,7 @@ class Process:
 
     def kill(self) -> None:
         """End it and all that it started; returns when nothing of it is left."""
+        compiled_programs.about_to_kill(self.storage.mount)
         init = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         for pid in map(int, init):
             os.kill(pid, signal.SIGKILL)

@@ -189,6 +189,7 @@ class Training:
         return process.wait(120)
 
     def _send(self, process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+        compiled_programs.about_to_kill(self.storage.mount)
         if number == signal.SIGKILL:
             for group in (process.pid, *trainers_of(process)):
                 os.killpg(group, number)
@@ -198,6 +199,7 @@ class Training:
     def stop_trainer(self) -> None:
         """From here on the newest start makes no step; the program that watches the trainer goes on."""
         assert self.process is not None
+        compiled_programs.about_to_kill(self.storage.mount)
         for group in trainers_of(self.process):
             os.killpg(group, signal.SIGSTOP)
 

@@ -103,6 +103,11 @@ CREATE_FAILED = _reason(
     "The API server refuses its Job or JobSet; the message is the server's.",
     "Mend what it names, for example a webhook; the job then goes on by itself.",
 )
+LOCAL_ENDED = _reason(
+    "LocalEnded",
+    "The `distillation-operator local` that worked at it was ended; what was saved is kept.",
+    "Give the same command again: it goes on.",
+)
 WAITS_FOR_OTHER_JOB = ProgramReason(
     "WaitsForOtherJob",
     "Another DistillationJob, of this cluster or of another one with the same storage, works at the same stage. What "

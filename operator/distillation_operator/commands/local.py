@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from distillation_api.resource import DistillationJob
 from distillation_operator.commands import watch
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.files import documents
-from distillation_operator.commands.local_options import IMAGES, Options
+from distillation_operator.commands.local_options import IMAGES, Options, of_user
 from distillation_operator.commands.printable import printable
 from distillation_operator.commands.updates import update_faults
 from distillation_operator.commands.validation import validate
@@ -21,6 +22,7 @@ from distillation_operator.commands.watch_file import view_here
 from distillation_operator.local import environments
 from distillation_operator.local.cluster_only import ignored, refusals, without_accelerators
 from distillation_operator.local.code import code_folder
+from distillation_operator.local.compiled import CompiledPrograms
 from distillation_operator.local.errors import LocalError
 from distillation_operator.local.folder import JobFolder
 from distillation_operator.local.installer import PreparationError
@@ -29,7 +31,10 @@ from distillation_operator.local.machine import capacity, chips_here
 from distillation_operator.local.observation import node_name
 from distillation_operator.local.processes import LocalProcesses
 from distillation_operator.local.runner import Machine, Runner, images_of
+from distillation_operator.local.scratch import scratch as new_scratch
 from distillation_operator.local.signals import Signals
+from distillation_operator.local.storage import storage_held
+from distillation_operator.manifests.pod import CACHE_FOLDER
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.status.times import format_time
 
@@ -52,10 +57,20 @@ def run(file: str | None, options: Options) -> int:
         thing, remarks = _asked_for(file, options)
         images = images_of(DistillationJob.parse(thing))
         interpreters = _interpreters(images, options)
-        storage = Path(options.storage).expanduser().resolve()
+        storage = of_user(options.storage).resolve()
         return _run(thing, remarks, storage, interpreters, options)
     except (LocalError, PreparationError) as error:
         raise CommandError(str(error)) from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise CommandError(f"{where}{error.strerror or error}; what is done is kept") from error
+    except RuntimeError as error:
+        # Of pathlib, where the cache is to be in a home that there is none of.
+        if type(error) is not RuntimeError:
+            raise
+        raise CommandError(f"{error}: set HOME, or DISTILLATION_CACHE to an absolute path") from error
 
 
 def say(text: str) -> None:
@@ -125,16 +140,21 @@ def _run(
 ) -> int:
     folder = JobFolder(storage / thing["metadata"]["name"])
     with ExitStack() as stack:
+        stack.enter_context(storage_held(storage, thing["metadata"]["name"]))
         stack.enter_context(folder.locked())
         thing = _continued(folder.read(), thing)
         _require_failed(thing, options.retry)
         signals = stack.enter_context(Signals())
         end_leftovers(folder.owner, say, signals)
+        cache = storage / DistillationJob.parse(thing).spec.storage.prefix / CACHE_FOLDER
+        compiled = CompiledPrograms(cache, folder.path)
+        compiled.recover()
+        processes = LocalProcesses(folder.owner, compiled)
         folder.write(thing)
         for remark in remarks:
             say(remark)
         say(f"status in {folder.status_file}, logs in {folder.logs}")
-        scratch = stack.enter_context(folder.scratch(os.environ.get("TMPDIR")))
+        scratch = stack.enter_context(new_scratch(folder.path, os.environ.get("TMPDIR")))
         machine = Machine(
             name=node_name(socket.gethostname()),
             capacity=capacity(options.cores),
@@ -145,10 +165,18 @@ def _run(
             secrets=options.secrets,
             code=code_folder(scratch),
         )
-        with view_here() as view:
-            runner = Runner(thing, folder, LocalProcesses(folder.owner), machine, view.show, view.tell)
-            runner.run(signals)
-    return _end(runner, signals.received)
+        try:
+            with view_here() as view:
+                runner = Runner(thing, folder, processes, machine, view.show, view.tell)
+                runner.run(signals)
+            return _end(runner, signals.received)
+        except OSError:
+            # A closed terminal takes no word any more, and has sent its signal.
+            if not signals.received:
+                raise
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            return 128 + signals.received[0]
 
 
 def _continued(known: Object | None, asked: Object) -> Object:

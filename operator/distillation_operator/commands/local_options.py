@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +60,12 @@ def add_local_options(local: argparse.ArgumentParser) -> None:
 
 
 def local_options(arguments: argparse.Namespace) -> Options:
-    """The options of parsed arguments. Raises CommandError for one that isn't right."""
+    """The options of parsed arguments. Raises CommandError for one that isn't right, and where nothing can be run."""
+    if platform.system() != "Linux":
+        raise CommandError(
+            f"local runs on Linux; this is {platform.system() or 'unknown'}. What it starts is found by /proc: take a "
+            "Linux machine, WSL 2, or a container with this package"
+        )
     if arguments.cores is not None and arguments.cores < 1:
         raise CommandError(f"--cores {arguments.cores}: give 1 or more")
     return Options(
@@ -78,7 +84,15 @@ def _interpreter(text: str) -> tuple[str, Path]:
     if image not in (*IMAGES, "teacher-tpu") or not path:
         raise CommandError(f"--python {text!r} is no IMAGE=PATH with an image of {', '.join(IMAGES)}, teacher-tpu")
     # Not resolved: an environment's interpreter is a link, whose place tells it of its packages.
-    return image, Path(path).expanduser().absolute()
+    return image, of_user(path).absolute()
+
+
+def of_user(path: str) -> Path:
+    """A path with ``~`` replaced. Raises CommandError where this user has no home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise CommandError(f"{path}: {error}: give an absolute path, or set HOME") from error
 
 
 def _secret(text: str) -> tuple[tuple[str, str], str]:
@@ -93,6 +107,6 @@ def _secret(text: str) -> tuple[tuple[str, str], str]:
             raise CommandError(f"--secret {reference}: the variable {where} isn't set")
         return (name, key), os.environ[where]
     try:
-        return (name, key), Path(where).expanduser().read_text(encoding="utf-8").strip()
+        return (name, key), of_user(where).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"--secret {reference}: {where} can't be read: {error}") from error

@@ -4,13 +4,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 
 from distillation_operator.commands import watch
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.local_options import of_user
 from distillation_operator.commands.printable import printable
 from distillation_operator.local.errors import LocalError
 from distillation_operator.local.folder import JobFolder
@@ -26,7 +26,7 @@ def is_folder(name: str) -> bool:
 def run(path: str) -> int:
     """Follow the job of a folder; 0 when it is Complete, 1 when it is Failed."""
     with view_here() as view:
-        last = follow(JobFolder(Path(path).expanduser()), view)
+        last = follow(JobFolder(of_user(path)), view)
     for line in watch.results(last):
         print(printable(line))
     return 0 if watch.ended(last) == "Complete" else 1

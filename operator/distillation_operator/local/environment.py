@@ -42,6 +42,8 @@ def variables(
         "OMP_NUM_THREADS": str(cores),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        # setproctitle, by which vLLM names its engine, writes over the environment, and so over the mark in it.
+        "SPT_NOENV": "1",
         "STORAGE_MOUNT": str(storage),
         "SCRATCH": str(scratch),
         "TMPDIR": str(scratch),

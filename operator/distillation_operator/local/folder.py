@@ -1,10 +1,7 @@
 """The folder of a job on this machine: its object with spec and status, what is known of its attempts, its logs."""
 
 import contextlib
-import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from distillation_api.resource import DistillationJob
 from distillation_operator.local.attempts import Attempt
-from distillation_operator.local.errors import LocalError
+from distillation_operator.local.errors import LocalError, telling_of_disk
+from distillation_operator.local.hold import held, is_held
 
 # A status is written every few seconds; libyaml takes a tenth of the time.
 try:
@@ -28,9 +26,7 @@ except ImportError:
 Object = dict[str, Any]
 
 STATUS = "status.yaml"
-_ATTEMPTS, _LOCK, _LOGS, _TEMPORARY = "attempts.json", ".lock", "logs", "tmp"
-_LONGEST_SCRATCH = 54
-"""Bytes of a path below which libraries can still make sockets: the system takes 107, of which they add some 40."""
+_ATTEMPTS, _LOCK, _LOGS = "attempts.json", ".lock", "logs"
 _KNOWN = TypeAdapter(list[Attempt])
 
 
@@ -66,22 +62,14 @@ class JobFolder:
                     "--storage"
                 )
             (self.path / _LOGS).mkdir(parents=True, exist_ok=True)
-            lock = (self.path / _LOCK).open("a+")
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                holder = lock.read().strip()
-                raise LocalError(
-                    f"{self.path} is held by another `distillation-operator local` (process {holder or 'unknown'}); "
-                    "wait for its end, or follow it: distillation-operator watch " + str(self.path)
-                ) from None
-            except OSError as error:
-                raise LocalError(f"{lock.name} can't be locked: {error.strerror or error}") from error
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+
+        def refusal(holder: str) -> str:
+            return (
+                f"{self.path} is held by another `distillation-operator local` (process {holder or 'unknown'}); "
+                f"wait for its end, or follow it: distillation-operator watch {self.path}"
+            )
+
+        with held(self.path / _LOCK, str(os.getpid()), refusal):
             yield
 
     @property
@@ -91,14 +79,7 @@ class JobFolder:
 
     def is_held(self) -> bool:
         """Whether a process works at the job."""
-        try:
-            with (self.path / _LOCK).open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return is_held(self.path / _LOCK)
 
     def read(self) -> Object | None:
         """The object; None where there is none yet. Raises LocalError for what isn't a DistillationJob."""
@@ -145,20 +126,6 @@ class JobFolder:
         """Keep what is known of attempts."""
         self._publish(_ATTEMPTS, _KNOWN.dump_json(attempts))
 
-    @contextmanager
-    def scratch(self, base: str | None) -> Iterator[Path]:
-        """A folder for what processes write on the side, below ``base`` or else in this one; removed afterwards."""
-        own = self.path / _TEMPORARY
-        # Of one that was killed.
-        shutil.rmtree(own, ignore_errors=True)
-        parent = Path(base).absolute() if base else own if len(os.fsencode(own)) <= _LONGEST_SCRATCH else Path("/tmp")
-        with telling_of_disk(self.path):
-            parent.mkdir(parents=True, exist_ok=True)
-            prefix = "" if parent == own else f"{self.path.name}-"
-            made = tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
-        with made as folder:
-            yield Path(folder)
-
     def _publish(self, name: str, content: bytes) -> None:
         with telling_of_disk(self.path):
             temporary = self.path / f".{name}.tmp"
@@ -171,15 +138,6 @@ class JobFolder:
                 _sync(self.path)
             finally:
                 temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def telling_of_disk(path: Path) -> Iterator[None]:
-    """Turn an error of the file system into a LocalError that names what can't be written."""
-    try:
-        yield
-    except OSError as error:
-        raise LocalError(f"{error.filename or path} can't be written: {error.strerror or error}") from error
 
 
 def _sync(folder: Path) -> None:

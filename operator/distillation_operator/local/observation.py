@@ -14,6 +14,7 @@ from distillation_operator.manifests.labels import FINGERPRINT_ANNOTATION, OUTPU
 from distillation_operator.manifests.pod import CONTAINER
 from distillation_operator.manifests.pod_failure_policy import FAILURES_ANNOTATION
 from distillation_operator.manifests.reading import JOB_INDEX_LABEL, observe
+from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.observed import Observed
 from distillation_operator.pipeline.status.times import format_time
 
@@ -34,9 +35,11 @@ def observation(
     progress: Mapping[str, Progress],
     waits: Mapping[str, str],
     now: datetime,
+    put_off: Mapping[str, Cause] | None = None,
 ) -> Observed:
     """All that is known of the job with this name and uid. ``node``: the name of this machine; ``progress``: the last
-    progress lines, by process; ``waits``: what keeps processes from being started, by their name.
+    progress lines, by process; ``waits``: what keeps processes from being started, by their name; ``put_off``: why
+    attempts that are due aren't made, by their name.
     """
     return observe(
         uid=uid,
@@ -50,7 +53,7 @@ def observation(
             if run.due is None or run.started is not None or run.due <= now
         ],
         progress=progress,
-        creation_failures={},
+        creation_failures=put_off or {},
         pending_reasons={},
         fresh=True,
     )

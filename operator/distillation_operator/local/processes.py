@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from distillation_api.contract import TERMINATION_MESSAGE_LIMIT
+from distillation_operator.local.compiled import CompiledPrograms
 from distillation_operator.local.environment import PROCESS_ENV
 from distillation_operator.local.leftovers import kill_marked, mark_of_process
 
@@ -87,13 +88,17 @@ class _Running:
 class LocalProcesses:
     """Children of this process. Only the main thread may start one: its end would be taken for that of ``local``."""
 
-    def __init__(self, owner: str) -> None:
-        """``owner``: what marks them: the job's folder. Its UID would do, but for folders that were copied."""
+    def __init__(self, owner: str, compiled: CompiledPrograms) -> None:
+        """``owner``: what marks them: the job's folder. Its UID would do, but for folders that were copied.
+        ``compiled``: what they compile for each other.
+        """
         self._owner = owner
+        self._compiled = compiled
         self._running: dict[str, _Running] = {}
         self._failed: dict[str, End] = {}
 
     def start(self, start: Start) -> None:
+        self._compiled.begin()
         try:
             start.scratch.mkdir(parents=True)
             start.log.parent.mkdir(parents=True, exist_ok=True)
@@ -150,6 +155,9 @@ class LocalProcesses:
                 ended[name] = _end(running)
                 shutil.rmtree(running.start.scratch, ignore_errors=True)
                 del self._running[name]
+        if ended:
+            # Before the ends are known: what follows them reads what is compiled.
+            self._compiled.end(all(end.exit_code == 0 for end in ended.values()), is_last=not self._running)
         return ended
 
     def next_kill(self) -> float | None:

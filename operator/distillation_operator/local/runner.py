@@ -11,12 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from distillation_api import reasons
 from distillation_api.contract import GenerateProgram, Progress
 from distillation_api.resource import DistillationJob
 from distillation_api.status import DistillationJobStatus
 from distillation_operator.local.attempts import Attempt, Attempts, Run
 from distillation_operator.local.capacity import Requests, requests_of
 from distillation_operator.local.environment import Secrets, variables
+from distillation_operator.local.errors import LocalError
 from distillation_operator.local.folder import JobFolder
 from distillation_operator.local.observation import observation
 from distillation_operator.local.processes import Processes, Start
@@ -25,6 +27,7 @@ from distillation_operator.manifests.pod import CONTAINER
 from distillation_operator.manifests.reading import parse_progress
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.manifests.stage_pods import StagePods
+from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.job import Creation, Decision, decide
 from distillation_operator.pipeline.graph import build_pipeline
 from distillation_operator.pipeline.stage import Stage
@@ -113,15 +116,22 @@ class Runner:
     def run(self, waits: Waits) -> None:
         """Go on until the job is at rest, or a signal asks for the end: then its processes end as pods do."""
         try:
-            if self.phase is not None:
-                self._show(self.thing)
-            while not waits.received:
-                left = self.step()
-                if self.is_at_rest:
-                    return
-                waits.wait(left.total_seconds())
-        finally:
-            self.stop(waits)
+            self._until_rest(waits)
+        except BaseException:
+            # What goes wrong at the end, of a full disk or a closed pipe, must not hide what went wrong first.
+            with contextlib.suppress(LocalError, OSError):
+                self.stop(waits)
+            raise
+        self.stop(waits)
+
+    def _until_rest(self, waits: Waits) -> None:
+        if self.phase is not None:
+            self._show(self.thing)
+        while not waits.received:
+            left = self.step()
+            if self.is_at_rest:
+                return
+            waits.wait(left.total_seconds())
 
     def step(self) -> timedelta:
         """One look at everything; returns the time after which to look again if nothing happens."""
@@ -147,15 +157,24 @@ class Runner:
         if waits.received and self._has_live_runs():
             # Who doesn't read any more must not keep them from ending.
             with contextlib.suppress(OSError):
-                self._say("ending the processes that run, which may save what they are at; Ctrl-C again kills them")
+                self._say("ending the processes that run, which may save what they are at; Ctrl-C once more kills them")
         while self._has_live_runs():
             self._reap(self._clock())
             if self._has_live_runs():
                 if len(waits.received) > 1:
                     self._processes.kill()
                 waits.wait(self._processes.next_kill())
+        was_at_rest = self.is_at_rest
         self._attempts.forget_unfinished()
         self._keep_attempts()
+        if not was_at_rest:
+            self._tell_end(self._clock())
+
+    def _tell_end(self, now: datetime) -> None:
+        """Write the status as it stays until the next start: nothing runs."""
+        cause = Cause.of(reasons.LOCAL_ENDED, "Ended with `distillation-operator local`; the same command goes on.")
+        put_off = {creation.name: cause for creation in self._decide(now).create}
+        self._write(self._decide(now, put_off).status)
 
     def _has_live_runs(self) -> bool:
         return any(attempt.live_runs for attempt in self._attempts.known)
@@ -179,7 +198,7 @@ class Runner:
             self._folder.write_attempts(known)
             self._kept = copy.deepcopy(known)
 
-    def _decide(self, now: datetime) -> Decision:
+    def _decide(self, now: datetime, put_off: Mapping[str, Cause] | None = None) -> Decision:
         job = self._job()
         return decide(
             job,
@@ -191,6 +210,7 @@ class Runner:
                 self._progress(),
                 self._waits(now),
                 now,
+                put_off,
             ),
             now,
         )

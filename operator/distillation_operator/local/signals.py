@@ -4,10 +4,15 @@ import os
 import select
 import signal
 import socket
+import time
 from types import FrameType
 from typing import Self
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_IGNORED_FOR_A_REASON = (signal.SIGINT, signal.SIGHUP)
+"""By nohup, and by a shell without job control for what it runs in the background."""
+_SECONDS_OF_ONE = 1.0
+"""What is sent to a process group and handed on by its leader comes twice, and is one request."""
 
 
 class Signals:
@@ -15,13 +20,16 @@ class Signals:
 
     def __init__(self) -> None:
         self.received: list[int] = []
-        """Those that ask for the end, in their order."""
+        """Those that ask for the end, in their order; what follows the first at once isn't one more."""
+        self._first = 0.0
 
     def __enter__(self) -> Self:
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
-        self._before = {number: signal.signal(number, self._note) for number in (*ENDING, signal.SIGCHLD)}
+        ignored = {number for number in _IGNORED_FOR_A_REASON if signal.getsignal(number) is signal.SIG_IGN}
+        noted = (number for number in (*ENDING, signal.SIGCHLD) if number not in ignored)
+        self._before = {number: signal.signal(number, self._note) for number in noted}
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         return self
 
@@ -44,5 +52,9 @@ class Signals:
             return
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if number in ENDING:
+        if number not in ENDING:
+            return
+        now = time.monotonic()
+        self._first = self._first if self.received else now
+        if not self.received or now - self._first >= _SECONDS_OF_ONE:
             self.received.append(number)

@@ -1,12 +1,7 @@
 """``local`` with tiny real processes in place of the stage programs: exits, signals, restarts, refusals."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,103 +15,13 @@ from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.local import SUSPENDED
 from distillation_operator.commands.watch import ended
 from distillation_operator.commands.watch_file import follow
-from distillation_operator.local.folder import JobFolder
 from distillation_operator.local.leftovers import end_leftovers, mark_of_job, marked
 from distillation_operator.local.signals import Signals
 from distillation_operator.pipeline.graph import build_pipeline
 from support import fake_stage
 from support.eventually import eventually
-from support.scenario import ALL, small_spec
-
-CHECKOUT = Path(__file__).resolve().parents[3]
-CRD = yaml.safe_load((CHECKOUT / "crds" / "distillationjobs.yaml").read_text())
-STATUS = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
-IMAGES = ("fetcher", "converter", "trainer", "teacher")
-JOB = "job"
-
-
-@dataclass
-class Place:
-    """A storage with a job on it, in a path with a blank, and the program in place of all images."""
-
-    root: Path
-
-    def __post_init__(self) -> None:
-        (self.storage / fake_stage.FOLDER).mkdir(parents=True)
-        program = self.root / "python"
-        program.write_text(f"#!/bin/sh\nexec {sys.executable} -S '{fake_stage.__file__}'\n")
-        program.chmod(0o755)
-        self.options = [part for image in IMAGES for part in ("--python", f"{image}={program}")]
-        self.asks()
-
-    @property
-    def storage(self) -> Path:
-        return self.root / "a storage"
-
-    @property
-    def folder(self) -> JobFolder:
-        return JobFolder(self.storage / JOB)
-
-    @property
-    def uid(self) -> str:
-        return str((self.folder.read() or {})["metadata"]["uid"])
-
-    def asks(self, **members: Any) -> None:
-        """The manifest has these members of the spec."""
-        metadata = {"name": JOB, "namespace": "ml"}
-        spec = small_spec(**{"retries": {"failures": 0}, **members})
-        thing = {
-            "apiVersion": "distillation.dev/v1alpha1",
-            "kind": "DistillationJob",
-            "metadata": metadata,
-            "spec": spec,
-        }
-        self.file.write_text(yaml.safe_dump(thing))
-
-    @property
-    def file(self) -> Path:
-        return self.root / "job.yaml"
-
-    def ends(self, stage: str, *ends: str) -> None:
-        """How the starts of a stage end."""
-        (self.storage / fake_stage.FOLDER / stage).write_text(json.dumps(ends))
-
-    def starts(self, stage: str) -> list[str]:
-        """The ends of the starts of a stage so far."""
-        file = self.storage / fake_stage.FOLDER / fake_stage.STARTS
-        lines = file.read_text().splitlines() if file.exists() else []
-        return [line.split(maxsplit=3)[3] for line in lines if line.split()[0] == stage]
-
-    def arguments(self, *more: str) -> list[str]:
-        return ["local", str(self.file), "--storage", str(self.storage), *self.options, *more]
-
-    def local(self, *more: str) -> int:
-        """In this process."""
-        return main(self.arguments(*more))
-
-    def begin(self, *more: str) -> "subprocess.Popen[str]":
-        """As a process of its own, with its output to be read."""
-        path = os.pathsep.join(str(CHECKOUT / folder) for folder in ("operator", "images"))
-        return subprocess.Popen(
-            [sys.executable, "-m", "distillation_operator", *self.arguments(*more)],
-            env={**os.environ, "PYTHONPATH": path},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def stage(self, name: str) -> dict[str, Any]:
-        """A stage's status."""
-        status = (self.folder.read() or {}).get("status") or {"stages": []}
-        return next((dict(stage) for stage in status["stages"] if stage["name"] == name), {})
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
-    yield made
-    if made.folder.status_file.exists():
-        assert not marked(mark_of_job(made.folder.owner)), "a process is left"
+from support.local_place import JOB, STATUS, Place
+from support.scenario import ALL
 
 
 def test_a_job_goes_through_all_of_its_stages(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,17 +136,6 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(place: Place, en
     assert place.stage("convert-student")["attempts"] == {"failures": 0, "disruptions": 0}
 
 
-def test_a_second_ctrl_c_kills_what_does_not_end(place: Place) -> None:
-    place.ends("convert-student", "stubborn")
-    process = place.begin()
-    eventually("the stage runs", lambda: place.starts("convert-student"), pause=0.05)
-    process.send_signal(signal.SIGTERM)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode in (128 + signal.SIGTERM, 130), output
-    assert not marked(mark_of_job(place.folder.owner))
-
-
 def test_what_a_killed_local_leaves_behind_is_ended_before_anything_is_started(place: Place) -> None:
     place.ends("convert-student", "orphan")
     process = place.begin()
@@ -256,22 +150,6 @@ def test_what_a_killed_local_leaves_behind_is_ended_before_anything_is_started(p
         end_leftovers(place.folder.owner, said.append, signals, patience=0.1)
     assert str(pid) in said[0]
     assert not Path(f"/proc/{pid}").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] in "ZX"
-    assert place.local() == 0
-
-
-def test_what_a_program_leaves_behind_ends_with_it(place: Place) -> None:
-    place.ends("evaluate", "success and orphan")
-    assert place.local() == 0
-    assert (place.storage / fake_stage.FOLDER / fake_stage.ORPHAN).exists()
-    assert not marked(mark_of_job(place.folder.owner))
-
-
-def test_one_folder_has_one_local(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    with place.folder.locked():
-        assert place.local() == 1
-    err = capsys.readouterr().err
-    assert str(os.getpid()) in err
-    assert "another `distillation-operator local`" in err
     assert place.local() == 0
 
 

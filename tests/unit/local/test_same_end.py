@@ -221,6 +221,7 @@ class Here(World):
 
     def lose(self) -> None:
         self.runner.stop(Silence())
+        self.thing = self.runner.thing
         self.runner = self._runner()
 
 
