@@ -61,7 +61,7 @@ class JobFolder:
                     f"{self.path} has other files in it, and no job: give the job another metadata.name, or another "
                     "--storage"
                 )
-            (self.path / _LOGS).mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
 
         def refusal(holder: str) -> str:
             return (
@@ -69,7 +69,10 @@ class JobFolder:
                 f"wait for its end, or follow it: distillation-operator watch {self.path}"
             )
 
+        # The lock first: a folder with anything else, of one that was killed here, would be somebody else's.
         with held(self.path / _LOCK, str(os.getpid()), refusal):
+            with telling_of_disk(self.path):
+                self.logs.mkdir(exist_ok=True)
             yield
 
     @property

@@ -28,10 +28,10 @@ def scratch_of(place: Place, stage: str) -> Path:
     return Path(json.loads((place.storage / fake_stage.FOLDER / f"{stage}.json").read_text())["SCRATCH"])
 
 
-def killed(place: Place, **variables: str) -> Path:
-    """The scratch folder of a `local` that was killed while a stage ran."""
+def killed(place: Place, folder: Path) -> Path:
+    """The scratch folder, in the given one, of a `local` that was killed while a stage ran."""
     place.ends("fetch-teacher", "environment and hang")
-    process = place.begin(**variables)
+    process = place.begin(TMPDIR=str(folder))
     eventually("the stage runs", lambda: place.starts("fetch-teacher"), pause=0.05)
     process.kill()
     process.communicate(timeout=60)
@@ -43,7 +43,7 @@ def killed(place: Place, **variables: str) -> Path:
 def test_what_a_killed_local_leaves_in_a_folder_of_the_system_goes_with_the_next_start(
     place: Place, short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scratch = killed(place, TMPDIR=str(short))
+    scratch = killed(place, short)
     assert scratch.parent == short
     monkeypatch.delenv("TMPDIR", raising=False)
     assert place.local() == 0
@@ -52,7 +52,7 @@ def test_what_a_killed_local_leaves_in_a_folder_of_the_system_goes_with_the_next
 
 def test_the_scratch_folder_of_another_jobs_folder_stays(place: Place, short: Path) -> None:
     """A copy of a job's folder names that of the one that it is a copy of, which may run."""
-    scratch = killed(place, TMPDIR=str(short))
+    scratch = killed(place, short)
     other = Place(place.root / "other")
     shutil.copytree(place.folder.path, other.folder.path)
     other.folder.status_file.unlink()
