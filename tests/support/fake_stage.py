@@ -91,7 +91,8 @@ def _leave_orphan(folder: Path, titled: bool) -> None:
         "    begin, end = map(int, pathlib.Path('/proc/self/stat').read_text().rpartition(')')[2].split()[47:49])\n"
         "    ctypes.memset(begin, 0, end - begin)\n"
         "while True:\n"
-        "    pathlib.Path(sys.argv[1]).write_text(f'{os.getpid()} {time.time()}')\n"
+        "    pathlib.Path(sys.argv[1] + '-new').write_text(f'{os.getpid()} {time.time()}')\n"
+        "    os.replace(sys.argv[1] + '-new', sys.argv[1])\n"
         "    time.sleep(0.02)\n"
     )
     title = ["a title"] if titled else []

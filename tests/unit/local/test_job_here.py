@@ -136,14 +136,19 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(place: Place, en
     assert place.stage("convert-student")["attempts"] == {"failures": 0, "disruptions": 0}
 
 
+def pid_of(orphan: Path) -> int | None:
+    """The process that writes this file, once it has."""
+    words = orphan.read_text().split() if orphan.exists() else []
+    return int(words[0]) if words else None
+
+
 def test_what_a_killed_local_leaves_behind_is_ended_before_anything_is_started(place: Place) -> None:
     place.ends("convert-student", "orphan")
     process = place.begin()
     orphan = place.storage / fake_stage.FOLDER / fake_stage.ORPHAN
-    eventually("the stage runs", lambda: place.starts("convert-student"), pause=0.05)
+    pid = eventually("it has started a process", lambda: pid_of(orphan), pause=0.05)
     process.kill()
     process.communicate(timeout=60)
-    pid = int(orphan.read_text().split()[0])
     eventually("its parent has ended with local", lambda: marked(mark_of_job(place.folder.owner)) == [pid])
     said: list[str] = []
     with Signals() as signals:
