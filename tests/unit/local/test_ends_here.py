@@ -102,7 +102,8 @@ def test_the_status_of_what_was_ended_tells_that_nothing_runs(place: Place) -> N
     """A stage that had ended meanwhile is complete, and none that was to follow it runs."""
     place.ends("fetch-student", "hang")
     process = place.begin()
-    eventually("it runs", lambda: place.stage("fetch-student").get("state") == "Running", pause=0.05)
+    eventually("it runs", lambda: place.starts("fetch-student"), pause=0.05)
+    eventually("another has ended", lambda: place.stage("fetch-teacher").get("state") == "Complete", pause=0.05)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     thing = place.folder.read() or {}
@@ -121,7 +122,8 @@ def test_what_goes_wrong_at_the_end_does_not_hide_what_went_wrong_first(place: P
     """The status can't be written, and then not the attempts either."""
     place.ends("fetch-student", "finish")
     process = place.begin()
-    eventually("it runs", lambda: place.stage("fetch-student").get("state") == "Running", pause=0.05)
+    eventually("it runs", lambda: place.starts("fetch-student"), pause=0.05)
+    eventually("its status says so", lambda: place.stage("fetch-student").get("state") == "Running", pause=0.05)
     files = [place.folder.status_file, place.folder.path / "attempts.json"]
     for file in files:
         # A folder is replaced by no file, whoever one is.
