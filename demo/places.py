@@ -33,6 +33,8 @@ def testbed_place(testbed: Testbed, say: Say) -> Place:
     storage = testbed.claim(NAMESPACE, CLAIM)
     say("inputs: models and conversations into the storage")
     write_inputs(storage)
+    # As the claim itself: pods of any user put their data there.
+    (storage / "datasets").chmod(0o777)
     return Place(Kubectl(testbed.kubectl, testbed.kubeconfig, NAMESPACE), testbed.kubeconfig, storage)
 
 
