@@ -11,7 +11,7 @@ from distillation_operator import __version__
 from distillation_operator.commands.command_list import Command, Commands
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.local_options import add_local_options, local_options
-from distillation_operator.commands.options import add_images, installation, json_of, lease, rate
+from distillation_operator.commands.options import add_images, add_kubeconfig, installation, json_of, lease, rate
 from distillation_operator.commands.printable import printable
 from distillation_operator.manifests.allowed import Allowed
 from distillation_operator.manifests.stage_pods import StagePods
@@ -220,8 +220,7 @@ def _add_watch(commands: Commands) -> None:
     )
     watch.add_argument("name", metavar="NAME", help="name of the DistillationJob, or DIR/NAME of one that local runs")
     watch.add_argument("-n", "--namespace", help="its namespace (default: the one of the kubeconfig's context)")
-    watch.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
-    watch.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
+    add_kubeconfig(watch)
 
 
 def _add_compare(commands: Commands) -> None:
@@ -236,8 +235,7 @@ def _add_compare(commands: Commands) -> None:
         "stdin), or the folder of a report; cluster:NAME for a job whose name a file has too",
     )
     compare.add_argument("-n", "--namespace", help="of jobs in the cluster (default: as kubectl)")
-    compare.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
-    compare.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
+    add_kubeconfig(compare)
     compare.add_argument("--storage", metavar="DIR", help="the storage on this machine, for curves and all scores")
     compare.add_argument("--sort", metavar="FIGURE", help="best first by e.g. crossEntropyAfter, klAfter or chipHours")
     compare.add_argument("--html", metavar="FILE", help="write a page with the curves too")

@@ -43,6 +43,12 @@ def json_of[Value: Model](model: type[Value]) -> Callable[[str], Value]:
     return read
 
 
+def add_kubeconfig(parser: argparse.ArgumentParser) -> None:
+    """The options that say which cluster, as kubectl has them."""
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+    parser.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
+
+
 def add_images(parser: argparse.ArgumentParser) -> None:
     """The options that name the images of the stages."""
     defaults = Installation()
