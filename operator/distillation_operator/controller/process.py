@@ -33,6 +33,7 @@ from distillation_operator.controller.queue import Key, WorkQueue
 from distillation_operator.controller.reconcile import CreationRefused, DecisionFailed, Reconciler
 from distillation_operator.controller.settings import ControllerSettings
 from distillation_operator.controller.side_calls import SideCalls
+from distillation_operator.controller.watches import Watches, keep_awake
 from distillation_operator.manifests.labels import SELECTOR
 
 RECONCILE_SECONDS = 300.0
@@ -115,17 +116,21 @@ class _Operator:
         )
 
     async def _watch(self, stop: asyncio.Event) -> None:
+        plurals = [PLURAL, *(resource[-1] for _, resource in _WATCHED_CHILDREN)]
+        watches = Watches(self._registry, self._kopf_settings, self._settings.namespaces, plurals, self._look_again)
+        await watches.run(stop)
+
+    async def _kopf_settings(self) -> kopf.OperatorSettings:
         settings = _kopf_settings()
-        # kopf would ask again and again for nearly a minute before it starts without.
+        # kopf would ask again and again before it starts without.
         settings.scanning.disabled = not await self._may_scan()
-        await kopf.operator(
-            registry=self._registry(),
-            settings=settings,
-            standalone=True,
-            clusterwide=not self._settings.namespaces,
-            namespaces=self._settings.namespaces,
-            stop_flag=stop,
-        )
+        return settings
+
+    async def _look_again(self) -> None:
+        """Look at everything again, as at a resync: a watch may have missed a deletion."""
+        for key in self._cache.jobs():
+            self._reconciler.request_fresh_lists(key)
+            await self._queue.add(key)
 
     async def _may_scan(self) -> bool:
         """Whether kopf may look for CRDs that come later and, where it is given namespaces, for those."""
@@ -193,8 +198,6 @@ class _Operator:
 
         for kind, resource in _WATCHED_CHILDREN:
             self._watch_children(registry, kind, resource)
-        kopf.on.login(registry=registry)(kopf.login_with_kubeconfig)
-        kopf.on.login(registry=registry)(kopf.login_with_service_account)
         return registry
 
     def _watch_children(self, registry: kopf.OperatorRegistry, kind: str, resource: Resource) -> None:
@@ -265,12 +268,9 @@ class _Operator:
         return await self._queue.add_after_failure(key)
 
     async def _resync(self) -> None:
-        """Look at everything again: a watch that was broken for long may have missed a deletion."""
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
-            for key in self._cache.jobs():
-                self._reconciler.request_fresh_lists(key)
-                await self._queue.add(key)
+            await self._look_again()
 
 
 def _replica() -> str:
@@ -290,8 +290,7 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.peering.standalone = True
     # A worker of kopf's per object is kept only as long as it has something to hand over.
     settings.queueing.idle_timeout = 0.1
-    settings.watching.server_timeout = 300
-    settings.watching.client_timeout = 330
+    keep_awake(settings)
     settings.watching.chunk_size = pages.MOST
     for _, resource in _WATCHED_CHILDREN:
         settings.watching.label_selectors[resource] = SELECTOR
