@@ -26,7 +26,7 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py pod_faults.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two lane-three help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step quickstart demo demo-online demo-preview pictures playground down clean version release
+.PHONY: lane-one lane-two lane-three help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos soak test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step quickstart demo demo-online demo-preview pictures playground down clean version release
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -160,6 +160,9 @@ images-all: toolchain-control-plane toolchain-node ## the same with all stages' 
 
 flood: toolchain-control-plane ## 2,000 Jobs of big annotations with our labels in one namespace, while jobs of another run
 	FLOOD=2000 $(SLOW_PYTEST) -s tests/cluster/test_flood.py
+
+soak: toolchain-control-plane ## an hour with 300 active jobs behind an API server that fails in every way; the last line is JSON
+	$(PYTHON) -m soak $(SOAK_OPTIONS)
 
 chaos: setup ## 200 jobs while operators are killed and the API server restarts; the last line is JSON
 	$(PYTHON) -m chaos

@@ -29,7 +29,7 @@ from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.pod_events import PodEvents
 from distillation_operator.controller.probes import Probes
 from distillation_operator.controller.progress import ProgressReader
-from distillation_operator.controller.queue import Key, WorkQueue
+from distillation_operator.controller.queue import LONGEST_RETRY_SECONDS, OUTAGE_RETRY_SECONDS, Key, WorkQueue
 from distillation_operator.controller.reconcile import CreationRefused, DecisionFailed, Reconciler
 from distillation_operator.controller.settings import ControllerSettings
 from distillation_operator.controller.side_calls import SideCalls
@@ -247,7 +247,8 @@ class _Operator:
             log.warning("%s; tried again in %.0f s", problem, seconds, extra={"job": key})
             return
         except ApiError as error:
-            seconds = await self._failed(key, error.reason or str(error.status))
+            longest = OUTAGE_RETRY_SECONDS if error.is_outage else LONGEST_RETRY_SECONDS
+            seconds = await self._failed(key, error.reason or str(error.status), longest)
             level = logging.INFO if error.status == 409 else logging.WARNING
             log.log(level, "%s; tried again in %.1f s", error, seconds, extra={"job": key})
             return
@@ -263,9 +264,9 @@ class _Operator:
         if requeue_after is not None:
             await self._queue.add_after(key, requeue_after.total_seconds())
 
-    async def _failed(self, key: Key, reason: str) -> float:
+    async def _failed(self, key: Key, reason: str, longest: float = LONGEST_RETRY_SECONDS) -> float:
         self._metrics.reconcile_errors.labels(reason).inc()
-        return await self._queue.add_after_failure(key)
+        return await self._queue.add_after_failure(key, longest)
 
     async def _resync(self) -> None:
         while True:
