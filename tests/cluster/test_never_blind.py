@@ -70,11 +70,11 @@ class Place:
             self.pods.wait(name)
 
     def watching(self) -> None:
-        """Wait until all is watched."""
+        """Wait until all is watched, and nothing twice."""
 
         def all_watched() -> bool:
             assert self.operator.exit_code() is None, self.operator.text()[-2000:]
-            return all(self.server.watched()[kind] for kind in KINDS)
+            return all(self.server.watched()[kind] == 1 for kind in KINDS)
 
         eventually("all is watched", all_watched)
 

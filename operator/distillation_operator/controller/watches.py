@@ -7,11 +7,12 @@ watch reports it: who keeps what was watched is called after each list but the f
 """
 
 import asyncio
+import contextvars
 import itertools
 import logging
 import random
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -33,6 +34,9 @@ WELL_SECONDS = 60.0
 LISTED_SECONDS = 1.0
 """What is listed within so short a time is told once."""
 log = logging.getLogger(__name__)
+
+_RUN = contextvars.ContextVar[object]("run of kopf")
+"""In the context of all tasks that one run of kopf has begun."""
 
 
 class Backoffs:
@@ -101,16 +105,9 @@ class Watches:
 
     async def _run_kopf(self, stop: asyncio.Event) -> BaseException | None:
         """One run; what has ended it."""
-        registry = self._registry()
-        kopf.on.login(registry=registry)(self._log_in)
-        tasks = await kopf.spawn_tasks(
-            registry=registry,
-            settings=await self._settings(),
-            standalone=True,
-            clusterwide=not self._namespaces,
-            namespaces=self._namespaces,
-            stop_flag=stop,
-        )
+        context, run = contextvars.copy_context(), object()
+        context.run(_RUN.set, run)
+        tasks = await asyncio.create_task(self._spawn(stop), context=context)
         # kopf's own handlers of signals know of one run alone.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -118,11 +115,23 @@ class Watches:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            # Not kopf.run_tasks, which ends all tasks of the loop: also those that aren't kopf's.
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
+            # The other watches, when one has failed. kopf.run_tasks ends all tasks of the loop, also those that aren't
+            # kopf's.
+            await _end([task for task in asyncio.all_tasks() if task.get_context().get(_RUN) is run])
         return next((task.exception() for task in done if not task.cancelled()), None)
+
+    async def _spawn(self, stop: asyncio.Event) -> Collection[asyncio.Task[Any]]:
+        registry = self._registry()
+        kopf.on.login(registry=registry)(self._log_in)
+        return await kopf.spawn_tasks(
+            registry=registry,
+            settings=await self._settings(),
+            standalone=True,
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+            stop_flag=stop,
+        )
 
     async def _log_in(self, **arguments: Any) -> kopf.AiohttpSession | None:
         """kopf asks for it again whenever it is answered 401: tokens are read again, and another try is made a while
@@ -156,6 +165,8 @@ class _Listings:
         self._missed = missed
         self._listed: set[str] = set()
         self._is_due = False
+        # Not that of a run, with which it would end.
+        self._context = contextvars.copy_context()
         self._telling: asyncio.Task[None] | None = None
 
     async def __call__(
@@ -181,7 +192,7 @@ class _Listings:
     def _tell(self) -> None:
         self._is_due = True
         if self._telling is None or self._telling.done():
-            self._telling = asyncio.create_task(self._tell_soon())
+            self._telling = asyncio.create_task(self._tell_soon(), context=self._context)
 
     async def _tell_soon(self) -> None:
         while self._is_due:
@@ -189,6 +200,12 @@ class _Listings:
             # What is listed from now on is told once more.
             self._is_due = False
             await self._missed()
+
+
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp import test_utils, web
 
 from distillation_operator.controller.api_error import ApiError
 from distillation_operator.controller.foreign_pages import refuse_pages
@@ -28,7 +27,7 @@ def asked(answer: Answer, ask: Callable[[aiohttp.ClientSession, str], Awaitable[
     async def scenario() -> None:
         app = web.Application()
         app.router.add_route("*", "/", serve)
-        async with TestServer(app) as server:
+        async with test_utils.TestServer(app) as server:
             session = aiohttp.ClientSession(middlewares=middlewares)  # type: ignore[arg-type]
             async with session:
                 await ask(session, str(server.make_url("/")))
