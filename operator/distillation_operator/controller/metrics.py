@@ -67,9 +67,7 @@ class Metrics:
         gauge = Gauge(f"{PREFIX}_cached_objects", "Objects that are remembered.", registry=self.registry)
         gauge.set_function(size)
 
-    def watch_jobs(
-        self, jobs: Callable[[], list[Object]], ended_phases: Callable[[], Iterable[str]] = tuple
-    ) -> None:
+    def watch_jobs(self, jobs: Callable[[], list[Object]], ended_phases: Callable[[], Iterable[str]] = tuple) -> None:
         """Report the jobs that there are at a scrape, and the phases of those at rest."""
         self.registry.register(_Jobs(jobs, ended_phases))
 

@@ -1,4 +1,4 @@
-"""Jobs that have ended and of which nothing is left to say: their children are all that is still looked after.
+"""Jobs that have ended and of which nothing is left to say: the removal of their children is all that is left to do.
 
 Most jobs of a cluster are such. That is seen in the object as it came, without reading it whole.
 """
@@ -51,12 +51,11 @@ def at_rest(job: Object) -> Rest | None:
 
 
 def clean_up(children: Iterable[Child], removal: datetime, now: datetime) -> CleanUp:
-    """What runs is stopped at once; the rest is removed when its time has come."""
+    """All are removed when their time has come."""
     existing = [child for child in children if child.ours and not child.terminating]
     left = removal - now
     if left > timedelta(0):
-        live = tuple(child.name for child in existing if child.live)
-        return CleanUp(live, left if existing else None)
+        return CleanUp(requeue_after=left if existing else None)
     return CleanUp(tuple(child.name for child in existing))
 
 

@@ -225,7 +225,7 @@ def _after_the_end(
     ended = parse_time(status.completion_time) if status.completion_time else now
     removal = ended + timedelta(seconds=job.spec.ttl_seconds_after_finished)
     left = clean_up(observed.children.values(), removal, now)
-    return Decision(status, delete=left.delete, requeue_after=left.requeue_after)
+    return Decision(status, delete=left.delete or _live_children(observed), requeue_after=left.requeue_after)
 
 
 def _with_accepted(status: DistillationJobStatus, rejected_retry: Cause | None) -> DistillationJobStatus:
