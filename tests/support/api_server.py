@@ -124,6 +124,10 @@ class Server(Kube):
         await self._answered("list", "jobs")
         return len(self.jobs)
 
+    async def list_uids(self, namespace: str | None) -> dict[Key, str]:
+        await self._answered("list", "uids of jobs")
+        return {key: job["metadata"]["uid"] for key, job in self.jobs.items()}
+
     async def write_status(self, job: Object, status: Object) -> Object:
         await self._answered("update", job["metadata"]["name"])
         if self.unreadable_status(status):

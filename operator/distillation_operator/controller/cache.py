@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sys import intern
 from typing import Any
 
+from distillation_operator.controller.deletions import Deletions
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.shared_work import SharedWork, storage_of
 from distillation_operator.manifests.bare_reading import has_ended
@@ -23,9 +24,6 @@ from distillation_operator.pipeline.decision.at_rest import Rest, at_rest
 
 Object = Mapping[str, Any]
 
-GONE_SECONDS = 60.0
-"""For so long an answer that was on its way when something was deleted may still come; several times a call's time."""
-GONE_KEPT = 10_000
 MISSED_KEPT = 64
 _MANY = "*"
 
@@ -45,7 +43,6 @@ class Cache:
     """Objects by kind, key and name."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
         self._jobs: dict[Key, Object] = {}
         self._ended: dict[Key, Ended] = {}
         """Jobs at rest; none of them is among the others."""
@@ -61,8 +58,7 @@ class Cache:
         self._begun: dict[Key, set[str]] = {}
         """Of jobs that were seen from their beginning, the stages that have had a child."""
         self._work = SharedWork()
-        self._gone: dict[str, float] = {}
-        """UIDs of children that are known to be gone, and since when, oldest first."""
+        self._gone = Deletions(clock)
 
     def __len__(self) -> int:
         return self.job_count + sum(map(len, self._children.values()))
@@ -153,6 +149,10 @@ class Cache:
         """All DistillationJobs that aren't at rest."""
         return list(self._jobs)
 
+    def uids(self) -> dict[Key, str | None]:
+        """The UIDs of all DistillationJobs that are known."""
+        return {key: self.uid(key) for key in (*self._jobs, *self._ended)}
+
     def all_jobs(self) -> list[Object]:
         """All DistillationJobs that aren't at rest, as they are known."""
         return list(self._jobs.values())
@@ -204,7 +204,7 @@ class Cache:
         key = owner_key(child)
         if key is None or (key not in self._jobs and key not in self._ended):
             return None
-        self._note_gone(_uid(child))
+        self._gone.add(_uid(child))
         slot = (kind, child["metadata"]["name"])
         known = self._children.get(key, {}).get(slot)
         if known is None or _uid(known) != _uid(child):
@@ -358,15 +358,6 @@ class Cache:
         child = self._children[key].pop(slot)
         self._work.drop(key, slot[1])
         self._owners.get(key, set()).discard(_uid(child))
-
-    def _note_gone(self, uid: str) -> None:
-        now = self._clock()
-        self._gone.pop(uid, None)
-        self._gone[uid] = now
-        while (oldest := next(iter(self._gone))) != uid and (
-            len(self._gone) > GONE_KEPT or now - self._gone[oldest] > GONE_SECONDS
-        ):
-            del self._gone[oldest]
 
 
 def owner_key(child: Object) -> Key | None:

@@ -11,6 +11,7 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.controller import pages
+from distillation_operator.controller.answers import api_error, decoded, opened, read_body, text
 from distillation_operator.controller.api_error import ApiError as ApiError
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.served_version import ServedVersion
@@ -31,6 +32,7 @@ they own, and effects before their causes, so that no end is seen without its re
 _KUEUE = "kueue.x-k8s.io"
 _KUEUE_VERSIONS = ("v1beta2", "v1beta1")
 """Newest first. Kueue serves the second up to 0.19, and the first since 0.15."""
+_METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _SECONDS = 15.0
 EVENTS_LIMIT = 200
 """Events that are read about one object; the parts of Kubernetes repeat themselves in a handful."""
@@ -174,13 +176,13 @@ class Kube:
     async def read_node(self, name: str) -> Object:
         """A Node."""
         call = self._core.read_node_without_preload_content(name, _request_timeout=_SECONDS)
-        return dict(await self._answer("get", "nodes", _decoded(call)))
+        return dict(await self._answer("get", "nodes", decoded(call)))
 
     async def _list_events(self, namespace: str, fields: str) -> list[Object]:
         call = self._core.list_namespaced_event_without_preload_content(
             namespace, field_selector=fields, limit=EVENTS_LIMIT, _request_timeout=_SECONDS
         )
-        return list((await self._answer("list", "events", _decoded(call)))["items"])
+        return list((await self._answer("list", "events", decoded(call)))["items"])
 
     async def list_children(self, kind: str, key: Key) -> Listed:
         """What is kept of the Jobs, JobSets or Pods of a DistillationJob; nothing where the cluster lacks the kind."""
@@ -217,6 +219,18 @@ class Kube:
         page = json.loads(await self._get("list", PLURAL, _jobs_path(namespace), {"limit": "1"}))
         return len(page["items"]) + int(page["metadata"].get("remainingItemCount") or 0)
 
+    async def list_uids(self, namespace: str | None) -> dict[Key, str]:
+        """The UIDs of all DistillationJobs in a namespace, or in all."""
+        found: dict[Key, str] = {}
+        asked = {"limit": str(pages.METADATA)}
+        while True:
+            page = json.loads(await self._get("list", PLURAL, _jobs_path(namespace), asked, _METADATA_ALONE))
+            for item in page["items"]:
+                found[item["metadata"]["namespace"], item["metadata"]["name"]] = item["metadata"]["uid"]
+            if not page["metadata"].get("continue"):
+                return found
+            asked["continue"] = page["metadata"]["continue"]
+
     async def streams_lists(self, namespace: str | None) -> bool:
         """Whether the API server sends what there is as the beginning of a watch, as of Kubernetes 1.34."""
         asked = {
@@ -235,15 +249,18 @@ class Kube:
             return False
         return True
 
-    async def _get(self, verb: str, resource: str, path: str, asked: Mapping[str, str]) -> bytes:
+    async def _get(
+        self, verb: str, resource: str, path: str, asked: Mapping[str, str], accept: str = "application/json"
+    ) -> bytes:
         request = await self._api.param_serialize(
             "GET",
             path,
             query_params=list(asked.items()),
-            header_params={"Accept": "application/json"},
+            header_params={"Accept": accept},
             auth_settings=["BearerToken"],
         )
-        return bytes(await self._answer(verb, resource, _read(self._api.call_api(*request, _request_timeout=_SECONDS))))
+        call = read_body(self._api.call_api(*request, _request_timeout=_SECONDS))
+        return bytes(await self._answer(verb, resource, call))
 
     async def read_document(self, path: str) -> Object:
         """What the API server says of itself at that path, e.g. its OpenAPI documents."""
@@ -261,7 +278,7 @@ class Kube:
             header_params={"Accept": "application/json"},
             auth_settings=["BearerToken"],
         )
-        call = _opened(self._api.call_api(*request, _request_timeout=seconds))
+        call = opened(self._api.call_api(*request, _request_timeout=seconds))
         return cast(aiohttp.ClientResponse, await self._answer(verb, resource, call))
 
     async def _read_group(self, path: str) -> Object:
@@ -272,7 +289,7 @@ class Kube:
         request = await self._api.param_serialize(
             "GET", path, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
         )
-        return await _decoded(self._api.call_api(*request, _request_timeout=_SECONDS))
+        return await decoded(self._api.call_api(*request, _request_timeout=_SECONDS))
 
     async def may(self, verb: str, group: str, resource: str) -> bool:
         """Whether this account may do that in the whole cluster; every account may ask this."""
@@ -298,7 +315,7 @@ class Kube:
         call = self._core.read_namespaced_pod_log_without_preload_content(
             pod, namespace, container=CONTAINER, tail_lines=lines, limit_bytes=65_536, _request_timeout=_SECONDS
         )
-        return str(await self._answer("get", "pods/log", _text(call)))
+        return str(await self._answer("get", "pods/log", text(call)))
 
     async def create_event(self, namespace: str, event: Object) -> None:
         """Create an Event."""
@@ -306,7 +323,7 @@ class Kube:
         call = self._core.create_namespaced_event_without_preload_content(
             namespace, body, _request_timeout=self._write_timeout()
         )
-        await self._answer("create", "events", _decoded(call))
+        await self._answer("create", "events", decoded(call))
 
     def _write_timeout(self) -> float:
         seconds = min(_SECONDS, self.write_seconds())
@@ -323,7 +340,7 @@ class Kube:
             raise
         except ApiException as error:
             code = error.status or 0
-            raise _api_error(error.status, error.reason, error.body) from error
+            raise api_error(error.status, error.reason, error.body) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             code = 0
             raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from error
@@ -341,39 +358,3 @@ def _jobs_path(namespace: str | None) -> str:
 
 def _path(root: str, namespace: str | None, plural: str) -> str:
     return f"{root}/{plural}" if namespace is None else f"{root}/namespaces/{namespace}/{plural}"
-
-
-async def _decoded(call: Any) -> Any:
-    """The JSON of a response that the client has not read. Raises ApiError."""
-    return json.loads(await _read(call))
-
-
-async def _text(call: Any) -> str:
-    """The text of a response that the client has not read. Raises ApiError."""
-    return (await _read(call)).decode(errors="replace")
-
-
-async def _opened(call: Any) -> aiohttp.ClientResponse:
-    """A response whose body is still to be read. Raises ApiError."""
-    response = await call
-    if response.status >= 400:
-        raise _api_error(response.status, response.reason, await response.read())
-    return cast(aiohttp.ClientResponse, response.response)
-
-
-async def _read(call: Any) -> bytes:
-    """The body of a response that the client has not read. Raises ApiError."""
-    response = await call
-    body: bytes = await response.read()
-    if response.status >= 400:
-        raise _api_error(response.status, response.reason, body)
-    return body
-
-
-def _api_error(status: int, reason: str | None, body: str | bytes | None) -> ApiError:
-    """The server's words are in the body, a ``Status`` object; a proxy's page has none."""
-    try:
-        told = json.loads(body or "")
-        return ApiError(status, told.get("reason") or reason or "", told.get("message") or "")
-    except (ValueError, AttributeError):
-        return ApiError(status, reason or "", str(body or "")[:500])

@@ -30,14 +30,15 @@ class Sweep:
         """The first one, once the watch has brought the jobs: the children of jobs that aren't known are passed over,
         and are listed for each such job when it comes. Raises ApiError.
         """
-        counts = [await self._kube.count_jobs(namespace) for namespace in self._namespaces]
-        await self._wait_for_jobs(sum(counts))
+        await self._wait_for_jobs(await self._count())
         await self.run()
         log.info("%d jobs and their children are known", self._cache.job_count)
 
     async def run(self) -> set[Key]:
-        """List all children. Returns the jobs for which there was news. Raises ApiError."""
-        changed: set[Key] = set()
+        """List all children, and the jobs where some may be gone. Returns the jobs for which there was news. Raises
+        ApiError.
+        """
+        changed = await self._drop_jobs()
         self._cache.begin_sweep()
         for kind in RESOURCES:
             for namespace in self._namespaces:
@@ -55,6 +56,21 @@ class Sweep:
                 if key is not None:
                     changed.add(key)
         return changed | self._cache.drop_unlisted(kind, namespace, listed, version)
+
+    async def _drop_jobs(self) -> set[Key]:
+        if await self._count() >= self._cache.job_count:
+            return set()
+        known = self._cache.uids()
+        uids: dict[Key, str] = {}
+        for namespace in self._namespaces:
+            uids |= await self._kube.list_uids(namespace)
+        gone = {key for key, uid in known.items() if uids.get(key) != uid and self._cache.uid(key) == uid}
+        for key in gone:
+            self._cache.drop_job(key)
+        return gone
+
+    async def _count(self) -> int:
+        return sum([await self._kube.count_jobs(namespace) for namespace in self._namespaces])
 
     async def _wait_for_jobs(self, count: int) -> None:
         loop = asyncio.get_running_loop()

@@ -79,6 +79,12 @@ def test_a_job_at_rest_takes_a_few_hundred_bytes() -> None:
     assert each < 1000, each
 
 
+async def seen(fleet: Fleet, job: dict[str, Any]) -> None:
+    """The watch brings what there is."""
+    fleet.server.jobs[job["metadata"]["namespace"], job["metadata"]["name"]] = job
+    await fleet.operator._job_changed({"type": None, "object": job})
+
+
 async def seen_from_start(fleet: Fleet, seconds: float = 30.0) -> None:
     acting = asyncio.create_task(fleet.operator._act())
     await asyncio.sleep(seconds)
@@ -90,7 +96,7 @@ def test_no_call_is_made_for_a_job_at_rest_at_the_start_nor_later() -> None:
     async def scenario(number: int) -> list[tuple[str, str]]:
         fleet = Fleet()
         for index in range(number):
-            await fleet.operator._job_changed({"type": None, "object": ended_job(f"job-{index}")})
+            await seen(fleet, ended_job(f"job-{index}"))
             fleet.server.add("Job", child_of(f"job-{index}"))
         await asyncio.sleep(0)
         await seen_from_start(fleet, 2000.0)
@@ -105,7 +111,7 @@ def test_no_call_is_made_for_a_job_at_rest_at_the_start_nor_later() -> None:
 def test_children_are_removed_when_their_time_has_come(age: int, removed: list[str]) -> None:
     async def scenario() -> list[str]:
         fleet = Fleet()
-        await fleet.operator._job_changed({"type": None, "object": ended_job(age=timedelta(seconds=age))})
+        await seen(fleet, ended_job(age=timedelta(seconds=age)))
         fleet.server.add("Job", child_of("job"))
         await seen_from_start(fleet)
         return fleet.server.deleted
@@ -119,8 +125,7 @@ def test_what_still_runs_of_a_job_that_has_ended_is_stopped() -> None:
     async def scenario() -> tuple[list[str], list[tuple[str, str]]]:
         fleet = Fleet()
         job = {**ended_job(), "spec": ended_job()["spec"] | small_spec()}
-        fleet.server.jobs["ml", "job"] = job
-        await fleet.operator._job_changed({"type": None, "object": job})
+        await seen(fleet, job)
         fleet.server.add("Job", child_of("job", 0))
         fleet.server.add("Job", child_of("job", 1, ended=False))
         await seen_from_start(fleet)
@@ -132,7 +137,7 @@ def test_what_still_runs_of_a_job_that_has_ended_is_stopped() -> None:
 def test_another_ones_children_are_not_removed() -> None:
     async def scenario() -> list[str]:
         fleet = Fleet()
-        await fleet.operator._job_changed({"type": None, "object": ended_job(age=timedelta(days=1))})
+        await seen(fleet, ended_job(age=timedelta(days=1)))
         foreign = child_of("job")
         foreign["metadata"]["ownerReferences"] = [{"uid": "of-somebody"}]
         fleet.server.add("Job", foreign)
@@ -190,3 +195,19 @@ def test_a_job_that_is_taken_up_again_is_listed_and_whole() -> None:
     assert controller.status["phase"] != "Failed"
     assert ("list", "Pod") in controller.server.asked
     assert controller.cache.job(key) is not None
+
+
+def test_a_job_whose_deletion_no_watch_has_told_is_forgotten_at_the_resync() -> None:
+    async def scenario() -> int:
+        fleet = Fleet()
+        for name in ("stays", "goes"):
+            await seen(fleet, ended_job(name))
+        acting = asyncio.create_task(fleet.operator._act())
+        await asyncio.sleep(10)
+        del fleet.server.jobs["ml", "goes"]
+        await asyncio.sleep(700)
+        acting.cancel()
+        await asyncio.gather(acting, return_exceptions=True)
+        return fleet.operator._cache.job_count
+
+    assert run(scenario()) == 1
