@@ -201,15 +201,17 @@ def test_calls_that_fail_are_made_good(place: Place) -> None:
     place.end_well()
 
 
-def test_a_list_that_cannot_be_continued_is_begun_again(
+def test_a_list_that_is_cut_is_begun_again(
     testbed: Testbed, api_client: client.ApiClient, namespace: str, tmp_path: Path
 ) -> None:
+    """As pages, or as the first events of a watch: those of which the last in order is the oldest."""
     with Place(testbed, api_client, namespace, tmp_path) as place:
-        for number in range(pages.MOST + 5):
-            place.jobs.create(named(manifest(suspend=True), f"waiting-{number}"))
-        with place.server.failing(pages_gone=True):
-            place.operator.start()
-            eventually("it can't be continued", lambda: place.server.met["pages gone"] >= 2, NOTICED_SECONDS)
         place.jobs.create(manifest())
+        for number in range(pages.MOST + 5):
+            place.jobs.create(named(manifest(suspend=True), f"before-{number}"))
+        met = place.server.met
+        with place.server.failing(pages_gone=True, cut_after=20):
+            place.operator.start()
+            eventually("lists are cut", lambda: met["pages gone"] + met["cut short"] >= 2, NOTICED_SECONDS)
         eventually("the job begins", lambda: place.pods.of_stage("fetch-student"), NOTICED_SECONDS)
         assert place.operator.exit_code() is None

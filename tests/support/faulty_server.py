@@ -47,6 +47,8 @@ class Faults:
     """Each call is answered 401."""
     pages_gone: bool = False
     """Lists can't be continued: 410."""
+    cut_after: int | None = None
+    """Watches that begin are reset after so many lines."""
     unreadable: float = 0.0
     """Share of the calls but watches that are answered 200 with a page of HTML."""
     latency: float = 0.0
@@ -263,11 +265,18 @@ class FaultyServer:
         await response.prepare(request)
         watch = _Watch(request.path.rpartition("/")[2], transport, response)
         self._watches.add(watch)
+        left = self.faults.cut_after
         try:
             rest = b""
             async for data in upstream.content.iter_any():
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
+                    if left is not None:
+                        left -= 1
+                        if left < 0:
+                            self.met["cut short"] += 1
+                            transport.abort()
+                            return response
                     if not await self._forward(watch, line + b"\n"):
                         return response
             if self._is_silent(watch):

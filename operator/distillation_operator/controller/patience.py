@@ -1,7 +1,8 @@
-"""The wait that an API server asks for by 429 and ``Retry-After``, within the time that a call has anyway."""
+"""How long to wait before a call is made again: what an API server asks for by 429, and after what failed."""
 
 import asyncio
 import math
+import random
 
 import aiohttp
 
@@ -9,6 +10,7 @@ LONGEST_SECONDS = 10.0
 """Servers that are overloaded ask for a second or two; what asks for an hour would leave us blind for it."""
 SHORTEST_SECONDS = 0.5
 UNSAID_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 5.0
 TOO_MANY_REQUESTS = 429
 
 
@@ -48,3 +50,8 @@ def retry_after(header: str | None) -> float:
     if math.isnan(asked):
         asked = UNSAID_SECONDS
     return min(max(asked, SHORTEST_SECONDS), LONGEST_SECONDS)
+
+
+def pause(failures: int) -> float:
+    """Seconds to wait after so many failures before this one, never the same for all that fail together."""
+    return min(0.5 * 2.0 ** min(failures, 16), LONGEST_PAUSE_SECONDS) * random.uniform(0.7, 1.0)

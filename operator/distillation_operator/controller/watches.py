@@ -10,7 +10,6 @@ import asyncio
 import contextvars
 import itertools
 import logging
-import random
 import signal
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any
@@ -19,7 +18,8 @@ import aiohttp
 import kopf
 
 from distillation_operator.controller.foreign_pages import refuse_pages
-from distillation_operator.controller.patience import Patience
+from distillation_operator.controller.listings import Listings
+from distillation_operator.controller.patience import Patience, pause
 
 SERVER_SECONDS = 15
 """After which the API server ends a watch. It sends a bookmark two seconds before, so that the next one goes on from
@@ -28,11 +28,8 @@ SILENT_SECONDS = 20.0
 """After which a watch without any event is taken for dead: the server would have sent that bookmark."""
 CALL_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
-LONGEST_PAUSE_SECONDS = 5.0
 WELL_SECONDS = 60.0
 """A run of kopf that lasted for so long was a good one."""
-LISTED_SECONDS = 1.0
-"""What is listed within so short a time is told once."""
 log = logging.getLogger(__name__)
 
 _RUN = contextvars.ContextVar[object]("run of kopf")
@@ -44,11 +41,6 @@ class Backoffs:
 
     def __iter__(self) -> Iterator[float]:
         return map(pause, itertools.count())
-
-
-def pause(failures: int) -> float:
-    """Seconds to wait after so many failures before this one, never the same for all that fail together."""
-    return min(0.5 * 2.0 ** min(failures, 16), LONGEST_PAUSE_SECONDS) * random.uniform(0.7, 1.0)
 
 
 def keep_awake(settings: kopf.OperatorSettings) -> None:
@@ -70,7 +62,8 @@ class Watches:
     """All watches of the operator.
 
     ``registry``: makes one with the handlers of what is watched, without handlers of logins. ``plurals``: of what is
-    watched. ``missed``: called when something was listed again, so that deletions may have been missed.
+    watched. ``missed``: called when something was listed again, so that deletions may have been missed; False
+    when it has to be called once more.
     """
 
     def __init__(
@@ -79,12 +72,12 @@ class Watches:
         settings: Callable[[], Awaitable[kopf.OperatorSettings]],
         namespaces: Sequence[str],
         plurals: Sequence[str],
-        missed: Callable[[], Awaitable[None]],
+        missed: Callable[[], Awaitable[bool]],
     ) -> None:
         self._registry = registry
         self._settings = settings
         self._namespaces = namespaces
-        self._listings = _Listings(plurals, missed)
+        self._listings = Listings(plurals, missed)
         self._logins = 0
         self._logged_in = -float("inf")
 
@@ -155,51 +148,6 @@ class Watches:
         return kopf.AiohttpSession(
             server=found.server, default_namespace=found.default_namespace, aiohttp_session=session
         )
-
-
-class _Listings:
-    """A middleware of aiohttp that notices when something is listed again, by the path of its first page."""
-
-    def __init__(self, plurals: Sequence[str], missed: Callable[[], Awaitable[None]]) -> None:
-        self._plurals = frozenset(plurals)
-        self._missed = missed
-        self._listed: set[str] = set()
-        self._is_due = False
-        # Not that of a run, with which it would end.
-        self._context = contextvars.copy_context()
-        self._telling: asyncio.Task[None] | None = None
-
-    async def __call__(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        response = await handler(request)
-        path, query = request.url.path, request.url.query
-        if response.status == 200 and not {"watch", "continue"} & query.keys() and self._is_watched(path):
-            if path in self._listed:
-                self._tell()
-            self._listed.add(path)
-        return response
-
-    async def close(self) -> None:
-        """Tell nothing any more."""
-        if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.gather(self._telling, return_exceptions=True)
-
-    def _is_watched(self, path: str) -> bool:
-        return path.rpartition("/")[2] in self._plurals
-
-    def _tell(self) -> None:
-        self._is_due = True
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.create_task(self._tell_soon(), context=self._context)
-
-    async def _tell_soon(self) -> None:
-        while self._is_due:
-            await asyncio.sleep(LISTED_SECONDS)
-            # What is listed from now on is told once more.
-            self._is_due = False
-            await self._missed()
 
 
 async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:

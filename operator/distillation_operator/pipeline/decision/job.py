@@ -13,6 +13,7 @@ from distillation_api import reasons
 from distillation_api.resource import DistillationJob
 from distillation_api.status import DistillationJobStatus, Failure, StageStatus
 from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.decision.at_rest import clean_up
 from distillation_operator.pipeline.decision.preview_hold import (
     held_stages,
     holding,
@@ -222,11 +223,9 @@ def _after_the_end(
         # As of an operator that wrote none.
         status = rewrite_job(status, reason=urgent_reason(status.stages, None))
     ended = parse_time(status.completion_time) if status.completion_time else now
-    left = ended + timedelta(seconds=job.spec.ttl_seconds_after_finished) - now
-    existing = [child for child in observed.children.values() if child.ours and not child.terminating]
-    if left > timedelta(0):
-        return Decision(status, delete=_live_children(observed), requeue_after=left if existing else None)
-    return Decision(status, delete=tuple(child.name for child in existing))
+    removal = ended + timedelta(seconds=job.spec.ttl_seconds_after_finished)
+    left = clean_up(observed.children.values(), removal, now)
+    return Decision(status, delete=left.delete or _live_children(observed), requeue_after=left.requeue_after)
 
 
 def _with_accepted(status: DistillationJobStatus, rejected_retry: Cause | None) -> DistillationJobStatus:
