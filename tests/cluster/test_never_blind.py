@@ -212,6 +212,7 @@ def test_a_list_that_is_cut_is_begun_again(
         met = place.server.met
         with place.server.failing(pages_gone=True, cut_after=20):
             place.operator.start()
-            eventually("lists are cut", lambda: met["pages gone"] + met["cut short"] >= 2, NOTICED_SECONDS)
+            eventually("lists are cut", lambda: met["pages gone"] + met["cut short"] >= 2, 120)
         eventually("the job begins", lambda: place.pods.of_stage("fetch-student"), NOTICED_SECONDS)
         assert place.operator.exit_code() is None
+        assert met["pages gone"] or "begins again" in place.operator.text(), "not by another way than that"

@@ -28,6 +28,7 @@ SILENT_SECONDS = 20.0
 """After which a watch without any event is taken for dead: the server would have sent that bookmark."""
 CALL_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
+END_SECONDS = 5.0
 WELL_SECONDS = 60.0
 """A run of kopf that lasted for so long was a good one."""
 log = logging.getLogger(__name__)
@@ -108,10 +109,13 @@ class Watches:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # Not by kopf.run_tasks, which ends all tasks of the loop, also those that aren't kopf's. When one watch has
+            # failed the others go on, and need the session that the root tasks close; what they have begun themselves
+            # they end themselves.
+            begun = [task for task in asyncio.all_tasks() if task.get_context().get(_RUN) is run]
+            await _end([task for task in begun if task.get_name().startswith("watcher for ")])
             await _end(tasks)
-            # The other watches, when one has failed. kopf.run_tasks ends all tasks of the loop, also those that aren't
-            # kopf's.
-            await _end([task for task in asyncio.all_tasks() if task.get_context().get(_RUN) is run])
+            await _end([task for task in begun if not task.done()])
         return next((task.exception() for task in done if not task.cancelled()), None)
 
     async def _spawn(self, stop: asyncio.Event) -> Collection[asyncio.Task[Any]]:
@@ -151,9 +155,11 @@ class Watches:
 
 
 async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """End these, or leave them after a while: what hangs must not keep the next run from watching."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if tasks:
+        await asyncio.wait(tasks, timeout=END_SECONDS)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:
