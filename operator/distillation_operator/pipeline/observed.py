@@ -114,7 +114,7 @@ class Child:
 
     def owns(self, pod: Pod) -> bool:
         """True for a pod that its own Job, or one of its JobSet's, has made; labels alone don't say so."""
-        return pod.owner == self.uid or pod.owner in self.jobs
+        return pod.owner != "" and (pod.owner == self.uid or pod.owner in self.jobs)
 
 
 @dataclass(frozen=True)
