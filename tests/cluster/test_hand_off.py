@@ -75,7 +75,8 @@ def test_the_next_child_is_made_before_the_job_controller_has_seen_the_end(
         eventually("the second training", lambda: jobset_of(api_client, namespace, "train-two"))
         assert not jobset_of(api_client, namespace, "train-one").get("status", {}).get("conditions")
     eventually(
-        "the JobSet's own end", lambda: jobset_of(api_client, namespace, "train-one").get("status", {}).get("conditions")
+        "the JobSet's own end",
+        lambda: jobset_of(api_client, namespace, "train-one").get("status", {}).get("conditions"),
     )
     told = wait_state(jobs, "train-one", "Complete")
     assert (told["attempt"], told["metrics"], "reason" in told) == (0, {"loss": "2.5"}, False)
