@@ -4,13 +4,13 @@ or not at all. What a real one does is tested in tests/cluster.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from distillation_operator.controller.kube import ApiError, Kube, Listed
 from distillation_operator.controller.queue import Key
 from distillation_operator.manifests.kept_fields import kept_child
-from distillation_operator.manifests.labels import CHILD_LABEL, JOB_LABEL
+from distillation_operator.manifests.labels import CHILD_LABEL, JOB_LABEL, SELECTOR
 
 Object = Mapping[str, Any]
 UNREACHABLE = "unreachable"
@@ -106,6 +106,19 @@ class Server(Kube):
         await self._answered("list", kind)
         of_job = [thing for (of_kind, _, _), thing in self.objects.items() if of_kind == kind and _is_of(thing, key)]
         return Listed([kept_child(kind, thing) for thing in of_job], next(self._versions))
+
+    async def list_pages(self, kind: str, namespace: str | None, selector: str = SELECTOR) -> AsyncIterator[Listed]:
+        await self._answered("list", f"all {kind}")
+        children = [
+            kept_child(kind, thing)
+            for (of_kind, place, _), thing in self.objects.items()
+            if of_kind == kind and namespace in (None, place)
+        ]
+        yield Listed(children, next(self._versions))
+
+    async def count_jobs(self, namespace: str | None) -> int:
+        await self._answered("list", "jobs")
+        return len(self.jobs)
 
     async def write_status(self, job: Object, status: Object) -> Object:
         await self._answered("update", job["metadata"]["name"])

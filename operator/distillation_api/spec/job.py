@@ -17,7 +17,7 @@ from distillation_api.spec.storage import SecretKey, Storage
 from distillation_api.spec.training import Training
 
 _DECIDES = "it determines the results; create a new DistillationJob (finished work with the same inputs is reused)"
-
+TTL_SECONDS = 86_400
 
 DETERMINING = (
     "teacher", "student", "dataset", "storage", "generation", "training", "conversion", "evaluation", "export",
@@ -58,7 +58,7 @@ class DistillationJobSpec(Model):
     """A run on a few rows before the real one; absent, or removed: none."""
     suspend: bool = False
     """True stops all pods and keeps all progress; false goes on."""
-    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] = TTL_SECONDS
     """Seconds after which the finished Jobs and JobSets are removed; the DistillationJob itself stays."""
     pod: PodOptions = PodOptions()
     """What users may set on all pods."""

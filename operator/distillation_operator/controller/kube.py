@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Literal, NamedTuple, cast
 
 import aiohttp
@@ -21,10 +21,13 @@ from distillation_operator.manifests.pod import CONTAINER
 Object = Mapping[str, Any]
 ChildKind = Literal["Job", "JobSet"]
 
-_RESOURCES: dict[str, tuple[str, str, str]] = {
-    "Job": ("batch", "v1", "jobs"),
+RESOURCES: Mapping[str, tuple[str, str, str]] = {
     "JobSet": ("jobset.x-k8s.io", "v1alpha2", "jobsets"),
+    "Job": ("batch", "v1", "jobs"),
+    "Pod": ("", "v1", "pods"),
 }
+"""Group, version and plural of what jobs have as children, in the order in which they are listed: owners before what
+they own, and effects before their causes, so that no end is seen without its reason."""
 _KUEUE = "kueue.x-k8s.io"
 _KUEUE_VERSIONS = ("v1beta2", "v1beta1")
 """Newest first. Kueue serves the second up to 0.19, and the first since 0.15."""
@@ -102,7 +105,7 @@ class Kube:
 
     async def create_child(self, manifest: Object) -> Object:
         """Create a Job or JobSet."""
-        group, version, plural = _RESOURCES[manifest["kind"]]
+        group, version, plural = RESOURCES[manifest["kind"]]
         seconds = self._write_timeout()
         call = self._objects.create_namespaced_custom_object(
             group, version, manifest["metadata"]["namespace"], plural, dict(manifest), _request_timeout=seconds
@@ -111,7 +114,7 @@ class Kube:
 
     async def read_child(self, kind: str, namespace: str, name: str) -> Object:
         """A Job or JobSet."""
-        group, version, plural = _RESOURCES[kind]
+        group, version, plural = RESOURCES[kind]
         call = self._objects.get_namespaced_custom_object(
             group, version, namespace, plural, name, _request_timeout=_SECONDS
         )
@@ -119,7 +122,7 @@ class Kube:
 
     async def delete_child(self, kind: str, namespace: str, name: str, uid: str) -> None:
         """Delete a Job or JobSet with its pods. One that is gone is fine, also when another has its name now."""
-        group, version, plural = _RESOURCES[kind]
+        group, version, plural = RESOURCES[kind]
         seconds = self._write_timeout()
         options = client.V1DeleteOptions(propagation_policy="Background", preconditions=client.V1Preconditions(uid=uid))
         call = self._objects.delete_namespaced_custom_object(
@@ -175,32 +178,65 @@ class Kube:
     async def list_children(self, kind: str, key: Key) -> Listed:
         """What is kept of the Jobs, JobSets or Pods of a DistillationJob; nothing where the cluster lacks the kind."""
         namespace, name = key
-        selector = f"{SELECTOR},{JOB_LABEL}={name}"
         found: list[Object] = []
-        asked: dict[str, Any] = {"label_selector": selector, "limit": pages.FIRST}
-        try:
-            while True:
-                body = await self._list_page(kind, namespace, asked)
-                page = json.loads(body)
-                found += [kept_child(kind, item) for item in page["items"]]
-                if not page["metadata"].get("continue"):
-                    return Listed(found, int(page["metadata"]["resourceVersion"]))
-                asked["_continue"] = page["metadata"]["continue"]
-                asked["limit"] = pages.next_page(len(page["items"]), len(body))
-        except ApiError as error:
-            if error.status == 404:
-                return Listed([], None)
-            raise
+        version = None
+        async for page in self.list_pages(kind, namespace, f"{SELECTOR},{JOB_LABEL}={name}"):
+            found += page.items
+            version = page.version
+        return Listed(found, version)
 
-    async def _list_page(self, kind: str, namespace: str, asked: Mapping[str, Any]) -> bytes:
-        if kind == "Pod":
-            pods = self._core.list_namespaced_pod_without_preload_content(namespace, **asked, _request_timeout=_SECONDS)
-            return bytes(await self._answer("list", "pods", _read(pods)))
-        group, version, plural = _RESOURCES[kind]
-        call = self._objects.list_namespaced_custom_object_without_preload_content(
-            group, version, namespace, plural, **asked, _request_timeout=_SECONDS
+    async def list_pages(self, kind: str, namespace: str | None, selector: str = SELECTOR) -> AsyncIterator[Listed]:
+        """What is kept of the Jobs, JobSets or Pods of a namespace, or of all, page by page; none where the cluster
+        lacks the kind. All pages have one version."""
+        group, version, plural = RESOURCES[kind]
+        path = _path(f"/apis/{group}/{version}" if group else f"/api/{version}", namespace, plural)
+        asked = {"labelSelector": selector, "limit": str(pages.FIRST)}
+        while True:
+            try:
+                body = await self._get("list", plural, path, asked)
+            except ApiError as error:
+                if error.status == 404:
+                    return
+                raise
+            page = json.loads(body)
+            yield Listed([kept_child(kind, item) for item in page["items"]], int(page["metadata"]["resourceVersion"]))
+            if not page["metadata"].get("continue"):
+                return
+            asked["continue"] = page["metadata"]["continue"]
+            asked["limit"] = str(pages.next_page(len(page["items"]), len(body)))
+
+    async def count_jobs(self, namespace: str | None) -> int:
+        """How many DistillationJobs there are in a namespace, or in all."""
+        page = json.loads(await self._get("list", PLURAL, _jobs_path(namespace), {"limit": "1"}))
+        return len(page["items"]) + int(page["metadata"].get("remainingItemCount") or 0)
+
+    async def streams_lists(self, namespace: str | None) -> bool:
+        """Whether the API server sends what there is as the beginning of a watch, as of Kubernetes 1.34."""
+        asked = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "sendInitialEvents": "true",
+            "resourceVersionMatch": "NotOlderThan",
+            "timeoutSeconds": "1",
+            "labelSelector": f"{JOB_LABEL}=none,{JOB_LABEL}=any",
+        }
+        try:
+            await self._get("watch", PLURAL, _jobs_path(namespace), asked)
+        except ApiError as error:
+            if error.status in (0, 429) or error.status >= 500:
+                raise
+            return False
+        return True
+
+    async def _get(self, verb: str, resource: str, path: str, asked: Mapping[str, str]) -> bytes:
+        request = await self._api.param_serialize(
+            "GET",
+            path,
+            query_params=list(asked.items()),
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
         )
-        return bytes(await self._answer("list", plural, _read(call)))
+        return bytes(await self._answer(verb, resource, _read(self._api.call_api(*request, _request_timeout=_SECONDS))))
 
     async def read_document(self, path: str) -> Object:
         """What the API server says of itself at that path, e.g. its OpenAPI documents."""
@@ -290,6 +326,14 @@ class Kube:
             raise
         finally:
             self.count(verb, resource, code)
+
+
+def _jobs_path(namespace: str | None) -> str:
+    return _path(f"/apis/{GROUP}/{VERSION}", namespace, PLURAL)
+
+
+def _path(root: str, namespace: str | None, plural: str) -> str:
+    return f"{root}/{plural}" if namespace is None else f"{root}/namespaces/{namespace}/{plural}"
 
 
 async def _decoded(call: Any) -> Any:

@@ -20,7 +20,7 @@ from distillation_operator.controller import pages
 from distillation_operator.controller.cache import Cache
 from distillation_operator.controller.crd_age import OPENAPI_PATH, missing_fields
 from distillation_operator.controller.event_recorder import Recorder
-from distillation_operator.controller.kube import ApiError, Kube
+from distillation_operator.controller.kube import RESOURCES, ApiError, Kube
 from distillation_operator.controller.leader import Leadership
 from distillation_operator.controller.logging_setup import configure_logs
 from distillation_operator.controller.metrics import Metrics
@@ -33,6 +33,7 @@ from distillation_operator.controller.queue import Key, WorkQueue
 from distillation_operator.controller.reconcile import CreationRefused, DecisionFailed, Reconciler
 from distillation_operator.controller.settings import ControllerSettings
 from distillation_operator.controller.side_calls import SideCalls
+from distillation_operator.controller.sweep import Sweep
 from distillation_operator.manifests.labels import SELECTOR
 
 RECONCILE_SECONDS = 300.0
@@ -41,12 +42,6 @@ SCHEMA_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 Resource = tuple[str, str] | tuple[str, str, str]
-
-_WATCHED_CHILDREN: tuple[tuple[str, Resource], ...] = (
-    ("Job", ("batch", "v1", "jobs")),
-    ("JobSet", ("jobset.x-k8s.io", "v1alpha2", "jobsets")),
-    ("Pod", ("v1", "pods")),
-)
 
 
 def run(settings: ControllerSettings) -> None:
@@ -69,7 +64,7 @@ class _Operator:
         self._queue = WorkQueue()
         self._metrics = Metrics()
         self._metrics.watch_queue(self._queue.__len__)
-        self._metrics.watch_jobs(self._cache.all_jobs)
+        self._metrics.watch_jobs(self._cache.all_jobs, self._cache.ended_phases)
         self._metrics.watch_cache(self._cache.__len__)
         self._workers: list[asyncio.Task[None]] = []
         self._schema_problem: str | None = "the CRD has not been read yet"
@@ -101,6 +96,7 @@ class _Operator:
             await kube.close()
 
     def _assemble(self, kube: Kube) -> None:
+        self._sweep = Sweep(kube, self._cache, self._settings.namespaces)
         self._side_calls = SideCalls(lambda result: self._metrics.side_calls.labels(result).inc())
         self._reconciler = Reconciler(
             kube,
@@ -118,6 +114,7 @@ class _Operator:
         settings = _kopf_settings()
         # kopf would ask again and again for nearly a minute before it starts without.
         settings.scanning.disabled = not await self._may_scan()
+        settings.watching.initial_streaming = await self._streams_lists()
         await kopf.operator(
             registry=self._registry(),
             settings=settings,
@@ -139,6 +136,13 @@ class _Operator:
             return True
         return all(allowed)
 
+    async def _streams_lists(self) -> bool:
+        try:
+            return await self._kube.streams_lists(next(iter(self._settings.namespaces), None))
+        except ApiError as error:
+            log.warning("whether lists are streamed can't be asked for: %s", error)
+            return False
+
     async def _lead(self, kube: Kube) -> None:
         """Act, as soon as this replica may, until it may no more. Raises LeaseLost."""
         if self._settings.lease is None:
@@ -152,6 +156,8 @@ class _Operator:
 
     async def _act(self) -> None:
         self._metrics.leads.set(1)
+        # Until all children are known each job would have to be listed by itself.
+        await self._sweep_first()
         self._workers = [asyncio.create_task(self._work()) for _ in range(self._settings.workers)]
         self._workers.append(asyncio.create_task(self._resync()))
         try:
@@ -191,14 +197,14 @@ class _Operator:
         async def job_changed(event: Mapping[str, Any], **_: Any) -> None:
             await self._job_changed(event)
 
-        for kind, resource in _WATCHED_CHILDREN:
-            self._watch_children(registry, kind, resource)
+        for kind in RESOURCES:
+            self._watch_children(registry, kind)
         kopf.on.login(registry=registry)(kopf.login_with_kubeconfig)
         kopf.on.login(registry=registry)(kopf.login_with_service_account)
         return registry
 
-    def _watch_children(self, registry: kopf.OperatorRegistry, kind: str, resource: Resource) -> None:
-        @kopf.on.event(*resource, registry=registry, id=f"{kind}_changed")
+    def _watch_children(self, registry: kopf.OperatorRegistry, kind: str) -> None:
+        @kopf.on.event(*_resource(kind), registry=registry, id=f"{kind}_changed")
         async def child_changed(event: Mapping[str, Any], **_: Any) -> None:
             await self._child_changed(kind, event)
 
@@ -215,12 +221,12 @@ class _Operator:
         job = event["object"]
         if event["type"] == "DELETED":
             key = (job["metadata"]["namespace"], job["metadata"]["name"])
-            known = self._cache.job(key)
-            if known is not None and known["metadata"]["uid"] == job["metadata"]["uid"]:
-                self._cache.drop_job(key)
-        else:
-            key = self._cache.put_job(job)
-        await self._queue.add(key)
+            if self._cache.uid(key) != job["metadata"]["uid"]:
+                return
+            self._cache.drop_job(key)
+            await self._queue.add(key)
+        elif (changed := self._cache.put_job(job)) is not None:
+            await self._queue.add(changed)
 
     async def _work(self) -> None:
         while True:
@@ -264,13 +270,28 @@ class _Operator:
         self._metrics.reconcile_errors.labels(reason).inc()
         return await self._queue.add_after_failure(key)
 
+    async def _sweep_first(self) -> None:
+        try:
+            await self._sweep.begin()
+        except ApiError as error:
+            log.warning("the children of all jobs can't be listed, so those of each job are: %s", error)
+
     async def _resync(self) -> None:
         """Look at everything again: a watch that was broken for long may have missed a deletion."""
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
-            for key in self._cache.jobs():
-                self._reconciler.request_fresh_lists(key)
+            try:
+                changed = await self._sweep.run()
+            except ApiError as error:
+                log.warning("the children of all jobs can't be listed; tried again at the next resync: %s", error)
+                continue
+            for key in changed.union(self._cache.jobs()):
                 await self._queue.add(key)
+
+
+def _resource(kind: str) -> Resource:
+    group, version, plural = RESOURCES[kind]
+    return (group, version, plural) if group else (version, plural)
 
 
 def _replica() -> str:
@@ -293,6 +314,22 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.chunk_size = pages.MOST
-    for _, resource in _WATCHED_CHILDREN:
-        settings.watching.label_selectors[resource] = SELECTOR
+    for kind in RESOURCES:
+        settings.watching.label_selectors[_resource(kind)] = SELECTOR
+    settings.persistence.diffbase_storage = _NoDiffs()
     return settings
+
+
+class _NoDiffs(kopf.DiffBaseStorage):
+    """No memory of what objects were: kopf would copy each one at each event to find what has changed, for handlers
+    that we don't have.
+    """
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return {}
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass

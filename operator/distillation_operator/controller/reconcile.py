@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from distillation_api import reasons
 from distillation_api.resource import DistillationJob
 from distillation_api.status import DistillationJobStatus
-from distillation_operator.controller.cache import Cache, is_made_by_jobset
+from distillation_operator.controller.cache import Cache, Ended, is_made_by_jobset
 from distillation_operator.controller.creation_failures import creation_failure
 from distillation_operator.controller.error_ids import id_of
 from distillation_operator.controller.event_recorder import Recorder
-from distillation_operator.controller.kube import ApiError, Kube
+from distillation_operator.controller.kube import RESOURCES, ApiError, Kube
 from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.node_signs import NodeSigns
 from distillation_operator.controller.pending_reasons import PendingReasons
@@ -28,9 +28,10 @@ from distillation_operator.controller.queue import Key
 from distillation_operator.manifests.bare_reading import bare_children, bare_pods
 from distillation_operator.manifests.input_size import too_large
 from distillation_operator.manifests.kinds import child_manifest
-from distillation_operator.manifests.reading import observe, reporting_pods
+from distillation_operator.manifests.reading import observe, read_child, reporting_pods
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.decision.at_rest import clean_up
 from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
 from distillation_operator.pipeline.decision.job import Creation, Decision, decide, is_over
 from distillation_operator.pipeline.observed import Observed
@@ -38,8 +39,6 @@ from distillation_operator.pipeline.status.events import transitions
 from distillation_operator.pipeline.status.job_status import rejected_status, unread_status
 
 Object = Mapping[str, Any]
-KINDS = ("JobSet", "Job", "Pod")
-"""In the order in which they are listed: effects before their causes, so that no end is seen without its reason."""
 log = logging.getLogger(__name__)
 
 
@@ -99,21 +98,28 @@ class Reconciler:
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """One step. Returns the time after which to look again. Raises ApiError, CreationRefused and DecisionFailed."""
-        raw = self._cache.job(key)
+        raw, now = self._cache.job(key), datetime.now(UTC)
         if raw is None:
-            self._problems.pop(key, None)
-            self._progress.forget(key)
-            self._pending_reasons.forget(key)
-            self._pod_events.forget(key)
-            self._node_signs.forget(key)
-            return None
-        now = datetime.now(UTC)
+            self._forget(key)
+            ended = self._cache.ended(key)
+            return None if ended is None else await self._clean_up(key, ended, now)
         try:
             return await self._step(raw, key, now)
         except (ApiError, CreationRefused):
             raise
         except Exception as error:
             raise await self._decide_on(error, raw, key, now) from error
+
+    def _forget(self, key: Key) -> None:
+        self._problems.pop(key, None)
+        for reader in (self._progress, self._pending_reasons, self._pod_events, self._node_signs):
+            reader.forget(key)
+
+    async def _clean_up(self, key: Key, ended: Ended, now: datetime) -> timedelta | None:
+        children = _attempts([*self._cache.children(key, "Job"), *self._cache.children(key, "JobSet")])
+        left = clean_up([read_child(child, ended.uid, []) for child in children], ended.rest, now)
+        await self._delete(key, left.delete)
+        return left.requeue_after
 
     async def _step(self, raw: Object, key: Key, now: datetime) -> timedelta | None:
         try:
@@ -177,13 +183,13 @@ class Reconciler:
         return decide(job, self._observe(job, key, await self._list(key), fresh=True), now)
 
     def _known(self, key: Key) -> "_Children":
-        return _Children({kind: self._cache.children(key, kind) for kind in KINDS})
+        return _Children({kind: self._cache.children(key, kind) for kind in RESOURCES})
 
     async def _list(self, key: Key) -> "_Children":
         ours: dict[str, list[Object]] = {}
         others: dict[str, list[Object]] = {}
         self._cache.begin_list(key)
-        for kind in KINDS:
+        for kind in RESOURCES:
             listed = await self._kube.list_children(kind, key)
             ours[kind], others[kind] = self._cache.replace_children(key, kind, listed.items, listed.version)
         self._cache.end_list(key)
@@ -203,6 +209,7 @@ class Reconciler:
             creation_failures=self._problems.get(key, {}),
             pending_reasons=self._pending_reasons.known(key, children, jobs, pods),
             fresh=fresh,
+            begun=self._cache.begun_stages(key),
             at_work=self._cache.at_work(key),
             strangers=seen.strange_pods,
             pod_events=self._pod_events.known(key, pods),

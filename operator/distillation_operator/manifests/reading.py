@@ -3,7 +3,7 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -69,6 +69,7 @@ def observe(
     pod_events: Mapping[str, Cause] | None = None,
     node_signs: Mapping[str, Cause] | None = None,
     last_progress: Mapping[tuple[str, int], Progress] | None = None,
+    begun: Set[str] | None = None,
 ) -> Observed:
     """All that is known of the job with this uid.
 
@@ -76,7 +77,8 @@ def observe(
     ``pending_reasons``: what is known of why one has no pods, by name; ``fresh``: all was listed for this decision;
     ``at_work``: directories in which children of other jobs work, and these jobs; ``strangers``: pods with our labels
     and no owner that is known; ``pod_events``: what Events say keeps a pod from starting, by its name;
-    ``node_signs``: what nodes say of the pods on them, by node; ``last_progress``: as ``Observed`` has it.
+    ``node_signs``: what nodes say of the pods on them, by node; ``last_progress`` and ``begun``: as ``Observed``
+    has them.
     """
     made = defaultdict[str | None, list[Object]](list)
     for job in jobs_of_jobsets:
@@ -93,6 +95,7 @@ def observe(
         last_progress=last_progress or {},
         creation_failures=creation_failures,
         fresh=fresh,
+        begun=begun,
         at_work=at_work or {},
         strangers=tuple(read_pod(pod) for pod in strangers),
     )

@@ -1,7 +1,7 @@
 """What is known of a job's children, in the terms of the decisions; ``manifests.reading`` fills it from Kubernetes."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -133,6 +133,10 @@ class Observed:
     fresh: bool = False
     """Read from the API server for this decision. What watches have told may be older in one kind than in another."""
 
+    begun: Set[str] | None = None
+    """The stages that have had a child, of a job whose whole life was seen; None of any other. One that never had any
+    has no pods either, whatever was not heard of yet.
+    """
     at_work: Mapping[str, str] = field(default_factory=dict)
     """Output directories in which another job's child works, and that job."""
     strangers: tuple[Pod, ...] = ()
