@@ -94,6 +94,10 @@ class Server(Kube):
         await self._answered("get", name)
         return self.objects[kind, namespace, name]
 
+    async def read_job(self, key: Key) -> Object:
+        await self._answered("get", key[1])
+        return self.jobs[key]
+
     async def delete_child(self, kind: str, namespace: str, name: str, uid: str) -> None:
         await self._answered("delete", name)
         known = self.objects.get((kind, namespace, name))

@@ -15,6 +15,7 @@ from typing import Any
 
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.shared_work import SharedWork, storage_of
+from distillation_operator.manifests.bare_reading import has_ended
 from distillation_operator.manifests.kept_fields import kept_child, kept_ended_child, kept_job
 from distillation_operator.manifests.labels import JOB_LABEL, STAGE_LABEL
 from distillation_operator.manifests.reading import JOBSET_NAME_LABEL, working_in
@@ -84,19 +85,40 @@ class Cache:
         if known is not None and self.uid(key) != metadata["uid"]:
             self.drop_job(key)
             known = None
-        rest = at_rest(job)
-        if rest is not None:
-            self._lay_to_rest(key, job, rest)
+        if self._lay_to_rest(key, job):
             return key if self._children.get(key) else None
         if known is None and self._is_swept and not job.get("status"):
             # Its children can only be made from now on, by this process.
             self._listed.add(key)
             self._begun[key] = set()
-        if self._ended.pop(key, None) is not None:
-            # It is taken up again, and most of what its children have told was dropped.
-            self.distrust(key)
+        if key in self._ended:
+            self.wake(job)
         self._jobs[key] = kept_job(job)
         return key
+
+    def settle(self, key: Key) -> None:
+        """Lay a job to rest, if it has ended and its last child has too."""
+        job = self._jobs.get(key)
+        if job is not None:
+            self._lay_to_rest(key, job)
+
+    def wake(self, job: Object) -> None:
+        """Remember a job whole that was at rest."""
+        key = (job["metadata"]["namespace"], job["metadata"]["name"])
+        self._ended.pop(key, None)
+        # Most of what its children have told was dropped.
+        self.distrust(key)
+        self._jobs[key] = kept_job(job)
+
+    def has_live_children(self, key: Key) -> bool:
+        """Whether a job has a Job or JobSet that hasn't ended and isn't being deleted."""
+        return any(
+            kind != "Pod"
+            and not is_made_by_jobset(child)
+            and not has_ended(child)
+            and "deletionTimestamp" not in child["metadata"]
+            for (kind, _), child in self._children.get(key, {}).items()
+        )
 
     def drop_job(self, key: Key) -> None:
         """Forget a DistillationJob and its children."""
@@ -268,7 +290,10 @@ class Cache:
         """A job's children of one kind, those that JobSets have made among them."""
         return [child for slot, child in self._children.get(key, {}).items() if slot[0] == kind]
 
-    def _lay_to_rest(self, key: Key, job: Object, rest: Rest) -> None:
+    def _lay_to_rest(self, key: Key, job: Object) -> bool:
+        rest = at_rest(job)
+        if rest is None or self.has_live_children(key):
+            return False
         self._jobs.pop(key, None)
         self._forget_work(key)
         version = int(job["metadata"]["resourceVersion"])
@@ -276,6 +301,7 @@ class Cache:
         children = self._children.pop(key, {})
         for (kind, _), child in children.items():
             self._put_child_of_ended(key, self._ended[key], kind, child)
+        return True
 
     def _put_child_of_ended(self, key: Key, ended: Ended, kind: str, child: Object) -> Key | None:
         slot = (kind, child["metadata"]["name"])

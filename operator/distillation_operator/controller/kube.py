@@ -120,6 +120,13 @@ class Kube:
         )
         return dict(await self._answer("get", plural, call))
 
+    async def read_job(self, key: Key) -> Object:
+        """A DistillationJob."""
+        call = self._objects.get_namespaced_custom_object(
+            GROUP, VERSION, key[0], PLURAL, key[1], _request_timeout=_SECONDS
+        )
+        return dict(await self._answer("get", PLURAL, call))
+
     async def delete_child(self, kind: str, namespace: str, name: str, uid: str) -> None:
         """Delete a Job or JobSet with its pods. One that is gone is fine, also when another has its name now."""
         group, version, plural = RESOURCES[kind]

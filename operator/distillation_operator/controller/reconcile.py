@@ -102,7 +102,11 @@ class Reconciler:
         if raw is None:
             self._forget(key)
             ended = self._cache.ended(key)
-            return None if ended is None else await self._clean_up(key, ended, now)
+            if ended is None or not self._cache.has_live_children(key):
+                return None if ended is None else await self._clean_up(key, ended, now)
+            # As after a restart at the moment of its end: what becomes of them depends on the whole of it.
+            raw = await self._kube.read_job(key)
+            self._cache.wake(raw)
         try:
             return await self._step(raw, key, now)
         except (ApiError, CreationRefused):
@@ -117,7 +121,7 @@ class Reconciler:
 
     async def _clean_up(self, key: Key, ended: Ended, now: datetime) -> timedelta | None:
         children = _attempts([*self._cache.children(key, "Job"), *self._cache.children(key, "JobSet")])
-        left = clean_up([read_child(child, ended.uid, []) for child in children], ended.rest, now)
+        left = clean_up([read_child(child, ended.uid, []) for child in children], ended.rest.removal, now)
         await self._delete(key, left.delete)
         return left.requeue_after
 
@@ -147,6 +151,8 @@ class Reconciler:
             if answer.status != 422:
                 raise
             raise StatusRefused(answer.message) from answer
+        if decision.is_end:
+            self._cache.settle(key)
         if self._problems.get(key):
             raise CreationRefused("; ".join(problem.message for problem in self._problems[key].values()))
         return decision.requeue_after

@@ -14,6 +14,7 @@ from distillation_operator.manifests.labels import child_labels
 from distillation_operator.pipeline.status.times import format_time
 from support.controller import Controller
 from support.fleet import Fleet
+from support.scenario import small_spec
 from support.virtual_time import run
 
 KEY = ("ml", "job")
@@ -112,19 +113,20 @@ def test_children_are_removed_when_their_time_has_come(age: int, removed: list[s
     assert run(scenario()) == removed
 
 
-@pytest.mark.parametrize(("age", "stopped"), [(0, []), (61, ["job-export-1"])])
-def test_what_still_runs_of_a_job_at_rest_is_stopped_when_its_controller_had_time_to_end_it(
-    age: int, stopped: list[str]
-) -> None:
-    async def scenario() -> list[str]:
+def test_what_still_runs_of_a_job_that_has_ended_is_stopped() -> None:
+    """As after a restart at the moment of its end: the job is read again for it."""
+
+    async def scenario() -> tuple[list[str], list[tuple[str, str]]]:
         fleet = Fleet()
-        await fleet.operator._job_changed({"type": None, "object": ended_job(age=timedelta(seconds=age))})
+        job = {**ended_job(), "spec": ended_job()["spec"] | small_spec()}
+        fleet.server.jobs["ml", "job"] = job
+        await fleet.operator._job_changed({"type": None, "object": job})
         fleet.server.add("Job", child_of("job", 0))
         fleet.server.add("Job", child_of("job", 1, ended=False))
         await seen_from_start(fleet)
-        return fleet.server.deleted
+        return fleet.server.deleted, [call for call in fleet.server.asked if call[0] == "get"]
 
-    assert run(scenario()) == stopped
+    assert run(scenario()) == (["job-export-1"], [("get", "job")])
 
 
 def test_another_ones_children_are_not_removed() -> None:
@@ -173,6 +175,8 @@ def test_a_job_that_is_taken_up_again_is_listed_and_whole() -> None:
             "status": status,
             "metadata": {**job["metadata"], "resourceVersion": "500"},
         }
+        controller.server.objects.clear()
+        controller.reconciler.request_fresh_lists(key)
         await controller.step()
         assert controller.cache.job(key) is None and controller.cache.ended(key) is not None
         name = stages[0]["name"]

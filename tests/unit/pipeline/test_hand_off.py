@@ -1,6 +1,5 @@
 """From the end of a stage's pods to the next stage's child: what the pods tell is the proof, their Job only follows."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -226,14 +225,6 @@ def test_a_job_that_has_yet_to_say_that_it_is_done_is_left_its_pods() -> None:
     given = Given(suspend=True).proven("fetch-student").child("fetch-teacher").running_pod("fetch-teacher")
     assert given.decide().deleted == ["job-fetch-teacher-0"]
     assert given.spec(suspend=False).decide().stage("fetch-student").state == "Complete"
-
-
-def test_a_job_that_doesnt_say_so_within_a_minute_of_the_end_of_all_is_ended() -> None:
-    """What its pods do isn't known any more by then: of what is at rest little is kept."""
-    given = Given().done(*ALL[:-1]).proven("evaluate")
-    assert given.decide().decision.requeue_after == timedelta(minutes=1)
-    assert given.later(59).decide().deleted == []
-    assert given.later(1).decide().deleted == ["job-evaluate-0"]
 
 
 def test_a_job_whose_pods_were_suspended_by_its_queue_as_they_ended_is_complete() -> None:

@@ -1,4 +1,4 @@
-"""Jobs that have ended and of which nothing is left to say: their children are all that is still looked after.
+"""Jobs that have ended and of which nothing is left to say: the removal of their children is all that is left to do.
 
 Most jobs of a cluster are such. That is seen in the object as it came, without reading it whole.
 """
@@ -17,8 +17,6 @@ from distillation_operator.pipeline.status.times import parse_time
 
 Object = Mapping[str, Any]
 
-END_PERIOD = timedelta(minutes=1)
-"""Within it a Job says that its pods have ended, which ended the job. What was to be stopped was so before that."""
 _TO_BE_REWRITTEN = OF_RETRIES | {reasons.INTERNAL_ERROR.name}
 """Reasons of conditions that a decision takes back once their cause is gone."""
 
@@ -28,14 +26,8 @@ class Rest:
     """What is still to be known of a job at rest."""
 
     phase: str
-    ended: datetime
-    ttl_seconds: int
-    """Time after which its children are to be removed."""
-
-    @property
-    def removal(self) -> datetime:
-        """When its children are to be removed."""
-        return self.ended + timedelta(seconds=self.ttl_seconds)
+    removal: datetime
+    """When its children are to be removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +50,13 @@ def at_rest(job: Object) -> Rest | None:
         return None
 
 
-def clean_up(children: Iterable[Child], rest: Rest, now: datetime) -> CleanUp:
-    """What doesn't end by itself soon is stopped; the rest is removed when its time has come."""
+def clean_up(children: Iterable[Child], removal: datetime, now: datetime) -> CleanUp:
+    """All are removed when their time has come."""
     existing = [child for child in children if child.ours and not child.terminating]
-    left = rest.removal - now
-    if left <= timedelta(0):
-        return CleanUp(tuple(child.name for child in existing))
-    live = tuple(child.name for child in existing if child.live)
-    patience = rest.ended + END_PERIOD - now
-    if live and patience > timedelta(0):
-        return CleanUp(requeue_after=min(left, patience))
-    return CleanUp(live, left if existing else None)
+    left = removal - now
+    if left > timedelta(0):
+        return CleanUp(requeue_after=left if existing else None)
+    return CleanUp(tuple(child.name for child in existing))
 
 
 def _at_rest(metadata: Object, spec: Object, status: Object) -> Rest | None:
@@ -86,4 +74,4 @@ def _at_rest(metadata: Object, spec: Object, status: Object) -> Rest | None:
     if request and request not in (status.get("heededRetry"), *status.get("earlierRetries", ())):
         return None
     seconds = int(spec.get("ttlSecondsAfterFinished", TTL_SECONDS))
-    return Rest(phase, parse_time(status["completionTime"]), seconds)
+    return Rest(phase, parse_time(status["completionTime"]) + timedelta(seconds=seconds))

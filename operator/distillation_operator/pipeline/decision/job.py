@@ -13,7 +13,7 @@ from distillation_api import reasons
 from distillation_api.resource import DistillationJob
 from distillation_api.status import DistillationJobStatus, Failure, StageStatus
 from distillation_operator.pipeline.cause import Cause
-from distillation_operator.pipeline.decision.at_rest import END_PERIOD, Rest, clean_up
+from distillation_operator.pipeline.decision.at_rest import clean_up
 from distillation_operator.pipeline.decision.job_ends import live_children, repeating_children, with_late_failures
 from distillation_operator.pipeline.decision.preview_hold import (
     held_stages,
@@ -207,8 +207,6 @@ def _requeue_after(
     waits.append(time_left(job.spec.budget, pipeline, observed, used))
     if after.has_ended:
         waits.append(timedelta(seconds=job.spec.ttl_seconds_after_finished))
-        # Those that have done their work end by themselves, or are ended then.
-        waits += [END_PERIOD for child in observed.children.values() if child.live]
     return min((wait for wait in waits if wait is not None), default=None)
 
 
@@ -225,11 +223,11 @@ def _after_the_end(
         status = rewrite_job(status, reason=urgent_reason(status.stages, None))
     status = rewrite_job(status, stages=with_late_failures(status.stages, observed))
     ended = parse_time(status.completion_time) if status.completion_time else now
-    rest = Rest(status.phase or "", ended, job.spec.ttl_seconds_after_finished)
-    left = clean_up(observed.children.values(), rest, now)
-    # What is known of the pods tells some of what runs at once.
-    delete = dict.fromkeys((*left.delete, *live_children(status.stages, observed)))
-    return Decision(status, delete=tuple(delete), requeue_after=left.requeue_after)
+    removal = ended + timedelta(seconds=job.spec.ttl_seconds_after_finished)
+    left = clean_up(observed.children.values(), removal, now)
+    return Decision(
+        status, delete=left.delete or live_children(status.stages, observed), requeue_after=left.requeue_after
+    )
 
 
 def _with_accepted(status: DistillationJobStatus, rejected_retry: Cause | None) -> DistillationJobStatus:
