@@ -32,3 +32,24 @@ def test_the_jobs_own_end_is_no_call_at_all() -> None:
         return fleet.server.asked
 
     assert acting(scenario) == []
+
+
+def test_a_job_that_has_ended_on_its_pods_word_waits_for_the_words_of_its_children() -> None:
+    async def scenario(fleet: Fleet, key: Key) -> tuple[list[str], list[bool]]:
+        ended: set[str] = set()
+        while fleet.server.jobs[key]["status"]["phase"] != "Complete":
+            made = {child["metadata"]["labels"]["distillation.dev/stage"] for child in fleet.server.children(key)}
+            for stage in made - ended:
+                fleet.end_pods(key, stage)
+            ended |= made
+            await asyncio.sleep(1)
+        await asyncio.sleep(600)
+        rests = [fleet.operator._cache.ended(key) is not None]
+        for stage in ended:
+            fleet.end_child(key, stage)
+        await asyncio.sleep(1)
+        return fleet.server.deleted, [*rests, fleet.operator._cache.ended(key) is not None]
+
+    deleted, rests = acting(scenario)
+    assert deleted == [], "whoever reads the logs of their pods finds them"
+    assert rests == [False, True]
