@@ -119,6 +119,10 @@ class Pods:
         done = StageResult(stage=asked["stage"], fingerprint=asked["fingerprint"], **result)
         self._end(pod, 0, done.model_dump_json(by_alias=True))
 
+    def end_silently(self, pod: Pod) -> None:
+        """End one pod well that leaves it to another to tell the result, as all hosts of a training but the first."""
+        self._end(pod, 0, "")
+
     def fail(self, stage: str, code: int, reason: str, message: str, count: int = 1) -> None:
         """End the first of a stage's pods as its program would when it gives up."""
         told = StageFailure(stage=stage, reason=reason, message=message, permanent=code in (65, 78))

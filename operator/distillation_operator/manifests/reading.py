@@ -118,6 +118,7 @@ def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
         attempt=attempt,
         state=state,
         uid=child["metadata"].get("uid", ""),
+        jobs=frozenset(_uid(job) for job in jobs if _controller(job["metadata"]) == _uid(child)),
         ours=owned and attempt <= GREATEST_ATTEMPT and _name(child).endswith(f"-{attempt}"),
         terminating="deletionTimestamp" in child["metadata"],
         failure_class=failure_class(of_pods) if state is ChildState.FAILED else None,
@@ -231,6 +232,7 @@ def read_pod(pod: Object, told: Cause | None = None, node: Cause | None = None) 
         running=running,
         ended=over,
         succeeded=succeeded,
+        complete=phase == "Succeeded" and ended.get("exitCode") == 0,
         terminating="deletionTimestamp" in metadata,
         disrupted=taken is not None,
         departure=_departure(pod),
@@ -347,6 +349,10 @@ def jobset_of(job: Object) -> str | None:
 
 def _name(thing: Object) -> str:
     return str(thing["metadata"]["name"])
+
+
+def _uid(thing: Object) -> str:
+    return str(thing["metadata"].get("uid", ""))
 
 
 def _time(text: str | None) -> datetime | None:
