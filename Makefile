@@ -23,7 +23,7 @@ BUILD = nice -n 10 $(PYTHON) -m testbed build
 
 CLUSTER_LIFECYCLE := $(addprefix tests/cluster/test_,controller.py suspend_and_delete.py permissions.py)
 CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
-E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py pod_faults.py users_cluster.py)
+E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py pod_faults.py users_cluster.py both_places.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
 .PHONY: lane-one lane-two lane-three help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step benchmark-training-wrapper benchmark-recipe quickstart demo demo-online demo-preview pictures playground down clean version release
@@ -168,12 +168,12 @@ test-e2e: setup ## real vLLM and MaxText on a real node, the operator killed on 
 	$(SIDE_BY_SIDE) $(E2E_HALVES)
 
 test-e2e-cluster: toolchain-control-plane toolchain-node toolchain-helm toolchain-environments
-	$(SLOW_PYTEST) $(E2E_CLUSTER) $(NAME_LINES)
+	$(SLOW_PYTEST) -m "not long" $(E2E_CLUSTER) $(NAME_LINES)
 
 test-e2e-programs: toolchain-environments toolchain-gcs
 	$(SLOW_PYTEST) -m "not long" tests/e2e $(E2E_CLUSTER:%=--ignore=%) $(NAME_LINES)
 
-test-long: toolchain-environments toolchain-gcs ## those of the stage programs that `make test` leaves out for their time
+test-long: toolchain-control-plane toolchain-node toolchain-environments toolchain-gcs ## those of the stage programs that `make test` leaves out for their time
 	$(SLOW_PYTEST) -m long tests/e2e
 
 test-kills: toolchain-environments toolchain-gcs ## each stage program killed at 20 random moments (about half an hour)

@@ -7,9 +7,10 @@ import yaml
 
 from benchmarks.recipe import EXAMPLE, Command, Recipe, Timed, figures, job_of, split_rows, until_export
 from distillation_api.resource import DistillationJob
+from distillation_stages.maxtext.families import Settings
 
 EXAMPLE_JOB = yaml.safe_load(EXAMPLE.read_text())
-SETTINGS = {"model_name": "llama3.1-8b", "base_num_decoder_layers": 6}
+SETTINGS: Settings = {"model_name": "llama3.1-8b", "base_num_decoder_layers": 6}
 
 
 def commands(tmp_path: Path, rows: int | None = None, steps: int | None = None) -> dict[str, Command]:
