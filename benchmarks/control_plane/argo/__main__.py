@@ -21,6 +21,8 @@ from testbed.commands import output
 from testbed.console import progress
 from testbed.site import Depth
 
+TESTBED = "bench-argo"
+
 
 def main() -> None:
     """Run the contestants in turn."""
@@ -30,7 +32,6 @@ def main() -> None:
     parser.add_argument("--with-operator", action="store_true", help="the operator has the first turn; adds ratios")
     parser.add_argument("--only", choices=("argo-default", "argo-best"), help="leave out the other way to run Argo")
     parser.add_argument("--out", type=Path, metavar="FILE", required=True, help="write the JSON there")
-    parser.add_argument("--testbed", default="bench-argo", metavar="NAME", help="made and taken down (bench-argo)")
     options = parser.parse_args()
     options.out.write_text(json.dumps(measured(options), indent=2) + "\n")
 
@@ -44,7 +45,9 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     contestants: list[Contestant] = [argo for argo in argos if options.only in (None, argo.name)]
     if options.with_operator:
         contestants.insert(0, Operator())
-    testbed = Testbed(options.testbed, Depth.CONTROL_PLANE, say)
+    testbed = Testbed(TESTBED, Depth.CONTROL_PLANE, say)
+    # What a run that was killed has left would count.
+    testbed.down()
     testbed.up()
     try:
         apply_crd(testbed)

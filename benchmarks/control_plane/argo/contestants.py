@@ -102,8 +102,9 @@ class Operator(Contestant):
 
 @dataclass(frozen=True)
 class ArgoSettings:
-    """How Argo's controller is started: flags, environment and members of its ConfigMap."""
+    """How Argo is installed: form of its CRDs, flags, environment, and members of its controller's ConfigMap."""
 
+    crds: installation.Crds = "full"
     flags: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     configuration: Mapping[str, Any] = field(default_factory=dict)
@@ -111,6 +112,8 @@ class ArgoSettings:
 
 ARGO_DEFAULT = ArgoSettings()
 ARGO_BEST = ArgoSettings(
+    # The API server checks each update against the schema, which is 2.6 MB of YAML in full.
+    crds="minimal",
     # The client's limit of 20 requests a second is what a busy controller waits for most.
     flags=("--qps=1000", "--burst=2000", "--workflow-workers=64", "--pod-cleanup-workers=32", "--loglevel=error"),
     environment={
@@ -128,7 +131,8 @@ ARGO_BEST = ArgoSettings(
 class Argo(Contestant):
     """Argo's workflow-controller with an ``instanceID`` of its own."""
 
-    agents = ("argo-workflows/",)
+    agents = (f"{installation.CONTROLLER.path.name}/",)
+    """The client calls itself by the program's file."""
     collection = ("argoproj.io", "v1alpha1", "workflows")
     good_end = "Succeeded"
 
@@ -140,7 +144,7 @@ class Argo(Contestant):
 
     def install(self, site: Site) -> None:
         """Argo's CRDs, and its configuration in a namespace of its own."""
-        installation.install(site, self.name, self._settings.configuration)
+        installation.install(site, self.name, self._settings.crds, self._settings.configuration)
 
     def component(self, site: Site) -> Component:
         """Its controller; as the operator here, it is the only replica and looks for no other."""

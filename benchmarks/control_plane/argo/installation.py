@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from testbed.binaries import KUBE, Binary
 from testbed.commands import output
@@ -19,6 +19,9 @@ CONTROLLER = Binary(
     "argo-workflow-controller", str(_FOLDER.relative_to(SOURCES, walk_up=True)), f"{MODULE}/cmd/workflow-controller"
 )
 """Argo's workflow-controller, whose module is pinned beside this file."""
+
+Crds = Literal["full", "minimal"]
+"""Argo's CRDs with their whole schemas, as its installation has them, or those that leave the large parts out."""
 
 _SERVED = (
     "workflows",
@@ -43,13 +46,16 @@ def version() -> str:
     return found[1]
 
 
-def install(site: Site, instance: str, configuration: Mapping[str, Any]) -> None:
-    """Create Argo's CRDs in full, as its own installation has them, and a namespace with a controller's configuration.
+def install(site: Site, instance: str, crds: Crds, configuration: Mapping[str, Any]) -> None:
+    """Create Argo's CRDs, or bring them into this form, and a namespace with a controller's configuration.
 
     ``instance``: the name of the namespace and the controller's ``instanceID``.
     """
-    crds = output(["env", "GOWORK=off", "GOTOOLCHAIN=local", "go", "list", "-m", "-f", "{{.Dir}}", MODULE], cwd=_FOLDER)
-    _kubectl(site, "apply", "--server-side", "-k", f"{crds.strip()}/manifests/base/crds/full")
+    module = output(
+        ["env", "GOWORK=off", "GOTOOLCHAIN=local", "go", "list", "-m", "-f", "{{.Dir}}", MODULE], cwd=_FOLDER
+    )
+    folder = f"{module.strip()}/manifests/base/crds/{crds}"
+    _kubectl(site, "apply", "--server-side", "--force-conflicts", "-k", folder)
     until("Argo's kinds", lambda: _are_served(site), timeout=60)
     _apply(site, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": instance}})
     _apply(site, configured(instance, configuration))
@@ -73,4 +79,4 @@ def _apply(site: Site, manifest: dict[str, Any]) -> None:
 
 def _kubectl(site: Site, *arguments: str, stdin: str | None = None) -> None:
     command = [str(KUBE.path), "kubectl", "--kubeconfig", str(site.folder.kubeconfig), *arguments]
-    output(command, stdin=stdin, timeout=120)
+    output(command, stdin=stdin, timeout=300)
