@@ -1,11 +1,12 @@
 """The comparison with Argo Workflows: the graph as a Workflow, and what is read of the audit log."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.control_plane.argo.audit import Call, Stage, calls, hand_offs, spread, writes_per_job
+from benchmarks.control_plane.argo.audit import Call, Stage, calls, hand_offs, last_events, spread, writes_per_job
 from benchmarks.control_plane.argo.contestants import ARGO_BEST, ARGO_DEFAULT, Argo, Operator
 from benchmarks.control_plane.argo.installation import configured, version
 from benchmarks.control_plane.argo.ratios import ratios
@@ -146,10 +147,11 @@ def test_a_spread_has_the_nearest_rank() -> None:
     assert spread([0.5]) == {"p50": 0.5, "p99": 0.5, "max": 0.5, "count": 1}
 
 
-def figures(seconds: float, grown: float) -> dict[str, Any]:
+def figures(seconds: float, grown: float, jobs: int = 10) -> dict[str, Any]:
     """A contestant's figures, all alike."""
     spread_of = {"p50": seconds, "p99": seconds}
     return {
+        "jobs": jobs,
         "handOff": spread_of,
         "handOffToPod": spread_of,
         "createdToFirstChild": spread_of,
@@ -167,3 +169,18 @@ def test_ratios_are_the_operators_part_of_each_other_one_where_there_is_one() ->
     assert "memoryPer1000Jobs" not in told["argo-default"]
     assert told["argo-best"]["memoryPer1000Jobs"] == 1.5
     assert ratios({"argo-best": figures(2.0, 2.0)}) == {}
+
+
+def test_what_is_of_all_jobs_is_only_compared_between_as_many() -> None:
+    told = ratios({"operator": figures(1.0, 3.0), "argo-default": figures(2.0, 2.0, jobs=5)})["argo-default"]
+    assert told["writesPerJob"] == 0.5
+    assert not {"memoryAllFinished", "memoryPer1000Jobs", "coldStartSeconds", "coldStartCpu"} & set(told)
+
+
+def test_the_end_of_the_log_is_read_without_cut_lines(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    lines = [json.dumps({"number": number}) for number in range(10)]
+    log.write_text("\n".join(lines) + "\n" + lines[0][:5])
+    whole = len(lines[0]) + 1
+    assert [event["number"] for event in last_events(log, 2 * whole + 7)] == [8, 9]
+    assert [event["number"] for event in last_events(log, 10**6)] == list(range(10))

@@ -1,10 +1,12 @@
 """Figures from the API server's audit log: hand-offs, and what a controller asks of the API."""
 
+import json
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from benchmarks.control_plane.argo.workflow import Graph
@@ -60,6 +62,18 @@ def calls(events: Iterable[Mapping[str, Any]], since: float, until: float) -> It
             (about.get("namespace", ""), about.get("name", "")),
             event["responseStatus"]["code"],
         )
+
+
+def last_events(log: Path, size: int) -> Iterator[dict[str, Any]]:
+    """The events in the last ``size`` bytes of the log, without a line that has only begun or is cut."""
+    with log.open("rb") as lines:
+        begin = max(0, log.stat().st_size - size)
+        lines.seek(begin)
+        if begin:
+            lines.readline()
+        for line in lines:
+            if line.endswith(b"\n"):
+                yield json.loads(line)
 
 
 def writes_per_job(made: Iterable[Call], jobs: int) -> dict[str, float]:
