@@ -1,8 +1,9 @@
 """The API server as the benchmark uses it: many requests at once, on as few processor cycles as possible."""
 
+import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -14,6 +15,11 @@ AGENT = "control-plane-benchmark"
 CONNECTIONS = 32
 SECONDS = 60.0
 """A saturated API server answers late; one that is silent for longer is broken."""
+ATTEMPTS = 5
+AGAIN_SECONDS = 1.0
+BUSY = (429, 500, 503, 504)
+"""What a saturated API server answers."""
+JSON = {"Content-Type": "application/json"}
 GROUP = "/apis/distillation.dev/v1alpha1"
 
 Object = dict[str, Any]
@@ -50,19 +56,22 @@ class Api:
 
     async def get(self, path: str, accept: str = "application/json", **query: str) -> Object:
         """An object or a list. Raises Refused."""
-        return await self._request("GET", path, None, {"Accept": accept}, query)
+        return await self._patiently(lambda: self._request("GET", path, None, {"Accept": accept}, query))
 
     async def create(self, path: str, body: Mapping[str, Any]) -> Object:
         """The object as it was created. Raises Refused."""
-        return await self._request("POST", path, body, {"Content-Type": "application/json"})
+        return await self._patiently(
+            lambda: self._request("POST", path, body, JSON), f"{path}/{body['metadata']['name']}"
+        )
 
     async def replace(self, path: str, body: Mapping[str, Any]) -> Object:
-        """The object as it is after it was replaced. Raises Refused."""
-        return await self._request("PUT", path, body, {"Content-Type": "application/json"})
+        """The object after it, or its part of that path, was replaced. Raises Refused."""
+        return await self._patiently(lambda: self._request("PUT", path, body, JSON), path)
 
     async def patch(self, path: str, body: Mapping[str, Any]) -> Object:
         """The object after a strategic merge. Raises Refused."""
-        return await self._request("PATCH", path, body, {"Content-Type": "application/strategic-merge-patch+json"})
+        merge = {"Content-Type": "application/strategic-merge-patch+json"}
+        return await self._patiently(lambda: self._request("PATCH", path, body, merge))
 
     async def watch(self, path: str, **query: str) -> AsyncIterator[Object]:
         """Events of a list from its beginning on, until the API server ends the connection. Raises Refused."""
@@ -76,6 +85,23 @@ class Api:
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
                     yield json.loads(line)
+
+    async def _patiently(self, send: Callable[[], Awaitable[Object]], made: str | None = None) -> Object:
+        """The answer to what is sent again where the API server had no time for it. A conflict then says that the lost
+        answer was a good one; ``made`` is where the object is that was written."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return await send()
+            except Refused as refused:
+                if refused.status == 409 and attempt and made is not None:
+                    return await self.get(made)
+                if refused.status not in BUSY or attempt == ATTEMPTS - 1:
+                    raise
+            except (aiohttp.ClientError, TimeoutError):
+                if attempt == ATTEMPTS - 1:
+                    raise
+            await asyncio.sleep(AGAIN_SECONDS)
+        raise AssertionError("the last attempt returns or raises")
 
     async def _request(
         self,

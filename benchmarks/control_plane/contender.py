@@ -20,6 +20,8 @@ BUSY = 0.2
 QUIET = 0.06
 """Share of a core over ``QUIET_SECONDS`` below which it is at rest."""
 QUIET_SECONDS = 3.0
+PATIENCE_SECONDS = 30.0
+"""With active jobs some work goes on for ever: when there is no rest for so long, what the metrics say is taken."""
 RENDER_SECONDS = 5.0
 """The operator renders its metrics that often at most."""
 WAITING = "distillation_queue_depth"
@@ -89,15 +91,16 @@ class Contender(Operator):
         try:
             while True:
                 await self.wait_for_jobs(jobs, seconds, acts)
-                await activity.quiet(seconds)
-                cpu = self.cpu_seconds() - started
-                # Those of before are given again for so long.
+                looked, cpu = time.monotonic(), self.cpu_seconds()
+                if await activity.quiet(PATIENCE_SECONDS):
+                    looked, cpu = activity.last_busy, self.cpu_seconds()
+                # The metrics of before are given again for so long.
                 await asyncio.sleep(RENDER_SECONDS)
                 if not acts or (await self.metrics()).get(WAITING) == 0:
                     break
         finally:
             watching.cancel()
-        return Settled(activity.last_busy - begun, cpu, self.memory(), self.peak_memory())
+        return Settled(looked - begun, cpu - started, self.memory(), self.peak_memory())
 
     def check(self) -> None:
         """Raise RuntimeError when the process has ended."""
@@ -123,12 +126,14 @@ class Activity:
             if self._share(1.0) > BUSY:
                 self.last_busy = self._samples[-1][0]
 
-    async def quiet(self, seconds: float) -> None:
-        """Wait until it rests. Raises TimeoutError."""
-        async with asyncio.timeout(seconds):
-            since = time.monotonic()
-            while time.monotonic() - since < QUIET_SECONDS or self._share(QUIET_SECONDS) > QUIET:
-                await asyncio.sleep(SAMPLE_SECONDS)
+    async def quiet(self, seconds: float) -> bool:
+        """Wait until it rests, at most so long; whether it does."""
+        since = time.monotonic()
+        while time.monotonic() - since < QUIET_SECONDS or self._share(QUIET_SECONDS) > QUIET:
+            if time.monotonic() - since > seconds:
+                return False
+            await asyncio.sleep(SAMPLE_SECONDS)
+        return True
 
     def _share(self, window: float) -> float:
         """Of a core, over that many seconds before the last sample."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import kopf
 
-from benchmarks.control_plane.contender import Activity, Settled
+from benchmarks.control_plane.contender import PATIENCE_SECONDS, Activity, Settled
 from distillation_api.resource import GROUP, PLURAL, VERSION
 from support.measured_process import MeasuredProcess
 
@@ -38,7 +38,7 @@ class EmptyHandler(MeasuredProcess):
                     if self.exit_code() is not None:
                         raise RuntimeError(f"the empty handler has ended: {self.text()[-2000:]}")
                     await asyncio.sleep(0.25)
-            await activity.quiet(seconds)
+            await activity.quiet(PATIENCE_SECONDS)
         finally:
             watching.cancel()
         return Settled(activity.last_busy - begun, self.cpu_seconds(), self.memory(), self.peak_memory())

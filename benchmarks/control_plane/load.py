@@ -71,13 +71,12 @@ async def write_finished(api: Api, template: Object, count: int, namespaces: int
     made = Finished()
     names = [f"finished-{number:03}" for number in range(namespaces)]
     await create_namespaces(api, names)
-    old, status = template["metadata"]["name"], json.dumps(template["status"])
     begun = time.monotonic()
 
     async def write(number: int) -> None:
         namespace, name = names[number % namespaces], f"done-{number:06}"
         created = await api.create(jobs_path(namespace), named(manifest(), name))
-        body = {**created, "status": json.loads(status.replace(f"{old}/", f"{name}/").replace(f"{old}-", f"{name}-"))}
+        body = {**created, "status": status_of(template, name)}
         written = await api.replace(f"{jobs_path(namespace)}/{name}/status", body)
         made.versions[namespace, name] = written["metadata"]["resourceVersion"]
         if not made.object_bytes:
@@ -87,6 +86,12 @@ async def write_finished(api: Api, template: Object, count: int, namespaces: int
     await _side_by_side(write, range(count))
     made.seconds = time.monotonic() - begun
     return made
+
+
+def status_of(template: Object, name: str) -> Object:
+    """The template's status as that of a job of another name: its folders and children are named after it."""
+    old, status = template["metadata"]["name"], json.dumps(template["status"])
+    return dict(json.loads(status.replace(f"{old}/", f"{name}/").replace(f"{old}-", f"{name}-")))
 
 
 class ActiveLoad:

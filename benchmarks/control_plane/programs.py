@@ -1,4 +1,4 @@
-"""The pods' programs: no kubelet runs, so the benchmark ends each pod after a random time, as after good work."""
+"""The pods' programs: no kubelet runs, so the benchmark lets each pod run, and end well after a random time."""
 
 import asyncio
 import random
@@ -8,28 +8,29 @@ import aiohttp
 
 from benchmarks.control_plane.api import Api, Object, Refused
 from distillation_operator.manifests.labels import CHILD_LABEL, SELECTOR, STAGE_LABEL
-from support.operating import succeeded_status
+from support.operating import running_status, succeeded_status
 
 WRITERS = 8
-"""Ends that are written at the same time."""
+"""Statuses that are written at the same time."""
 AGAIN_SECONDS = 0.5
 """A watch that has ended is begun again after this."""
 
 
 class Programs:
-    """Ends all pods of stages in the cluster; an asynchronous context manager.
+    """Runs and ends all pods of stages in the cluster; an asynchronous context manager.
 
-    While ``seconds`` is None pods don't end; as soon as ``release`` sets it, those that have waited do too.
+    Between ``hold`` and ``release`` pods run, and none ends.
     """
 
     def __init__(self, api: Api, seed: int) -> None:
         self._api = api
         self._chance = random.Random(seed)
         self._writers = asyncio.Semaphore(WRITERS)
-        self._seconds: float | None = None
-        self._held: dict[str, Object] = {}
+        self._seconds = 0.0
+        self._released = asyncio.Event()
         self._seen: set[str] = set()
-        self._ending: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
+        self._failed: list[BaseException] = []
         self.child_of: dict[tuple[str, str], str] = {}
         """The child that each pod belongs to, by namespace and name of the pod."""
 
@@ -38,26 +39,26 @@ class Programs:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = [self._watching, *self._ending]
+        tasks = [self._watching, *self._running]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def hold(self) -> None:
         """Let no pod end that comes from now on."""
-        self._seconds = None
+        self._released.clear()
 
     def release(self, seconds: float) -> None:
-        """Let each pod end after a random time of at most so long."""
+        """Let each pod end after a random time of at most so long, those that are there from now."""
         self._seconds = seconds
-        held, self._held = self._held, {}
-        for pod in held.values():
-            self._begin(pod)
+        self._released.set()
 
     def check(self) -> None:
         """Raise what has ended the watch, or kept a pod from being ended."""
         if self._watching.done():
             self._watching.result()
+        for error in self._failed:
+            raise error
 
     async def _watch(self) -> None:
         while True:
@@ -78,32 +79,34 @@ class Programs:
         if uid in self._seen:
             return
         self._seen.add(uid)
-        if self._seconds is None:
-            self._held[uid] = pod
-        else:
-            self._begin(pod)
+        task = asyncio.create_task(self._play(pod))
+        self._running.add(task)
+        task.add_done_callback(self._played)
 
-    def _begin(self, pod: Object) -> None:
-        assert self._seconds is not None
-        task = asyncio.create_task(self._end(pod, self._chance.uniform(0, self._seconds)))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+    def _played(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed.append(error)
 
-    async def _end(self, pod: Object, seconds: float) -> None:
+    async def _play(self, pod: Object) -> None:
+        """One pod, from its start to its end."""
         metadata = pod["metadata"]
-        await asyncio.sleep(seconds)
+        await self._write(pod, running_status())
+        await self._released.wait()
+        await asyncio.sleep(self._chance.uniform(0, self._seconds))
         self.child_of[metadata["namespace"], metadata["name"]] = metadata["labels"][CHILD_LABEL]
-        status = succeeded_status(pod, **result_of(metadata["labels"][STAGE_LABEL]))
+        await self._write(pod, succeeded_status(pod, **result_of(metadata["labels"][STAGE_LABEL])))
+
+    async def _write(self, pod: Object, status: Object) -> None:
+        metadata = pod["metadata"]
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
         async with self._writers:
             try:
                 await self._api.patch(path, {"metadata": {"uid": metadata["uid"]}, "status": status})
-            except (aiohttp.ClientError, TimeoutError):
-                # Whether it was written is seen with the next watch.
-                self._seen.discard(metadata["uid"])
             except Refused as refused:
+                # A pod that has gone, or was replaced under its name, has no end to be written.
                 if refused.status not in (404, 409):
-                    self._seen.discard(metadata["uid"])
+                    raise
 
 
 def result_of(stage: str) -> dict[str, Any]:

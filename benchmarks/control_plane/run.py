@@ -110,7 +110,7 @@ class Run:
         try:
             self.figures["emptyHandler"] = (await handler.settle(SETTLE_SECONDS)).figures()
         finally:
-            handler.end()
+            handler.stop()
         self._say("the empty handler was given all jobs")
 
     async def _cold_start(self, operator: Contender) -> None:
@@ -122,7 +122,13 @@ class Run:
         if "coldStart" not in self._parameters.phases:
             return
         calls = await self._since(begun)
-        self.figures["coldStart"] = {**settled.figures(), **reads_and_writes(calls), "calls": calls_by_kind(calls)}
+        growth = settled.memory / MIB - self.figures["oneJob"]["memoryMiB"]
+        self.figures["coldStart"] = {
+            **settled.figures(),
+            "memoryMiBPer1000Jobs": round(1000 * growth / self._known_jobs(), 1),
+            **reads_and_writes(calls),
+            "calls": calls_by_kind(calls),
+        }
         begun, used = time.time(), operator.cpu_seconds()
         await asyncio.sleep(self._parameters.rest_seconds)
         percent = 100 * (operator.cpu_seconds() - used) / (time.time() - begun)
@@ -237,13 +243,13 @@ class Run:
                 created = Seen(self._calls, {}).creations
                 children = [(made.plans[0].namespace, child) for child in made.plans[0].children.values()]
                 found[how] = round(min(created[child].done for child in children) - begun, 1)
-                leader.end()
-                leader.start()
-                await leader.settle(self._known_jobs(), SETTLE_SECONDS, acts=False)
+                leader.stop()
+                if number == signal.SIGKILL:
+                    leader.start()
+                    await leader.settle(self._known_jobs(), SETTLE_SECONDS, acts=False)
         finally:
             for replica in replicas:
-                if replica.exit_code() is None:
-                    replica.end()
+                replica.stop()
         self.figures["failover"] = {f"{how}Seconds": seconds for how, seconds in found.items()}
         self._say(f"failover: {self.figures['failover']}")
 
@@ -254,8 +260,7 @@ class Run:
         try:
             yield operator
         finally:
-            if operator.exit_code() is None:
-                operator.end()
+            operator.stop()
 
     async def _load(self, name: str, count: int) -> ActiveLoad:
         made = ActiveLoad(self._api, name, count)

@@ -27,6 +27,11 @@ class MeasuredProcess:
         assert self._process is not None
         return self._process.wait(timeout=20)
 
+    def stop(self) -> None:
+        """Kill it, if it was started and runs."""
+        if self._process is not None and self._process.poll() is None:
+            self.end()
+
     def signal(self, number: int) -> None:
         """Send it a signal."""
         assert self._process is not None
@@ -34,7 +39,7 @@ class MeasuredProcess:
 
     def exit_code(self) -> int | None:
         """None while it runs."""
-        assert self._process is not None, "not started"
+        assert self._process is not None
         return self._process.poll()
 
     def memory(self) -> int:

@@ -103,13 +103,18 @@ class Pods:
     def run(self, stage: str, count: int = 1) -> None:
         """Let the pods of a stage run."""
         for pod in self.wait(stage, count):
-            self._patch(pod, _status("Running", {"running": {"startedAt": _now()}}))
+            self._patch(pod, running_status())
 
     def _end(self, pod: Pod, code: int, message: str) -> None:
         self._patch(pod, ended_status(code, message))
 
     def _patch(self, pod: Pod, status: dict[str, Any]) -> None:
         self._core.patch_namespaced_pod_status(pod.metadata.name, self._namespace, {"status": status})
+
+
+def running_status() -> dict[str, Any]:
+    """The status of a pod whose program runs."""
+    return _status("Running", {"running": {"startedAt": _now()}})
 
 
 def succeeded_status(pod: Mapping[str, Any], **result: Any) -> dict[str, Any]:

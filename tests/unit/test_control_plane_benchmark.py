@@ -13,7 +13,7 @@ from benchmarks.control_plane.audit import Call, calls, calls_by_kind, reads_and
 from benchmarks.control_plane.check import check
 from benchmarks.control_plane.contender import parse_metrics
 from benchmarks.control_plane.handoff import JobPlan, Seen, hand_off_figures
-from benchmarks.control_plane.load import plan_of
+from benchmarks.control_plane.load import plan_of, status_of
 from benchmarks.control_plane.options import Load
 from benchmarks.control_plane.percentiles import percentile, summary
 
@@ -158,6 +158,15 @@ def test_a_jobs_plan_is_its_graph() -> None:
         ("ns", f"tiny-{stage}-0") for stage in ("fetch-teacher", "fetch-student", "prepare-dataset")
     }
     assert "train-one" in plan.needs["train-two"]
+
+
+def test_a_finished_job_has_the_status_of_another_under_its_own_name() -> None:
+    stages = [{"directory": "template/fetch-teacher/d457", "message": "template-fetch-teacher-0"}]
+    template = {"metadata": {"name": "template"}, "status": {"phase": "Complete", "stages": stages}}
+    (stage,) = status_of(template, "done-000001")["stages"]
+    assert stage["directory"] == "done-000001/fetch-teacher/d457"
+    assert stage["message"] == "done-000001-fetch-teacher-0"
+    assert stages[0]["directory"].startswith("template/")
 
 
 def test_metrics_are_read_as_prometheus_reads_them() -> None:
