@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -26,15 +27,15 @@ def main() -> int:
     options = parse()
     begun = time.monotonic()
     against = None if options.against is None else commit(options.against)
+    logs = options.output.parent / "logs"
+    shutil.rmtree(logs, ignore_errors=True)
     told: dict[str, Any] = {"date": datetime.date.today().isoformat(), "machine": machine()}
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        told |= _measured(options, CHECKOUT, options.parameters, folder / "operator")
-        told["operator"] = {"commit": commit(), "changed": changed(), **told["operator"]}
-        if against is not None:
-            with worktree(against, folder / "against-source") as source:
-                other = _measured(options, source, options.against_parameters, folder / "against")
-            told["against"] = {"commit": against, "parameters": other["parameters"], **other["operator"]}
+    told |= _measured(options, CHECKOUT, options.parameters, logs / "operator")
+    told["operator"] = {"commit": commit(), "changed": changed(), **told["operator"]}
+    if against is not None:
+        with tempfile.TemporaryDirectory() as scratch, worktree(against, Path(scratch) / "source") as source:
+            other = _measured(options, source, options.against_parameters, logs / "against")
+        told["against"] = {"commit": against, "parameters": other["parameters"], **other["operator"]}
     if options.argo is not None:
         told["argoWorkflows"] = json.loads(options.argo.read_text())
     told["minutes"] = round((time.monotonic() - begun) / 60, 1)
@@ -52,7 +53,7 @@ def main() -> int:
 
 def _measured(options: Options, checkout: Path, parameters: Parameters, folder: Path) -> dict[str, Any]:
     """All figures of the operator of a checkout, on a testbed of its own."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     testbed = Testbed(options.name, Depth.CONTROL_PLANE)
     testbed.down()
     testbed.up()

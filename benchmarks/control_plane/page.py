@@ -16,8 +16,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 def page(results: Figures) -> str:
     """The page of a run."""
     parts = [
-        _introduction(results), _goals(results), _hand_offs(results), _cores(results), _calls(results),
-        argo_section(results.get("argoWorkflows")), _check(results),
+        _introduction(results), _goals(results), _memory(results), _hand_offs(results), _cores(results),
+        _calls(results), argo_section(results.get("argoWorkflows")), _check(results),
     ]  # fmt: skip
     return "\n".join("\n".join(part) + "\n" for part in parts if part)
 
@@ -46,8 +46,9 @@ def _introduction(results: Figures) -> list[str]:
         "children and 15 pods",
         "",
         "API server, etcd, Job and JobSet controllers are real (the [testbed](../testbed/README.md)). No kubelet runs: "
-        "the benchmark lets each pod run and end after a random time, by its status. The operator is looked at from outside: "
-        "its process by the kernel's figures, its calls and all times of hand-offs by the API server's audit log.",
+        "the benchmark lets each pod run and end after a random time, by its status. The operator is looked at from "
+        "outside: its process by the kernel's figures, its calls and the times of hand-offs by the API server's audit "
+        "log.",
     ]
 
 
@@ -81,6 +82,26 @@ def _figures(row: Row) -> list[str]:
 
 def _verdict(row: Row) -> str:
     return {None: "", True: "yes", False: "**no**"}[row.met]
+
+
+def _memory(results: Figures) -> list[str]:
+    lines = []
+    for commit, name in (("this", "operator"), ("before", "against")):
+        figures = results.get(name, {}).get("figures", {})
+        if "coldStart" in figures and "oneJob" in figures:
+            many = figures["coldStart"]
+            lines.append([commit, *map(number, (figures["oneJob"]["memoryMiB"], many["memoryMiB"])),
+                          number(many.get("memoryMiBPer1000Jobs"))])  # fmt: skip
+    if not lines:
+        return []
+    jobs = results["parameters"]["jobs"]
+    return [
+        "## Memory",
+        "",
+        "MiB that the process holds after it has looked at all jobs.",
+        "",
+        *table(("commit", "one job", f"{jobs:,} more", "per 1,000 jobs"), lines),
+    ]
 
 
 def _hand_offs(results: Figures) -> list[str]:
