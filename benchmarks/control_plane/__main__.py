@@ -29,20 +29,20 @@ def main() -> int:
     against = None if options.against is None else commit(options.against)
     logs = options.output.parent / "logs"
     shutil.rmtree(logs, ignore_errors=True)
-    told: dict[str, Any] = {"date": datetime.date.today().isoformat(), "machine": machine()}
-    told |= _measured(options, CHECKOUT, options.parameters, logs / "operator")
-    told["operator"] = {"commit": commit(), "changed": changed(), **told["operator"]}
+    results: dict[str, Any] = {"date": datetime.date.today().isoformat(), "machine": machine()}
+    results |= _measured(options, CHECKOUT, options.parameters, logs / "operator")
+    results["operator"] = {"commit": commit(), "changed": changed(), **results["operator"]}
     if against is not None:
         with tempfile.TemporaryDirectory() as scratch, worktree(against, Path(scratch) / "source") as source:
             other = _measured(options, source, options.against_parameters, logs / "against")
-        told["against"] = {"commit": against, "parameters": other["parameters"], **other["operator"]}
+        results["against"] = {"commit": against, "parameters": other["parameters"], **other["operator"]}
     if options.argo is not None:
-        told["argoWorkflows"] = json.loads(options.argo.read_text())
-    told["minutes"] = round((time.monotonic() - begun) / 60, 1)
+        results["argoWorkflows"] = json.loads(options.argo.read_text())
+    results["minutes"] = round((time.monotonic() - begun) / 60, 1)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(told, indent=2) + "\n")
-    print(f"bench: {options.output}, after {told['minutes']} minutes")
-    checks = {name: told[name]["check"] for name in ("operator", "against") if name in told}
+    options.output.write_text(json.dumps(results, indent=2) + "\n")
+    print(f"bench: {options.output}, after {results['minutes']} minutes")
+    checks = {name: results[name]["check"] for name in ("operator", "against") if name in results}
     for name, check in checks.items():
         for kind, found in check.get("wrong", {}).items():
             print(f"bench: {name}: {found['count']} {kind}, such as {', '.join(found['first'])}")

@@ -25,25 +25,25 @@ MEASURES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-def argo_section(told: Mapping[str, Any] | None) -> list[str]:
+def argo_section(measured: Mapping[str, Any] | None) -> list[str]:
     """The section of the page, from what ``benchmarks.control_plane.argo`` has written; empty without it."""
-    if not told:
+    if not measured:
         return []
-    contestants = told["contestants"]
+    contestants = measured["contestants"]
     own = contestants.get(OPERATOR, {})
     others = [name for name in contestants if name != OPERATOR]
     lines = []
     for measure, path in MEASURES:
-        ours, theirs = at(own, path), [at(contestants[name], path) for name in others]
-        if ours is not None or any(figure is not None for figure in theirs):
-            pairs = [cell for figure in theirs for cell in (number(figure), ratio(ours, figure))]
-            lines.append([measure, number(ours), *pairs])
+        own_figure, other_figures = at(own, path), [at(contestants[name], path) for name in others]
+        if own_figure is not None or any(figure is not None for figure in other_figures):
+            pairs = [cell for figure in other_figures for cell in (number(figure), ratio(own_figure, figure))]
+            lines.append([measure, number(own_figure), *pairs])
     headings = [heading for name in others for heading in (name, "ratio")]
     return [
         "## Next to Argo Workflows",
         "",
-        f"Argo Workflows {told['argoWorkflows']}: the same graph of {told['graph']['pods']} pods, on one API server, "
-        "in one run, in turn. The ratio is the operator's figure divided by Argo's.",
+        f"Argo Workflows {measured['argoWorkflows']}: the same graph of {measured['graph']['pods']} pods, on one API "
+        "server, in one run, in turn. The ratio is the operator's figure divided by Argo's.",
         "",
         *table(("measure", "operator", *headings), lines),
     ]

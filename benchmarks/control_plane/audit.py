@@ -97,7 +97,7 @@ def calls_by_kind(seen: Iterable[Call]) -> dict[str, int]:
 
 
 def reads_and_writes(seen: Iterable[Call]) -> dict[str, int]:
-    """The operator's calls in three kinds. A watch is begun again every few minutes and told apart from reads."""
+    """The operator's calls in three kinds. A watch, which is begun again every few minutes, is no read."""
     kinds = {"reads": 0, "writes": 0, "watches": 0}
     for call in seen:
         if call.by_operator:

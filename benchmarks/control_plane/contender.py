@@ -4,7 +4,7 @@ import asyncio
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +15,10 @@ from support.operating import Operator
 from testbed.cluster import Testbed
 
 SAMPLE_SECONDS = 0.25
-BUSY = 0.2
-"""Share of a core over a second above which a process is at work."""
+REMAINDER = 0.02
+"""Share of the processor time that may come after the work: metrics are rendered for the benchmark."""
+REMAINDER_SECONDS = 0.15
+"""The same of little work."""
 QUIET = 0.06
 """Share of a core over ``QUIET_SECONDS`` below which it is at rest."""
 QUIET_SECONDS = 3.0
@@ -93,7 +95,7 @@ class Contender(Operator):
                 await self.wait_for_jobs(jobs, seconds, acts)
                 looked, cpu = time.monotonic(), self.cpu_seconds()
                 if await activity.quiet(PATIENCE_SECONDS):
-                    looked, cpu = activity.last_busy, self.cpu_seconds()
+                    looked, cpu = activity.end_of_work(), self.cpu_seconds()
                 # The metrics of before are given again for so long.
                 await asyncio.sleep(RENDER_SECONDS)
                 if not acts or (await self.metrics()).get(WAITING) == 0:
@@ -114,7 +116,6 @@ class Activity:
     def __init__(self, process: MeasuredProcess) -> None:
         self._process = process
         self._samples: list[tuple[float, float]] = [(time.monotonic(), process.cpu_seconds())]
-        self.last_busy = time.monotonic()
 
     async def watch(self) -> None:
         """Look, until it is cancelled or the process has ended."""
@@ -123,8 +124,6 @@ class Activity:
             if self._process.exit_code() is not None:
                 return
             self._samples.append((time.monotonic(), self._process.cpu_seconds()))
-            if self._share(1.0) > BUSY:
-                self.last_busy = self._samples[-1][0]
 
     async def quiet(self, seconds: float) -> bool:
         """Wait until it rests, at most so long; whether it does."""
@@ -135,11 +134,24 @@ class Activity:
             await asyncio.sleep(SAMPLE_SECONDS)
         return True
 
+    def end_of_work(self) -> float:
+        """When the process had used nearly all of the processor time that it has used until now; by the monotonic
+        clock."""
+        return end_of_work(self._samples)
+
     def _share(self, window: float) -> float:
         """Of a core, over that many seconds before the last sample."""
         now, used = self._samples[-1]
         earlier = next((one for one in reversed(self._samples) if now - one[0] >= window), self._samples[0])
         return (used - earlier[1]) / (now - earlier[0]) if now > earlier[0] else 1.0
+
+
+def end_of_work(samples: Sequence[tuple[float, float]]) -> float:
+    """The time of the first sample after which next to no processor time was used; samples are times and seconds
+    used."""
+    total = samples[-1][1] - samples[0][1]
+    enough = samples[-1][1] - max(REMAINDER * total, REMAINDER_SECONDS)
+    return next(when for when, used in samples if used >= enough)
 
 
 _SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*(?:\{.*\})?) ([-+.\w]+)$", re.MULTILINE)

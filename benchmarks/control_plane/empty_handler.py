@@ -7,6 +7,7 @@ and goes on until SIGTERM.
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,7 @@ class EmptyHandler(MeasuredProcess):
 
     async def settle(self, seconds: float) -> Settled:
         """What it took, from now, to be given all jobs. Raises TimeoutError, and RuntimeError when it has ended."""
-        activity = Activity(self)
-        begun = activity.last_busy
+        activity, begun = Activity(self), time.monotonic()
         watching = asyncio.create_task(activity.watch())
         try:
             async with asyncio.timeout(seconds):
@@ -41,7 +41,7 @@ class EmptyHandler(MeasuredProcess):
             await activity.quiet(PATIENCE_SECONDS)
         finally:
             watching.cancel()
-        return Settled(activity.last_busy - begun, self.cpu_seconds(), self.memory(), self.peak_memory())
+        return Settled(activity.end_of_work() - begun, self.cpu_seconds(), self.memory(), self.peak_memory())
 
 
 def main() -> None:

@@ -102,11 +102,11 @@ def _split(ended: float, created: Call, conditions: list[Call | None]) -> HandOf
     last = max(known, key=lambda call: call.done) if len(known) == len(conditions) else None
     before = last is None or last.received >= created.received
     # The watch may bring a word before the answer to whoever wrote it is complete.
-    told = ended if last is None or before else max(min(last.done, created.received), ended)
+    spoken = ended if last is None or before else max(min(last.done, created.received), ended)
     return HandOff(
         total=created.done - ended,
-        controllers=told - ended,
-        operator=created.received - told,
+        controllers=spoken - ended,
+        operator=created.received - spoken,
         api_server=created.done - created.received,
         before_condition=before,
     )

@@ -67,7 +67,7 @@ async def create_namespaces(api: Api, names: Iterable[str]) -> None:
 
 
 async def write_finished(api: Api, template: Object, count: int, namespaces: int) -> Finished:
-    """Write so many jobs with the template's status, which has its names and folders changed to theirs."""
+    """Write so many jobs with the template's status, in which names and folders are those of each."""
     made = Finished()
     names = [f"finished-{number:03}" for number in range(namespaces)]
     await create_namespaces(api, names)

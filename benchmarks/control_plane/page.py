@@ -118,9 +118,9 @@ def _hand_offs(results: Figures) -> list[str]:
         "",
         "Seconds, p50 / p99. A hand-off begins when the end of the last pod that a stage needed is written, and ends "
         "when the stage's Job or JobSet is created. Its parts: until the Job or JobSet controller has written its last "
-        "word on what was needed (0 where the child was requested before that: the share is told), until the "
+        "word on what was needed (0 where the child was requested before that: the share is given), until the "
         "operator's request reaches the API server, until that is answered. Percentiles of parts don't add up to those "
-        "of the whole. Pods end at random within the time that is told: the shorter, the more of everything is "
+        "of the whole. Pods end at random within the given time: the shorter it is, the more of everything is "
         "waiting for the API server.",
         "",
         *table(

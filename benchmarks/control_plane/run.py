@@ -3,9 +3,9 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -152,11 +152,10 @@ class Run:
         self._programs.hold()
         await self._read_audit()
         measured = _Measured(made)
-        used = operator.cpu_seconds()
-        await made.create()
-        await self._first_children(operator, made)
-        await operator.settle(self._known_jobs(), SETTLE_SECONDS)
-        measured.cpu += operator.cpu_seconds() - used
+        with measured.work_of(operator):
+            await made.create()
+            await self._first_children(operator, made)
+            await operator.settle(self._known_jobs(), SETTLE_SECONDS)
         return measured
 
     async def _first_children(self, operator: Contender, load: ActiveLoad) -> None:
@@ -175,11 +174,11 @@ class Run:
     async def _to_the_end(self, operator: Contender, load: Load, measured: "_Measured") -> dict[str, Any]:
         begun, used = time.time(), operator.cpu_seconds()
         processors = Processors(self._testbed)
-        await measured.load.wait_complete(LOAD_SECONDS, self._looking(operator))
-        seconds = time.time() - begun
-        cores = {"operator": round((operator.cpu_seconds() - used) / seconds, 2), **processors.shares()}
-        await operator.settle(self._known_jobs(), SETTLE_SECONDS)
-        measured.cpu += operator.cpu_seconds() - used
+        with measured.work_of(operator):
+            await measured.load.wait_complete(LOAD_SECONDS, self._looking(operator))
+            seconds = time.time() - begun
+            cores = {"operator": round((operator.cpu_seconds() - used) / seconds, 2), **processors.shares()}
+            await operator.settle(self._known_jobs(), SETTLE_SECONDS)
         await self._read_audit()
         figures = self._figures_of(load, measured)
         figures |= {"seconds": round(seconds, 1), "cores": cores}
@@ -193,7 +192,8 @@ class Run:
         seen = Seen(calls, self._programs.child_of)
         firsts = [seconds for plan in plans if (seconds := seen.first_child(plan)) is not None]
         found = [one for plan in plans for one in seen.hand_offs(plan)]
-        own = [call for call in calls if call.by_operator]
+        # Not by namespace: some of its calls are for all of them.
+        own = [call for call in self._calls if call.by_operator and measured.covers(call.received)]
         return {
             "active": load.active,
             "podSeconds": load.seconds,
@@ -302,6 +302,20 @@ class _Measured:
     load: ActiveLoad
     cpu: float = 0.0
     """Processor seconds of the operator for it."""
+    times: list[tuple[float, float]] = field(default_factory=list)
+    """When the operator was at it; between two of them it was started again."""
+
+    @contextmanager
+    def work_of(self, operator: Contender) -> Iterator[None]:
+        """Count what the operator does meanwhile."""
+        begun, used = time.time(), operator.cpu_seconds()
+        yield
+        self.cpu += operator.cpu_seconds() - used
+        self.times.append((begun, time.time()))
+
+    def covers(self, when: float) -> bool:
+        """Whether the operator was at it then."""
+        return any(begun <= when <= end for begun, end in self.times)
 
 
 async def _leader(replicas: Sequence[Contender]) -> Contender:

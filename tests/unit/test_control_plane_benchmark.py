@@ -11,7 +11,7 @@ from benchmarks.control_plane import options
 from benchmarks.control_plane.api import AGENT
 from benchmarks.control_plane.audit import Call, calls, calls_by_kind, reads_and_writes, writes_by_kind
 from benchmarks.control_plane.check import check
-from benchmarks.control_plane.contender import parse_metrics
+from benchmarks.control_plane.contender import end_of_work, parse_metrics
 from benchmarks.control_plane.handoff import JobPlan, Seen, hand_off_figures
 from benchmarks.control_plane.load import plan_of, status_of
 from benchmarks.control_plane.options import Load
@@ -36,7 +36,7 @@ def end(pod: str, done: float) -> Call:
     return call(AGENT, "patch", "pods/status", pod, done - 0.01, done)
 
 
-def told(child: str, received: float) -> Call:
+def condition(child: str, received: float) -> Call:
     return call(CONTROLLER, "update", "jobs/status", child, received, received + 0.02)
 
 
@@ -56,8 +56,8 @@ def test_percentiles_are_values_that_were_seen() -> None:
 def test_a_hand_off_is_split_where_the_controllers_have_had_their_last_word() -> None:
     """The pod that ends last decides, and so does the controllers' last word on any of the needed children."""
     seen = [
-        end("fetch-pod", 10.0), end("prepare-0", 10.2), end("prepare-1", 10.5), told("job-fetch-0", 10.9),
-        told("job-prepare-0", 10.7), told("job-prepare-0", 11.48), created("job-train-0", 12.0),
+        end("fetch-pod", 10.0), end("prepare-0", 10.2), end("prepare-1", 10.5), condition("job-fetch-0", 10.9),
+        condition("job-prepare-0", 10.7), condition("job-prepare-0", 11.48), created("job-train-0", 12.0),
     ]  # fmt: skip
     (found,) = Seen(seen, PODS).hand_offs(PLAN)
     assert found.total == pytest.approx(1.55)
@@ -67,8 +67,8 @@ def test_a_hand_off_is_split_where_the_controllers_have_had_their_last_word() ->
 
 def test_a_child_that_is_requested_before_the_controllers_have_spoken_is_the_operators_time_alone() -> None:
     seen = [
-        end("fetch-pod", 10.0), end("prepare-0", 10.2), end("prepare-1", 10.5), told("job-fetch-0", 10.4),
-        created("job-train-0", 10.6), told("job-prepare-0", 11.5),
+        end("fetch-pod", 10.0), end("prepare-0", 10.2), end("prepare-1", 10.5), condition("job-fetch-0", 10.4),
+        created("job-train-0", 10.6), condition("job-prepare-0", 11.5),
     ]  # fmt: skip
     (found,) = Seen(seen, PODS).hand_offs(PLAN)
     assert (found.controllers, found.operator, found.api_server) == pytest.approx((0.0, 0.1, 0.05))
@@ -167,6 +167,14 @@ def test_a_finished_job_has_the_status_of_another_under_its_own_name() -> None:
     assert stage["directory"] == "done-000001/fetch-teacher/d457"
     assert stage["message"] == "done-000001-fetch-teacher-0"
     assert stages[0]["directory"].startswith("template/")
+
+
+def test_work_ends_when_nearly_all_processor_time_is_used() -> None:
+    """However small the share of a core is that a busy machine leaves to the process."""
+    slow = [(float(second), 0.1 * min(second, 50)) for second in range(100)]
+    rendering = [(100.0 + second, 5.0 + 0.01 * second) for second in range(10)]
+    assert 48 <= end_of_work([*slow, *rendering]) <= 50
+    assert end_of_work([(1.0, 7.0), (2.0, 7.01)]) == 1.0
 
 
 def test_metrics_are_read_as_prometheus_reads_them() -> None:
