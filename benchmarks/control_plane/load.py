@@ -119,11 +119,11 @@ class ActiveLoad:
         """The phase of each job, as kubectl prints it."""
         found: dict[Key, str] = {}
         for namespace in self._spaces:
-            table = await self._api.get(jobs_path(namespace), TABLE, resourceVersion="0")
-            column = [one["name"] for one in table["columnDefinitions"]].index("Phase")
+            table = await self._api.get(jobs_path(namespace), TABLE, resourceVersion="0", includeObject="None")
+            columns = [one["name"] for one in table["columnDefinitions"]]
             for row in table["rows"]:
-                metadata = row["object"]["metadata"]
-                found[metadata["namespace"], metadata["name"]] = row["cells"][column] or ""
+                cells = dict(zip(columns, row["cells"], strict=True))
+                found[namespace, cells["Name"]] = cells["Phase"] or ""
         return found
 
     async def wait_complete(self, seconds: float, look: Callable[[], None]) -> None:
