@@ -217,7 +217,7 @@ def _check(results: Figures) -> list[str]:
 
 def _outcome(check: Figures) -> str:
     if "error" in check:
-        return f"given up: {check['error']}"
+        return f"given up: {check['error']}."
     seen = f"{check['jobs']:,} jobs, {check['children']:,} children"
     wrong: Iterable[str] = (f"{found['count']} {kind}" for kind, found in check["wrong"].items())
     return f"{seen}; {'all as they must be' if check['good'] else 'wrong: ' + ', '.join(wrong)}."

@@ -42,3 +42,18 @@ def test_argo_workflows_has_a_section_when_it_was_measured() -> None:
     )
     assert "| hand-off, p99, s | 2 | 8 | 0.25 |" in text
     assert "| controller's writes per job | 24 |  |  |" in text
+
+
+def test_a_run_of_some_phases_has_a_page_of_these_next_to_the_other_commits() -> None:
+    run = results()
+    figures = run["operator"]["figures"]
+    some = {name: figures[name] for name in ("generator", "oneJob", "coldStart", "rest")}
+    cold = {**some["coldStart"], "seconds": 4 * some["coldStart"]["seconds"], "calls": {"list nodes": 7}}
+    other = {"commit": "f" * 40, "figures": {**some, "coldStart": cold}, "check": {"good": False, "error": "it ended"}}
+    text = page({**run, "operator": {**run["operator"], "figures": some}, "against": other})
+    (row,) = [line for line in text.splitlines() if line.startswith("| cold start, until all jobs")]
+    assert row.split(" | ")[4] == "0.25"
+    assert "| list nodes | 0 | 7 |" in text
+    assert "Commit before: given up: it ended." in text
+    assert "not run" in text
+    assert "From a pod's end" not in text
