@@ -26,7 +26,7 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py pod_faults.py users_cluster.py both_places.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two lane-three help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step benchmark-training-wrapper benchmark-recipe quickstart demo demo-online demo-preview pictures playground down clean version release
+.PHONY: $(shell grep -ohE '^[a-z][a-z0-9-]*:' $(MAKEFILE_LIST) | tr -d :)
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,7 @@ generate: setup ## the CRD, the reference pages and Argo CD's ConfigMap from the
 	$(PYTHON) -m distillation_api.schemas.maxtext_page > docs/maxtext-settings.md
 	$(PYTHON) argocd/config_map.py > argocd/argocd-cm.yaml
 	$(PYTHON) -m models.page
+	$(PYTHON) -m benchmarks.control_plane.page
 	$(PYTHON) -m release.chart_readme
 
 version: setup ## write VERSION=x.y.z everywhere, from the one place that has it
@@ -187,6 +188,9 @@ test-models: toolchain-environments ## each named model, small, through the whol
 
 test-large: toolchain-control-plane toolchain-node toolchain-environments ## a whole job on 20,000 rows of which one in a hundred is broken
 	$(PYTEST) -s tests/large
+
+bench: toolchain-control-plane ## 10,000 finished jobs, 300 active, a burst of 1,000 on a real control plane; AGAINST=COMMIT compares
+	$(PYTHON) -m benchmarks.control_plane $(if $(AGAINST),--against $(AGAINST)) $(BENCH_OPTIONS)
 
 benchmark: toolchain-teacher ## tokens per second of generation against one bare llm.generate call
 	$(PYTHON) benchmarks/generation.py
