@@ -26,7 +26,7 @@ CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
 E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py pod_faults.py users_cluster.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two lane-three help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step quickstart demo demo-online demo-preview pictures playground down clean version release
+.PHONY: lane-one lane-two lane-three help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step benchmark-crd quickstart demo demo-online demo-preview pictures playground down clean version release
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -193,6 +193,9 @@ benchmark: toolchain-teacher ## tokens per second of generation against one bare
 
 benchmark-training-data: toolchain-environments ## the trainer's start with 2,000 and 200,000 rows, and its loss against MaxText's own data pipeline
 	PYTHONPATH=operator:images:tests:. $(PYTHON) benchmarks/training_data.py
+
+benchmark-crd: toolchain-control-plane ## what the CRD's rules cost the API server, at a create and at a status update
+	PYTHONPATH=operator:images:tests:. $(PYTHON) benchmarks/crd_validation.py
 
 benchmark-first-step: toolchain-environments ## where a training's start goes, with cold and warm caches of compiled programs, and what its imports cost
 	PYTHONPATH=operator:images:tests:. $(PYTHON) benchmarks/first_step.py
