@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from distillation_api.model import VALIDATIONS
-from distillation_api.resource import API_VERSION, KIND
+from distillation_api.resource import API_VERSION, KIND, DistillationJob
 from distillation_api.schemas.crd import structural_schema
 from distillation_api.spec import DistillationJobSpec
 from distillation_api.status import DistillationJobStatus
@@ -21,6 +21,10 @@ def reference() -> str:
         "Made from the models by `make generate`; `kubectl explain distillationjob.spec --recursive` says the same.",
         "",
         f"`{KIND}`, `{API_VERSION}`, namespaced; short name `dj`.",
+        "",
+        "Rules:",
+        "",
+        *(f"- {rule.message}" for rule in DistillationJob.rules),
         "",
     ]
     for part, model in (("spec", DistillationJobSpec), ("status", DistillationJobStatus)):

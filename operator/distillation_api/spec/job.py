@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from distillation_api.cel import Rule, immutable, immutable_but
+from distillation_api.cel import Rule, immutable
 from distillation_api.model import Model, Rules
 from distillation_api.spec.generation import Generation
 from distillation_api.spec.models import Student, Teacher
@@ -16,7 +16,8 @@ from distillation_api.spec.sources import Dataset
 from distillation_api.spec.storage import SecretKey, Storage
 from distillation_api.spec.training import Training
 
-_DECIDES = "it determines the results; create a new DistillationJob (finished work with the same inputs is reused)"
+DECIDES = "it determines the results; create a new DistillationJob (finished work with the same inputs is reused)"
+"""Why a member can't be changed."""
 
 
 DETERMINING = (
@@ -30,7 +31,7 @@ def _is_not_queued(part: str) -> str:
 
 
 def _fixed(member: str) -> Rules:
-    return Rules(immutable(member, _DECIDES))
+    return Rules(immutable(member, DECIDES))
 
 
 class DistillationJobSpec(Model):
@@ -46,9 +47,9 @@ class DistillationJobSpec(Model):
     """Token for gated repositories; given to the fetching pods only, as the environment variable HF_TOKEN."""
     storage: Annotated[Storage, _fixed("storage")]
     """The one place where all stages read and write."""
-    generation: Annotated[Generation, _fixed("generation")] = Generation()
+    generation: Generation = Generation()
     """How the teacher answers."""
-    training: Annotated[Training, Rules(immutable_but("training", ["accelerator", "resources", "stages"], _DECIDES))]
+    training: Training
     """How the student is trained."""
     conversion: Annotated[Conversion, _fixed("conversion")] = Conversion()
     """How models are converted and checked."""
