@@ -198,6 +198,9 @@ benchmark: toolchain-teacher ## tokens per second of generation against one bare
 benchmark-training-data: toolchain-environments ## the trainer's start with 2,000 and 200,000 rows, and its loss against MaxText's own data pipeline
 	PYTHONPATH=operator:images:tests:. $(PYTHON) benchmarks/training_data.py
 
+benchmark-crd: toolchain-control-plane ## what the CRD's rules cost the API server, at a create and at a status update
+	PYTHONPATH=operator:images:tests:. $(PYTHON) benchmarks/crd_validation.py
+
 benchmark-first-step: toolchain-environments ## where a training's start goes, with cold and warm caches of compiled programs, and what its imports cost
 	PYTHONPATH=operator:images:tests:. $(PYTHON) benchmarks/first_step.py
 

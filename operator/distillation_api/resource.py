@@ -4,9 +4,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict
 
-from distillation_api.cel import Rule
+from distillation_api.cel import Rule, immutable_beside_status
 from distillation_api.model import Model
-from distillation_api.spec import NAME_LIMIT, DistillationJobSpec
+from distillation_api.spec import DECIDES, NAME_LIMIT, DistillationJobSpec
 from distillation_api.status import DistillationJobStatus
 
 GROUP = "distillation.dev"
@@ -52,6 +52,8 @@ class DistillationJob(Model):
             _NAME_MESSAGE,
             field="metadata.name",
         ),
+        immutable_beside_status("spec.generation", (), DECIDES),
+        immutable_beside_status("spec.training", ("accelerator", "resources", "stages"), DECIDES),
     ]
 
     @staticmethod
