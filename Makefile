@@ -162,6 +162,9 @@ images-all: toolchain-control-plane toolchain-node ## the same with all stages' 
 flood: toolchain-control-plane ## 2,000 Jobs of big annotations with our labels in one namespace, while jobs of another run
 	FLOOD=2000 $(SLOW_PYTEST) -s tests/cluster/test_flood.py
 
+soak: toolchain-control-plane ## an hour with 300 active jobs behind an API server that fails in every way; the last line is JSON
+	$(PYTHON) -m soak $(SOAK_OPTIONS)
+
 chaos: setup ## 200 jobs while operators are killed and the API server restarts; the last line is JSON
 	$(PYTHON) -m chaos
 

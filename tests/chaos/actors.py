@@ -30,14 +30,22 @@ class Programs:
     """Ends the pods of a namespace as the scripts say, each after a random time; some are evicted first."""
 
     def __init__(
-        self, api: client.ApiClient, namespace: str, scripts: Mapping[str, Script], seed: int, most_evictions: int
+        self,
+        api: client.ApiClient,
+        namespace: str,
+        scripts: Mapping[str, Script],
+        seed: int,
+        most_evictions: int,
+        longest_run: float = LONGEST_RUN,
     ) -> None:
-        """``most_evictions``: of one stage, each of which doubles the time until its next attempt."""
+        """``most_evictions``: of one stage, each of which doubles the time until its next attempt. ``longest_run``: of
+        a pod, in seconds."""
         self._core: Any = client.CoreV1Api(api)
         self._namespace = namespace
         self._scripts = scripts
         self._chance = random.Random(seed)
         self._most_evictions = most_evictions
+        self._longest_run = longest_run
         self._due: dict[str, float] = {}
         self._told: dict[str, dict[str, Any]] = {}
         self._untold: dict[str, tuple[Counter[Any], Any]] = {}
@@ -66,9 +74,14 @@ class Programs:
                 # Not all are there yet; or more, of which the Job controller removes some.
                 continue
             first = pods[0]["metadata"]["name"]
-            due = self._due.setdefault(first, now + self._chance.uniform(0, LONGEST_RUN))
+            due = self._due.setdefault(first, now + self._chance.uniform(0, self._longest_run))
             if now >= due:
                 self._end(labels[JOB_LABEL], stage, shard, pods)
+
+    def hurry(self) -> None:
+        """End all pods soon, also those that had time left."""
+        self._longest_run = LONGEST_RUN
+        self._due.clear()
 
     def _living(self) -> list[Pod]:
         answer = self._core.list_namespaced_pod(

@@ -13,6 +13,8 @@ from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.controller import pages
 from distillation_operator.controller.answers import api_error, decoded, opened, read_body, text
 from distillation_operator.controller.api_error import ApiError as ApiError
+from distillation_operator.controller.foreign_pages import refuse_pages
+from distillation_operator.controller.patience import Patience
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.served_version import ServedVersion
 from distillation_operator.manifests.kept_fields import kept_child
@@ -34,6 +36,8 @@ _KUEUE_VERSIONS = ("v1beta2", "v1beta1")
 """Newest first. Kueue serves the second up to 0.19, and the first since 0.15."""
 _METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _SECONDS = 15.0
+PATIENCE_SECONDS = 10.0
+"""Of these, for how long an API server that is overloaded may have a call wait."""
 EVENTS_LIMIT = 200
 """Events that are read about one object; the parts of Kubernetes repeat themselves in a handful."""
 NOT_LEADING = "NotLeading"
@@ -99,6 +103,7 @@ class Kube:
             except config.ConfigException as missing:
                 raise NoCluster(str(missing)) from missing
         api = client.ApiClient()
+        api.configuration.client_session_kwargs = {"middlewares": (Patience(PATIENCE_SECONDS), refuse_pages)}
         api.user_agent = user_agent
         return Kube(api)
 
@@ -350,6 +355,10 @@ class Kube:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             code = 0
             raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from error
+        except ValueError as error:
+            # A proxy's page in place of the API server's JSON.
+            code = 0
+            raise ApiError(0, "Unreadable", f"the answer isn't the API server's: {error}") from error
         except asyncio.CancelledError:
             # Given up by the caller, whose patience is shorter.
             code = 0

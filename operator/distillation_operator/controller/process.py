@@ -29,11 +29,12 @@ from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.pod_events import PodEvents
 from distillation_operator.controller.probes import Probes
 from distillation_operator.controller.progress import ProgressReader
-from distillation_operator.controller.queue import Key, WorkQueue
+from distillation_operator.controller.queue import LONGEST_RETRY_SECONDS, OUTAGE_RETRY_SECONDS, Key, WorkQueue
 from distillation_operator.controller.reconcile import CreationRefused, DecisionFailed, Reconciler
 from distillation_operator.controller.settings import ControllerSettings
 from distillation_operator.controller.side_calls import SideCalls
 from distillation_operator.controller.sweep import Sweep
+from distillation_operator.controller.watches import Watches, keep_awake
 from distillation_operator.manifests.labels import SELECTOR
 
 RECONCILE_SECONDS = 300.0
@@ -67,6 +68,7 @@ class _Operator:
         self._metrics.watch_jobs(self._cache.all_jobs, self._cache.ended_phases)
         self._metrics.watch_cache(self._cache.__len__)
         self._workers: list[asyncio.Task[None]] = []
+        self._sweeping = asyncio.Lock()
         self._schema_problem: str | None = "the CRD has not been read yet"
 
     async def run(self) -> None:
@@ -111,18 +113,25 @@ class _Operator:
         )
 
     async def _watch(self, stop: asyncio.Event) -> None:
+        plurals = [PLURAL, *(plural for _, _, plural in RESOURCES.values())]
+        watches = Watches(self._registry, self._kopf_settings, self._settings.namespaces, plurals, self._look_again)
+        await watches.run(stop)
+
+    async def _kopf_settings(self) -> kopf.OperatorSettings:
         settings = _kopf_settings()
-        # kopf would ask again and again for nearly a minute before it starts without.
+        # kopf would ask again and again before it starts without.
         settings.scanning.disabled = not await self._may_scan()
         settings.watching.initial_streaming = await self._streams_lists()
-        await kopf.operator(
-            registry=self._registry(),
-            settings=settings,
-            standalone=True,
-            clusterwide=not self._settings.namespaces,
-            namespaces=self._settings.namespaces,
-            stop_flag=stop,
-        )
+        return settings
+
+    async def _look_again(self) -> bool:
+        """Find what went while a watch was broken; whether the API server has answered. Who leads later lists all."""
+        if not self._workers:
+            return True
+        changed = await self._sweep_again()
+        for key in changed or ():
+            await self._queue.add(key)
+        return changed is not None
 
     async def _may_scan(self) -> bool:
         """Whether kopf may look for CRDs that come later and, where it is given namespaces, for those."""
@@ -199,8 +208,6 @@ class _Operator:
 
         for kind in RESOURCES:
             self._watch_children(registry, kind)
-        kopf.on.login(registry=registry)(kopf.login_with_kubeconfig)
-        kopf.on.login(registry=registry)(kopf.login_with_service_account)
         return registry
 
     def _watch_children(self, registry: kopf.OperatorRegistry, kind: str) -> None:
@@ -250,7 +257,8 @@ class _Operator:
             log.warning("%s; tried again in %.0f s", problem, seconds, extra={"job": key})
             return
         except ApiError as error:
-            seconds = await self._failed(key, error.reason or str(error.status))
+            longest = OUTAGE_RETRY_SECONDS if error.is_outage else LONGEST_RETRY_SECONDS
+            seconds = await self._failed(key, error.reason or str(error.status), longest)
             level = logging.INFO if error.status == 409 else logging.WARNING
             log.log(level, "%s; tried again in %.1f s", error, seconds, extra={"job": key})
             return
@@ -266,9 +274,9 @@ class _Operator:
         if requeue_after is not None:
             await self._queue.add_after(key, requeue_after.total_seconds())
 
-    async def _failed(self, key: Key, reason: str) -> float:
+    async def _failed(self, key: Key, reason: str, longest: float = LONGEST_RETRY_SECONDS) -> float:
         self._metrics.reconcile_errors.labels(reason).inc()
-        return await self._queue.add_after_failure(key)
+        return await self._queue.add_after_failure(key, longest)
 
     async def _sweep_first(self) -> None:
         try:
@@ -280,13 +288,18 @@ class _Operator:
         """Look at everything again: a watch that was broken for long may have missed a deletion."""
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
-            try:
-                changed = await self._sweep.run()
-            except ApiError as error:
-                log.warning("the children of all jobs can't be listed; tried again at the next resync: %s", error)
-                continue
-            for key in changed.union(self._cache.jobs()):
+            changed = await self._sweep_again()
+            for key in (changed or set()).union(self._cache.jobs()):
                 await self._queue.add(key)
+
+    async def _sweep_again(self) -> set[Key] | None:
+        """The jobs for which there was news; None when the API server doesn't say."""
+        try:
+            async with self._sweeping:
+                return await self._sweep.run()
+        except ApiError as error:
+            log.warning("the children of all jobs can't be listed: %s", error)
+            return None
 
 
 def _resource(kind: str) -> Resource:
@@ -311,8 +324,7 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.peering.standalone = True
     # A worker of kopf's per object is kept only as long as it has something to hand over.
     settings.queueing.idle_timeout = 0.1
-    settings.watching.server_timeout = 300
-    settings.watching.client_timeout = 330
+    keep_awake(settings)
     settings.watching.chunk_size = pages.MOST
     for kind in RESOURCES:
         settings.watching.label_selectors[_resource(kind)] = SELECTOR
