@@ -21,6 +21,7 @@ from distillation_operator.controller.event_recorder import Recorder
 from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.node_signs import NodeSigns
+from distillation_operator.controller.parsed_jobs import ParsedJobs
 from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.pod_events import PodEvents
 from distillation_operator.controller.progress import ProgressReader
@@ -34,6 +35,7 @@ from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
 from distillation_operator.pipeline.decision.job import Creation, Decision, decide, is_over
 from distillation_operator.pipeline.observed import Observed
+from distillation_operator.pipeline.spec_graph import SpecGraph
 from distillation_operator.pipeline.status.events import transitions
 from distillation_operator.pipeline.status.job_status import rejected_status, unread_status
 
@@ -92,6 +94,7 @@ class Reconciler:
         self._pod_events = pod_events
         self._node_signs = node_signs
         self._problems: dict[Key, dict[str, Cause]] = {}
+        self._parsed = ParsedJobs()
 
     def request_fresh_lists(self, key: Key) -> None:
         """Take a fresh list of the job's children next time: a watch may have missed that one went."""
@@ -102,6 +105,7 @@ class Reconciler:
         raw = self._cache.job(key)
         if raw is None:
             self._problems.pop(key, None)
+            self._parsed.forget(key)
             self._progress.forget(key)
             self._pending_reasons.forget(key)
             self._pod_events.forget(key)
@@ -117,7 +121,7 @@ class Reconciler:
 
     async def _step(self, raw: Object, key: Key, now: datetime) -> timedelta | None:
         try:
-            job = DistillationJob.parse(dict(raw))
+            job, graph = self._parsed.parse(key, raw)
         except ValidationError as error:
             await self._reject_unread(raw, error, now)
             return None
@@ -126,12 +130,12 @@ class Reconciler:
         if refusal is not None and not is_over(job):
             await self._reject(raw, job.status, refusal, now)
             return None
-        decision = await self._decide(job, key, now)
+        decision = await self._decide(job, graph, key, now)
         if decision.create or decision.delete:
             await self._act(job, key, decision)
             # An end stands: children that are being deleted for it don't show any more why it came.
             if not decision.is_end:
-                again = await self._decide(job, key, now)
+                again = await self._decide(job, graph, key, now)
                 decision = Decision(status=again.status, requeue_after=again.requeue_after)
         else:
             self._problems.pop(key, None)
@@ -168,13 +172,13 @@ class Reconciler:
         await self._write(self._cache.job(key) or raw, before, decision.status)
         return failed
 
-    async def _decide(self, job: DistillationJob, key: Key, now: datetime) -> Decision:
+    async def _decide(self, job: DistillationJob, graph: SpecGraph, key: Key, now: datetime) -> Decision:
         """On what the watches have told, or, where that isn't enough, on fresh lists."""
         if self._cache.is_listed(key):
-            decision = decide(job, self._observe(job, key, self._known(key), fresh=False), now)
+            decision = decide(job, self._observe(job, key, self._known(key), fresh=False), now, graph)
             if not decision.needs_fresh_lists:
                 return decision
-        return decide(job, self._observe(job, key, await self._list(key), fresh=True), now)
+        return decide(job, self._observe(job, key, await self._list(key), fresh=True), now, graph)
 
     def _known(self, key: Key) -> "_Children":
         return _Children({kind: self._cache.children(key, kind) for kind in KINDS})
@@ -266,7 +270,9 @@ class Reconciler:
         status = after.to_json_dict()
         if status == raw.get("status"):
             return
-        self._cache.put_job(await self._kube.write_status(raw, status))
+        written = await self._kube.write_status(raw, status)
+        self._cache.put_job(written)
+        self._parsed.note_status(_key(raw), written.get("status"), after)
         try:
             self._metrics.tell_stages(before, after)
             for event in transitions(before, after):

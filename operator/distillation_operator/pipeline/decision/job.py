@@ -24,10 +24,11 @@ from distillation_operator.pipeline.decision.row_budget import check_row_budget
 from distillation_operator.pipeline.decision.stage import StageDecision, decide_stage, fail_without_pod
 from distillation_operator.pipeline.decision.superseded import superseded
 from distillation_operator.pipeline.decision.suspension import suspension
-from distillation_operator.pipeline.graph import Pipeline, build_pipeline
+from distillation_operator.pipeline.graph import Pipeline
 from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.observed import Observed
 from distillation_operator.pipeline.recorded_outputs import begun_stages, recorded_outputs
+from distillation_operator.pipeline.spec_graph import SpecGraph
 from distillation_operator.pipeline.stage import Stage
 from distillation_operator.pipeline.status.chip_hours import account, chip_seconds, time_left
 from distillation_operator.pipeline.status.estimate import end_of, job_time_left
@@ -77,8 +78,8 @@ def is_over(job: DistillationJob) -> bool:
     return apply_retry(job.metadata.annotations, job.status or DistillationJobStatus())[0].has_ended
 
 
-def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
-    """The next step of a job."""
+def decide(job: DistillationJob, observed: Observed, now: datetime, graph: SpecGraph | None = None) -> Decision:
+    """The next step of a job. ``graph``: of its spec, where the caller keeps it from one decision to the next."""
     before = job.status or DistillationJobStatus()
     if job.metadata.deletion_timestamp is not None:
         return Decision(before)
@@ -86,7 +87,7 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     if status.has_ended:
         return _after_the_end(job, status, observed, rejected_retry, now)
     begun = begun_stages(status.stages, observed)
-    pipeline = build_pipeline(job.spec, recorded_outputs(status.stages, observed), begun)
+    pipeline = (graph or SpecGraph(job.spec)).pipeline(recorded_outputs(status.stages, observed), begun)
     known, accounted = _account(job, pipeline, status, observed, now)
     used = chip_seconds(known.values())
     stop = suspension(job.spec.suspend, job.spec.budget.max_chip_hours if job.spec.budget else None, used)
@@ -156,6 +157,9 @@ def _decide_stages(
             decision = replace(decision, status=holding(decision.status))
         cause = check_row_budget(stage, pipeline, {name: other.status for name, other in decided.items()})
         decided[stage.name] = decision if cause is None else fail_without_pod(decision, cause, now)
+        if decided[stage.name].needs_fresh_lists:
+            # All of them are decided again then.
+            break
     return decided
 
 
