@@ -2,12 +2,15 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from distillation_api.resource import DistillationJob, ObjectMeta
 from distillation_api.status import DistillationJobStatus
 from distillation_operator.controller.queue import Key
+from distillation_operator.manifests.input_size import too_large
+from distillation_operator.manifests.readings import Readings
+from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.spec_graph import SpecGraph
 
 Object = Mapping[str, Any]
@@ -16,33 +19,36 @@ KEPT = 1024
 
 
 @dataclass
-class _Parsed:
+class ParsedJob:
+    """A job, and what follows from its spec alone."""
+
     spec: Object
     """As the API server has it, like ``status``."""
     status: Object | None
     job: DistillationJob
     graph: SpecGraph
+    excess: Cause | None
+    """What is too large about the spec."""
+    readings: Readings = field(default_factory=Readings)
 
 
 class ParsedJobs:
     """The models of the jobs that are worked on."""
 
     def __init__(self) -> None:
-        self._parsed: OrderedDict[Key, _Parsed] = OrderedDict()
+        self._parsed: OrderedDict[Key, ParsedJob] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._parsed)
-
-    def parse(self, key: Key, raw: Object) -> tuple[DistillationJob, SpecGraph]:
-        """The job, and the graph of its spec. Raises pydantic.ValidationError."""
+    def parse(self, key: Key, raw: Object) -> ParsedJob:
+        """The job. Raises pydantic.ValidationError."""
         known = self._parsed.get(key)
         # Not by generation alone: a new default of the CRD changes what is read of an object and not its generation.
         if known is None or known.spec != raw.get("spec"):
             job = DistillationJob.parse(dict(raw))
-            known = self._parsed[key] = _Parsed(raw["spec"], raw.get("status"), job, SpecGraph(job.spec))
+            known = ParsedJob(raw["spec"], raw.get("status"), job, SpecGraph(job.spec), too_large(job.spec))
+            self._parsed[key] = known
             if len(self._parsed) > KEPT:
                 self._parsed.popitem(last=False)
-            return known.job, known.graph
+            return known
         self._parsed.move_to_end(key)
         if known.status != raw.get("status"):
             # Of somebody else's making. Whole, for an error that names where it is.
@@ -51,9 +57,9 @@ class ParsedJobs:
         else:
             metadata = ObjectMeta.model_validate(raw["metadata"])
             known.job = known.job.model_copy(update={"metadata": metadata})
-        return known.job, known.graph
+        return known
 
-    def note_status(self, key: Key, raw: Object, status: DistillationJobStatus) -> None:
+    def note_status(self, key: Key, raw: Object | None, status: DistillationJobStatus) -> None:
         """Keep the model of a status that was just written. ``raw``: as the API server has it."""
         known = self._parsed.get(key)
         if known is not None:
