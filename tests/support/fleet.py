@@ -20,12 +20,23 @@ class Fleet:
 
     def __init__(self) -> None:
         self.server = Server(seconds=0.01)
-        self.operator = process._Operator(ControllerSettings())
-        self.operator._assemble(self.server)
+        self.restart()
         self.made: dict[tuple[Key, str], float] = {}
         """When each child was made, by job and stage."""
         self._told: set[asyncio.Task[None]] = set()
         self.server.tell = self._tell
+
+    def restart(self) -> None:
+        """Another process of the operator takes over, which knows nothing yet."""
+        self.operator = process._Operator(ControllerSettings())
+        self.operator._assemble(self.server)
+
+    async def hear_of_all(self) -> None:
+        """What watches tell at their start."""
+        for job in self.server.jobs.values():
+            await self.operator._job_changed({"type": "ADDED", "object": job})
+        for (kind, _, _), thing in self.server.objects.items():
+            await self.operator._child_changed(kind, {"type": "ADDED", "object": thing})
 
     def _tell(self, kind: str, thing: Any) -> None:
         metadata = thing["metadata"]

@@ -7,11 +7,6 @@ def _reason(name: str, meaning: str, remedy: str) -> Reason:
     return Reason(name, meaning, remedy, Cost.EVENT)
 
 
-STAGE_RUNNING = _reason(
-    "StageRunning",
-    "The first pod of a stage runs.",
-    "Nothing.",
-)
 STAGE_PENDING = _reason(
     "StagePending",
     "A stage waits and has a message, but no reason.",
@@ -24,7 +19,7 @@ STAGE_RETRIED = _reason(
 )
 STAGE_COMPLETE = _reason(
     "StageComplete",
-    "A stage is complete.",
+    "Stages are complete. Those that end within half a minute are one Event.",
     "Nothing.",
 )
 DEGENERATE_ANSWERS = _reason(

@@ -39,6 +39,8 @@ from distillation_operator.manifests.labels import SELECTOR
 
 RECONCILE_SECONDS = 300.0
 """One reconcile is given up after so long, so that no worker is lost to a call that never ends."""
+BATCH_SECONDS = 1.0
+"""A status may wait so long for what follows: a pod appears, runs and may end meanwhile."""
 SCHEMA_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
@@ -103,13 +105,14 @@ class _Operator:
         self._reconciler = Reconciler(
             kube,
             self._cache,
-            ProgressReader(kube, self._side_calls),
+            ProgressReader(kube, self._side_calls, self._queue.add),
             PendingReasons(kube, self._side_calls, self._queue.add),
             PodEvents(kube, self._side_calls, self._queue.add),
             NodeSigns(kube, self._side_calls, self._queue.add),
             Recorder(kube, self._side_calls),
             self._metrics,
             self._settings.installation,
+            BATCH_SECONDS,
         )
 
     async def _watch(self, stop: asyncio.Event) -> None:
