@@ -21,6 +21,7 @@ from distillation_operator.pipeline.decision.job import Decision, decide
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.graph import Pipeline, build_pipeline
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod
+from distillation_operator.pipeline.spec_graph import SpecGraph
 from distillation_operator.pipeline.status.times import parse_time
 from support.scenario import ALL, START, job_of, small_spec
 
@@ -52,6 +53,12 @@ def job_with(suspend: bool, preview: Then = "") -> DistillationJob:
 def pipeline_with(preview: Then) -> Pipeline:
     """Its stages."""
     return build_pipeline(job_with(False, preview).spec)
+
+
+@cache
+def graph_with(preview: Then) -> SpecGraph:
+    """Its graph, which the operator keeps."""
+    return SpecGraph(job_with(False, preview).spec)
 
 
 WITH_PREVIEW = tuple(pipeline_with("Continue"))
@@ -137,11 +144,20 @@ class World:
 
     def decided_on(self, observed: Observed) -> Decision:
         job = self.job
-        decision = decide(job, observed, self.now)
+        decision = decide(job, observed, self.now, graph_with(self.preview))
         assert decide(job, observed, self.now) == decision
         as_json = json.loads(json.dumps(decision.status.to_json_dict()))
         assert DistillationJobStatus.model_validate(as_json) == decision.status
+        self.check_settled(job, observed, decision)
         return decision
+
+    def check_settled(self, job: DistillationJob, observed: Observed, decision: Decision) -> None:
+        """What leaves nothing to do needs no second decision on the same."""
+        acts = decision.create or decision.delete or decision.needs_fresh_lists or decision.is_end
+        if not acts and decision.due_after != timedelta(0):
+            settled = job.model_copy(update={"status": decision.status})
+            again = decide(settled, observed, self.now, graph_with(self.preview))
+            assert again == decision
 
     def reconcile(self, lost: Lost = "") -> Decision:
         """One step of the controller; it dies before it acts (``all``), or before it writes the status."""
