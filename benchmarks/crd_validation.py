@@ -115,7 +115,11 @@ def without_rules(node: Any) -> Any:
 
 def install(server: ApiServer, name: str, crd: Manifest) -> None:
     """Make a CRD under a group of its own, so that all are served side by side."""
-    made = {**crd, "metadata": {"name": f"{PLURAL}.{_group(name)}"}, "spec": {**crd["spec"], "group": _group(name)}}
+    made: Any = {
+        **crd,
+        "metadata": {"name": f"{PLURAL}.{_group(name)}"},
+        "spec": {**crd["spec"], "group": _group(name)},
+    }
     client.ApiextensionsV1Api(server.client).create_custom_resource_definition(made)
 
     def served() -> bool:

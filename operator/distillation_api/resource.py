@@ -48,7 +48,7 @@ class DistillationJob(Model):
 
     rules: ClassVar[list[Rule]] = [
         Rule(
-            f"self.metadata.name.size() <= {NAME_LIMIT} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            f"self.metadata.name.matches('^[a-z]([-a-z0-9]{{0,{NAME_LIMIT - 2}}}[a-z0-9])?$')",
             _NAME_MESSAGE,
             field="metadata.name",
         ),
