@@ -8,8 +8,9 @@ import aiohttp
 
 from benchmarks.control_plane.api import Api, Object, Refused
 from distillation_operator.manifests.labels import CHILD_LABEL, SELECTOR, STAGE_LABEL
-from support.operating import running_status, succeeded_status
+from support.operating import ended_status, running_status, succeeded_status
 
+INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 WRITERS = 8
 """Statuses that are written at the same time."""
 AGAIN_SECONDS = 0.5
@@ -95,7 +96,7 @@ class Programs:
         await self._released.wait()
         await asyncio.sleep(self._chance.uniform(0, self._seconds))
         self.child_of[metadata["namespace"], metadata["name"]] = metadata["labels"][CHILD_LABEL]
-        await self._write(pod, succeeded_status(pod, **result_of(metadata["labels"][STAGE_LABEL])))
+        await self._write(pod, end_of(pod))
 
     async def _write(self, pod: Object, status: Object) -> None:
         metadata = pod["metadata"]
@@ -107,6 +108,15 @@ class Programs:
                 # A pod that has gone, or was replaced under its name, has no end to be written.
                 if refused.status not in (404, 409):
                     raise
+
+
+def end_of(pod: Object) -> Object:
+    """The status of a pod that has ended well. Of a training's hosts the first alone has a result to give."""
+    labels = pod["metadata"]["labels"]
+    stage = labels[STAGE_LABEL]
+    if stage.startswith("train-") and labels.get(INDEX_LABEL, "0") != "0":
+        return ended_status(0, "")
+    return succeeded_status(pod, **result_of(stage))
 
 
 def result_of(stage: str) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from benchmarks.control_plane.handoff import JobPlan, Seen, hand_off_figures
 from benchmarks.control_plane.load import plan_of, status_of
 from benchmarks.control_plane.options import Load
 from benchmarks.control_plane.percentiles import percentile, summary
+from benchmarks.control_plane.programs import INDEX_LABEL, end_of
+from distillation_api.contract import StageResult
+from distillation_operator.manifests.labels import STAGE_LABEL
 
 OPERATOR = "distillation-operator/replica"
 CONTROLLER = "kube-controller-manager/v1.34.4 system:serviceaccount:kube-system:job-controller"
@@ -175,6 +178,24 @@ def test_work_ends_when_nearly_all_processor_time_is_used() -> None:
     rendering = [(100.0 + second, 5.0 + 0.01 * second) for second in range(10)]
     assert 48 <= end_of_work([*slow, *rendering]) <= 50
     assert end_of_work([(1.0, 7.0), (2.0, 7.01)]) == 1.0
+
+
+def test_a_pod_ends_with_its_stages_result_which_the_first_host_of_a_training_alone_gives() -> None:
+    def message(stage: str, index: str) -> str:
+        asked = json.dumps({"stage": stage, "fingerprint": "f1"})
+        labels = {STAGE_LABEL: stage, INDEX_LABEL: index}
+        pod = {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"env": [{"name": "STAGE_SPEC", "value": asked}]}]},
+        }
+        (container,) = end_of(pod)["containerStatuses"]
+        return str(container["state"]["terminated"]["message"])
+
+    for stage, index in (("generate", "1"), ("train-one", "0")):
+        result = StageResult.model_validate_json(message(stage, index))
+        assert (result.stage, result.fingerprint) == (stage, "f1")
+        assert result.metrics
+    assert message("train-one", "1") == ""
 
 
 def test_metrics_are_read_as_prometheus_reads_them() -> None:
