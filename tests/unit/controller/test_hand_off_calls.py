@@ -37,7 +37,7 @@ def test_the_jobs_own_end_is_no_call_at_all() -> None:
 def test_a_job_that_has_ended_on_its_pods_word_waits_for_the_words_of_its_children() -> None:
     async def scenario(fleet: Fleet, key: Key) -> tuple[list[str], list[bool]]:
         ended: set[str] = set()
-        while fleet.server.jobs[key]["status"]["phase"] != "Complete":
+        while (fleet.server.jobs[key].get("status") or {}).get("phase") != "Complete":
             made = {child["metadata"]["labels"]["distillation.dev/stage"] for child in fleet.server.children(key)}
             for stage in made - ended:
                 fleet.end_pods(key, stage)

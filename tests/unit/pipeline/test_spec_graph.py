@@ -1,9 +1,11 @@
 """A spec's graph is built once, and is the one that its recorded outputs ask for."""
 
+from typing import Any
+
 import pytest
 
 from distillation_operator.pipeline import spec_graph
-from distillation_operator.pipeline.graph import build_pipeline
+from distillation_operator.pipeline.graph import Pipeline, build_pipeline, build_shape
 from distillation_operator.pipeline.recorded_outputs import RecordedOutput
 from distillation_operator.pipeline.spec_graph import SpecGraph
 from support.scenario import job_of, small_spec
@@ -17,8 +19,12 @@ OLDER = RecordedOutput("0123456789abcdef", "prepare-dataset/older")
 def built(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What was built."""
     made: list[object] = []
-    build = spec_graph.build_shape
-    monkeypatch.setattr(spec_graph, "build_shape", lambda *args: made.append(args) or build(*args))
+
+    def build(*arguments: Any) -> Pipeline:
+        made.append(arguments)
+        return build_shape(*arguments)
+
+    monkeypatch.setattr(spec_graph, "build_shape", build)
     return made
 
 
