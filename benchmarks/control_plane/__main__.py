@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +26,8 @@ from testbed.site import Depth
 def main() -> int:
     """Measure, write the JSON; 0 when every job is as it must be."""
     options = parse()
+    # As by Ctrl-C, so that testbed and operators go down.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     begun = time.monotonic()
     against = None if options.against is None else commit(options.against)
     logs = options.output.parent / "logs"
