@@ -71,6 +71,7 @@ class _Operator:
         self._metrics.watch_cache(self._cache.__len__)
         self._workers: list[asyncio.Task[None]] = []
         self._sweeping = asyncio.Lock()
+        self._leadership: Leadership | None = None
         self._schema_problem: str | None = "the CRD has not been read yet"
 
     async def run(self) -> None:
@@ -97,6 +98,8 @@ class _Operator:
             await asyncio.gather(watching, return_exceptions=True)
             await probes.close()
             await self._side_calls.close()
+            if self._leadership is not None:
+                await self._leadership.release()
             await kube.close()
 
     def _assemble(self, kube: Kube) -> None:
@@ -161,7 +164,7 @@ class _Operator:
             await self._act()
             return
         identity = f"{_replica()}-{uuid.uuid4().hex[:8]}"
-        leadership = Leadership(kube.api, *self._settings.lease, identity)
+        leadership = self._leadership = Leadership(kube.api, *self._settings.lease, identity)
         kube.write_seconds = leadership.seconds_left
         await leadership.run(self._act)
         raise LeaseLost(f"{identity} has lost the lease {'/'.join(self._settings.lease)}")
