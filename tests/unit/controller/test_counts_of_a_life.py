@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +11,8 @@ import pytest
 from distillation_operator.controller import reconcile
 from distillation_operator.controller.queue import Key
 from distillation_operator.pipeline import spec_graph
+from distillation_operator.pipeline.decision.job import decide
+from distillation_operator.pipeline.graph import build_shape
 from support.fleet import Fleet, acting
 from support.virtual_time import run
 
@@ -22,7 +24,7 @@ STAGE = "fetch-teacher"
 
 
 @pytest.fixture
-def done(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often a graph was built and a decision made."""
     counted: Counter[str] = Counter()
 
@@ -33,8 +35,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 
         return call
 
-    monkeypatch.setattr(spec_graph, "build_shape", counting("graph", spec_graph.build_shape))
-    monkeypatch.setattr(reconcile, "decide", counting("decision", reconcile.decide))
+    monkeypatch.setattr(spec_graph, "build_shape", counting("graph", build_shape))
+    monkeypatch.setattr(reconcile, "decide", counting("decision", decide))
     return counted
 
 
