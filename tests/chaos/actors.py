@@ -12,9 +12,9 @@ from kubernetes import client
 from urllib3.exceptions import HTTPError
 
 from chaos.scripts import TRAINING_HOSTS, Script
-from distillation_api.contract import StageFailure, StageResult, StageSpec
+from distillation_api.contract import StageFailure
 from distillation_operator.manifests.labels import CHILD_LABEL, JOB_LABEL, SELECTOR, STAGE_LABEL
-from support.operating import Operator, ended_status
+from support.operating import Operator, ended_status, succeeded_status
 
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 EVICTED = 0.04
@@ -30,14 +30,22 @@ class Programs:
     """Ends the pods of a namespace as the scripts say, each after a random time; some are evicted first."""
 
     def __init__(
-        self, api: client.ApiClient, namespace: str, scripts: Mapping[str, Script], seed: int, most_evictions: int
+        self,
+        api: client.ApiClient,
+        namespace: str,
+        scripts: Mapping[str, Script],
+        seed: int,
+        most_evictions: int,
+        longest_run: float = LONGEST_RUN,
     ) -> None:
-        """``most_evictions``: of one stage, each of which doubles the time until its next attempt."""
+        """``most_evictions``: of one stage, each of which doubles the time until its next attempt. ``longest_run``: of
+        a pod, in seconds."""
         self._core: Any = client.CoreV1Api(api)
         self._namespace = namespace
         self._scripts = scripts
         self._chance = random.Random(seed)
         self._most_evictions = most_evictions
+        self._longest_run = longest_run
         self._due: dict[str, float] = {}
         self._told: dict[str, dict[str, Any]] = {}
         self._untold: dict[str, tuple[Counter[Any], Any]] = {}
@@ -66,9 +74,14 @@ class Programs:
                 # Not all are there yet; or more, of which the Job controller removes some.
                 continue
             first = pods[0]["metadata"]["name"]
-            due = self._due.setdefault(first, now + self._chance.uniform(0, LONGEST_RUN))
+            due = self._due.setdefault(first, now + self._chance.uniform(0, self._longest_run))
             if now >= due:
                 self._end(labels[JOB_LABEL], stage, shard, pods)
+
+    def hurry(self) -> None:
+        """End all pods soon, also those that had time left."""
+        self._longest_run = LONGEST_RUN
+        self._due.clear()
 
     def _living(self) -> list[Pod]:
         answer = self._core.list_namespaced_pod(
@@ -97,10 +110,7 @@ class Programs:
             self._tell(first, ended_status(65 if refusal else 1, told.model_dump_json(by_alias=True)))
             return
         for pod in pods:
-            environment = {variable["name"]: variable.get("value") for variable in _container(pod)["env"]}
-            spec = StageSpec.model_validate_json(environment["STAGE_SPEC"])
-            result = StageResult(stage=spec.stage, fingerprint=spec.fingerprint)
-            self._told[pod["metadata"]["uid"]] = ended_status(0, result.model_dump_json(by_alias=True))
+            self._told[pod["metadata"]["uid"]] = succeeded_status(pod)
         for pod in pods:
             self._patch(pod)
 
@@ -131,10 +141,6 @@ class Programs:
             if uid in self._untold:
                 counter, key = self._untold.pop(uid)
                 counter[key] -= 1
-
-
-def _container(pod: Pod) -> Mapping[str, Any]:
-    return pod["spec"]["containers"][0]  # type: ignore[no-any-return]
 
 
 class Killer:

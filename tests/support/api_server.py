@@ -4,13 +4,13 @@ or not at all. What a real one does is tested in tests/cluster.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from distillation_operator.controller.kube import ApiError, Kube, Listed
 from distillation_operator.controller.queue import Key
 from distillation_operator.manifests.kept_fields import kept_child
-from distillation_operator.manifests.labels import CHILD_LABEL, JOB_LABEL
+from distillation_operator.manifests.labels import CHILD_LABEL, JOB_LABEL, SELECTOR
 
 Object = Mapping[str, Any]
 UNREACHABLE = "unreachable"
@@ -94,6 +94,10 @@ class Server(Kube):
         await self._answered("get", name)
         return self.objects[kind, namespace, name]
 
+    async def read_job(self, key: Key) -> Object:
+        await self._answered("get", key[1])
+        return self.jobs[key]
+
     async def delete_child(self, kind: str, namespace: str, name: str, uid: str) -> None:
         await self._answered("delete", name)
         known = self.objects.get((kind, namespace, name))
@@ -106,6 +110,23 @@ class Server(Kube):
         await self._answered("list", kind)
         of_job = [thing for (of_kind, _, _), thing in self.objects.items() if of_kind == kind and _is_of(thing, key)]
         return Listed([kept_child(kind, thing) for thing in of_job], next(self._versions))
+
+    async def list_pages(self, kind: str, namespace: str | None, selector: str = SELECTOR) -> AsyncIterator[Listed]:
+        await self._answered("list", f"all {kind}")
+        children = [
+            kept_child(kind, thing)
+            for (of_kind, place, _), thing in self.objects.items()
+            if of_kind == kind and namespace in (None, place)
+        ]
+        yield Listed(children, next(self._versions))
+
+    async def count_jobs(self, namespace: str | None) -> int:
+        await self._answered("list", "jobs")
+        return len(self.jobs)
+
+    async def list_uids(self, namespace: str | None) -> dict[Key, str]:
+        await self._answered("list", "uids of jobs")
+        return {key: job["metadata"]["uid"] for key, job in self.jobs.items()}
 
     async def write_status(self, job: Object, status: Object) -> Object:
         await self._answered("update", job["metadata"]["name"])

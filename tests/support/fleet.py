@@ -66,6 +66,11 @@ class Fleet:
             self.server.add_pod(child, number, f"{node}-{number}", chips)
 
     def end(self, key: Key, stage: str) -> None:
+        """The stage's pods have done their work, and its child says so."""
+        self.end_pods(key, stage)
+        self.end_child(key, stage)
+
+    def end_pods(self, key: Key, stage: str) -> None:
         """The stage's pods have done their work."""
         child = self.child(key, stage)
         annotations, when = child["metadata"]["annotations"], format_time(datetime.now(UTC))
@@ -77,6 +82,10 @@ class Fleet:
             "containerStatuses": [{"name": "stage", "state": {"terminated": ended}}],
         }
         self.server.add_pod(child, **state)
+
+    def end_child(self, key: Key, stage: str) -> None:
+        """The stage's Job or JobSet says that it is complete."""
+        child, when = self.child(key, stage), format_time(datetime.now(UTC))
         condition = {"type": "Complete", "status": "True", "lastTransitionTime": when}
         self.server.add(child["kind"], {**child, "status": {"conditions": [condition]}})
 

@@ -35,6 +35,12 @@ NO_ATOMIC_DIRECTORY_RENAME = _reason(
     "Nothing for these jobs, whose saves are whole or absent anyway. New buckets: make them with "
     "`--enable-hierarchical-namespace`, which also are faster to begin with.",
 )
+CHILD_FAILED_LATER = _reason(
+    "ChildFailedLater",
+    "The Job or JobSet of a complete stage failed after its pods had done the work and told their results, as by a "
+    "deadline that passed at the same moment. Nothing is done again.",
+    "Nothing; the message is Kubernetes' own.",
+)
 SUSPENDED = _reason(
     "Suspended",
     "The job was suspended.",

@@ -9,3 +9,9 @@ class ApiError(Exception):
         self.status = status
         self.reason = reason
         self.message = message
+
+    @property
+    def is_outage(self) -> bool:
+        """Whether it says nothing of what was asked: the API server isn't reached, is overloaded, fails, or can't tell
+        who asks."""
+        return self.status in (0, 401, 429) or self.status >= 500

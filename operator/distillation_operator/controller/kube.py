@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Literal, NamedTuple, cast
 
 import aiohttp
@@ -11,7 +11,10 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.controller import pages
+from distillation_operator.controller.answers import api_error, decoded, opened, read_body, text
 from distillation_operator.controller.api_error import ApiError as ApiError
+from distillation_operator.controller.foreign_pages import refuse_pages
+from distillation_operator.controller.patience import Patience
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.served_version import ServedVersion
 from distillation_operator.manifests.kept_fields import kept_child
@@ -21,14 +24,20 @@ from distillation_operator.manifests.pod import CONTAINER
 Object = Mapping[str, Any]
 ChildKind = Literal["Job", "JobSet"]
 
-_RESOURCES: dict[str, tuple[str, str, str]] = {
-    "Job": ("batch", "v1", "jobs"),
+RESOURCES: Mapping[str, tuple[str, str, str]] = {
     "JobSet": ("jobset.x-k8s.io", "v1alpha2", "jobsets"),
+    "Job": ("batch", "v1", "jobs"),
+    "Pod": ("", "v1", "pods"),
 }
+"""Group, version and plural of what jobs have as children, in the order in which they are listed: owners before what
+they own, and effects before their causes, so that no end is seen without its reason."""
 _KUEUE = "kueue.x-k8s.io"
 _KUEUE_VERSIONS = ("v1beta2", "v1beta1")
 """Newest first. Kueue serves the second up to 0.19, and the first since 0.15."""
+_METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _SECONDS = 15.0
+PATIENCE_SECONDS = 10.0
+"""Of these, for how long an API server that is overloaded may have a call wait."""
 EVENTS_LIMIT = 200
 """Events that are read about one object; the parts of Kubernetes repeat themselves in a handful."""
 NOT_LEADING = "NotLeading"
@@ -45,14 +54,18 @@ class Listed(NamedTuple):
     version: int | None
 
 
-def context_namespace(kubeconfig: str | None) -> str:
-    """The namespace that the kubeconfig's context names, as kubectl takes it; ``default`` where it names none."""
+def context_namespace(kubeconfig: str | None, context: str | None = None) -> str:
+    """The namespace that a context of the kubeconfig names, its current one where none is given, as kubectl takes it;
+    ``default`` where it names none.
+    """
     try:
-        _, context = config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
+        contexts, chosen = config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
     except config.ConfigException:
         # In a pod there is no kubeconfig.
         return "default"
-    return str(context["context"].get("namespace") or "default")
+    if context is not None:
+        chosen = next((one for one in contexts if one["name"] == context), {"context": {}})
+    return str(chosen["context"].get("namespace") or "default")
 
 
 class Kube:
@@ -76,18 +89,21 @@ class Kube:
         self._kueue = ServedVersion(_KUEUE, _KUEUE_VERSIONS, self._read_group)
 
     @staticmethod
-    async def connect(kubeconfig: str | None, user_agent: str) -> "Kube":
-        """Log in as kubectl would, or as the pod's ServiceAccount. Raises NoCluster."""
+    async def connect(kubeconfig: str | None, user_agent: str, context: str | None = None) -> "Kube":
+        """Log in as kubectl would, or as the pod's ServiceAccount where no kubeconfig and no context of one is named.
+        Raises NoCluster.
+        """
         try:
-            await config.load_kube_config(config_file=kubeconfig)  # type: ignore[no-untyped-call]
+            await config.load_kube_config(config_file=kubeconfig, context=context)  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
-            if kubeconfig is not None:
+            if kubeconfig is not None or context is not None:
                 raise NoCluster(str(error)) from error
             try:
                 config.load_incluster_config()  # type: ignore[no-untyped-call]
             except config.ConfigException as missing:
                 raise NoCluster(str(missing)) from missing
         api = client.ApiClient()
+        api.configuration.client_session_kwargs = {"middlewares": (Patience(PATIENCE_SECONDS), refuse_pages)}
         api.user_agent = user_agent
         return Kube(api)
 
@@ -102,7 +118,7 @@ class Kube:
 
     async def create_child(self, manifest: Object) -> Object:
         """Create a Job or JobSet."""
-        group, version, plural = _RESOURCES[manifest["kind"]]
+        group, version, plural = RESOURCES[manifest["kind"]]
         seconds = self._write_timeout()
         call = self._objects.create_namespaced_custom_object(
             group, version, manifest["metadata"]["namespace"], plural, dict(manifest), _request_timeout=seconds
@@ -111,15 +127,22 @@ class Kube:
 
     async def read_child(self, kind: str, namespace: str, name: str) -> Object:
         """A Job or JobSet."""
-        group, version, plural = _RESOURCES[kind]
+        group, version, plural = RESOURCES[kind]
         call = self._objects.get_namespaced_custom_object(
             group, version, namespace, plural, name, _request_timeout=_SECONDS
         )
         return dict(await self._answer("get", plural, call))
 
+    async def read_job(self, key: Key) -> Object:
+        """A DistillationJob."""
+        call = self._objects.get_namespaced_custom_object(
+            GROUP, VERSION, key[0], PLURAL, key[1], _request_timeout=_SECONDS
+        )
+        return dict(await self._answer("get", PLURAL, call))
+
     async def delete_child(self, kind: str, namespace: str, name: str, uid: str) -> None:
         """Delete a Job or JobSet with its pods. One that is gone is fine, also when another has its name now."""
-        group, version, plural = _RESOURCES[kind]
+        group, version, plural = RESOURCES[kind]
         seconds = self._write_timeout()
         options = client.V1DeleteOptions(propagation_policy="Background", preconditions=client.V1Preconditions(uid=uid))
         call = self._objects.delete_namespaced_custom_object(
@@ -164,43 +187,91 @@ class Kube:
     async def read_node(self, name: str) -> Object:
         """A Node."""
         call = self._core.read_node_without_preload_content(name, _request_timeout=_SECONDS)
-        return dict(await self._answer("get", "nodes", _decoded(call)))
+        return dict(await self._answer("get", "nodes", decoded(call)))
 
     async def _list_events(self, namespace: str, fields: str) -> list[Object]:
         call = self._core.list_namespaced_event_without_preload_content(
             namespace, field_selector=fields, limit=EVENTS_LIMIT, _request_timeout=_SECONDS
         )
-        return list((await self._answer("list", "events", _decoded(call)))["items"])
+        return list((await self._answer("list", "events", decoded(call)))["items"])
 
     async def list_children(self, kind: str, key: Key) -> Listed:
         """What is kept of the Jobs, JobSets or Pods of a DistillationJob; nothing where the cluster lacks the kind."""
         namespace, name = key
-        selector = f"{SELECTOR},{JOB_LABEL}={name}"
         found: list[Object] = []
-        asked: dict[str, Any] = {"label_selector": selector, "limit": pages.FIRST}
-        try:
-            while True:
-                body = await self._list_page(kind, namespace, asked)
-                page = json.loads(body)
-                found += [kept_child(kind, item) for item in page["items"]]
-                if not page["metadata"].get("continue"):
-                    return Listed(found, int(page["metadata"]["resourceVersion"]))
-                asked["_continue"] = page["metadata"]["continue"]
-                asked["limit"] = pages.next_page(len(page["items"]), len(body))
-        except ApiError as error:
-            if error.status == 404:
-                return Listed([], None)
-            raise
+        version = None
+        async for page in self.list_pages(kind, namespace, f"{SELECTOR},{JOB_LABEL}={name}"):
+            found += page.items
+            version = page.version
+        return Listed(found, version)
 
-    async def _list_page(self, kind: str, namespace: str, asked: Mapping[str, Any]) -> bytes:
-        if kind == "Pod":
-            pods = self._core.list_namespaced_pod_without_preload_content(namespace, **asked, _request_timeout=_SECONDS)
-            return bytes(await self._answer("list", "pods", _read(pods)))
-        group, version, plural = _RESOURCES[kind]
-        call = self._objects.list_namespaced_custom_object_without_preload_content(
-            group, version, namespace, plural, **asked, _request_timeout=_SECONDS
+    async def list_pages(self, kind: str, namespace: str | None, selector: str = SELECTOR) -> AsyncIterator[Listed]:
+        """What is kept of the Jobs, JobSets or Pods of a namespace, or of all, page by page; none where the cluster
+        lacks the kind. All pages have one version."""
+        group, version, plural = RESOURCES[kind]
+        path = _path(f"/apis/{group}/{version}" if group else f"/api/{version}", namespace, plural)
+        asked = {"labelSelector": selector, "limit": str(pages.FIRST)}
+        while True:
+            try:
+                body = await self._get("list", plural, path, asked)
+            except ApiError as error:
+                if error.status == 404:
+                    return
+                raise
+            page = json.loads(body)
+            yield Listed([kept_child(kind, item) for item in page["items"]], int(page["metadata"]["resourceVersion"]))
+            if not page["metadata"].get("continue"):
+                return
+            asked["continue"] = page["metadata"]["continue"]
+            asked["limit"] = str(pages.next_page(len(page["items"]), len(body)))
+
+    async def count_jobs(self, namespace: str | None) -> int:
+        """How many DistillationJobs there are in a namespace, or in all."""
+        page = json.loads(await self._get("list", PLURAL, _jobs_path(namespace), {"limit": "1"}))
+        return len(page["items"]) + int(page["metadata"].get("remainingItemCount") or 0)
+
+    async def list_uids(self, namespace: str | None) -> dict[Key, str]:
+        """The UIDs of all DistillationJobs in a namespace, or in all."""
+        found: dict[Key, str] = {}
+        asked = {"limit": str(pages.METADATA)}
+        while True:
+            page = json.loads(await self._get("list", PLURAL, _jobs_path(namespace), asked, _METADATA_ALONE))
+            for item in page["items"]:
+                found[item["metadata"]["namespace"], item["metadata"]["name"]] = item["metadata"]["uid"]
+            if not page["metadata"].get("continue"):
+                return found
+            asked["continue"] = page["metadata"]["continue"]
+
+    async def streams_lists(self, namespace: str | None) -> bool:
+        """Whether the API server sends what there is as the beginning of a watch, as of Kubernetes 1.34."""
+        asked = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "sendInitialEvents": "true",
+            "resourceVersionMatch": "NotOlderThan",
+            "timeoutSeconds": "1",
+            "labelSelector": f"{JOB_LABEL}=none,{JOB_LABEL}=any",
+        }
+        try:
+            await self._get("watch", PLURAL, _jobs_path(namespace), asked)
+        except ApiError as error:
+            if error.status in (0, 429) or error.status >= 500:
+                raise
+            return False
+        return True
+
+    async def _get(
+        self, verb: str, resource: str, path: str, asked: Mapping[str, str], accept: str = "application/json"
+    ) -> bytes:
+        request = await self._api.param_serialize(
+            "GET",
+            path,
+            query_params=list(asked.items()),
+            header_params={"Accept": accept},
+            auth_settings=["BearerToken"],
         )
-        return bytes(await self._answer("list", plural, _read(call)))
+        call = read_body(self._api.call_api(*request, _request_timeout=_SECONDS))
+        return bytes(await self._answer(verb, resource, call))
 
     async def read_document(self, path: str) -> Object:
         """What the API server says of itself at that path, e.g. its OpenAPI documents."""
@@ -218,7 +289,7 @@ class Kube:
             header_params={"Accept": "application/json"},
             auth_settings=["BearerToken"],
         )
-        call = _opened(self._api.call_api(*request, _request_timeout=seconds))
+        call = opened(self._api.call_api(*request, _request_timeout=seconds))
         return cast(aiohttp.ClientResponse, await self._answer(verb, resource, call))
 
     async def _read_group(self, path: str) -> Object:
@@ -229,7 +300,7 @@ class Kube:
         request = await self._api.param_serialize(
             "GET", path, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
         )
-        return await _decoded(self._api.call_api(*request, _request_timeout=_SECONDS))
+        return await decoded(self._api.call_api(*request, _request_timeout=_SECONDS))
 
     async def may(self, verb: str, group: str, resource: str) -> bool:
         """Whether this account may do that in the whole cluster; every account may ask this."""
@@ -255,7 +326,7 @@ class Kube:
         call = self._core.read_namespaced_pod_log_without_preload_content(
             pod, namespace, container=CONTAINER, tail_lines=lines, limit_bytes=65_536, _request_timeout=_SECONDS
         )
-        return str(await self._answer("get", "pods/log", _text(call)))
+        return str(await self._answer("get", "pods/log", text(call)))
 
     async def create_event(self, namespace: str, event: Object) -> None:
         """Create an Event."""
@@ -263,7 +334,7 @@ class Kube:
         call = self._core.create_namespaced_event_without_preload_content(
             namespace, body, _request_timeout=self._write_timeout()
         )
-        await self._answer("create", "events", _decoded(call))
+        await self._answer("create", "events", decoded(call))
 
     def _write_timeout(self) -> float:
         seconds = min(_SECONDS, self.write_seconds())
@@ -280,10 +351,14 @@ class Kube:
             raise
         except ApiException as error:
             code = error.status or 0
-            raise _api_error(error.status, error.reason, error.body) from error
+            raise api_error(error.status, error.reason, error.body) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             code = 0
             raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from error
+        except ValueError as error:
+            # A proxy's page in place of the API server's JSON.
+            code = 0
+            raise ApiError(0, "Unreadable", f"the answer isn't the API server's: {error}") from error
         except asyncio.CancelledError:
             # Given up by the caller, whose patience is shorter.
             code = 0
@@ -292,37 +367,9 @@ class Kube:
             self.count(verb, resource, code)
 
 
-async def _decoded(call: Any) -> Any:
-    """The JSON of a response that the client has not read. Raises ApiError."""
-    return json.loads(await _read(call))
+def _jobs_path(namespace: str | None) -> str:
+    return _path(f"/apis/{GROUP}/{VERSION}", namespace, PLURAL)
 
 
-async def _text(call: Any) -> str:
-    """The text of a response that the client has not read. Raises ApiError."""
-    return (await _read(call)).decode(errors="replace")
-
-
-async def _opened(call: Any) -> aiohttp.ClientResponse:
-    """A response whose body is still to be read. Raises ApiError."""
-    response = await call
-    if response.status >= 400:
-        raise _api_error(response.status, response.reason, await response.read())
-    return cast(aiohttp.ClientResponse, response.response)
-
-
-async def _read(call: Any) -> bytes:
-    """The body of a response that the client has not read. Raises ApiError."""
-    response = await call
-    body: bytes = await response.read()
-    if response.status >= 400:
-        raise _api_error(response.status, response.reason, body)
-    return body
-
-
-def _api_error(status: int, reason: str | None, body: str | bytes | None) -> ApiError:
-    """The server's words are in the body, a ``Status`` object; a proxy's page has none."""
-    try:
-        told = json.loads(body or "")
-        return ApiError(status, told.get("reason") or reason or "", told.get("message") or "")
-    except (ValueError, AttributeError):
-        return ApiError(status, reason or "", str(body or "")[:500])
+def _path(root: str, namespace: str | None, plural: str) -> str:
+    return f"{root}/{plural}" if namespace is None else f"{root}/namespaces/{namespace}/{plural}"

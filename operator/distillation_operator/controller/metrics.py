@@ -67,9 +67,9 @@ class Metrics:
         gauge = Gauge(f"{PREFIX}_cached_objects", "Objects that are remembered.", registry=self.registry)
         gauge.set_function(size)
 
-    def watch_jobs(self, jobs: Callable[[], list[Object]]) -> None:
-        """Report the jobs that there are at a scrape."""
-        self.registry.register(_Jobs(jobs))
+    def watch_jobs(self, jobs: Callable[[], list[Object]], ended_phases: Callable[[], Iterable[str]] = tuple) -> None:
+        """Report the jobs that there are at a scrape, and the phases of those at rest."""
+        self.registry.register(_Jobs(jobs, ended_phases))
 
     def tell_stages(self, before: DistillationJobStatus | None, after: DistillationJobStatus) -> None:
         """Count the stages that have ended between two statuses of a job."""
@@ -84,8 +84,9 @@ class Metrics:
 
 
 class _Jobs(Collector):
-    def __init__(self, jobs: Callable[[], list[Object]]) -> None:
+    def __init__(self, jobs: Callable[[], list[Object]], ended_phases: Callable[[], Iterable[str]]) -> None:
         self._jobs = jobs
+        self._ended_phases = ended_phases
 
     def collect(self) -> Iterable[Metric]:
         phases = GaugeMetricFamily(f"{PREFIX}_jobs", "DistillationJobs by phase.", labels=["phase"])
@@ -105,7 +106,7 @@ class _Jobs(Collector):
             "How far a running stage is, from 0 to 1.",
             labels=["namespace", "name", "stage"],
         )
-        count: Count[str] = Count()
+        count = Count(self._ended_phases())
         for job in self._jobs():
             phase = _phase(job)
             count[phase] += 1

@@ -2,6 +2,8 @@
 
 FIRST = 10
 MOST = 50
+METADATA = 250
+"""Of objects without spec and status."""
 BYTES = 2 * 2**20
 """That a page should have. An object may have 1.5 MB, and anybody may give it our labels."""
 

@@ -20,7 +20,7 @@ from distillation_operator.controller import pages
 from distillation_operator.controller.cache import Cache
 from distillation_operator.controller.crd_age import OPENAPI_PATH, missing_fields
 from distillation_operator.controller.event_recorder import Recorder
-from distillation_operator.controller.kube import ApiError, Kube
+from distillation_operator.controller.kube import RESOURCES, ApiError, Kube
 from distillation_operator.controller.leader import Leadership
 from distillation_operator.controller.logging_setup import configure_logs
 from distillation_operator.controller.metrics import Metrics
@@ -29,10 +29,12 @@ from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.pod_events import PodEvents
 from distillation_operator.controller.probes import Probes
 from distillation_operator.controller.progress import ProgressReader
-from distillation_operator.controller.queue import Key, WorkQueue
+from distillation_operator.controller.queue import LONGEST_RETRY_SECONDS, OUTAGE_RETRY_SECONDS, Key, WorkQueue
 from distillation_operator.controller.reconcile import CreationRefused, DecisionFailed, Reconciler
 from distillation_operator.controller.settings import ControllerSettings
 from distillation_operator.controller.side_calls import SideCalls
+from distillation_operator.controller.sweep import Sweep
+from distillation_operator.controller.watches import Watches, keep_awake
 from distillation_operator.manifests.labels import SELECTOR
 
 RECONCILE_SECONDS = 300.0
@@ -43,12 +45,6 @@ SCHEMA_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 Resource = tuple[str, str] | tuple[str, str, str]
-
-_WATCHED_CHILDREN: tuple[tuple[str, Resource], ...] = (
-    ("Job", ("batch", "v1", "jobs")),
-    ("JobSet", ("jobset.x-k8s.io", "v1alpha2", "jobsets")),
-    ("Pod", ("v1", "pods")),
-)
 
 
 def run(settings: ControllerSettings) -> None:
@@ -71,9 +67,10 @@ class _Operator:
         self._queue = WorkQueue()
         self._metrics = Metrics()
         self._metrics.watch_queue(self._queue.__len__)
-        self._metrics.watch_jobs(self._cache.all_jobs)
+        self._metrics.watch_jobs(self._cache.all_jobs, self._cache.ended_phases)
         self._metrics.watch_cache(self._cache.__len__)
         self._workers: list[asyncio.Task[None]] = []
+        self._sweeping = asyncio.Lock()
         self._schema_problem: str | None = "the CRD has not been read yet"
 
     async def run(self) -> None:
@@ -103,6 +100,7 @@ class _Operator:
             await kube.close()
 
     def _assemble(self, kube: Kube) -> None:
+        self._sweep = Sweep(kube, self._cache, self._settings.namespaces)
         self._side_calls = SideCalls(lambda result: self._metrics.side_calls.labels(result).inc())
         self._reconciler = Reconciler(
             kube,
@@ -118,17 +116,25 @@ class _Operator:
         )
 
     async def _watch(self, stop: asyncio.Event) -> None:
+        plurals = [PLURAL, *(plural for _, _, plural in RESOURCES.values())]
+        watches = Watches(self._registry, self._kopf_settings, self._settings.namespaces, plurals, self._look_again)
+        await watches.run(stop)
+
+    async def _kopf_settings(self) -> kopf.OperatorSettings:
         settings = _kopf_settings()
-        # kopf would ask again and again for nearly a minute before it starts without.
+        # kopf would ask again and again before it starts without.
         settings.scanning.disabled = not await self._may_scan()
-        await kopf.operator(
-            registry=self._registry(),
-            settings=settings,
-            standalone=True,
-            clusterwide=not self._settings.namespaces,
-            namespaces=self._settings.namespaces,
-            stop_flag=stop,
-        )
+        settings.watching.initial_streaming = await self._streams_lists()
+        return settings
+
+    async def _look_again(self) -> bool:
+        """Find what went while a watch was broken; whether the API server has answered. Who leads later lists all."""
+        if not self._workers:
+            return True
+        changed = await self._sweep_again()
+        for key in changed or ():
+            await self._queue.add(key)
+        return changed is not None
 
     async def _may_scan(self) -> bool:
         """Whether kopf may look for CRDs that come later and, where it is given namespaces, for those."""
@@ -141,6 +147,13 @@ class _Operator:
             log.warning("permissions can't be asked for: %s", error)
             return True
         return all(allowed)
+
+    async def _streams_lists(self) -> bool:
+        try:
+            return await self._kube.streams_lists(next(iter(self._settings.namespaces), None))
+        except ApiError as error:
+            log.warning("whether lists are streamed can't be asked for: %s", error)
+            return False
 
     async def _lead(self, kube: Kube) -> None:
         """Act, as soon as this replica may, until it may no more. Raises LeaseLost."""
@@ -155,6 +168,8 @@ class _Operator:
 
     async def _act(self) -> None:
         self._metrics.leads.set(1)
+        # Until all children are known each job would have to be listed by itself.
+        await self._sweep_first()
         self._workers = [asyncio.create_task(self._work()) for _ in range(self._settings.workers)]
         self._workers.append(asyncio.create_task(self._resync()))
         try:
@@ -194,14 +209,12 @@ class _Operator:
         async def job_changed(event: Mapping[str, Any], **_: Any) -> None:
             await self._job_changed(event)
 
-        for kind, resource in _WATCHED_CHILDREN:
-            self._watch_children(registry, kind, resource)
-        kopf.on.login(registry=registry)(kopf.login_with_kubeconfig)
-        kopf.on.login(registry=registry)(kopf.login_with_service_account)
+        for kind in RESOURCES:
+            self._watch_children(registry, kind)
         return registry
 
-    def _watch_children(self, registry: kopf.OperatorRegistry, kind: str, resource: Resource) -> None:
-        @kopf.on.event(*resource, registry=registry, id=f"{kind}_changed")
+    def _watch_children(self, registry: kopf.OperatorRegistry, kind: str) -> None:
+        @kopf.on.event(*_resource(kind), registry=registry, id=f"{kind}_changed")
         async def child_changed(event: Mapping[str, Any], **_: Any) -> None:
             await self._child_changed(kind, event)
 
@@ -218,12 +231,12 @@ class _Operator:
         job = event["object"]
         if event["type"] == "DELETED":
             key = (job["metadata"]["namespace"], job["metadata"]["name"])
-            known = self._cache.job(key)
-            if known is not None and known["metadata"]["uid"] == job["metadata"]["uid"]:
-                self._cache.drop_job(key)
-        else:
-            key = self._cache.put_job(job)
-        await self._queue.add(key)
+            if self._cache.uid(key) != job["metadata"]["uid"]:
+                return
+            self._cache.drop_job(key)
+            await self._queue.add(key)
+        elif (changed := self._cache.put_job(job)) is not None:
+            await self._queue.add(changed)
 
     async def _work(self) -> None:
         while True:
@@ -247,7 +260,8 @@ class _Operator:
             log.warning("%s; tried again in %.0f s", problem, seconds, extra={"job": key})
             return
         except ApiError as error:
-            seconds = await self._failed(key, error.reason or str(error.status))
+            longest = OUTAGE_RETRY_SECONDS if error.is_outage else LONGEST_RETRY_SECONDS
+            seconds = await self._failed(key, error.reason or str(error.status), longest)
             level = logging.INFO if error.status == 409 else logging.WARNING
             log.log(level, "%s; tried again in %.1f s", error, seconds, extra={"job": key})
             return
@@ -263,17 +277,37 @@ class _Operator:
         if requeue_after is not None:
             await self._queue.add_after(key, requeue_after.total_seconds())
 
-    async def _failed(self, key: Key, reason: str) -> float:
+    async def _failed(self, key: Key, reason: str, longest: float = LONGEST_RETRY_SECONDS) -> float:
         self._metrics.reconcile_errors.labels(reason).inc()
-        return await self._queue.add_after_failure(key)
+        return await self._queue.add_after_failure(key, longest)
+
+    async def _sweep_first(self) -> None:
+        try:
+            await self._sweep.begin()
+        except ApiError as error:
+            log.warning("the children of all jobs can't be listed, so those of each job are: %s", error)
 
     async def _resync(self) -> None:
         """Look at everything again: a watch that was broken for long may have missed a deletion."""
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
-            for key in self._cache.jobs():
-                self._reconciler.request_fresh_lists(key)
+            changed = await self._sweep_again()
+            for key in (changed or set()).union(self._cache.jobs()):
                 await self._queue.add(key)
+
+    async def _sweep_again(self) -> set[Key] | None:
+        """The jobs for which there was news; None when the API server doesn't say."""
+        try:
+            async with self._sweeping:
+                return await self._sweep.run()
+        except ApiError as error:
+            log.warning("the children of all jobs can't be listed: %s", error)
+            return None
+
+
+def _resource(kind: str) -> Resource:
+    group, version, plural = RESOURCES[kind]
+    return (group, version, plural) if group else (version, plural)
 
 
 def _replica() -> str:
@@ -293,9 +327,24 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.peering.standalone = True
     # A worker of kopf's per object is kept only as long as it has something to hand over.
     settings.queueing.idle_timeout = 0.1
-    settings.watching.server_timeout = 300
-    settings.watching.client_timeout = 330
+    keep_awake(settings)
     settings.watching.chunk_size = pages.MOST
-    for _, resource in _WATCHED_CHILDREN:
-        settings.watching.label_selectors[resource] = SELECTOR
+    for kind in RESOURCES:
+        settings.watching.label_selectors[_resource(kind)] = SELECTOR
+    settings.persistence.diffbase_storage = _NoDiffs()
     return settings
+
+
+class _NoDiffs(kopf.DiffBaseStorage):
+    """No memory of what objects were: kopf would copy each one at each event to find what has changed, for handlers
+    that we don't have.
+    """
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return {}
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass

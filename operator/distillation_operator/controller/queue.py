@@ -9,6 +9,8 @@ Key = tuple[str, str]
 
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 60.0
+OUTAGE_RETRY_SECONDS = 15.0
+"""The longest where the API server is away or overloaded: once it is back, all jobs have to go on."""
 
 
 class WorkQueue:
@@ -43,11 +45,11 @@ class WorkQueue:
             heapq.heappush(self._later, (due, key))
             self._changed.notify_all()
 
-    async def add_after_failure(self, key: Key) -> float:
+    async def add_after_failure(self, key: Key, longest: float = LONGEST_RETRY_SECONDS) -> float:
         """Ask for work on a key that has just failed, after a time that doubles with each failure; returns it."""
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
-        seconds = min(FIRST_RETRY_SECONDS * 2.0 ** min(count, 16), LONGEST_RETRY_SECONDS)
+        seconds = min(FIRST_RETRY_SECONDS * 2.0 ** min(count, 16), longest)
         await self.add_after(key, seconds)
         return seconds
 

@@ -4,7 +4,7 @@ Nothing is remembered between two reconciles but what can be lost: progress line
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from distillation_api import reasons
 from distillation_api.resource import DistillationJob
 from distillation_api.status import DistillationJobStatus
-from distillation_operator.controller.cache import Cache, is_made_by_jobset
+from distillation_operator.controller.cache import Cache, Ended, is_made_by_jobset
 from distillation_operator.controller.creation_failures import creation_failure
 from distillation_operator.controller.error_ids import id_of
 from distillation_operator.controller.event_recorder import Recorder
-from distillation_operator.controller.kube import ApiError, Kube
+from distillation_operator.controller.kube import RESOURCES, ApiError, Kube
 from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.node_signs import NodeSigns
 from distillation_operator.controller.parsed_jobs import ParsedJob, ParsedJobs
@@ -30,9 +30,10 @@ from distillation_operator.controller.settled import Settled
 from distillation_operator.controller.unwritten import Unwritten
 from distillation_operator.manifests.bare_reading import bare_children, bare_pods
 from distillation_operator.manifests.kinds import child_manifest
-from distillation_operator.manifests.reading import observe, reporting_pods
+from distillation_operator.manifests.reading import observe, read_child, reporting_pods
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.decision.at_rest import clean_up
 from distillation_operator.pipeline.decision.internal_error import decide_on_error, internal_error
 from distillation_operator.pipeline.decision.job import Creation, Decision, decide, is_over
 from distillation_operator.pipeline.observed import Observed
@@ -40,8 +41,6 @@ from distillation_operator.pipeline.status.events import transitions
 from distillation_operator.pipeline.status.job_status import rejected_status, unread_status
 
 Object = Mapping[str, Any]
-KINDS = ("JobSet", "Job", "Pod")
-"""In the order in which they are listed: effects before their causes, so that no end is seen without its reason."""
 log = logging.getLogger(__name__)
 
 
@@ -106,24 +105,35 @@ class Reconciler:
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """One step. Returns the time after which to look again. Raises ApiError, CreationRefused and DecisionFailed."""
-        raw = self._cache.job(key)
+        raw, now = self._cache.job(key), datetime.now(UTC)
         if raw is None:
-            self._problems.pop(key, None)
-            self._parsed.forget(key)
-            self._settled.forget(key)
-            self._unwritten.forget(key)
-            self._progress.forget(key)
-            self._pending_reasons.forget(key)
-            self._pod_events.forget(key)
-            self._node_signs.forget(key)
-            return None
-        now = datetime.now(UTC)
+            self._forget(key)
+            ended = self._cache.ended(key)
+            if ended is None or not self._cache.has_live_children(key):
+                return None if ended is None else await self._clean_up(key, ended, now)
+            # As after a restart at the moment of its end: what becomes of them depends on the whole of it.
+            raw = await self._kube.read_job(key)
+            self._cache.wake(raw)
         try:
             return await self._step(raw, key, now)
         except (ApiError, CreationRefused):
             raise
         except Exception as error:
             raise await self._decide_on(error, raw, key, now) from error
+
+    def _forget(self, key: Key) -> None:
+        self._problems.pop(key, None)
+        for memory in (
+            self._parsed, self._settled, self._unwritten,
+            self._progress, self._pending_reasons, self._pod_events, self._node_signs,
+        ):  # fmt: skip
+            memory.forget(key)
+
+    async def _clean_up(self, key: Key, ended: Ended, now: datetime) -> timedelta | None:
+        children = _attempts([*self._cache.children(key, "Job"), *self._cache.children(key, "JobSet")])
+        left = clean_up([read_child(child, ended.uid, []) for child in children], ended.rest.removal, now)
+        await self._delete(key, left.delete)
+        return left.requeue_after
 
     async def _step(self, raw: Object, key: Key, now: datetime) -> timedelta | None:
         try:
@@ -163,6 +173,7 @@ class Reconciler:
         if problems:
             raise CreationRefused("; ".join(problem.message for problem in problems.values()))
         if decision.is_end:
+            self._cache.settle(key)
             # Most of the jobs that there are have ended.
             self._parsed.forget(key)
         return decision.requeue_after
@@ -209,13 +220,13 @@ class Reconciler:
         return decision
 
     def _known(self, key: Key) -> "_Children":
-        return _Children({kind: self._cache.children(key, kind) for kind in KINDS})
+        return _Children({kind: self._cache.children(key, kind) for kind in RESOURCES})
 
     async def _list(self, key: Key) -> "_Children":
         ours: dict[str, list[Object]] = {}
         others: dict[str, list[Object]] = {}
         self._cache.begin_list(key)
-        for kind in KINDS:
+        for kind in RESOURCES:
             listed = await self._kube.list_children(kind, key)
             ours[kind], others[kind] = self._cache.replace_children(key, kind, listed.items, listed.version)
         self._cache.end_list(key)
@@ -236,6 +247,7 @@ class Reconciler:
             creation_failures=self._problems.get(key, {}),
             pending_reasons=self._pending_reasons.known(key, children, jobs, pods),
             fresh=fresh,
+            begun=_copied(self._cache.begun_stages(key)),
             at_work=self._cache.at_work(key),
             strangers=seen.strange_pods,
             pod_events=self._pod_events.known(key, pods),
@@ -311,6 +323,10 @@ class Reconciler:
         except Exception:
             # The status stands and has it all.
             log.exception("metrics or Events are not told", extra={"job": _key(raw)})
+
+
+def _copied(stages: Set[str] | None) -> frozenset[str] | None:
+    return None if stages is None else frozenset(stages)
 
 
 def _attempts(children: Iterable[Object]) -> list[Object]:

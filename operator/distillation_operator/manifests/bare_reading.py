@@ -42,7 +42,7 @@ def _bare_child(child: Object) -> Child:
         name=metadata["name"],
         stage=(metadata.get("labels") or {}).get(STAGE_LABEL, ""),
         attempt=0,
-        state=ChildState.COMPLETE if _has_ended(child) else ChildState.ACTIVE,
+        state=ChildState.COMPLETE if has_ended(child) else ChildState.ACTIVE,
         terminating="deletionTimestamp" in metadata,
     )
 
@@ -51,7 +51,8 @@ def _is_owned(child: Object, uid: str) -> bool:
     return any(owner.get("uid") == uid for owner in child["metadata"].get("ownerReferences") or [])
 
 
-def _has_ended(child: Object) -> bool:
+def has_ended(child: Object) -> bool:
+    """Whether a Job or JobSet says so."""
     conditions = (child.get("status") or {}).get("conditions") or []
     return any(c.get("type") in ("Complete", "Completed", "Failed") and c.get("status") == "True" for c in conditions)
 

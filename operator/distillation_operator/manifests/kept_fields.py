@@ -30,6 +30,8 @@ _LABELS = (
     JOBSET_INDEX_LABEL, JOB_INDEX_LABEL,
 )  # fmt: skip
 _ANNOTATIONS = (FINGERPRINT_ANNOTATION, OUTPUT_ANNOTATION, FAILURES_ANNOTATION, IGNORED_FAILURES_ANNOTATION)
+_CLEAN_UP_LABELS = (STAGE_LABEL, ATTEMPT_LABEL, JOBSET_NAME_LABEL)
+_CLEAN_UP_CONDITION = ("type", "status", "lastTransitionTime")
 _CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
 _OWNER = ("uid", "controller")
 _POD_STATUS = ("phase", "reason", "message", "startTime")
@@ -48,6 +50,19 @@ def kept_job(job: Object) -> Object:
     metadata = job["metadata"]
     annotations = _picked(metadata.get("annotations") or {}, (RETRY_ANNOTATION,))
     return {**kept, "metadata": {**_picked(metadata, _METADATA), "annotations": annotations}}
+
+
+def kept_ended_child(kind: str, child: Object) -> Object:
+    """A Job or JobSet of a job that has ended: whose it is, and whether it runs."""
+    kept = kept_child(kind, child)
+    before = kept["metadata"]
+    metadata = {
+        **before,
+        "labels": _picked(before["labels"], _CLEAN_UP_LABELS),
+        "annotations": _picked(before["annotations"], (OUTPUT_ANNOTATION,)),
+    }
+    conditions = [_picked(condition, _CLEAN_UP_CONDITION) for condition in kept["status"]["conditions"]]
+    return {**kept, "metadata": metadata, "status": {"conditions": conditions}}
 
 
 def kept_child(kind: str, child: Object) -> Object:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -72,6 +72,7 @@ def observe(
     pod_events: Mapping[str, Cause] | None = None,
     node_signs: Mapping[str, Cause] | None = None,
     last_progress: Mapping[tuple[str, int], Progress] | None = None,
+    begun: Set[str] | None = None,
     *,
     of_pod: PodReader | None = None,
     of_child: ChildReader | None = None,
@@ -82,8 +83,8 @@ def observe(
     ``pending_reasons``: what is known of why one has no pods, by name; ``fresh``: all was listed for this decision;
     ``at_work``: directories in which children of other jobs work, and these jobs; ``strangers``: pods with our labels
     and no owner that is known; ``pod_events``: what Events say keeps a pod from starting, by its name;
-    ``node_signs``: what nodes say of the pods on them, by node; ``last_progress``: as ``Observed`` has it; ``of_pod``,
-    ``of_child``: ``read_pod`` and ``read_child``, or what remembers what they return.
+    ``node_signs``: what nodes say of the pods on them, by node; ``last_progress`` and ``begun``: as ``Observed`` has
+    them; ``of_pod``, ``of_child``: ``read_pod`` and ``read_child``, or what remembers what they return.
     """
     of_pod, of_child = of_pod or read_pod, of_child or read_child
     made = defaultdict[str | None, list[Object]](list)
@@ -103,6 +104,7 @@ def observe(
         last_progress=last_progress or {},
         creation_failures=creation_failures,
         fresh=fresh,
+        begun=begun,
         at_work=at_work or {},
         strangers=tuple(read_pod(pod) for pod in strangers),
     )
@@ -125,6 +127,7 @@ def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
         attempt=attempt,
         state=state,
         uid=child["metadata"].get("uid", ""),
+        jobs=frozenset(_uid(job) for job in jobs if _controller(job["metadata"]) == _uid(child)),
         ours=owned and attempt <= GREATEST_ATTEMPT and _name(child).endswith(f"-{attempt}"),
         terminating="deletionTimestamp" in child["metadata"],
         failure_class=failure_class(of_pods) if state is ChildState.FAILED else None,
@@ -238,6 +241,7 @@ def read_pod(pod: Object, told: Cause | None = None, node: Cause | None = None) 
         running=running,
         ended=over,
         succeeded=succeeded,
+        complete=phase == "Succeeded" and ended.get("exitCode") == 0,
         terminating="deletionTimestamp" in metadata,
         disrupted=taken is not None,
         departure=_departure(pod),
@@ -359,6 +363,10 @@ def jobset_of(job: Object) -> str | None:
 
 def _name(thing: Object) -> str:
     return str(thing["metadata"]["name"])
+
+
+def _uid(thing: Object) -> str:
+    return str(thing["metadata"].get("uid", ""))
 
 
 def _time(text: str | None) -> datetime | None:

@@ -1,7 +1,7 @@
 """What is known of a job's children, in the terms of the decisions; ``manifests.reading`` fills it from Kubernetes."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -45,6 +45,8 @@ class Pod:
     running: bool = False
     ended: bool = False
     succeeded: bool = False
+    complete: bool = False
+    """Succeeded with all of its containers, sidecars too: nothing that it has written is on its way any more."""
     terminating: bool = False
     disrupted: bool = False
     """Taken away by preemption, eviction or the loss of its node."""
@@ -88,6 +90,8 @@ class Child:
     attempt: int
     state: ChildState
     uid: str = ""
+    jobs: frozenset[str] = frozenset()
+    """UIDs of the Jobs that a JobSet has made."""
     ours: bool = True
     """False when another owner has an object of that name."""
     terminating: bool = False
@@ -108,6 +112,10 @@ class Child:
         """True while it is ours to delete, and its pods may run."""
         return self.ours and self.ended_at is None and not self.terminating
 
+    def owns(self, pod: Pod) -> bool:
+        """True for a pod that its own Job, or one of its JobSet's, has made; labels alone don't say so."""
+        return pod.owner != "" and (pod.owner == self.uid or pod.owner in self.jobs)
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -125,6 +133,10 @@ class Observed:
     fresh: bool = False
     """Read from the API server for this decision. What watches have told may be older in one kind than in another."""
 
+    begun: Set[str] | None = None
+    """The stages that have had a child, of a job whose whole life was seen; None of any other. One that never had any
+    has no pods either, whatever was not heard of yet.
+    """
     at_work: Mapping[str, str] = field(default_factory=dict)
     """Output directories in which another job's child works, and that job."""
     strangers: tuple[Pod, ...] = ()

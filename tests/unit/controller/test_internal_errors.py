@@ -192,7 +192,8 @@ def test_nothing_is_done_for_a_job_that_is_being_deleted(monkeypatch: pytest.Mon
     async def scenario() -> list[tuple[str, str]]:
         controller = Controller()
         await running(controller, monkeypatch)
-        controller.server.jobs[controller.key]["metadata"]["deletionTimestamp"] = "2026-11-25T12:00:00Z"
+        metadata = controller.server.jobs[controller.key]["metadata"]
+        metadata |= {"deletionTimestamp": "2026-11-25T12:00:00Z", "resourceVersion": "1000"}
         controller.server.asked.clear()
         with pytest.raises(DecisionFailed):
             await controller.step()

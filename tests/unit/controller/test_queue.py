@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from distillation_operator.controller.queue import LONGEST_RETRY_SECONDS, WorkQueue
+from distillation_operator.controller.queue import LONGEST_RETRY_SECONDS, OUTAGE_RETRY_SECONDS, WorkQueue
 
 A, B = ("ns", "a"), ("ns", "b")
 
@@ -78,6 +78,7 @@ def test_failures_back_off_and_success_forgets_them() -> None:
         waits = [await queue.add_after_failure(A) for _ in range(12)]
         assert waits[0] < waits[1] < waits[2]
         assert waits[-1] == LONGEST_RETRY_SECONDS
+        assert await queue.add_after_failure(A, OUTAGE_RETRY_SECONDS) == OUTAGE_RETRY_SECONDS
         assert await queue.add_after_failure(B) == waits[0]
         queue.succeeded(A)
         assert await queue.add_after_failure(A) == waits[0]

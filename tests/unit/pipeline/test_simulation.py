@@ -92,6 +92,8 @@ class World:
     """Whether the preview ever was."""
     let_go: bool = False
     """Whether the real work was ever allowed to begin."""
+    worked: set[str] = field(default_factory=set)
+    """UIDs of children whose pods have done their work, while their controller hasn't said so."""
 
     def __post_init__(self) -> None:
         self.written = self.script
@@ -198,7 +200,11 @@ class World:
             assert len(live) <= 1, f"{live} live at once"
 
     def is_seen_complete(self, stage: str) -> bool:
-        return any(c.stage == stage and c.state is ChildState.COMPLETE for c in self.seen_children.values())
+        """By the child's own word, or by all of its pods."""
+        seen = [child for child in self.seen_children.values() if child.stage == stage]
+        pods = [pod for pod in self.seen_pods.values() if pod.result is not None]
+        told = [sum(pod.owner == child.uid for pod in pods) >= PODS for child in seen]
+        return any(told) or any(child.state is ChildState.COMPLETE for child in seen)
 
     def check_status(self, status: DistillationJobStatus) -> None:
         holding = [c.type for c in status.conditions if c.status == "True" and c.type in ("Complete", "Failed")]
@@ -295,6 +301,11 @@ class World:
         """The child's run ends, and its pods."""
         if not is_live(child) or child.state is not ChildState.ACTIVE:
             return
+        if child.uid in self.worked and not self.pods_of(child):
+            # Late, and now and then badly.
+            state = ChildState.FAILED if len(self.worked) % 3 == 0 else ChildState.COMPLETE
+            self.children[child.name] = replace(child, state=state, ended_at=self.now)
+            return
         outcome = self.next_outcome(child)
         if child.stage in GENERATIONS:
             if self.is_spent(child):
@@ -318,7 +329,7 @@ class World:
         self.start_pods(child)
         mark = self.fingerprint_of(child.stage)
         for pod in self.pods_of(child)[: None if good else 1]:  # after a failure the others run on for a while
-            ended = replace(pod, running=False, ended=True, succeeded=good, finished=self.now)
+            ended = replace(pod, running=False, ended=True, succeeded=good, complete=good, finished=self.now)
             match outcome:
                 case "complete":
                     ended = replace(ended, result=StageResult(stage=child.stage, fingerprint=mark))
@@ -331,6 +342,21 @@ class World:
                     del self.pods[pod.name]  # gone with its node
                     continue
             self.pods[pod.name] = ended
+
+    def end_work(self, child: Child) -> None:
+        """The pods of a child do their work, and nobody else says so yet."""
+        if not is_live(child) or child.state is not ChildState.ACTIVE or self.next_outcome(child) != "complete":
+            return
+        if child.stage in GENERATIONS and self.is_spent(child):
+            return
+        self.start_pods(child)
+        self.runs[child.stage] = self.runs.get(child.stage, 0) + (child.uid not in self.worked)
+        self.worked.add(child.uid)
+        result = StageResult(stage=child.stage, fingerprint=self.fingerprint_of(child.stage))
+        for pod in self.pods_of(child):
+            self.pods[pod.name] = replace(
+                pod, running=False, ended=True, succeeded=True, complete=True, finished=self.now, result=result
+            )
 
     def fingerprint_of(self, stage: str) -> str:
         known = pipeline_with("Continue" if stage not in self.pipeline else self.preview)
@@ -447,6 +473,7 @@ steps = st.lists(
             [
                 *["reconcile"] * 6,
                 *["see children", "see pods", "start", "finish", "finish", "collect", "pods end", "tick"] * 2,
+                *["work ends"] * 2,
                 "ended pods go",
                 "status is lost",
                 "operator dies",
@@ -473,6 +500,7 @@ def take(world: World, step: str, number: int) -> None:
     on_child: dict[str, Callable[[Child], None]] = {
         "start": world.start_pods,
         "finish": world.finish,
+        "work ends": world.end_work,
         "hold": world.hold,
         "admit": world.admit,
     }

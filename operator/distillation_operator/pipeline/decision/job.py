@@ -13,6 +13,8 @@ from distillation_api import reasons
 from distillation_api.resource import DistillationJob
 from distillation_api.status import DistillationJobStatus, Failure, StageStatus
 from distillation_operator.pipeline.cause import Cause
+from distillation_operator.pipeline.decision.at_rest import clean_up
+from distillation_operator.pipeline.decision.job_ends import live_children, repeating_children, with_late_failures
 from distillation_operator.pipeline.decision.preview_hold import (
     held_stages,
     holding,
@@ -96,7 +98,8 @@ def decide(job: DistillationJob, observed: Observed, now: datetime, graph: SpecG
     stop = suspension(job.spec.suspend, job.spec.budget.max_chip_hours if job.spec.budget else None, used)
     held = held_stages(job.spec.preview, pipeline, begun)
     stages = _decide_stages(job, pipeline, known, observed, held, stop is not None, now)
-    if any(stage.needs_fresh_lists for stage in stages.values()):
+    repeating = repeating_children(before.stages, observed)
+    if any(stage.needs_fresh_lists for stage in stages.values()) or (repeating and not observed.fresh):
         return Decision(before, needs_fresh_lists=True)
     failed = any(stage.status.state == "Failed" for stage in stages.values())
     if failed:
@@ -109,7 +112,9 @@ def decide(job: DistillationJob, observed: Observed, now: datetime, graph: SpecG
             accounted_time=format_time(accounted) if accounted else None,
             last_failures=_last_failures(status, stages.values()),
         ),
-        [_with_estimate(known.get(name), stage.status, now) for name, stage in stages.items()],
+        with_late_failures(
+            (_with_estimate(known.get(name), stage.status, now) for name, stage in stages.items()), observed
+        ),
         removed_stages(pipeline, known),
         stop,
         bool(held),
@@ -122,12 +127,13 @@ def decide(job: DistillationJob, observed: Observed, now: datetime, graph: SpecG
         *(name for stage in stages.values() for name in stage.delete),
         *removed_children(pipeline, observed),
         *superseded(before.stages, observed),
+        *repeating,
     ]
     due = _due_after(job, pipeline, stages.values(), observed, after, used, now)
     return Decision(
         status=after,
         create=_creations(job, pipeline, stages),
-        delete=_live_children(observed) if failed else tuple(delete),
+        delete=live_children(after.stages, observed) if failed else tuple(delete),
         requeue_after=_earliest(due, SIGNS_PERIOD if have_chips(pipeline, observed) else None),
         due_after=due,
     )
@@ -234,10 +240,6 @@ def _earliest(*waits: timedelta | None) -> timedelta | None:
     return min((wait for wait in waits if wait is not None), default=None)
 
 
-def _live_children(observed: Observed) -> tuple[str, ...]:
-    return tuple(child.name for child in observed.children.values() if child.live)
-
-
 def _after_the_end(
     job: DistillationJob, status: DistillationJobStatus, observed: Observed, rejected_retry: Cause | None, now: datetime
 ) -> Decision:
@@ -249,12 +251,13 @@ def _after_the_end(
     if status.reason is None:
         # As of an operator that wrote none.
         status = rewrite_job(status, reason=urgent_reason(status.stages, None))
+    status = rewrite_job(status, stages=with_late_failures(status.stages, observed))
     ended = parse_time(status.completion_time) if status.completion_time else now
-    left = ended + timedelta(seconds=job.spec.ttl_seconds_after_finished) - now
-    existing = [child for child in observed.children.values() if child.ours and not child.terminating]
-    if left > timedelta(0):
-        return Decision(status, delete=_live_children(observed), requeue_after=left if existing else None)
-    return Decision(status, delete=tuple(child.name for child in existing))
+    removal = ended + timedelta(seconds=job.spec.ttl_seconds_after_finished)
+    left = clean_up(observed.children.values(), removal, now)
+    return Decision(
+        status, delete=left.delete or live_children(status.stages, observed), requeue_after=left.requeue_after
+    )
 
 
 def _with_accepted(status: DistillationJobStatus, rejected_retry: Cause | None) -> DistillationJobStatus:

@@ -1,0 +1,44 @@
+"""Answers of the API server whose bodies the client has not read."""
+
+import json
+from typing import Any, cast
+
+import aiohttp
+
+from distillation_operator.controller.api_error import ApiError
+
+
+async def decoded(call: Any) -> Any:
+    """The JSON of a response that the client has not read. Raises ApiError."""
+    return json.loads(await read_body(call))
+
+
+async def text(call: Any) -> str:
+    """The text of a response that the client has not read. Raises ApiError."""
+    return (await read_body(call)).decode(errors="replace")
+
+
+async def opened(call: Any) -> aiohttp.ClientResponse:
+    """A response whose body is still to be read. Raises ApiError."""
+    response = await call
+    if response.status >= 400:
+        raise api_error(response.status, response.reason, await response.read())
+    return cast(aiohttp.ClientResponse, response.response)
+
+
+async def read_body(call: Any) -> bytes:
+    """The body of a response that the client has not read. Raises ApiError."""
+    response = await call
+    body: bytes = await response.read()
+    if response.status >= 400:
+        raise api_error(response.status, response.reason, body)
+    return body
+
+
+def api_error(status: int, reason: str | None, body: str | bytes | None) -> ApiError:
+    """The server's words are in the body, a ``Status`` object; a proxy's page has none."""
+    try:
+        told = json.loads(body or "")
+        return ApiError(status, told.get("reason") or reason or "", told.get("message") or "")
+    except (ValueError, AttributeError):
+        return ApiError(status, reason or "", str(body or "")[:500])

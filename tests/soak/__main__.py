@@ -1,0 +1,41 @@
+"""``make soak``: 300 active jobs for an hour; the last line is one JSON object."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from kubernetes import config
+
+from soak.soak import Soak
+from support.cluster import apply_crd
+from testbed.cluster import Testbed
+from testbed.site import Depth
+
+
+def main() -> int:
+    """Run it; 0 when nothing was missed, nothing done twice, and memory was flat."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=300, help="active at a time")
+    parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--longest-run", type=float, default=300.0, help="of a pod, in seconds")
+    arguments = parser.parse_args()
+    testbed = Testbed("soak", Depth.CONTROL_PLANE, say=lambda text: print(f"soak: {text}", flush=True))
+    testbed.up()
+    try:
+        apply_crd(testbed)
+        api = config.new_client_from_config(str(testbed.kubeconfig))  # type: ignore[no-untyped-call]
+        with tempfile.TemporaryDirectory() as folder:
+            outcome = Soak(
+                testbed, api, Path(folder), arguments.jobs, arguments.seconds, arguments.seed, arguments.longest_run,
+                fault_seconds=(5.0, 15.0), calm_seconds=(5.0, 30.0),
+            ).run()  # fmt: skip
+    finally:
+        testbed.down()
+    print(outcome.as_json())
+    return 0 if outcome.good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
