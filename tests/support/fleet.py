@@ -98,13 +98,13 @@ class Fleet:
         )
 
 
-def acting[T](scenario: Callable[[Fleet, Key], Awaitable[T]]) -> T:
+def acting[T](scenario: Callable[[Fleet, Key], Awaitable[T]], **spec: Any) -> T:
     """What the scenario returns, of a job whose first children are made."""
 
     async def whole() -> T:
         fleet = Fleet()
         workers = asyncio.create_task(fleet.operator._act())
-        key = await fleet.add_job("job")
+        key = await fleet.add_job("job", **spec)
         await asyncio.sleep(1)
         try:
             return await scenario(fleet, key)

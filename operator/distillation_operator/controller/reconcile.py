@@ -207,7 +207,10 @@ class Reconciler:
         """On what the watches have told, or, where that isn't enough, on fresh lists."""
         if self._cache.is_listed(key):
             observed = self._observe(parsed, key, self._known(key), fresh=False)
-            decision = self._settled.decision(key, job, observed) or decide(job, observed, now, parsed.graph)
+            settled = self._settled.decision(key, job, observed)
+            if settled is not None:
+                return settled
+            decision = decide(job, observed, now, parsed.graph)
             if not decision.needs_fresh_lists:
                 self._settled.note(key, job, observed, decision)
                 return decision

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from distillation_api.resource import DistillationJob
@@ -38,7 +38,7 @@ class Settled:
             return None
         left = None if last.due == math.inf else timedelta(seconds=last.due - now)
         looks = [wait for wait in (left, last.decision.requeue_after) if wait is not None]
-        return Decision(last.decision.status, requeue_after=min(looks, default=None))
+        return replace(last.decision, requeue_after=min(looks, default=None), due_after=left)
 
     def note(self, key: Key, job: DistillationJob, observed: Observed, decision: Decision) -> None:
         """Keep a decision, if it leaves nothing to do."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,10 @@ from distillation_operator.controller.queue import Key
 from distillation_operator.pipeline import spec_graph
 from distillation_operator.pipeline.decision.job import decide
 from distillation_operator.pipeline.graph import build_shape
+from distillation_operator.pipeline.status.chip_hours import PERIOD
+from distillation_operator.pipeline.status.times import format_time
 from support.fleet import Fleet, acting
+from support.scenario import SOURCES
 from support.virtual_time import run
 
 MOST_WRITES = 12
@@ -119,7 +123,7 @@ def test_a_graph_is_built_once_for_each_generation(done: Counter[str]) -> None:
 
 def test_nothing_is_decided_or_written_while_nothing_changes(done: Counter[str]) -> None:
     async def scenario(fleet: Fleet, key: Key) -> tuple[int, Counter[str]]:
-        for stage in ("fetch-teacher", "fetch-student", "prepare-dataset"):
+        for stage in SOURCES:
             fleet.run_pods(key, stage, 1)
         await asyncio.sleep(MOMENT)
         done.clear()
@@ -130,9 +134,27 @@ def test_nothing_is_decided_or_written_while_nothing_changes(done: Counter[str])
     assert acting(scenario) == (0, {})
 
 
+def test_of_pods_with_chips_only_the_count_of_chip_hours_is_due(done: Counter[str]) -> None:
+    """Their nodes are read more often, and seldom have news."""
+
+    async def scenario(fleet: Fleet, key: Key) -> int:
+        for stage in (*SOURCES, "convert-student", "preflight", "pack-two"):
+            fleet.end(key, stage)
+            await asyncio.sleep(MOMENT)
+        fleet.server.add_pod(fleet.child(key, "generate"), chips=8, startTime=format_time(datetime.now(UTC)))
+        await asyncio.sleep(MOMENT)
+        done.clear()
+        await asyncio.sleep(10 * PERIOD.total_seconds())
+        return done["decision"]
+
+    accelerator = {"type": "tpu-v5-lite-podslice", "topology": "2x4", "chipsPerHost": 8}
+    assert acting(scenario, generation={"shards": 1, "accelerator": accelerator}) == 10
+
+
 def test_what_a_watch_tells_twice_is_decided_once(done: Counter[str]) -> None:
     async def scenario(fleet: Fleet, key: Key) -> int:
-        fleet.run_pods(key, STAGE, 1)
+        for stage in SOURCES:
+            fleet.run_pods(key, stage, 1)
         await asyncio.sleep(MOMENT)
         done.clear()
         for _ in range(5):

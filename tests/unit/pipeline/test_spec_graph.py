@@ -1,11 +1,12 @@
 """A spec's graph is built once, and is the one that its recorded outputs ask for."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import pytest
 
+from distillation_api.spec import DistillationJobSpec
 from distillation_operator.pipeline import spec_graph
-from distillation_operator.pipeline.graph import Pipeline, build_pipeline, build_shape
+from distillation_operator.pipeline.graph import Pipeline, Shape, build_pipeline, build_shape
 from distillation_operator.pipeline.recorded_outputs import RecordedOutput
 from distillation_operator.pipeline.spec_graph import SpecGraph
 from support.scenario import job_of, small_spec
@@ -16,19 +17,19 @@ OLDER = RecordedOutput("0123456789abcdef", "prepare-dataset/older")
 
 
 @pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+def built(monkeypatch: pytest.MonkeyPatch) -> list[Shape]:
     """What was built."""
-    made: list[object] = []
+    made: list[Shape] = []
 
-    def build(*arguments: Any) -> Pipeline:
-        made.append(arguments)
-        return build_shape(*arguments)
+    def build(spec: DistillationJobSpec, recorded: Mapping[str, RecordedOutput], shape: Shape) -> Pipeline:
+        made.append(shape)
+        return build_shape(spec, recorded, shape)
 
     monkeypatch.setattr(spec_graph, "build_shape", build)
     return made
 
 
-def test_a_graph_is_built_once_for_all_that_its_stages_record(built: list[object]) -> None:
+def test_a_graph_is_built_once_for_all_that_its_stages_record(built: list[Shape]) -> None:
     graph = SpecGraph(SPEC)
     for count in range(len(NOW) + 1):
         recorded = dict([*NOW.items()][:count])
