@@ -28,9 +28,9 @@ from testbed.cluster import Testbed
 from testbed.site import Depth
 
 ROUNDS = 20
-OBJECTS = 15
+OBJECTS = 10
 """Objects of one turn, each created once."""
-UPDATES = 2
+UPDATES = 4
 """Status updates of each."""
 JOBS = ("llama3-8b-to-1b", "mixed-sft-then-logits")
 """Examples: one training stage without MaxText's own settings, and two with some."""

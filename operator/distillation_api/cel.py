@@ -66,7 +66,7 @@ def immutable_beside_status(path: str, members: Sequence[str], why: str) -> Rule
     ``members`` these of its members can't change, appear or go, and the others can.
 
     For large values, which take long to compare. No write can change both spec and status, so nothing is compared where
-    ``status.currentStage`` or ``status.progress`` is another, as with most of the operator's writes.
+    a status is the first, or its ``currentStage`` or ``progress`` is another, as with most of the operator's writes.
     """
     same = " && ".join(_is_same(member) for member in members) if members else "n in [o]"
     name = path.rpartition(".")[2]
@@ -87,8 +87,8 @@ def _is_same(member: str) -> str:
 
 
 _STATUS_IS_WRITTEN = (
-    "has(oldSelf.status) && [self.status].all(n, [oldSelf.status].all(o, "
-    f"!({_is_same('currentStage')} && {_is_same('progress')})))"
+    "has(self.status) && (!has(oldSelf.status) || [self.status].all(n, [oldSelf.status].all(o, "
+    f"!({_is_same('currentStage')} && {_is_same('progress')}))))"
 )
 
 
