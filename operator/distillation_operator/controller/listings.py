@@ -92,6 +92,9 @@ class _List:
         self._content = content
         self._ended = ended
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
         """The chunks, as kopf reads them."""
         before: bytes | None = b""
