@@ -23,10 +23,10 @@ BUILD = nice -n 10 $(PYTHON) -m testbed build
 
 CLUSTER_LIFECYCLE := $(addprefix tests/cluster/test_,controller.py suspend_and_delete.py permissions.py)
 CLUSTER_HALVES := test-cluster-lifecycle test-cluster-others
-E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py pod_faults.py users_cluster.py)
+E2E_CLUSTER := $(addprefix tests/e2e/test_,demo.py first_hour.py pods.py pod_faults.py users_cluster.py both_places.py)
 E2E_HALVES := test-e2e-cluster test-e2e-programs
 
-.PHONY: lane-one lane-two lane-three help setup toolchain generate lock lint test test-unit test-cluster $(CLUSTER_HALVES) test-lifecycle test-chart test-browser images images-all flood chaos soak test-e2e $(E2E_HALVES) test-kills test-long test-torn test-models test-large benchmark benchmark-training-data benchmark-first-step quickstart demo demo-online demo-preview pictures playground down clean version release
+.PHONY: $(shell grep -ohE '^[a-z][a-z0-9-]*:' $(MAKEFILE_LIST) | tr -d :)
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,7 @@ generate: setup ## the CRD, the reference pages and Argo CD's ConfigMap from the
 	$(PYTHON) -m distillation_api.schemas.maxtext_page > docs/maxtext-settings.md
 	$(PYTHON) argocd/config_map.py > argocd/argocd-cm.yaml
 	$(PYTHON) -m models.page
+	$(PYTHON) -m benchmarks.control_plane.page
 	$(PYTHON) -m release.chart_readme
 
 version: setup ## write VERSION=x.y.z everywhere, from the one place that has it
@@ -171,12 +172,12 @@ test-e2e: setup ## real vLLM and MaxText on a real node, the operator killed on 
 	$(SIDE_BY_SIDE) $(E2E_HALVES)
 
 test-e2e-cluster: toolchain-control-plane toolchain-node toolchain-helm toolchain-environments
-	$(SLOW_PYTEST) $(E2E_CLUSTER) $(NAME_LINES)
+	$(SLOW_PYTEST) -m "not long" $(E2E_CLUSTER) $(NAME_LINES)
 
 test-e2e-programs: toolchain-environments toolchain-gcs
 	$(SLOW_PYTEST) -m "not long" tests/e2e $(E2E_CLUSTER:%=--ignore=%) $(NAME_LINES)
 
-test-long: toolchain-environments toolchain-gcs ## those of the stage programs that `make test` leaves out for their time
+test-long: toolchain-control-plane toolchain-node toolchain-environments toolchain-gcs ## those of the stage programs that `make test` leaves out for their time
 	$(SLOW_PYTEST) -m long tests/e2e
 
 test-kills: toolchain-environments toolchain-gcs ## each stage program killed at 20 random moments (about half an hour)
@@ -191,14 +192,26 @@ test-models: toolchain-environments ## each named model, small, through the whol
 test-large: toolchain-control-plane toolchain-node toolchain-environments ## a whole job on 20,000 rows of which one in a hundred is broken
 	$(PYTEST) -s tests/large
 
+bench: toolchain-control-plane ## 10,000 finished jobs, 300 active, a burst of 1,000 on a real control plane; AGAINST=COMMIT compares
+	$(PYTHON) -m benchmarks.control_plane $(if $(AGAINST),--against $(AGAINST)) $(BENCH_OPTIONS)
+
 benchmark: toolchain-teacher ## tokens per second of generation against one bare llm.generate call
 	$(PYTHON) benchmarks/generation.py
 
 benchmark-training-data: toolchain-environments ## the trainer's start with 2,000 and 200,000 rows, and its loss against MaxText's own data pipeline
 	PYTHONPATH=operator:images:tests:. $(PYTHON) benchmarks/training_data.py
 
+benchmark-crd: toolchain-control-plane ## what the CRD's rules cost the API server, at a create and at a status update
+	PYTHONPATH=operator:images:tests:. $(PYTHON) benchmarks/crd_validation.py
+
 benchmark-first-step: toolchain-environments ## where a training's start goes, with cold and warm caches of compiled programs, and what its imports cost
 	PYTHONPATH=operator:images:tests:. $(PYTHON) benchmarks/first_step.py
+
+benchmark-training-wrapper: toolchain-environments ## the training stage's step time, and its time after the first step, against the bare MaxText command
+	$(PYTHON) benchmarks/training_wrapper.py
+
+benchmark-recipe: toolchain-environments ## the quickstart's job by the operator against the guide's commands one after the other
+	$(PYTHON) benchmarks/recipe.py
 
 quickstart: ## a small distillation on this machine, with Python 3.12 alone: no Kubernetes, no root, no Go
 	$(BOOTSTRAP) quickstart

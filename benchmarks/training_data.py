@@ -14,11 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.own_pipeline import sft_arguments, written_rows
 from distillation_api.contract import StageResult
 from distillation_stages.data.tables import Row
-from distillation_stages.maxtext.command import TRAINER_MODULE, TrainingPaths, training_arguments
+from distillation_stages.maxtext.command import TRAINER_MODULE
 from distillation_stages.runtime.storage import Storage
-from e2e import maxtexts_own
 from e2e.stage_programs import environment, interpreter
 from e2e.training_storage import Training, convert, packed, prepared, small_model, train_program
 
@@ -26,7 +26,6 @@ FEW, MANY = 2_000, 200_000
 ROUNDS = 2
 STEPS = 20
 LOSS = re.compile(r"completed step: (\d+),.* loss: ([0-9.]+)")
-SFT = "import importlib.util as u; print(u.find_spec('maxtext').submodule_search_locations[0])"
 
 
 def rows_of(count: int) -> list[Row]:
@@ -97,22 +96,11 @@ def our_losses(storage: Storage, folder: Path) -> list[float]:
 
 def own_losses(storage: Storage, folder: Path, converted: StageResult) -> list[float]:
     """The same trainer with MaxText's own pipeline."""
-    python = str(interpreter("trainer"))
+    rows = written_rows(storage, folder / "own")
+    program = train_program(STEPS, "compared")
+    arguments = sft_arguments(storage, program, STEPS, converted, rows, folder / "own-output")
+    command = [str(interpreter("trainer")), "-m", TRAINER_MODULE, "sft", *arguments]
     variables = environment(HOME=str(folder))
-    script = str(Path(maxtexts_own.__file__))
-    written = subprocess.run(
-        [python, script, str(storage.mount), str(folder / "own")],
-        check=True, capture_output=True, text=True, env=variables,
-    )  # fmt: skip
-    settings = json.loads(written.stdout.splitlines()[-1])
-    installed = subprocess.run([python, "-c", SFT], check=True, capture_output=True, text=True, env=variables)
-    config = Path(installed.stdout.strip()) / "configs" / "post_train" / "sft.yml"
-    paths = TrainingPaths(
-        storage.at(converted.outputs["checkpoint"]), folder / "own" / "plain", folder / "own-output", folder / "jax"
-    )
-    arguments = training_arguments(train_program(STEPS, "compared"), STEPS, converted.settings, paths)
-    command = [python, "-m", TRAINER_MODULE, "sft", str(config), *arguments]
-    command += [f"{name}={value}" for name, value in settings.items()]
     done = subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder, check=False)
     found = [float(loss) for _, loss in LOSS.findall(done.stdout + done.stderr)]
     assert len(found) == STEPS, (done.stdout + done.stderr)[-3000:]

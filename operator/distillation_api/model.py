@@ -9,6 +9,9 @@ from pydantic_core import CoreSchema
 
 from distillation_api.cel import Rule
 
+VALIDATIONS = "x-kubernetes-validations"
+"""Key of a schema's CEL rules."""
+
 
 class Model(BaseModel):
     """A value that users or stage programs read and write as camelCase JSON."""
@@ -32,10 +35,19 @@ class Model(BaseModel):
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         json_schema = handler(schema)
         if cls.rules:
-            handler.resolve_ref_schema(json_schema)["x-kubernetes-validations"] = [
-                rule.to_json_dict() for rule in cls.rules
-            ]
+            handler.resolve_ref_schema(json_schema)[VALIDATIONS] = [rule.to_json_dict() for rule in cls.rules]
         return json_schema
+
+
+class Rules:
+    """Marks a member with CEL rules about its own value, beside those of its model."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self._rules = rules
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        # Of a model this is a reference, next to which the rules stand; its own are where it is defined.
+        return {**handler(schema), VALIDATIONS: [rule.to_json_dict() for rule in self._rules]}
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict
 
-from distillation_api.cel import Rule
+from distillation_api.cel import Rule, immutable_beside_status
 from distillation_api.model import Model
-from distillation_api.spec import NAME_LIMIT, DistillationJobSpec
+from distillation_api.spec import DECIDES, NAME_LIMIT, DistillationJobSpec
 from distillation_api.status import DistillationJobStatus
 
 GROUP = "distillation.dev"
@@ -48,10 +48,12 @@ class DistillationJob(Model):
 
     rules: ClassVar[list[Rule]] = [
         Rule(
-            f"self.metadata.name.size() <= {NAME_LIMIT} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            f"self.metadata.name.matches('^[a-z]([-a-z0-9]{{0,{NAME_LIMIT - 2}}}[a-z0-9])?$')",
             _NAME_MESSAGE,
             field="metadata.name",
         ),
+        immutable_beside_status("spec.generation", (), DECIDES),
+        immutable_beside_status("spec.training", ("accelerator", "resources", "stages"), DECIDES),
     ]
 
     @staticmethod

@@ -84,7 +84,12 @@ def _dashboard(arguments: argparse.Namespace) -> int:
     from distillation_operator.dashboard import command
 
     return command.run(
-        arguments.namespace, arguments.kubeconfig, arguments.file, arguments.port, open_browser=arguments.open
+        arguments.namespace,
+        arguments.kubeconfig,
+        arguments.file,
+        arguments.port,
+        open_browser=arguments.open,
+        context=arguments.context,
     )
 
 
@@ -249,7 +254,7 @@ def _add_dashboard(commands: Commands) -> None:
     dashboard.add_argument(
         "-n", "--namespace", action="append", default=[], help="show this namespace; may be repeated (default: all)"
     )
-    dashboard.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+    add_kubeconfig(dashboard)
     dashboard.add_argument(
         "--file",
         action="append",

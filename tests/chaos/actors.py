@@ -12,9 +12,9 @@ from kubernetes import client
 from urllib3.exceptions import HTTPError
 
 from chaos.scripts import TRAINING_HOSTS, Script
-from distillation_api.contract import StageFailure, StageResult, StageSpec
+from distillation_api.contract import StageFailure
 from distillation_operator.manifests.labels import CHILD_LABEL, JOB_LABEL, SELECTOR, STAGE_LABEL
-from support.operating import Operator, ended_status
+from support.operating import Operator, ended_status, succeeded_status
 
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 EVICTED = 0.04
@@ -110,10 +110,7 @@ class Programs:
             self._tell(first, ended_status(65 if refusal else 1, told.model_dump_json(by_alias=True)))
             return
         for pod in pods:
-            environment = {variable["name"]: variable.get("value") for variable in _container(pod)["env"]}
-            spec = StageSpec.model_validate_json(environment["STAGE_SPEC"])
-            result = StageResult(stage=spec.stage, fingerprint=spec.fingerprint)
-            self._told[pod["metadata"]["uid"]] = ended_status(0, result.model_dump_json(by_alias=True))
+            self._told[pod["metadata"]["uid"]] = succeeded_status(pod)
         for pod in pods:
             self._patch(pod)
 
@@ -144,10 +141,6 @@ class Programs:
             if uid in self._untold:
                 counter, key = self._untold.pop(uid)
                 counter[key] -= 1
-
-
-def _container(pod: Pod) -> Mapping[str, Any]:
-    return pod["spec"]["containers"][0]  # type: ignore[no-any-return]
 
 
 class Killer:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from distillation_operator.controller.leader import LEASE_SECONDS
 from support.audit import events
 from support.eventually import eventually
 from support.objects import Jobs
@@ -104,6 +105,25 @@ def test_one_acts_and_the_other_takes_over_when_it_is_killed(
     create(jobs, "after")
     eventually("its first child", child_of(api_client, namespace, "after"), TAKEOVER_SECONDS)
     assert second.leads()
+
+
+def test_a_leader_that_is_told_to_end_gives_the_lease_up(
+    replicas: list[Replica], api_client: Any, namespace: str
+) -> None:
+    """As at each upgrade: nobody waits for the time of a lease."""
+    from kubernetes import client
+
+    coordination: Any = client.CoordinationV1Api(api_client)
+
+    def holder() -> str:
+        return str(coordination.read_namespaced_lease("operator", namespace).spec.holder_identity or "")
+
+    first, second = replicas
+    assert holder().startswith("first-")
+    first.end(signal.SIGTERM)
+    assert not holder().startswith("first-")
+    eventually("the second holds it", lambda: holder().startswith("second-"), LEASE_SECONDS / 2)
+    eventually("the second leads", second.leads)
 
 
 def test_a_leader_that_was_stopped_for_longer_than_the_lease_writes_nothing_any_more(

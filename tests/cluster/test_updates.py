@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from kubernetes import client
 from kubernetes.client import ApiException
 
 from cluster.wrong_manifests import GOOD
+from distillation_api.resource import GROUP, PLURAL, VERSION
 from support.objects import Jobs, refusal
 
 FIXED: dict[str, dict[str, Any]] = {
@@ -37,6 +39,35 @@ def test_what_determines_the_results_is_fixed(jobs: Jobs) -> None:
         assert f"spec.{member}: " in refusal(refused.value)
         assert f"{member} can't be changed" in refusal(refused.value)
     assert jobs.get("good")["spec"] == before["spec"]
+
+
+STATUSES: list[dict[str, Any]] = [
+    {"phase": "Running", "currentStage": "generate"},
+    {"phase": "Running", "currentStage": "generate", "progress": "3%"},
+    {"phase": "Suspended", "currentStage": "generate", "progress": "3%"},
+    {"phase": "Complete"},
+]
+"""What the operator writes, one after the other; the rules about large parts compare nothing where they see a write of
+the status."""
+
+
+def test_it_stays_fixed_beside_every_status(jobs: Jobs, api_client: client.ApiClient) -> None:
+    replace = client.CustomObjectsApi(api_client).replace_namespaced_custom_object
+    spec = jobs.create(GOOD)["spec"]
+    for status in (None, *STATUSES):
+        if status is not None:
+            jobs.replace_status("good", status)
+        made = jobs.get("good")
+        assert made.get("status", {}).items() >= (status or {}).items() and made["spec"] == spec
+        for member in ("training", "generation"):
+            changed = {**made["spec"], member: {**made["spec"][member], **FIXED[member]}}
+            # With another status, which the API server leaves as it is at this endpoint.
+            body = {**made, "spec": changed, "status": {"currentStage": "another", "progress": "99%"}}
+            with pytest.raises(ApiException) as refused:
+                replace(GROUP, VERSION, jobs.namespace, PLURAL, "good", body)
+            assert f"spec.{member}: " in refusal(refused.value)
+            assert f"{member} can't be changed" in refusal(refused.value)
+    jobs.replace_status("good", {})
 
 
 def test_what_steers_the_run_can_change(jobs: Jobs) -> None:

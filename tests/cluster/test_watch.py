@@ -78,7 +78,7 @@ def test_watch_survives_a_restart_of_the_api_server(
         "good", {**progress(100), "conditions": conditions("Complete"), "results": {"exportedModel": "x/y"}}
     )
     read_until(watching, "good: Complete.")
-    read_until(watching, "Exported model (in the storage): x/y")
+    read_until(watching, "/x/y")
     assert watching.wait(timeout=10) == 0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from distillation_api.contract import TrainData
 from distillation_stages.data.training_rows import TrainingRow, read_conversations
 from distillation_stages.maxtext.trainable_text import RenderedRows
+from distillation_stages.models.model_directory import model_of
 from distillation_stages.models.rendering import Renderer
 from distillation_stages.programs.pack import order
 from distillation_stages.runtime.storage import Storage
@@ -53,7 +54,7 @@ def main(mount: Path, folder: Path) -> None:
     """Write, and print the settings."""
     storage = Storage(mount)
     conversations = read_conversations(TrainData(kind="OriginalDataset", dataset="prepare"), storage)
-    renderer = Renderer.load(storage.at("fetch-student/model"))
+    renderer = Renderer.load(model_of(storage, "fetch-student"))
     print(json.dumps(write_own(conversations, renderer.tokenizer, folder)))
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from distillation_api.resource import GROUP, PLURAL
 from support.eventually import eventually
@@ -17,9 +18,9 @@ CRD_FILE = CHECKOUT / "crds" / "distillationjobs.yaml"
 Kubectl = Callable[..., str]
 
 
-def apply_crd(testbed: Testbed) -> None:
-    """The committed CRD, established."""
-    run_kubectl(testbed, "apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
+def apply_crd(testbed: Testbed, file: Path = CRD_FILE) -> None:
+    """The committed CRD, or another version's, established."""
+    run_kubectl(testbed, "apply", "--server-side", "--force-conflicts", "-f", str(file))
     # Not `kubectl wait`: it fails at once where a new CRD has no conditions yet.
     eventually("the CRD is established", lambda: _is_established(testbed), 30.0)
 

@@ -28,7 +28,7 @@ class Controller:
         self.reconciler = Reconciler(
             self.server,
             self.cache,
-            ProgressReader(self.server, calls),
+            ProgressReader(self.server, calls, unheard),
             PendingReasons(self.server, calls, unheard),
             PodEvents(self.server, calls, unheard),
             NodeSigns(self.server, calls, unheard),

@@ -20,12 +20,23 @@ class Fleet:
 
     def __init__(self) -> None:
         self.server = Server(seconds=0.01)
-        self.operator = process._Operator(ControllerSettings())
-        self.operator._assemble(self.server)
+        self.restart()
         self.made: dict[tuple[Key, str], float] = {}
         """When each child was made, by job and stage."""
         self._told: set[asyncio.Task[None]] = set()
         self.server.tell = self._tell
+
+    def restart(self) -> None:
+        """Another process of the operator takes over, which knows nothing yet."""
+        self.operator = process._Operator(ControllerSettings())
+        self.operator._assemble(self.server)
+
+    async def hear_of_all(self) -> None:
+        """What watches tell at their start."""
+        for job in self.server.jobs.values():
+            await self.operator._job_changed({"type": "ADDED", "object": job})
+        for (kind, _, _), thing in self.server.objects.items():
+            await self.operator._child_changed(kind, {"type": "ADDED", "object": thing})
 
     def _tell(self, kind: str, thing: Any) -> None:
         metadata = thing["metadata"]
@@ -55,6 +66,11 @@ class Fleet:
             self.server.add_pod(child, number, f"{node}-{number}", chips)
 
     def end(self, key: Key, stage: str) -> None:
+        """The stage's pods have done their work, and its child says so."""
+        self.end_pods(key, stage)
+        self.end_child(key, stage)
+
+    def end_pods(self, key: Key, stage: str) -> None:
         """The stage's pods have done their work."""
         child = self.child(key, stage)
         annotations, when = child["metadata"]["annotations"], format_time(datetime.now(UTC))
@@ -66,6 +82,10 @@ class Fleet:
             "containerStatuses": [{"name": "stage", "state": {"terminated": ended}}],
         }
         self.server.add_pod(child, **state)
+
+    def end_child(self, key: Key, stage: str) -> None:
+        """The stage's Job or JobSet says that it is complete."""
+        child, when = self.child(key, stage), format_time(datetime.now(UTC))
         condition = {"type": "Complete", "status": "True", "lastTransitionTime": when}
         self.server.add(child["kind"], {**child, "status": {"conditions": [condition]}})
 
@@ -78,13 +98,13 @@ class Fleet:
         )
 
 
-def acting[T](scenario: Callable[[Fleet, Key], Awaitable[T]]) -> T:
+def acting[T](scenario: Callable[[Fleet, Key], Awaitable[T]], **spec: Any) -> T:
     """What the scenario returns, of a job whose first children are made."""
 
     async def whole() -> T:
         fleet = Fleet()
         workers = asyncio.create_task(fleet.operator._act())
-        key = await fleet.add_job("job")
+        key = await fleet.add_job("job", **spec)
         await asyncio.sleep(1)
         try:
             return await scenario(fleet, key)

@@ -53,6 +53,11 @@ class Jobs:
             GROUP, VERSION, self.namespace, PLURAL, name, {"status": status}, field_validation="Strict"
         )
 
+    def replace_status(self, name: str, status: dict[str, Any]) -> None:
+        """Replace an object's status, as the operator does."""
+        body = {**self.get(name), "status": status}
+        self._api.replace_namespaced_custom_object_status(GROUP, VERSION, self.namespace, PLURAL, name, body)
+
     def delete(self, name: str) -> None:
         """Delete an object."""
         self._api.delete_namespaced_custom_object(GROUP, VERSION, self.namespace, PLURAL, name)

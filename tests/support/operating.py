@@ -2,10 +2,9 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,13 @@ from kubernetes import client
 from distillation_api.contract import StageFailure, StageResult, StageSpec
 from distillation_operator.manifests.labels import STAGE_LABEL
 from support.eventually import eventually
+from support.measured_process import MeasuredProcess
 
 Pod = Any
 """A pod as the client returns it."""
 
 
-class Operator:
+class Operator(MeasuredProcess):
     """The operator as a process, in one namespace, or in all."""
 
     def __init__(
@@ -33,56 +33,16 @@ class Operator:
     ) -> None:
         """``source``: the folder of another version's package, in place of this checkout's."""
         where = [] if namespace is None else ["--namespace", namespace]
-        self._command = [
+        command = [
             sys.executable, "-m", "distillation_operator", "run", "--kubeconfig", str(kubeconfig), *where, *arguments,
         ]  # fmt: skip
-        self._log = log
+        path = [*([str(source)] if source else []), *sys.path]
+        super().__init__(command, log, {**os.environ, "PYTHONPATH": os.pathsep.join(path), "POD_NAME": replica})
         self.replica = replica
-        self._source = source
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it."""
-        path = [*([str(self._source)] if self._source else []), *sys.path]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "POD_NAME": self.replica}
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=environment)
-
-    def end(self, number: int = signal.SIGKILL) -> int:
-        """End it; its exit code."""
-        self.signal(number)
-        assert self._process is not None
-        return self._process.wait(timeout=20)
-
-    def signal(self, number: int) -> None:
-        """Send it a signal."""
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def exit_code(self) -> int | None:
-        """None while it runs."""
-        assert self._process is not None
-        return self._process.poll()
-
-    def memory(self) -> int:
-        """Bytes of memory that it holds."""
-        assert self._process is not None
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
-
-    def cpu_seconds(self) -> float:
-        """Time of a processor that it has used."""
-        assert self._process is not None
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def log(self) -> list[dict[str, Any]]:
         """Its log, a JSON object a line."""
         return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
-
-    def text(self) -> str:
-        """All that it has printed."""
-        return self._log.read_text()
 
 
 class Pods:
@@ -119,6 +79,10 @@ class Pods:
         done = StageResult(stage=asked["stage"], fingerprint=asked["fingerprint"], **result)
         self._end(pod, 0, done.model_dump_json(by_alias=True))
 
+    def end_silently(self, pod: Pod) -> None:
+        """End one pod well that leaves it to another to tell the result, as all hosts of a training but the first."""
+        self._end(pod, 0, "")
+
     def fail(self, stage: str, code: int, reason: str, message: str, count: int = 1) -> None:
         """End the first of a stage's pods as its program would when it gives up."""
         told = StageFailure(stage=stage, reason=reason, message=message, permanent=code in (65, 78))
@@ -143,13 +107,26 @@ class Pods:
     def run(self, stage: str, count: int = 1) -> None:
         """Let the pods of a stage run."""
         for pod in self.wait(stage, count):
-            self._patch(pod, _status("Running", {"running": {"startedAt": _now()}}))
+            self._patch(pod, running_status())
 
     def _end(self, pod: Pod, code: int, message: str) -> None:
         self._patch(pod, ended_status(code, message))
 
     def _patch(self, pod: Pod, status: dict[str, Any]) -> None:
         self._core.patch_namespaced_pod_status(pod.metadata.name, self._namespace, {"status": status})
+
+
+def running_status() -> dict[str, Any]:
+    """The status of a pod whose program runs."""
+    return _status("Running", {"running": {"startedAt": _now()}})
+
+
+def succeeded_status(pod: Mapping[str, Any], **result: Any) -> dict[str, Any]:
+    """The status of a pod, given as the API server's JSON, whose program has done good work."""
+    environment = {variable["name"]: variable.get("value") for variable in pod["spec"]["containers"][0]["env"]}
+    asked = json.loads(environment["STAGE_SPEC"])
+    done = StageResult(stage=asked["stage"], fingerprint=asked["fingerprint"], **result)
+    return ended_status(0, done.model_dump_json(by_alias=True))
 
 
 def ended_status(code: int, message: str, disrupted: bool = False) -> dict[str, Any]:

@@ -183,6 +183,16 @@ class Given:
             self.ended_pod(stage, attempt, index, succeeded=True, result=self.result(stage, **result))
         return self
 
+    def proven(self, stage: str, attempt: int = 0, ago: float = 60, **facts: Any) -> Self:
+        """All pods have ended well and told their results; the child's controller hasn't said so."""
+        planned = self.stage(stage)
+        shards = planned.program.shards if planned.program.kind == "generate" else planned.placement.hosts
+        self.child(stage, attempt=attempt, **facts)
+        for number in range(planned.placement.slices):
+            for index in range(shards):
+                self.well_ended_pod(stage, attempt, index, number, ago)
+        return self
+
     def completed_unread(self, stage: str, attempt: int = 0, ago: float = 60) -> Self:
         """The child is complete; nothing is known of its pods."""
         return self.child(stage, ChildState.COMPLETE, attempt, ended_at=self.now - timedelta(seconds=ago))
@@ -250,6 +260,16 @@ class Given:
 
     def ended_pod(self, stage: str, attempt: int = 0, index: int = 0, **facts: Any) -> Self:
         return self.pod(stage, attempt, index, ended=True, **facts)
+
+    def well_ended_pod(
+        self, stage: str, attempt: int = 0, index: int = 0, number: int = 0, ago: float = 60, **facts: Any
+    ) -> Self:
+        """A pod of slice ``number`` that has ended well, as a whole; the first, or each of shards, tells its result."""
+        tells = self.stage(stage).is_indexed or index == number == 0
+        known = {"result": self.result(stage) if tells else None, "finished": self.now - timedelta(seconds=ago)}
+        name = f"{self.name_of(stage, attempt)}-{number}-{index}-abcde"
+        ended = {"slice": number, "succeeded": True, "complete": True, "exit_code": 0, **known, **facts}
+        return self.ended_pod(stage, attempt, index, **{"name": name, **ended})
 
     def shard(self, index: int = 0, failures: int = 0, disruptions: int = 0, attempt: int = 0, **facts: Any) -> Self:
         """A running shard of the generation, and what Kubernetes has counted of its index."""

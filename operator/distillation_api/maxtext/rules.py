@@ -29,24 +29,19 @@ from distillation_api.maxtext.settings import (
     names_by_kind,
 )
 
-_LISTED = "maxText"
-_UNLISTED = "maxTextUnlisted"
 
-
-def rules() -> list[Rule]:
-    """All rules over both members of a training stage."""
+def listed_rules() -> list[Rule]:
+    """All rules over ``maxText``."""
     return [
         *(_managed_rule(field, names) for field, names in MANAGED_BY_FIELD.items()),
         _unknown_rule(),
         *(_value_rule(kind, names) for kind, names in names_by_kind().items()),
-        *_unlisted_rules(),
     ]
 
 
 def _managed_rule(field: str, names: tuple[str, ...]) -> Rule:
     remedy = managed_remedy(field)
     return no_key(
-        _LISTED,
         _among(names),
         f"maxText must not set {_shown(names)}: {remedy}",
         f"'maxText must not set ' + k + ': {remedy}'",
@@ -56,7 +51,6 @@ def _managed_rule(field: str, names: tuple[str, ...]) -> Rule:
 def _unknown_rule() -> Rule:
     allowed = ", ".join(ALLOWED)
     return no_key(
-        _LISTED,
         f"!{_among([*ALLOWED, *MANAGED])}",
         "maxText must not set what is not in the list of MaxText's tuning settings",
         f"'maxText must not set ' + k + '; it may set {allowed}'",
@@ -64,9 +58,8 @@ def _unknown_rule() -> Rule:
 
 
 def _value_rule(kind: Kind, names: tuple[str, ...]) -> Rule:
-    value = f"self.{_LISTED}[k]"
+    value = "self[k]"
     return no_key(
-        _LISTED,
         f"{_among(names)} && !({_fits(kind, value)})",
         f"maxText.{_shown(names)} must be {kind}",
         f"'maxText.' + k + ' must be {kind}, not ' + {value}",
@@ -87,23 +80,21 @@ def _fits(kind: Kind, value: str) -> str:
             return f"{value} in {list(kind.values)}"
 
 
-def _unlisted_rules() -> list[Rule]:
+def unlisted_rules() -> list[Rule]:
+    """All rules over ``maxTextUnlisted``."""
     begin = "'maxTextUnlisted must not set ' + k + ': "
     return [
         no_key(
-            _UNLISTED,
             _among([*ALLOWED, *MANAGED]),
             "maxTextUnlisted must not set what maxText may set or what follows from another field",
             f"{begin}it belongs into maxText, or follows from another field; docs/maxtext-settings.md has which'",
         ),
         no_key(
-            _UNLISTED,
             f"!k.matches('{SETTING_NAME}')",
             "maxTextUnlisted must set MaxText's settings only: lower case letters, digits and underscores",
             f"{begin}MaxText has only names of lower case letters, digits and underscores'",
         ),
         no_key(
-            _UNLISTED,
             f"k.matches('{FORBIDDEN_NAME_PATTERN}')",
             f"maxTextUnlisted must not set paths and the like: {FORBIDDEN_REASON}",
             f"{begin}{FORBIDDEN_REASON}'",

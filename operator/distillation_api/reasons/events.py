@@ -7,11 +7,6 @@ def _reason(name: str, meaning: str, remedy: str) -> Reason:
     return Reason(name, meaning, remedy, Cost.EVENT)
 
 
-STAGE_RUNNING = _reason(
-    "StageRunning",
-    "The first pod of a stage runs.",
-    "Nothing.",
-)
 STAGE_PENDING = _reason(
     "StagePending",
     "A stage waits and has a message, but no reason.",
@@ -24,7 +19,7 @@ STAGE_RETRIED = _reason(
 )
 STAGE_COMPLETE = _reason(
     "StageComplete",
-    "A stage is complete.",
+    "Stages are complete. Those that end within half a minute are one Event.",
     "Nothing.",
 )
 DEGENERATE_ANSWERS = _reason(
@@ -39,6 +34,12 @@ NO_ATOMIC_DIRECTORY_RENAME = _reason(
     "prepare-dataset has tried it.",
     "Nothing for these jobs, whose saves are whole or absent anyway. New buckets: make them with "
     "`--enable-hierarchical-namespace`, which also are faster to begin with.",
+)
+CHILD_FAILED_LATER = _reason(
+    "ChildFailedLater",
+    "The Job or JobSet of a complete stage failed after its pods had done the work and told their results, as by a "
+    "deadline that passed at the same moment. Nothing is done again.",
+    "Nothing; the message is Kubernetes' own.",
 )
 SUSPENDED = _reason(
     "Suspended",

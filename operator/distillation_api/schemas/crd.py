@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from distillation_api.model import Model
+from distillation_api.model import VALIDATIONS, Model
 from distillation_api.resource import (
     GROUP,
     KIND,
@@ -148,10 +148,14 @@ _KEPT = (
 
 
 def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    """One node of a JSON schema, references resolved; what stands next to a reference wins over what it names."""
+    """One node of a JSON schema, references resolved; what stands next to a reference wins over what it names, but for
+    rules, of which both hold."""
     if "$ref" in schema:
         target = definitions[schema["$ref"].removeprefix("#/$defs/")]
-        return _structural({**target, **{k: v for k, v in schema.items() if k != "$ref"}}, definitions)
+        beside = {k: v for k, v in schema.items() if k != "$ref"}
+        if VALIDATIONS in target and VALIDATIONS in beside:
+            beside[VALIDATIONS] = [*target[VALIDATIONS], *beside[VALIDATIONS]]
+        return _structural({**target, **beside}, definitions)
     if "allOf" in schema and len(schema["allOf"]) == 1:
         beside = {k: v for k, v in schema.items() if k != "allOf"}
         return _structural({**schema["allOf"][0], **beside}, definitions)

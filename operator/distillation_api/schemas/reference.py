@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from distillation_api.resource import API_VERSION, KIND
+from distillation_api.model import VALIDATIONS
+from distillation_api.resource import API_VERSION, KIND, DistillationJob
 from distillation_api.schemas.crd import structural_schema
 from distillation_api.spec import DistillationJobSpec
 from distillation_api.status import DistillationJobStatus
@@ -20,6 +21,10 @@ def reference() -> str:
         "Made from the models by `make generate`; `kubectl explain distillationjob.spec --recursive` says the same.",
         "",
         f"`{KIND}`, `{API_VERSION}`, namespaced; short name `dj`.",
+        "",
+        "Rules:",
+        "",
+        *(f"- {rule.message}" for rule in DistillationJob.rules),
         "",
     ]
     for part, model in (("spec", DistillationJobSpec), ("status", DistillationJobStatus)):
@@ -55,9 +60,15 @@ def _section(path: str, schema: Schema, level: int) -> Iterator[str]:
 
 
 def _rules(schema: Schema) -> list[str]:
+    """Of an object and of those of its members that have no section of their own."""
     told: list[str] = []
-    for rule in schema.get("x-kubernetes-validations", ()):
-        message = str(rule["message"])
+    messages = [str(rule["message"]) for rule in schema.get(VALIDATIONS, ())]
+    for name, member in schema["properties"].items():
+        if "properties" in member or "properties" in member.get("items", {}):
+            continue
+        for message in (str(rule["message"]) for rule in member.get(VALIDATIONS, ())):
+            messages.append(message if name in message else f"{name} {message}")
+    for message in messages:
         # One of them is said for each of the stages that a list may have.
         if "stages[" in message and "stages[0]" not in message:
             continue

@@ -5,7 +5,7 @@ model (``Rule``); the API server enforces both at apply time, and ``validate`` o
 """
 
 from distillation_api.spec.generation import Generation, Sampling
-from distillation_api.spec.job import DETERMINING, DistillationJobSpec
+from distillation_api.spec.job import DECIDES, DETERMINING, DistillationJobSpec
 from distillation_api.spec.models import Student, Teacher
 from distillation_api.spec.objectives import LogitMatching, Objective, Schedule, SupervisedFineTuning
 from distillation_api.spec.placement import Accelerator, Resources
@@ -28,6 +28,7 @@ from distillation_api.spec.types import NAME_LIMIT, ColumnName, GcsUri, HubRepo,
 
 __all__ = [
     "AXES",
+    "DECIDES",
     "DETERMINING",
     "NAME_LIMIT",
     "Accelerator",

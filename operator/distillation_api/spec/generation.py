@@ -5,9 +5,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from distillation_api.cel import Rule
-from distillation_api.model import Model
+from distillation_api.model import Model, Rules
 from distillation_api.spec.placement import Accelerator, Resources, runs_on_one_host
-from distillation_api.spec.template_arguments import TemplateArguments, argument_rules
+from distillation_api.spec.template_arguments import TemplateArguments
 from distillation_api.spec.types import ChatTemplate
 
 
@@ -48,6 +48,22 @@ _ONE_HOST_TEXT = (
 )
 
 
+_ONE_HOST = Rules(
+    Rule(
+        "self.slices == 1",
+        "slices must be 1 for generation: use shards for more replicas",
+        field="slices",
+    ),
+    Rule(
+        runs_on_one_host("self"),
+        f"accelerator of generation must be {_ONE_HOST_TEXT}",
+        field="topology",
+        message_expression=f"'accelerator of generation must be {_ONE_HOST_TEXT}; this is ' + self.topology + "
+        "(has(self.chipsPerHost) && self.chipsPerHost == 4 ? ' with 4 chips per host' : '')",
+    ),
+)
+
+
 class Generation(Model):
     """How the teacher answers the prompts: vLLM, one replica per shard."""
 
@@ -73,7 +89,7 @@ class Generation(Model):
     rejected, but for Keep."""
     max_lost_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Greatest share of a shard's rows that may be rejected; above it the stage fails and says why."""
-    accelerator: Accelerator | None = None
+    accelerator: Annotated[Accelerator, _ONE_HOST] | None = None
     """A slice of one host per shard; CPU when absent."""
     resources: Resources | None = None
     """CPU and memory of each shard's pod."""
@@ -83,19 +99,5 @@ class Generation(Model):
             "self.maxModelLen > self.sampling.maxTokens",
             "maxModelLen must be greater than sampling.maxTokens: no room would be left for the prompt",
             field="maxModelLen",
-        ),
-        Rule(
-            "!has(self.accelerator) || self.accelerator.slices == 1",
-            "slices must be 1 for generation: use shards for more replicas",
-            field="accelerator.slices",
-        ),
-        *argument_rules("chatTemplateArguments"),
-        Rule(
-            f"!has(self.accelerator) || {runs_on_one_host('self.accelerator')}",
-            f"accelerator of generation must be {_ONE_HOST_TEXT}",
-            field="accelerator.topology",
-            message_expression=f"'accelerator of generation must be {_ONE_HOST_TEXT}; this is ' + "
-            "self.accelerator.topology + (has(self.accelerator.chipsPerHost) && self.accelerator.chipsPerHost == 4 ? "
-            "' with 4 chips per host' : '')",
         ),
     ]

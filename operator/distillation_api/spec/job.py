@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from distillation_api.cel import Rule, immutable, immutable_but
-from distillation_api.model import Model
+from distillation_api.cel import Rule, immutable
+from distillation_api.model import Model, Rules
 from distillation_api.spec.generation import Generation
 from distillation_api.spec.models import Student, Teacher
 from distillation_api.spec.pod import PodOptions
@@ -16,7 +16,8 @@ from distillation_api.spec.sources import Dataset
 from distillation_api.spec.storage import SecretKey, Storage
 from distillation_api.spec.training import Training
 
-_DECIDES = "it determines the results; create a new DistillationJob (finished work with the same inputs is reused)"
+DECIDES = "it determines the results; create a new DistillationJob (finished work with the same inputs is reused)"
+"""Why a member can't be changed."""
 TTL_SECONDS = 86_400
 
 DETERMINING = (
@@ -25,28 +26,36 @@ DETERMINING = (
 """Members of the spec that determine results, and so can't be changed, but for how long a training may take to save."""
 
 
+def _is_not_queued(part: str) -> str:
+    return f"[{part}].all(p, !has(p.accelerator) || p.accelerator.provisioning != 'FlexStartQueued')"
+
+
+def _fixed(member: str) -> Rules:
+    return Rules(immutable(member, DECIDES))
+
+
 class DistillationJobSpec(Model):
     """What is distilled into what, on which data, where and how."""
 
-    teacher: Teacher
+    teacher: Annotated[Teacher, _fixed("teacher")]
     """The model whose knowledge is distilled."""
-    student: Student
+    student: Annotated[Student, _fixed("student")]
     """The model that learns."""
-    dataset: Dataset
+    dataset: Annotated[Dataset, _fixed("dataset")]
     """The prompts that the teacher answers."""
     hugging_face_token: SecretKey | None = None
     """Token for gated repositories; given to the fetching pods only, as the environment variable HF_TOKEN."""
-    storage: Storage
+    storage: Annotated[Storage, _fixed("storage")]
     """The one place where all stages read and write."""
     generation: Generation = Generation()
     """How the teacher answers."""
     training: Training
     """How the student is trained."""
-    conversion: Conversion = Conversion()
+    conversion: Annotated[Conversion, _fixed("conversion")] = Conversion()
     """How models are converted and checked."""
-    evaluation: Evaluation = Evaluation()
+    evaluation: Annotated[Evaluation, _fixed("evaluation")] = Evaluation()
     """How the student is scored."""
-    export: Export = Export()
+    export: Annotated[Export, _fixed("export")] = Export()
     """How the student is exported."""
     queue: Queue | None = None
     """Kueue's queue for pods that need an accelerator, and for all where it says so; absent: no queue."""
@@ -64,19 +73,15 @@ class DistillationJobSpec(Model):
     """What users may set on all pods."""
 
     rules: ClassVar[list[Rule]] = [
-        *(immutable(member, _DECIDES) for member in DETERMINING if member != "training"),
-        immutable_but("training", ["accelerator", "resources", "stages"], _DECIDES),
         Rule(
-            "!(has(self.dataset.promptColumn) || has(self.dataset.promptTemplate)) || has(self.dataset.responseColumn)"
+            "[self.dataset].all(d, !(has(d.promptColumn) || has(d.promptTemplate)) || has(d.responseColumn))"
             " || self.training.stages.all(s, s.data != 'OriginalDataset')",
             "a training stage on the OriginalDataset needs dataset.responseColumn beside dataset.promptColumn or "
             "promptTemplate",
             field="training.stages",
         ),
         Rule(
-            "has(self.queue) || ((!has(self.generation.accelerator) || self.generation.accelerator.provisioning != "
-            "'FlexStartQueued') && (!has(self.training.accelerator) || self.training.accelerator.provisioning != "
-            "'FlexStartQueued'))",
+            f"has(self.queue) || ({_is_not_queued('self.generation')} && {_is_not_queued('self.training')})",
             "queue must be set with provisioning FlexStartQueued: its ClusterQueue asks for the nodes",
             field="queue",
         ),

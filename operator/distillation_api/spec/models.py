@@ -1,12 +1,9 @@
 """Teacher and student."""
 
-from typing import ClassVar
-
-from distillation_api.cel import Rule
 from distillation_api.maxtext import MaxTextModel
 from distillation_api.model import Model
 from distillation_api.spec.sources import ModelSource
-from distillation_api.spec.template_arguments import TemplateArguments, argument_rules
+from distillation_api.spec.template_arguments import TemplateArguments
 from distillation_api.spec.types import ChatTemplate
 
 
@@ -30,5 +27,3 @@ class Student(Model):
     """Jinja chat template instead of the student's own; the exported student has it. A base model has none."""
     chat_template_arguments: TemplateArguments | None = None
     """Variables for the student's chat template, as in generation; they are defaults of the exported student's."""
-
-    rules: ClassVar[list[Rule]] = argument_rules("chatTemplateArguments")

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 from distillation_api.accelerators import ACCELERATORS, CUBE, Family
 from distillation_api.cel import Rule
 from distillation_api.model import Model
-from distillation_api.spec.pod import Labels, node_selector_rules
+from distillation_api.spec.pod import NodeSelector
 from distillation_api.spec.types import Name, Quantity
 
 _TWO_BY_FOUR = "2x4"
@@ -47,15 +47,33 @@ def _sides_of(accelerator: str) -> str:
     return f"[{accelerator}.topology.split('x').map(s, int(s))]"
 
 
-def _exists(family: Family) -> str:
-    """CEL: GKE has the topology for accelerators of a type."""
-    named = f"self.topology in {family.topologies}"
-    if family.max_chips is None:
-        return named
+_ONLY_SIZE = "(self.topology in ['1x1', '1x1x1'] ? 1 : 4)"
+
+
+def _exists() -> str:
+    """CEL: GKE has the topology for accelerators of this type."""
+    by_topologies: dict[tuple[str, ...], list[str]] = {}
+    for kind, family in ACCELERATORS.items():
+        by_topologies.setdefault(tuple(family.topologies), []).append(kind)
+    named = "".join(f"t in {kinds} ? {list(names)} : " for names, kinds in by_topologies.items())
+    of_cubes = {kind: family.max_chips for kind, family in ACCELERATORS.items() if family.max_chips is not None}
+    most = "".join(f"t == '{kind}' ? {chips} : " for kind, chips in of_cubes.items())
     return (
-        f"{named} || {_sides_of('self')}.all(d, d.size() == 3 && d.all(s, s % {CUBE} == 0) && d[0] <= d[1] && "
-        f"d[1] <= d[2] && d[0] * d[1] * d[2] <= {family.max_chips})"
+        f"[self.type].all(t, self.topology in ({named}['']) || {_sides_of('self')}.all(d, d.size() == 3 && "
+        f"d.all(s, s % {CUBE} == 0) && d[0] <= d[1] && d[1] <= d[2] && d[0] * d[1] * d[2] <= ({most}0)))"
     )
+
+
+def _fits_two_by_four() -> str:
+    """CEL: VMs of these chips make the topology of which there is more than one kind."""
+    sizes = "".join(f"self.type == '{kind}' ? self.chipsPerHost in {list(sizes)} : " for kind, _, sizes in _AMBIGUOUS)
+    return f"({sizes}true)"
+
+
+def _two_by_four_text() -> str:
+    told = {kind: " or ".join(map(str, sizes)) for kind, _, sizes in _AMBIGUOUS}
+    sizes = "".join(f"self.type == '{kind}' ? '{text}' : " for kind, text in told.items())
+    return f"'chipsPerHost of ' + self.type + ' {_TWO_BY_FOUR} must be ' + ({sizes}'another')"
 
 
 def _topologies(family: Family) -> str:
@@ -85,50 +103,37 @@ class Accelerator(Model):
     asks for by a ProvisioningRequest."""
     reservation_name: Name | None = None
     """Value of the node label cloud.google.com/reservation-name; with provisioning Reservation, and only with it."""
-    node_selector: Labels | None = None
+    node_selector: NodeSelector | None = None
     """More labels of the nodes, beside and before those of pod.nodeSelector. With cloud.google.com/compute-class the
     class decides on type and topology, and must be of these."""
 
     rules: ClassVar[list[Rule]] = [
-        *node_selector_rules(),
         Rule(
-            "self.provisioning != 'Reservation' || has(self.reservationName)",
-            "reservationName must be set with provisioning Reservation",
+            "(self.provisioning == 'Reservation') == has(self.reservationName)",
+            "reservationName must be set with provisioning Reservation, and goes with it only",
             field="reservationName",
+            message_expression="self.provisioning == 'Reservation' ? "
+            "'reservationName must be set with provisioning Reservation' : "
+            "'reservationName goes with provisioning Reservation, not ' + self.provisioning",
         ),
         Rule(
-            "!has(self.reservationName) || self.provisioning == 'Reservation'",
-            "reservationName goes with provisioning Reservation",
-            field="reservationName",
-            message_expression="'reservationName goes with provisioning Reservation, not ' + self.provisioning",
-        ),
-        *(
-            Rule(
-                f"self.type != '{kind}' || {_exists(family)}",
-                f"topology of {kind} must be {_topologies(family)}",
-                field="topology",
-                message_expression=f"'topology of {kind} must be {_topologies(family)}, not ' + self.topology",
-            )
-            for kind, family in ACCELERATORS.items()
-        ),
-        *(
-            Rule(
-                f"!has(self.chipsPerHost) || self.type != '{kind}' || self.topology != '{topology}' || "
-                f"self.chipsPerHost in {list(sizes)}",
-                f"chipsPerHost of {kind} {topology} must be {' or '.join(map(str, sizes))}",
-                field="chipsPerHost",
-                message_expression=f"'chipsPerHost of {kind} {topology} must be {' or '.join(map(str, sizes))}, not ' "
-                f"+ {_CHIPS_PER_HOST}",
-            )
-            for kind, topology, sizes in _AMBIGUOUS
+            _exists(),
+            "topology must be one of its type: "
+            + "; ".join(f"of {kind} {_topologies(family)}" for kind, family in ACCELERATORS.items()),
+            field="topology",
+            message_expression="'topology of ' + self.type + ' must be ' + ("
+            + "".join(f"self.type == '{kind}' ? '{_topologies(family)}' : " for kind, family in ACCELERATORS.items())
+            + "'another') + ', not ' + self.topology",
         ),
         Rule(
-            f"!has(self.chipsPerHost) || self.topology == '{_TWO_BY_FOUR}' || self.chipsPerHost == "
-            "(self.topology in ['1x1', '1x1x1'] ? 1 : 4)",
-            "chipsPerHost must be 1 for topologies 1x1 and 1x1x1, and 4 for every other one but 2x4",
+            f"!has(self.chipsPerHost) || (self.topology == '{_TWO_BY_FOUR}' ? {_fits_two_by_four()} : "
+            f"self.chipsPerHost == {_ONLY_SIZE})",
+            f"chipsPerHost must be 1 for topologies 1x1 and 1x1x1, 8 or 4 for {_TWO_BY_FOUR}, and 4 for every other "
+            "one",
             field="chipsPerHost",
-            message_expression="'chipsPerHost of topology ' + self.topology + ' must be ' + "
-            f"(self.topology in ['1x1', '1x1x1'] ? '1' : '4') + ', not ' + {_CHIPS_PER_HOST}",
+            message_expression=f"(self.topology == '{_TWO_BY_FOUR}' ? {_two_by_four_text()} : "
+            "'chipsPerHost of topology ' + self.topology + ' must be ' + "
+            f"(self.topology in ['1x1', '1x1x1'] ? '1' : '4')) + ', not ' + {_CHIPS_PER_HOST}",
         ),
         Rule(
             f"self.slices == 1 || !{runs_on_one_host('self')}",

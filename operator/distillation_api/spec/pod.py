@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from distillation_api.accelerators import PLATFORMS
 from distillation_api.cel import Rule, exactly_one_of, no_key
-from distillation_api.model import ListMap, Model
+from distillation_api.model import ListMap, Model, Rules
 from distillation_api.node_labels import FLEX_START, QUEUED, RESERVATION, SPOT
 from distillation_api.spec.storage import SecretKey
 from distillation_api.spec.types import Name
@@ -41,35 +41,33 @@ _OWN_VARIABLE = (
 _Key = Annotated[str, StringConstraints(max_length=317)]
 _LABEL_KEY = r"^([a-z0-9][-.a-z0-9]{0,252}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 _LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)]
-Labels = Annotated[dict[_Key, _LabelValue], Field(max_length=16)]
-Annotations = Annotated[dict[_Key, Annotated[str, StringConstraints(max_length=1024)]], Field(max_length=16)]
+_Labels = Annotated[dict[_Key, _LabelValue], Field(max_length=16)]
 
 
-def key_rules(member: str, own: str, whose: str) -> list[Rule]:
-    """Rules about the keys of a map of labels or annotations. ``own``: CEL of a key ``k`` that isn't for users."""
-    return [
+def _key_rules(member: str, own: str, whose: str) -> Rules:
+    """Rules about the keys of a map of labels or annotations. ``own``: a pattern of those that aren't for users."""
+    return Rules(
         no_key(
-            member,
             f"!k.matches('{_LABEL_KEY}')",
             f"keys of {member} must be of Kubernetes' form, as example.com/name",
             f"'{member} must have keys of the form example.com/name, not ' + k",
         ),
         no_key(
-            member,
-            own,
+            f"k.matches('{own}')",
             f"{member} must not set what {whose}",
             f"'{member} must not set ' + k + ': {whose}'",
         ),
-    ]
-
-
-def node_selector_rules() -> list[Rule]:
-    """Rules about a member ``nodeSelector``."""
-    return key_rules(
-        "nodeSelector",
-        f"k.matches('{_OWN_NODE_LABEL}')",
-        "the accelerator sets by its type, topology, chipsPerHost, provisioning and reservationName",
     )
+
+
+_OF_NODES = "the accelerator sets by its type, topology, chipsPerHost, provisioning and reservationName"
+NodeSelector = Annotated[_Labels, _key_rules("nodeSelector", _OWN_NODE_LABEL, _OF_NODES)]
+_PodLabels = Annotated[_Labels, _key_rules("labels", _OWN_LABEL, "the operator, Kubernetes, JobSet or Kueue sets")]
+_Annotations = Annotated[
+    dict[_Key, Annotated[str, StringConstraints(max_length=1024)]],
+    Field(max_length=16),
+    _key_rules("annotations", _OWN_ANNOTATION, "the operator, Kubernetes or JobSet sets"),
+]
 
 
 class Toleration(Model):
@@ -135,26 +133,16 @@ class PodOptions(Model):
         | None
     ) = None
     """Names of Secrets with registry credentials."""
-    node_selector: Labels | None = None
+    node_selector: NodeSelector | None = None
     """Labels of the nodes, of all pods; for those with chips alone: nodeSelector of the accelerator."""
     tolerations: Annotated[list[Toleration], Field(max_length=16)] | None = None
     """Taints of nodes that all pods may run on."""
-    labels: Labels | None = None
+    labels: _PodLabels | None = None
     """Labels of all pods, and of their Jobs and JobSets."""
-    annotations: Annotations | None = None
+    annotations: _Annotations | None = None
     """Annotations of all pods, and of their Jobs and JobSets."""
     env: Annotated[list[EnvVariable], Field(max_length=32), ListMap("name")] | None = None
     """Environment variables of all pods, as HTTPS_PROXY and HF_ENDPOINT."""
-
-    rules: ClassVar[list[Rule]] = [
-        *node_selector_rules(),
-        *key_rules("labels", f"k.matches('{_OWN_LABEL}')", "the operator, Kubernetes, JobSet or Kueue sets"),
-        *key_rules(
-            "annotations",
-            f"k.matches('{_OWN_ANNOTATION}')",
-            "the operator, Kubernetes or JobSet sets",
-        ),
-    ]
 
     @property
     def secrets(self) -> Iterable[tuple[int, EnvVariable, SecretKey]]:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from distillation_api.cel import Rule, no_key
+from distillation_api.model import Rules
 
 NAME_PATTERN = "^[a-z_][a-z0-9_]{0,63}$"
 """Of a variable of Jinja's, as templates name theirs."""
@@ -20,17 +21,20 @@ RESERVED = (
     "namespace", "range", "dict",
 )  # fmt: skip
 
-TemplateArguments = Annotated[dict[str, Annotated[str, StringConstraints(max_length=256)]], Field(max_length=16)]
+_FIELD = "chatTemplateArguments"
+_WRONG_NAMES = {
+    f"!k.matches('{NAME_PATTERN}')": (
+        f"{_FIELD} are variables of the template: at most 64 lower case letters, digits and underscores, no digit first"
+    ),
+    f"k.matches('^({'|'.join(RESERVED)})$')": f"{_FIELD} must not set what the renderer itself hands to templates",
+}
+
+
+def _rules() -> list[Rule]:
+    return [no_key(wrong, message, f"'{message}: ' + k") for wrong, message in _WRONG_NAMES.items()]
+
+
+TemplateArguments = Annotated[
+    dict[str, Annotated[str, StringConstraints(max_length=256)]], Field(max_length=16), Rules(*_rules())
+]
 """Names are bounded by the rules: a structural schema knows nothing of a map's keys."""
-
-
-def argument_rules(field: str) -> list[Rule]:
-    """Rules about the names of a map of arguments that is the member ``field``."""
-    wrong_names = {
-        f"!k.matches('{NAME_PATTERN}')": (
-            f"{field} are variables of the template: at most 64 lower case letters, digits and underscores, no digit "
-            "first"
-        ),
-        f"k.matches('^({'|'.join(RESERVED)})$')": (f"{field} must not set what the renderer itself hands to templates"),
-    }
-    return [no_key(field, wrong, message, f"'{message}: ' + k") for wrong, message in wrong_names.items()]

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from distillation_api.cel import Rule
 from distillation_api.maxtext import rules as maxtext_rules
-from distillation_api.model import ListMap, Model
+from distillation_api.model import ListMap, Model, Rules
 from distillation_api.spec.objectives import LogitMatching, Objective, SupervisedFineTuning
 from distillation_api.spec.placement import Accelerator, Resources, devices_of
 
@@ -16,35 +16,31 @@ AxisSize = Annotated[int, Field(ge=-1, le=65_536)]
 AXES = ("data", "fsdp", "fsdp_transpose", "sequence", "context", "tensor", "expert")
 
 
+def _not_zero(axis: str) -> Rules:
+    return Rules(Rule("self != 0", f"{axis} must be at least 1, or -1 for the rest of the devices; not 0"))
+
+
 class Parallelism(Model):
     """Mesh axes of one slice, by MaxText's names; their product is the slice's devices. One may be -1: the rest."""
 
     model_config = ConfigDict(alias_generator=None)
 
-    data: AxisSize | None = None
+    data: Annotated[AxisSize, _not_zero("data")] | None = None
     """Replicas of the whole model."""
-    fsdp: AxisSize | None = None
+    fsdp: Annotated[AxisSize, _not_zero("fsdp")] | None = None
     """Shards of weights and optimizer state."""
-    fsdp_transpose: AxisSize | None = None
+    fsdp_transpose: Annotated[AxisSize, _not_zero("fsdp_transpose")] | None = None
     """Second FSDP axis."""
-    sequence: AxisSize | None = None
+    sequence: Annotated[AxisSize, _not_zero("sequence")] | None = None
     """Shards of the sequence."""
-    context: AxisSize | None = None
+    context: Annotated[AxisSize, _not_zero("context")] | None = None
     """Shards of the context (attention over long sequences)."""
-    tensor: AxisSize | None = None
+    tensor: Annotated[AxisSize, _not_zero("tensor")] | None = None
     """Shards of each matrix."""
-    expert: AxisSize | None = None
+    expert: Annotated[AxisSize, _not_zero("expert")] | None = None
     """Shards of the experts of a mixture of experts."""
 
     rules: ClassVar[list[Rule]] = [
-        *(
-            Rule(
-                f"!has(self.{axis}) || self.{axis} != 0",
-                f"{axis} must be at least 1, or -1 for the rest of the devices; not 0",
-                field=axis,
-            )
-            for axis in AXES
-        ),
         Rule(
             " + ".join(f"(has(self.{axis}) && self.{axis} == -1 ? 1 : 0)" for axis in AXES) + " <= 1",
             "at most one axis may be -1, for the rest of the devices",
@@ -57,11 +53,16 @@ class Parallelism(Model):
 
 
 _SettingName = Annotated[str, StringConstraints(max_length=64)]
-MaxTextSettings = Annotated[dict[_SettingName, Annotated[str, StringConstraints(max_length=64)]], Field(max_length=64)]
+MaxTextSettings = Annotated[
+    dict[_SettingName, Annotated[str, StringConstraints(max_length=64)]],
+    Field(max_length=64),
+    Rules(*maxtext_rules.listed_rules()),
+]
 UnlistedSettings = Annotated[
     # No braces, dollars, slashes or colons: MaxText's reader of command lines would look into them.
     dict[_SettingName, Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]+$", max_length=64)]],
     Field(max_length=64),
+    Rules(*maxtext_rules.unlisted_rules()),
 ]
 
 
@@ -125,7 +126,6 @@ class TrainingStage(Model):
             "the teacher's",
             field="trainOn",
         ),
-        *maxtext_rules.rules(),
     ]
 
     def objective_settings(self) -> Objective:
@@ -141,44 +141,33 @@ class TrainingStage(Model):
 
 _MAX_STAGES = 8
 _DEVICES = "the product of its topology, twice that of tpu7x"
-
-
-def _multiplies_to(devices: str, stage: str) -> str:
-    """CEL: the product of a stage's axes is ``devices``; with one axis of -1 the others must divide it.
-
-    A product of 0 or with two axes of -1 is refused elsewhere, by a clearer message.
-    """
-    product = " * ".join(f"(has({stage}.parallelism.{axis}) ? {stage}.parallelism.{axis} : 1)" for axis in AXES)
-    fits = f"p > 0 ? p == {devices} : p == 0 || {devices} % (0 - p) == 0"
-    # A macro over a list of one is how CEL names a value: the product is long, and the CRD has little room.
-    return f"(!has({stage}.parallelism) || [{product}].all(p, {fits}))"
+# A macro over a list of one is how CEL names a value.
+_PRODUCT = f"[s.parallelism].map(q, {' * '.join(f'(has(q.{axis}) ? q.{axis} : 1)' for axis in AXES)})"
+_DEVICE_COUNT = f"[has(self.accelerator) ? {devices_of('self.accelerator')}[0] : has(s.hosts) ? s.hosts : 1]"
 
 
 def _rules_of_stage(index: int) -> list[Rule]:
-    """Rules about one training stage and the accelerator: one for each, since no message can name a stage that a
+    """Rules about one training stage and the accelerator: a pair for each, since no message can name a stage that a
     macro has found."""
-    stage = f"self.stages[{index}]"
     absent = f"self.stages.size() <= {index}"
-    hosts = f"(has({stage}.hosts) ? {stage}.hosts : 1)"
+    stage = f"stages[{index}]"
+    fault = f"{stage}.parallelism must multiply to"
+    on_accelerator = f"the devices of one slice, {_DEVICES}"
+    on_cpu = f"{stage}.hosts (1 when absent), as there is no accelerator"
     return [
         Rule(
-            f"{absent} || !has(self.accelerator) || !has({stage}.hosts)",
-            f"stages[{index}].hosts must not be set: on an accelerator the topology decides",
+            f"{absent} || !has(self.accelerator) || !has(self.{stage}.hosts)",
+            f"{stage}.hosts must not be set: on an accelerator the topology decides",
             field="stages",
         ),
         Rule(
-            f"{absent} || !has(self.accelerator) || {devices_of('self.accelerator')}.all(n, "
-            f"{_multiplies_to('n', stage)})",
-            f"stages[{index}].parallelism must multiply to the devices of one slice, {_DEVICES}",
+            f"{absent} || [self.{stage}].all(s, !has(s.parallelism) || {_PRODUCT}.all(p, {_DEVICE_COUNT}.all(n, "
+            # A product of 0 or with two axes of -1 is refused elsewhere, by a clearer message.
+            "p > 0 ? p == n : p == 0 || n % (0 - p) == 0)))",
+            f"{fault} {on_accelerator}; or, without accelerator, to {stage}.hosts (1 when absent)",
             field="stages",
-            message_expression=f"'stages[{index}].parallelism must multiply to the devices of one slice, {_DEVICES}; "
-            "it is ' + self.accelerator.type + ' ' + self.accelerator.topology",
-        ),
-        Rule(
-            f"{absent} || has(self.accelerator) || {_multiplies_to(hosts, stage)}",
-            f"stages[{index}].parallelism must multiply to stages[{index}].hosts (1 when absent), as there is no "
-            "accelerator",
-            field="stages",
+            message_expression=f"'{fault} ' + (has(self.accelerator) ? '{on_accelerator}; it is ' + "
+            f"self.accelerator.type + ' ' + self.accelerator.topology : '{on_cpu}')",
         ),
     ]
 

@@ -169,7 +169,7 @@ def _run(
             with view_here() as view:
                 runner = Runner(thing, folder, processes, machine, view.show, view.tell)
                 runner.run(signals)
-            return _end(runner, signals.received)
+            return _end(runner, storage, signals.received)
         except OSError:
             # A closed terminal takes no word any more, and has sent its signal.
             if not signals.received:
@@ -216,8 +216,8 @@ def _failed_stages(thing: Object) -> list[str]:
     return [stage["name"] for stage in stages if stage["state"] == "Failed"]
 
 
-def _end(runner: Runner, received: Sequence[int]) -> int:
-    lines = [printable(line) for line in watch.results(runner.thing)]
+def _end(runner: Runner, storage: Path, received: Sequence[int]) -> int:
+    lines = [printable(line) for line in watch.results(runner.thing, str(storage))]
     match runner.phase:
         case "Complete":
             print("\n".join(lines))

@@ -11,7 +11,10 @@ Schema = dict[str, Any]
 
 
 def update_faults(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Why ``after`` can't replace ``before``, one message each; both are valid objects of one name."""
+    """Why ``after`` can't replace ``before``, one message each; both are valid objects of one name. Who replaces an
+    object leaves its status as it is.
+    """
+    before, after = ({**job, "status": {}} for job in (before, after))
     schema = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return list(_messages(before, after, schema, ""))
 

@@ -23,6 +23,7 @@ from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.printable import printable
 from distillation_operator.commands.stage_table import StageTable, describe, styled
+from distillation_operator.commands.storage_uri import located, storage_uri
 from distillation_operator.pipeline.status.idle_chips import added_up
 
 WATCH_SECONDS = 300
@@ -182,8 +183,8 @@ def ended(job: Object) -> str | None:
     return None
 
 
-def results(job: Object) -> list[str]:
-    """What is to say of a job that has ended."""
+def results(job: Object, storage: str | None = None) -> list[str]:
+    """What is to say of a job that has ended. ``storage``: the folder in the place of its spec's storage, if one is."""
     status = job.get("status", {})
     told = [c.get("message", "") for c in status.get("conditions", []) if c["type"] == ended(job)]
     lines = [f"{job['metadata']['namespace']}/{job['metadata']['name']}: {ended(job)}. {''.join(told)}".rstrip()]
@@ -192,9 +193,12 @@ def results(job: Object) -> list[str]:
     if before and after:
         drop = f", {1 - float(after) / float(before):.1%} less" if float(before) > 0 else ""
         lines.append(f"Held-out cross-entropy: {before} before, {after} after{drop}")
-    for key, text in (("exportedModel", "Exported model (in the storage)"), ("publishedModel", "Published model")):
+    root = storage_uri(job) if storage is None else storage
+    for key, text in (("exportedModel", "Exported model"), ("report", "Report")):
         if key in found:
-            lines.append(f"{text}: {found[key]}")
+            lines.append(f"{text}: {located(root, found[key])}")
+    if "publishedModel" in found:
+        lines.append(f"Published model: {found['publishedModel']}")
     if "chipHours" in status:
         lines.append(f"Chip-hours: {status['chipHours']}{_idle(status.get('stages', []))}")
     return lines

@@ -26,8 +26,9 @@ def is_folder(name: str) -> bool:
 def run(path: str) -> int:
     """Follow the job of a folder; 0 when it is Complete, 1 when it is Failed."""
     with view_here() as view:
-        last = follow(JobFolder(of_user(path)), view)
-    for line in watch.results(last):
+        folder = JobFolder(of_user(path))
+        last = follow(folder, view)
+    for line in watch.results(last, str(folder.path.parent)):
         print(printable(line))
     return 0 if watch.ended(last) == "Complete" else 1
 

@@ -54,14 +54,18 @@ class Listed(NamedTuple):
     version: int | None
 
 
-def context_namespace(kubeconfig: str | None) -> str:
-    """The namespace that the kubeconfig's context names, as kubectl takes it; ``default`` where it names none."""
+def context_namespace(kubeconfig: str | None, context: str | None = None) -> str:
+    """The namespace that a context of the kubeconfig names, its current one where none is given, as kubectl takes it;
+    ``default`` where it names none.
+    """
     try:
-        _, context = config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
+        contexts, chosen = config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
     except config.ConfigException:
         # In a pod there is no kubeconfig.
         return "default"
-    return str(context["context"].get("namespace") or "default")
+    if context is not None:
+        chosen = next((one for one in contexts if one["name"] == context), {"context": {}})
+    return str(chosen["context"].get("namespace") or "default")
 
 
 class Kube:
@@ -85,12 +89,14 @@ class Kube:
         self._kueue = ServedVersion(_KUEUE, _KUEUE_VERSIONS, self._read_group)
 
     @staticmethod
-    async def connect(kubeconfig: str | None, user_agent: str) -> "Kube":
-        """Log in as kubectl would, or as the pod's ServiceAccount. Raises NoCluster."""
+    async def connect(kubeconfig: str | None, user_agent: str, context: str | None = None) -> "Kube":
+        """Log in as kubectl would, or as the pod's ServiceAccount where no kubeconfig and no context of one is named.
+        Raises NoCluster.
+        """
         try:
-            await config.load_kube_config(config_file=kubeconfig)  # type: ignore[no-untyped-call]
+            await config.load_kube_config(config_file=kubeconfig, context=context)  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
-            if kubeconfig is not None:
+            if kubeconfig is not None or context is not None:
                 raise NoCluster(str(error)) from error
             try:
                 config.load_incluster_config()  # type: ignore[no-untyped-call]

@@ -41,6 +41,14 @@ class Leadership:
         renewed = self._lock.renewed
         return 0.0 if renewed is None else max(0.0, renewed + RENEW_SECONDS - time.monotonic())
 
+    async def release(self) -> None:
+        """Give the lease up, so that nobody has to wait until it has run out. For the end, when nothing is written any
+        more.
+        """
+        if self._lock.renewed is not None:
+            self._lock.renewed = None
+            await self._lock.release()
+
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Wait for the lease, run ``lead``, and return, with it cancelled, when the lease is lost."""
 
@@ -85,6 +93,20 @@ class _Lock(LeaseLock):
         assert lease is not None, "read before"
         lease.spec = self.update_lease(updated_record, lease.spec)
         return await self._renew(self.api_instance.replace_namespaced_lease(name, namespace, lease))
+
+    async def release(self) -> None:
+        """Let the Lease be nobody's, if it is still ours."""
+        found, _ = await self.get(self.name, self.namespace)
+        lease = self.lease_reference
+        if not found or lease is None or lease.spec is None or lease.spec.holder_identity != self.identity:
+            return
+        lease.spec.holder_identity = None
+        try:
+            await asyncio.wait_for(
+                self.api_instance.replace_namespaced_lease(self.name, self.namespace, lease), ANSWER_SECONDS
+            )
+        except (ApiException, TimeoutError, aiohttp.ClientError, OSError) as error:
+            log.warning("the lease was not given up: %s", getattr(error, "reason", None) or type(error).__name__)
 
     async def _renew(self, call: Awaitable[Any]) -> bool:
         begun = time.monotonic()

@@ -2,7 +2,7 @@
 
 What was deleted while nothing was watched is in no list, and no watch reports it: who keeps what was watched has to
 look for it after each list but the first. And a stream that is cut before the end of its list is continued by kopf from
-the version of the last object that came, though objects that haven't come may be older: it has to begin again.
+the version of the last object that came, behind which objects that have not come may be older: it has to begin again.
 """
 
 import asyncio

@@ -39,6 +39,8 @@ from distillation_operator.manifests.labels import SELECTOR
 
 RECONCILE_SECONDS = 300.0
 """One reconcile is given up after so long, so that no worker is lost to a call that never ends."""
+BATCH_SECONDS = 1.0
+"""A status may wait so long for what follows: a pod appears, runs and may end meanwhile."""
 SCHEMA_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ class _Operator:
         self._metrics.watch_cache(self._cache.__len__)
         self._workers: list[asyncio.Task[None]] = []
         self._sweeping = asyncio.Lock()
+        self._leadership: Leadership | None = None
         self._schema_problem: str | None = "the CRD has not been read yet"
 
     async def run(self) -> None:
@@ -95,6 +98,8 @@ class _Operator:
             await asyncio.gather(watching, return_exceptions=True)
             await probes.close()
             await self._side_calls.close()
+            if self._leadership is not None:
+                await self._leadership.release()
             await kube.close()
 
     def _assemble(self, kube: Kube) -> None:
@@ -103,13 +108,14 @@ class _Operator:
         self._reconciler = Reconciler(
             kube,
             self._cache,
-            ProgressReader(kube, self._side_calls),
+            ProgressReader(kube, self._side_calls, self._queue.add),
             PendingReasons(kube, self._side_calls, self._queue.add),
             PodEvents(kube, self._side_calls, self._queue.add),
             NodeSigns(kube, self._side_calls, self._queue.add),
             Recorder(kube, self._side_calls),
             self._metrics,
             self._settings.installation,
+            BATCH_SECONDS,
         )
 
     async def _watch(self, stop: asyncio.Event) -> None:
@@ -158,7 +164,7 @@ class _Operator:
             await self._act()
             return
         identity = f"{_replica()}-{uuid.uuid4().hex[:8]}"
-        leadership = Leadership(kube.api, *self._settings.lease, identity)
+        leadership = self._leadership = Leadership(kube.api, *self._settings.lease, identity)
         kube.write_seconds = leadership.seconds_left
         await leadership.run(self._act)
         raise LeaseLost(f"{identity} has lost the lease {'/'.join(self._settings.lease)}")

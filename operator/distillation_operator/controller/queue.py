@@ -54,8 +54,11 @@ class WorkQueue:
         return seconds
 
     def succeeded(self, key: Key) -> None:
-        """Forget the failures of a key."""
+        """Forget the failures of a key, and the time for which it was asked for: work that has succeeded knows the
+        next one.
+        """
         self._failures.pop(key, None)
+        self._due.pop(key, None)
 
     async def take(self) -> Key:
         """The next key, waiting for one. The taker must call ``done``."""

@@ -4,7 +4,7 @@ Nothing is remembered between two reconciles but what can be lost: progress line
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,12 +21,14 @@ from distillation_operator.controller.event_recorder import Recorder
 from distillation_operator.controller.kube import RESOURCES, ApiError, Kube
 from distillation_operator.controller.metrics import Metrics
 from distillation_operator.controller.node_signs import NodeSigns
+from distillation_operator.controller.parsed_jobs import ParsedJob, ParsedJobs
 from distillation_operator.controller.pending_reasons import PendingReasons
 from distillation_operator.controller.pod_events import PodEvents
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
+from distillation_operator.controller.settled import Settled
+from distillation_operator.controller.unwritten import Unwritten
 from distillation_operator.manifests.bare_reading import bare_children, bare_pods
-from distillation_operator.manifests.input_size import too_large
 from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.reading import observe, read_child, reporting_pods
 from distillation_operator.manifests.settings import Installation
@@ -80,7 +82,9 @@ class Reconciler:
         recorder: Recorder,
         metrics: Metrics,
         installation: Installation,
+        batch_seconds: float = 0.0,
     ) -> None:
+        """``batch_seconds``: how long a status may wait for what follows (see ``unwritten``)."""
         self._kube = kube
         self._cache = cache
         self._progress = progress
@@ -91,6 +95,9 @@ class Reconciler:
         self._pod_events = pod_events
         self._node_signs = node_signs
         self._problems: dict[Key, dict[str, Cause]] = {}
+        self._parsed = ParsedJobs()
+        self._settled = Settled()
+        self._unwritten = Unwritten(batch_seconds)
 
     def request_fresh_lists(self, key: Key) -> None:
         """Take a fresh list of the job's children next time: a watch may have missed that one went."""
@@ -116,8 +123,11 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._problems.pop(key, None)
-        for reader in (self._progress, self._pending_reasons, self._pod_events, self._node_signs):
-            reader.forget(key)
+        for memory in (
+            self._parsed, self._settled, self._unwritten,
+            self._progress, self._pending_reasons, self._pod_events, self._node_signs,
+        ):  # fmt: skip
+            memory.forget(key)
 
     async def _clean_up(self, key: Key, ended: Ended, now: datetime) -> timedelta | None:
         children = _attempts([*self._cache.children(key, "Job"), *self._cache.children(key, "JobSet")])
@@ -127,39 +137,52 @@ class Reconciler:
 
     async def _step(self, raw: Object, key: Key, now: datetime) -> timedelta | None:
         try:
-            job = DistillationJob.parse(dict(raw))
+            parsed = self._parsed.parse(key, raw)
         except ValidationError as error:
             await self._reject_unread(raw, error, now)
             return None
-        refusal = self._installation.refusal(job) or too_large(job.spec)
+        written = parsed.job.status
+        job = self._unwritten.applied(key, raw, parsed.job)
+        refusal = self._installation.refusal(job) or parsed.excess
         # What has ended stays as it ended, though the installation may allow less by now.
         if refusal is not None and not is_over(job):
-            await self._reject(raw, job.status, refusal, now)
+            self._unwritten.forget(key)
+            await self._reject(raw, written, refusal, now)
             return None
-        decision = await self._decide(job, key, now)
+        decision = await self._decide(job, parsed, key, now)
         if decision.create or decision.delete:
             await self._act(job, key, decision)
             # An end stands: children that are being deleted for it don't show any more why it came.
             if not decision.is_end:
-                again = await self._decide(job, key, now)
+                again = await self._decide(job, parsed, key, now)
                 decision = Decision(status=again.status, requeue_after=again.requeue_after)
         else:
             self._problems.pop(key, None)
+        problems = self._problems.get(key)
+        wait = None if problems else self._unwritten.put_off(key, raw, written, decision.status)
+        if wait is not None:
+            soon = timedelta(seconds=wait)
+            return soon if decision.requeue_after is None else min(soon, decision.requeue_after)
         try:
-            await self._write(raw, job.status, decision.status)
+            await self._write(raw, written, decision.status)
         except ApiError as answer:
             if answer.status != 422:
                 raise
+            self._unwritten.forget(key)
             raise StatusRefused(answer.message) from answer
+        if problems:
+            raise CreationRefused("; ".join(problem.message for problem in problems.values()))
         if decision.is_end:
             self._cache.settle(key)
-        if self._problems.get(key):
-            raise CreationRefused("; ".join(problem.message for problem in self._problems[key].values()))
+            # Most of the jobs that there are have ended.
+            self._parsed.forget(key)
         return decision.requeue_after
 
     async def _decide_on(self, error: Exception, raw: Object, key: Key, now: datetime) -> DecisionFailed:
         """Tell of an error of ours, and do what must be done nevertheless."""
         mark = id_of(error)
+        self._settled.forget(key)
+        self._unwritten.forget(key)
         log.error("no decision is possible; id %s", mark, exc_info=error, extra={"job": key})
         failed = DecisionFailed(f"no decision is possible: {type(error).__name__}, id {mark}")
         before = _read_status(raw)
@@ -180,13 +203,21 @@ class Reconciler:
         await self._write(self._cache.job(key) or raw, before, decision.status)
         return failed
 
-    async def _decide(self, job: DistillationJob, key: Key, now: datetime) -> Decision:
+    async def _decide(self, job: DistillationJob, parsed: ParsedJob, key: Key, now: datetime) -> Decision:
         """On what the watches have told, or, where that isn't enough, on fresh lists."""
         if self._cache.is_listed(key):
-            decision = decide(job, self._observe(job, key, self._known(key), fresh=False), now)
+            observed = self._observe(parsed, key, self._known(key), fresh=False)
+            settled = self._settled.decision(key, job, observed)
+            if settled is not None:
+                return settled
+            decision = decide(job, observed, now, parsed.graph)
             if not decision.needs_fresh_lists:
+                self._settled.note(key, job, observed, decision)
                 return decision
-        return decide(job, self._observe(job, key, await self._list(key), fresh=True), now)
+        observed = self._observe(parsed, key, await self._list(key), fresh=True)
+        decision = decide(job, observed, now, parsed.graph)
+        self._settled.note(key, job, observed, decision)
+        return decision
 
     def _known(self, key: Key) -> "_Children":
         return _Children({kind: self._cache.children(key, kind) for kind in RESOURCES})
@@ -201,11 +232,12 @@ class Reconciler:
         self._cache.end_list(key)
         return _Children(ours, [*others["Job"], *others["JobSet"]], others["Pod"])
 
-    def _observe(self, job: DistillationJob, key: Key, seen: "_Children", fresh: bool) -> Observed:
+    def _observe(self, parsed: ParsedJob, key: Key, seen: "_Children", fresh: bool) -> Observed:
+        readings = parsed.readings.begin()
         pods, jobs = seen.of["Pod"], seen.of["Job"]
         children = _attempts([*jobs, *seen.of["JobSet"]])
         return observe(
-            uid=job.metadata.uid,
+            uid=parsed.job.metadata.uid,
             # Another's object of a name that we need is told of; what is ours wins.
             children=[*_attempts(seen.strange_children), *children],
             jobs_of_jobsets=jobs,
@@ -215,11 +247,13 @@ class Reconciler:
             creation_failures=self._problems.get(key, {}),
             pending_reasons=self._pending_reasons.known(key, children, jobs, pods),
             fresh=fresh,
-            begun=self._cache.begun_stages(key),
+            begun=_copied(self._cache.begun_stages(key)),
             at_work=self._cache.at_work(key),
             strangers=seen.strange_pods,
             pod_events=self._pod_events.known(key, pods),
             node_signs=self._node_signs.known(key, pods),
+            of_pod=readings.pod,
+            of_child=readings.child,
         )
 
     async def _act(self, job: DistillationJob, key: Key, decision: Decision) -> None:
@@ -279,7 +313,9 @@ class Reconciler:
         status = after.to_json_dict()
         if status == raw.get("status"):
             return
-        self._cache.put_job(await self._kube.write_status(raw, status))
+        written = await self._kube.write_status(raw, status)
+        self._cache.put_job(written)
+        self._parsed.note_status(_key(raw), written.get("status"), after)
         try:
             self._metrics.tell_stages(before, after)
             for event in transitions(before, after):
@@ -287,6 +323,10 @@ class Reconciler:
         except Exception:
             # The status stands and has it all.
             log.exception("metrics or Events are not told", extra={"job": _key(raw)})
+
+
+def _copied(stages: Set[str] | None) -> frozenset[str] | None:
+    return None if stages is None else frozenset(stages)
 
 
 def _attempts(children: Iterable[Object]) -> list[Object]:

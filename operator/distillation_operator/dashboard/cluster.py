@@ -48,13 +48,15 @@ class Cluster:
         namespaces: Sequence[str],
         watch_seconds: int = WATCH_SECONDS,
         slack_seconds: float = _SLACK,
+        context: str | None = None,
     ) -> None:
         """``watch_seconds``: how long the API server is asked to keep one watch; ``slack_seconds``: how much longer it
-        may take before the connection counts as broken."""
+        may take before the connection counts as broken; ``context``: of the kubeconfig, None for its current one."""
         self._watch_seconds = watch_seconds
         self._slack_seconds = slack_seconds
         self._board = board
         self._kubeconfig = kubeconfig
+        self._context = context
         self._namespaces = tuple(namespaces) or (ALL,)
         self._kube: Kube | None = None
         self._connecting = asyncio.Lock()
@@ -90,7 +92,7 @@ class Cluster:
                 continue
             except ApiError as error:
                 if error.status == _FORBIDDEN and place == ALL and not loaded:
-                    place = await asyncio.to_thread(context_namespace, self._kubeconfig)
+                    place = await asyncio.to_thread(context_namespace, self._kubeconfig, self._context)
                     note = f"Only namespace {place}: you may not list DistillationJobs in all (-n names others)."
                     continue
                 if error.status == _UNAUTHORIZED:
@@ -182,7 +184,8 @@ class Cluster:
         async with self._connecting:
             if self._kube is None:
                 try:
-                    self._kube = await Kube.connect(self._kubeconfig, f"distillation-operator-dashboard/{__version__}")
+                    agent = f"distillation-operator-dashboard/{__version__}"
+                    self._kube = await Kube.connect(self._kubeconfig, agent, self._context)
                 except _BAD_KUBECONFIG as error:
                     reason = " ".join(text(str(error), 300).split())
                     raise CommandError(f"no cluster: {reason} (--kubeconfig FILE or $KUBECONFIG names one)") from error

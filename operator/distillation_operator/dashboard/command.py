@@ -24,32 +24,32 @@ def run(
     files: Sequence[str],
     port: int,
     open_browser: bool,
+    context: str | None = None,
 ) -> int:
     """Show the jobs of a cluster, or those of ``files``, until the process is told to end. Raises CommandError."""
     if not 0 <= port <= _LARGEST_PORT:
         raise CommandError(f"--port {port}: a port is a number from 0 (any free one) to {_LARGEST_PORT}")
-    if files and (namespaces or kubeconfig):
-        raise CommandError("--file shows files in place of a cluster: leave out --namespace and --kubeconfig")
+    if files and (namespaces or kubeconfig or context):
+        raise CommandError(
+            "--file shows files in place of a cluster: leave out --namespace, --kubeconfig and --context"
+        )
     for name in namespaces:
         if not _NAMESPACE.fullmatch(name):
             raise CommandError(f"--namespace {name!r}: a namespace has lower case letters, digits and - between them")
-    asyncio.run(_serve(list(dict.fromkeys(namespaces)), kubeconfig, files, port, open_browser))
+    board, places = Board(), list(dict.fromkeys(namespaces))
+    source = Folders(board, files) if files else Cluster(board, kubeconfig, places, context=context)
+    shown = ", ".join(files or [f"namespace {name}" for name in places]) or "all namespaces"
+    asyncio.run(_serve(board, source, shown, port, open_browser))
     return 0
 
 
-async def _serve(
-    namespaces: Sequence[str], kubeconfig: str | None, files: Sequence[str], port: int, open_browser: bool
-) -> None:
+async def _serve(board: Board, source: Folders | Cluster, shown: str, port: int, open_browser: bool) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    board = Board()
-    folders = Folders(board, files) if files else None
-    source = folders or Cluster(board, kubeconfig, namespaces)
     await source.connect()
-    place = ", ".join(files) if files else ", ".join(f"namespace {name}" for name in namespaces) or "all namespaces"
-    server = Server(board, place, folders.report if folders else None)
+    server = Server(board, shown, source.report if isinstance(source, Folders) else None)
     try:
         address = await server.start(port)
     except OSError as error:

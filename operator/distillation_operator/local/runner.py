@@ -39,6 +39,8 @@ TEACHER_ON_TPU = "teacher-tpu"
 INSTALLATION = Installation(allow_unlisted_max_text=True, stage_pods=StagePods(shared_compile_cache=True))
 """The machine is the user's own, and so is what is compiled on it."""
 LONGEST_WAIT = timedelta(seconds=30)
+PROGRESS_PERIOD = timedelta(seconds=5)
+"""What processes print is read so often."""
 
 
 def image_of(stage: Stage) -> str:
@@ -311,7 +313,7 @@ class Runner:
             self._show(self.thing)
 
     def _until(self, decision: Decision, now: datetime) -> timedelta:
-        waits = [LONGEST_WAIT]
+        waits = [PROGRESS_PERIOD if self._has_live_runs() else LONGEST_WAIT]
         if decision.requeue_after is not None:
             waits.append(decision.requeue_after)
         due = self._attempts.next_due(now)

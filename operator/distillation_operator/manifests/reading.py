@@ -3,7 +3,7 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -54,6 +54,9 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _OUTPUT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]*(/[A-Za-z0-9_][A-Za-z0-9_.=-]*)+")
 _OUTPUT_LIMIT = 256
 
+PodReader = Callable[[Object, Cause | None, Cause | None], Pod]
+ChildReader = Callable[[Object, str, list[Object]], Child]
+
 
 def observe(
     uid: str,
@@ -70,6 +73,9 @@ def observe(
     node_signs: Mapping[str, Cause] | None = None,
     last_progress: Mapping[tuple[str, int], Progress] | None = None,
     begun: Set[str] | None = None,
+    *,
+    of_pod: PodReader | None = None,
+    of_child: ChildReader | None = None,
 ) -> Observed:
     """All that is known of the job with this uid.
 
@@ -77,20 +83,23 @@ def observe(
     ``pending_reasons``: what is known of why one has no pods, by name; ``fresh``: all was listed for this decision;
     ``at_work``: directories in which children of other jobs work, and these jobs; ``strangers``: pods with our labels
     and no owner that is known; ``pod_events``: what Events say keeps a pod from starting, by its name;
-    ``node_signs``: what nodes say of the pods on them, by node; ``last_progress`` and ``begun``: as ``Observed``
-    has them.
+    ``node_signs``: what nodes say of the pods on them, by node; ``last_progress`` and ``begun``: as ``Observed`` has
+    them; ``of_pod``, ``of_child``: ``read_pod`` and ``read_child``, or what remembers what they return.
     """
+    of_pod, of_child = of_pod or read_pod, of_child or read_child
     made = defaultdict[str | None, list[Object]](list)
     for job in jobs_of_jobsets:
         made[jobset_of(job)].append(job)
-    read = [read_child(child, uid, made.get(_name(child), [])) for child in children]
+    read = [of_child(child, uid, made.get(_name(child), [])) for child in children]
     read = [
-        replace(child, message=pending_reasons.get(child.name, child.message)) if child.ended_at is None else child
+        replace(child, message=pending_reasons[child.name])
+        if child.name in pending_reasons and child.ended_at is None
+        else child
         for child in read
     ]
     return Observed(
         children={child.name: child for child in read},
-        pods=tuple(read_pod(pod, (pod_events or {}).get(_name(pod)), _sign(pod, node_signs or {})) for pod in pods),
+        pods=tuple(of_pod(pod, (pod_events or {}).get(_name(pod)), _sign(pod, node_signs or {})) for pod in pods),
         progress=progress,
         last_progress=last_progress or {},
         creation_failures=creation_failures,
@@ -118,6 +127,7 @@ def read_child(child: Object, uid: str, jobs: list[Object]) -> Child:
         attempt=attempt,
         state=state,
         uid=child["metadata"].get("uid", ""),
+        jobs=frozenset(_uid(job) for job in jobs if _controller(job["metadata"]) == _uid(child)),
         ours=owned and attempt <= GREATEST_ATTEMPT and _name(child).endswith(f"-{attempt}"),
         terminating="deletionTimestamp" in child["metadata"],
         failure_class=failure_class(of_pods) if state is ChildState.FAILED else None,
@@ -231,6 +241,7 @@ def read_pod(pod: Object, told: Cause | None = None, node: Cause | None = None) 
         running=running,
         ended=over,
         succeeded=succeeded,
+        complete=phase == "Succeeded" and ended.get("exitCode") == 0,
         terminating="deletionTimestamp" in metadata,
         disrupted=taken is not None,
         departure=_departure(pod),
@@ -261,8 +272,13 @@ def reporting_pods(pods: Iterable[Object], jobsets: Iterable[Object]) -> list[Po
     slice.
     """
     as_one = {_name(jobset) for jobset in jobsets}
-    running = (pod for pod in map(read_pod, pods) if pod.running and not pod.ended)
+    # Only those whose container runs are read whole.
+    running = (pod for pod in map(read_pod, filter(_runs, pods)) if pod.running and not pod.ended)
     return [pod for pod in running if pod.child not in as_one or pod.index == pod.slice == 0]
+
+
+def _runs(pod: Object) -> bool:
+    return "running" in _container_status(pod.get("status") or {}).get("state", {})
 
 
 def parse_outcome(message: str | None) -> StageResult | StageFailure | None:
@@ -347,6 +363,10 @@ def jobset_of(job: Object) -> str | None:
 
 def _name(thing: Object) -> str:
     return str(thing["metadata"]["name"])
+
+
+def _uid(thing: Object) -> str:
+    return str(thing["metadata"].get("uid", ""))
 
 
 def _time(text: str | None) -> datetime | None:

@@ -1,6 +1,6 @@
 """Stages as they are put together: each gets its needs from the outputs that its program names, and its fingerprint."""
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -16,16 +16,11 @@ from distillation_operator.pipeline.stage import Image, Stage
 class Builder:
     """The stages of one spec so far, each after all that it reads."""
 
-    def __init__(
-        self, spec: DistillationJobSpec, recorded: Mapping[str, RecordedOutput], begun: Set[str] = frozenset()
-    ) -> None:
-        """``recorded``: what stages were asked to write before, which no fingerprint of today replaces. ``begun``:
-        stages that were ever started, whose present attempt may have no child.
-        """
+    def __init__(self, spec: DistillationJobSpec, recorded: Mapping[str, RecordedOutput]) -> None:
+        """``recorded``: what stages were asked to write before, which no fingerprint of today replaces."""
         self.spec = spec
         self.stages: dict[str, Stage] = {}
         self._recorded = recorded
-        self._begun = begun
 
     @property
     def cpu(self) -> Placement:
@@ -64,10 +59,6 @@ class Builder:
         )
         self.stages[name] = stage
         return stage
-
-    def has_begun(self, name: str) -> bool:
-        """Whether a stage of that name has ended, or has been started."""
-        return name in self._recorded or name in self._begun
 
     def all_before(self, *stages: Stage) -> list[Stage]:
         """Those stages and all that they need, in dataflow order."""

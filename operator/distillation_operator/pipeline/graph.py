@@ -50,6 +50,26 @@ class Pipeline(Mapping[str, Stage]):
         return len(self.stages)
 
 
+@dataclass(frozen=True)
+class Shape:
+    """Which stages a pipeline has beyond those that every spec of its kind has."""
+
+    has_preflight: bool
+    has_preview: bool
+
+
+def shape_of(spec: DistillationJobSpec, recorded: Mapping[str, RecordedOutput], begun: Set[str]) -> Shape:
+    """The shape that a job's pipeline has by what it has done so far; the arguments are ``build_pipeline``'s."""
+    started = {*recorded, *begun}
+    is_tried = f"{PREVIEW}evaluate" in recorded
+    return Shape(
+        # A job that an operator without this gate has brought further than here isn't held up by it.
+        has_preflight="preflight" in started or "generate" not in started,
+        # What has begun isn't held up by a preview that was asked for too late.
+        has_preview=spec.preview is not None and (is_tried or started.isdisjoint(_real_work(spec))),
+    )
+
+
 def build_pipeline(
     spec: DistillationJobSpec,
     recorded: Mapping[str, RecordedOutput] | None = None,
@@ -58,23 +78,25 @@ def build_pipeline(
     """The stages of a spec. ``recorded``: what is a fact of those that have ended or run; ``begun``: those that were
     ever started.
     """
-    graph = Builder(spec, recorded or {}, begun)
+    return build_shape(spec, recorded or {}, shape_of(spec, recorded or {}, begun))
+
+
+def build_shape(spec: DistillationJobSpec, recorded: Mapping[str, RecordedOutput], shape: Shape) -> Pipeline:
+    """The stages of a spec in a shape that is known; ``recorded`` as for ``build_pipeline``."""
+    graph = Builder(spec, recorded)
     teacher, student = add_fetch_teacher(graph), add_fetch_student(graph)
     dataset = add_prepare_dataset(graph)
     converted = add_convert_student(graph, student)
     # Before any accelerator is asked for.
     gates: tuple[Stage, ...] = ()
-    # A job that an operator without this gate has brought further than here isn't held up by it.
-    if graph.has_begun("preflight") or not graph.has_begun("generate"):
+    if shape.has_preflight:
         gates = (add_preflight(graph, teacher, student, dataset),)
     converted_teacher = None
     if spec.training.needs_teacher_logits:
         gates = (*gates, add_check_tokenizers(graph, teacher, student))
         converted_teacher = add_convert_teacher(graph, teacher, gates)
     preview = None
-    # What has begun isn't held up by a preview that was asked for too late.
-    is_tried = f"{PREVIEW}evaluate" in (recorded or {})
-    if spec.preview is not None and (is_tried or not _real_work_has_begun(graph)):
+    if spec.preview is not None and shape.has_preview:
         shared = Shared(teacher, student, dataset, converted, converted_teacher)
         preview = add_preview(graph, spec.preview, shared, gates)
         gates = (*gates, preview)
@@ -100,7 +122,6 @@ def build_pipeline(
     )
 
 
-def _real_work_has_begun(graph: Builder) -> bool:
-    stages = graph.spec.training.stages
-    names = ["generate", *(f"{kind}-{stage.name}" for kind in ("pack", "train") for stage in stages)]
-    return any(map(graph.has_begun, names))
+def _real_work(spec: DistillationJobSpec) -> set[str]:
+    """Names of the stages that a preview holds up."""
+    return {"generate", *(f"{kind}-{stage.name}" for kind in ("pack", "train") for stage in spec.training.stages)}

@@ -45,6 +45,8 @@ class Pod:
     running: bool = False
     ended: bool = False
     succeeded: bool = False
+    complete: bool = False
+    """Succeeded with all of its containers, sidecars too: nothing that it has written is on its way any more."""
     terminating: bool = False
     disrupted: bool = False
     """Taken away by preemption, eviction or the loss of its node."""
@@ -88,6 +90,8 @@ class Child:
     attempt: int
     state: ChildState
     uid: str = ""
+    jobs: frozenset[str] = frozenset()
+    """UIDs of the Jobs that a JobSet has made."""
     ours: bool = True
     """False when another owner has an object of that name."""
     terminating: bool = False
@@ -107,6 +111,10 @@ class Child:
     def live(self) -> bool:
         """True while it is ours to delete, and its pods may run."""
         return self.ours and self.ended_at is None and not self.terminating
+
+    def owns(self, pod: Pod) -> bool:
+        """True for a pod that its own Job, or one of its JobSet's, has made; labels alone don't say so."""
+        return pod.owner != "" and (pod.owner == self.uid or pod.owner in self.jobs)
 
 
 @dataclass(frozen=True)

@@ -151,8 +151,33 @@ def test_the_results() -> None:
     assert watch.results(job(ended="Complete", results=RESULTS, chipHours="12.4")) == [
         "ml/one: Complete. 2 of 2 stages are complete.",
         "Held-out cross-entropy: 2.0 before, 1.5 after, 25.0% less",
-        "Exported model (in the storage): distillation/export/abc/model",
+        "Exported model: distillation/export/abc/model",
         "Chip-hours: 12.4",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("storage", "root"),
+    [
+        ({"gcs": {"bucket": "some-bucket"}}, "gs://some-bucket"),
+        ({"persistentVolumeClaim": {"claimName": "distillation"}}, "pvc://distillation"),
+    ],
+)
+def test_student_and_report_can_be_copied(storage: dict[str, Any], root: str) -> None:
+    found = {
+        "exportedModel": "p/export/a/model",
+        "report": "p/evaluate/b/report.html",
+        "publishedModel": "gs://other/m",
+    }
+    ended = {**job(ended="Complete", results=found), "spec": {"storage": storage}}
+    assert watch.results(ended)[1:] == [
+        f"Exported model: {root}/p/export/a/model",
+        f"Report: {root}/p/evaluate/b/report.html",
+        "Published model: gs://other/m",
+    ]
+    assert watch.results(ended, "/data")[1:3] == [
+        "Exported model: /data/p/export/a/model",
+        "Report: /data/p/evaluate/b/report.html",
     ]
 
 

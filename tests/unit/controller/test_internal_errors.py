@@ -106,6 +106,7 @@ def test_a_job_that_nothing_can_be_decided_on_can_be_suspended_and_goes_on_after
     async def scenario() -> Controller:
         controller = Controller()
         mend = await running(controller, monkeypatch)
+        controller.reconciler.request_fresh_lists(controller.key)
         with pytest.raises(DecisionFailed):
             await controller.step()
         assert controller.server.deleted == [], "what runs goes on"

@@ -37,7 +37,7 @@ def test_a_volume_that_cannot_be_mounted_is_told_within_ten_seconds() -> None:
         await asyncio.sleep(10)
         first = fleet.stage(key, "fetch-teacher")
         fleet.run_pods(key, "fetch-teacher", 1)
-        await asyncio.sleep(1)
+        await asyncio.sleep(2)
         return [first, fleet.stage(key, "fetch-teacher"), *fleet.server.events]
 
     before, after, *events = acting(scenario)

@@ -48,6 +48,18 @@ def test_a_delayed_key_comes_in_its_time_and_the_earlier_time_wins() -> None:
     run(test())
 
 
+def test_after_success_only_the_new_time_stands() -> None:
+    async def test() -> None:
+        queue = WorkQueue()
+        await queue.add_after(A, 0.01)
+        queue.succeeded(A)
+        await queue.add_after(A, 3600)
+        await queue.add_after(B, 0.05)
+        assert await queue.take() == B
+
+    run(test())
+
+
 def test_a_taker_that_waits_is_woken_by_an_earlier_time() -> None:
     async def test() -> None:
         queue = WorkQueue()

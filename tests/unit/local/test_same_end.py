@@ -238,6 +238,8 @@ class There(World):
         self.pods: dict[str, Object] = {}
         self.due: list[tuple[datetime, str, int, int]] = []
         """When a pod is made for an index again, of which Job, and after how many failures."""
+        self.unsaid: list[str] = []
+        """Children whose pods have all told their results, which their controller says only after the next decision."""
 
     def step(self) -> None:
         self._collect()
@@ -251,6 +253,10 @@ class There(World):
             self._create(child_manifest(self._job, creation.stage, creation.attempt, INSTALLATION))
         if (decision.create or decision.delete) and not decision.is_end:
             decision = decide(self._job, self._observed(), self.now)
+        for name in self.unsaid:
+            if name in self.children:
+                self._end(name, "Completed" if name in self.jobs_of_jobsets else "Complete", "")
+        self.unsaid = []
         self.thing = {**self.thing, "status": decision.status.to_json_dict()}
 
     @property
@@ -271,7 +277,8 @@ class There(World):
         if manifest["kind"] == "JobSet":
             [replicated] = manifest["spec"]["replicatedJobs"]
             labels = {**manifest["metadata"]["labels"], JOBSET_NAME_LABEL: name}
-            metadata = {"name": f"{name}-slice-0", "labels": labels, "uid": "uid of its Job"}
+            owners = [{"uid": manifest["metadata"]["uid"], "controller": True}]
+            metadata = {"name": f"{name}-slice-0", "labels": labels, "uid": "uid of its Job", "ownerReferences": owners}
             job = {"metadata": metadata, "spec": replicated["template"]["spec"], "status": {"conditions": []}}
             self.jobs_of_jobsets[name] = job
         for index in range(job["spec"]["completions"]):
@@ -331,7 +338,9 @@ class There(World):
         pods = [pod for pod in self.pods.values() if pod["metadata"]["labels"]["distillation.dev/child"] == child]
         if all(pod["status"]["phase"] != "Running" for pod in pods):
             done = {p["metadata"]["labels"][JOB_INDEX_LABEL] for p in pods if p["status"]["phase"] == "Succeeded"}
-            if len(done) == spec["completions"]:
+            if len(done) == spec["completions"] and all(map(_tells, pods)):
+                self.unsaid.append(child)
+            elif len(done) == spec["completions"]:
                 self._end(child, "Completed" if child in self.jobs_of_jobsets else "Complete", "")
             else:
                 self._fail(child, "FailedIndexes")
@@ -379,6 +388,11 @@ class There(World):
         for name in [name for name in self.children if not self._conditions(name)]:
             self._delete(name)
         self._collect()
+
+
+def _tells(pod: Object) -> bool:
+    [container] = pod["status"]["containerStatuses"]
+    return pod["status"]["phase"] == "Failed" or container["state"]["terminated"]["message"] is not None
 
 
 OUTCOMES = ["success", "crash", "killed", "permanent", "machine", "away", "result lost"]

@@ -72,7 +72,7 @@ def child(kind: str, *conditions: Object, suspend: bool | None = None, **metadat
 def job_of_jobset(*conditions: Object, jobset: str = "job-generate-2", replica: int = 0) -> Object:
     name = f"{jobset}-slice-{replica}"
     labels = {**LABELS, "jobset.sigs.k8s.io/jobset-name": jobset, "jobset.sigs.k8s.io/job-index": str(replica)}
-    owners = [{"kind": "JobSet", "name": jobset, "uid": "child-uid"}]
+    owners = [{"kind": "JobSet", "name": jobset, "uid": "child-uid", "controller": True}]
     return child("Job", *conditions, name=name, labels=labels, ownerReferences=owners)
 
 
@@ -226,6 +226,26 @@ def test_jobs_of_another_jobset_do_not_count() -> None:
     assert seen.children["job-generate-2"].failure_class is FailureClass.CRASH
 
 
+@pytest.mark.parametrize(
+    ("kind", "owner", "owned"),
+    [
+        ("Job", "child-uid", True),
+        ("Job", "uid of its Job", False),
+        ("JobSet", "uid of its Job", True),
+        ("JobSet", "uid of another's Job", False),
+        ("JobSet", None, False),
+    ],
+)
+def test_the_pods_of_a_child_are_those_that_its_own_jobs_have_made(kind: str, owner: str | None, owned: bool) -> None:
+    mine, others = job_of_jobset(), job_of_jobset(replica=1)
+    mine["metadata"]["uid"], others["metadata"]["uid"] = "uid of its Job", "uid of another's Job"
+    others["metadata"]["ownerReferences"][0]["uid"] = "uid of another JobSet"
+    raw = pod()
+    raw["metadata"]["ownerReferences"] = [] if owner is None else [{"uid": owner, "controller": True}]
+    jobs = [mine, others] if kind == "JobSet" else []
+    assert read(child(kind, uid="child-uid"), *jobs).owns(read_pod(raw)) == owned
+
+
 def test_all_is_put_together_by_name() -> None:
     line = Progress(stage="generate", done=1, total=2, unit="rows")
     seen = observe(UID, [child("Job")], [], [pod()], {"job-generate-2-1-abcde": line}, {}, {})
@@ -290,6 +310,7 @@ def test_a_running_pod() -> None:
 def test_a_pod_that_ended_well() -> None:
     seen = ended(0, RESULT)
     assert (seen.ended, seen.succeeded, seen.alive, seen.exit_text) == (True, True, False, None)
+    assert seen.complete
     assert seen.result == StageResult(stage="generate", fingerprint="f" * 16, counts={"rows": 5})
     assert (seen.container_started, seen.finished) == (ENDED, ENDED)
 
@@ -338,7 +359,7 @@ def test_a_program_that_ended_while_its_sidecar_runs_has_ended() -> None:
     raw = pod("Running", terminated(0, RESULT))
     raw["status"]["containerStatuses"].insert(0, {"name": "gke-gcsfuse-sidecar", "state": {"running": {}}})
     seen = read_pod(raw)
-    assert (seen.running, seen.ended, seen.succeeded) == (False, True, True)
+    assert (seen.running, seen.ended, seen.succeeded, seen.complete) == (False, True, True, False)
     assert seen.result is not None
 
 

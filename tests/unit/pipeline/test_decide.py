@@ -111,7 +111,7 @@ def test_what_the_pods_do_is_told() -> None:
     assert given.decide().stage("fetch-teacher").state == "Pending"
     assert given.pod("fetch-teacher").decide().stage("fetch-teacher").reason == "PodsStarting"
     assert given.running_pod("fetch-teacher").decide().stage("fetch-teacher").state == "Running"
-    assert given.decide().decision.requeue_after is not None  # for the next progress line
+    assert given.decide().decision.requeue_after is None  # whoever reads progress asks for the next decision
 
 
 def test_a_problem_of_a_pod_is_told_and_goes_away_again() -> None:

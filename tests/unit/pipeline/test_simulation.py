@@ -21,6 +21,7 @@ from distillation_operator.pipeline.decision.job import Decision, decide
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.graph import Pipeline, build_pipeline
 from distillation_operator.pipeline.observed import Child, ChildState, FailureClass, Observed, Pod
+from distillation_operator.pipeline.spec_graph import SpecGraph
 from distillation_operator.pipeline.status.times import parse_time
 from support.scenario import ALL, START, job_of, small_spec
 
@@ -54,6 +55,12 @@ def pipeline_with(preview: Then) -> Pipeline:
     return build_pipeline(job_with(False, preview).spec)
 
 
+@cache
+def graph_with(preview: Then) -> SpecGraph:
+    """Its graph, which the operator keeps."""
+    return SpecGraph(job_with(False, preview).spec)
+
+
 WITH_PREVIEW = tuple(pipeline_with("Continue"))
 
 
@@ -85,6 +92,8 @@ class World:
     """Whether the preview ever was."""
     let_go: bool = False
     """Whether the real work was ever allowed to begin."""
+    worked: set[str] = field(default_factory=set)
+    """UIDs of children whose pods have done their work, while their controller hasn't said so."""
 
     def __post_init__(self) -> None:
         self.written = self.script
@@ -135,11 +144,20 @@ class World:
 
     def decided_on(self, observed: Observed) -> Decision:
         job = self.job
-        decision = decide(job, observed, self.now)
+        decision = decide(job, observed, self.now, graph_with(self.preview))
         assert decide(job, observed, self.now) == decision
         as_json = json.loads(json.dumps(decision.status.to_json_dict()))
         assert DistillationJobStatus.model_validate(as_json) == decision.status
+        self.check_settled(job, observed, decision)
         return decision
+
+    def check_settled(self, job: DistillationJob, observed: Observed, decision: Decision) -> None:
+        """What leaves nothing to do needs no second decision on the same."""
+        acts = decision.create or decision.delete or decision.needs_fresh_lists or decision.is_end
+        if not acts and decision.due_after != timedelta(0):
+            settled = job.model_copy(update={"status": decision.status})
+            again = decide(settled, observed, self.now, graph_with(self.preview))
+            assert again == decision
 
     def reconcile(self, lost: Lost = "") -> Decision:
         """One step of the controller; it dies before it acts (``all``), or before it writes the status."""
@@ -182,7 +200,11 @@ class World:
             assert len(live) <= 1, f"{live} live at once"
 
     def is_seen_complete(self, stage: str) -> bool:
-        return any(c.stage == stage and c.state is ChildState.COMPLETE for c in self.seen_children.values())
+        """By the child's own word, or by all of its pods."""
+        seen = [child for child in self.seen_children.values() if child.stage == stage]
+        pods = [pod for pod in self.seen_pods.values() if pod.result is not None]
+        told = [sum(pod.owner == child.uid for pod in pods) >= PODS for child in seen]
+        return any(told) or any(child.state is ChildState.COMPLETE for child in seen)
 
     def check_status(self, status: DistillationJobStatus) -> None:
         holding = [c.type for c in status.conditions if c.status == "True" and c.type in ("Complete", "Failed")]
@@ -279,6 +301,11 @@ class World:
         """The child's run ends, and its pods."""
         if not is_live(child) or child.state is not ChildState.ACTIVE:
             return
+        if child.uid in self.worked and not self.pods_of(child):
+            # Late, and now and then badly.
+            state = ChildState.FAILED if len(self.worked) % 3 == 0 else ChildState.COMPLETE
+            self.children[child.name] = replace(child, state=state, ended_at=self.now)
+            return
         outcome = self.next_outcome(child)
         if child.stage in GENERATIONS:
             if self.is_spent(child):
@@ -302,7 +329,7 @@ class World:
         self.start_pods(child)
         mark = self.fingerprint_of(child.stage)
         for pod in self.pods_of(child)[: None if good else 1]:  # after a failure the others run on for a while
-            ended = replace(pod, running=False, ended=True, succeeded=good, finished=self.now)
+            ended = replace(pod, running=False, ended=True, succeeded=good, complete=good, finished=self.now)
             match outcome:
                 case "complete":
                     ended = replace(ended, result=StageResult(stage=child.stage, fingerprint=mark))
@@ -315,6 +342,21 @@ class World:
                     del self.pods[pod.name]  # gone with its node
                     continue
             self.pods[pod.name] = ended
+
+    def end_work(self, child: Child) -> None:
+        """The pods of a child do their work, and nobody else says so yet."""
+        if not is_live(child) or child.state is not ChildState.ACTIVE or self.next_outcome(child) != "complete":
+            return
+        if child.stage in GENERATIONS and self.is_spent(child):
+            return
+        self.start_pods(child)
+        self.runs[child.stage] = self.runs.get(child.stage, 0) + (child.uid not in self.worked)
+        self.worked.add(child.uid)
+        result = StageResult(stage=child.stage, fingerprint=self.fingerprint_of(child.stage))
+        for pod in self.pods_of(child):
+            self.pods[pod.name] = replace(
+                pod, running=False, ended=True, succeeded=True, complete=True, finished=self.now, result=result
+            )
 
     def fingerprint_of(self, stage: str) -> str:
         known = pipeline_with("Continue" if stage not in self.pipeline else self.preview)
@@ -431,6 +473,7 @@ steps = st.lists(
             [
                 *["reconcile"] * 6,
                 *["see children", "see pods", "start", "finish", "finish", "collect", "pods end", "tick"] * 2,
+                *["work ends"] * 2,
                 "ended pods go",
                 "status is lost",
                 "operator dies",
@@ -457,6 +500,7 @@ def take(world: World, step: str, number: int) -> None:
     on_child: dict[str, Callable[[Child], None]] = {
         "start": world.start_pods,
         "finish": world.finish,
+        "work ends": world.end_work,
         "hold": world.hold,
         "admit": world.admit,
     }

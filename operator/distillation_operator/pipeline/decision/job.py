@@ -14,6 +14,7 @@ from distillation_api.resource import DistillationJob
 from distillation_api.status import DistillationJobStatus, Failure, StageStatus
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.decision.at_rest import clean_up
+from distillation_operator.pipeline.decision.job_ends import live_children, repeating_children, with_late_failures
 from distillation_operator.pipeline.decision.preview_hold import (
     held_stages,
     holding,
@@ -25,12 +26,13 @@ from distillation_operator.pipeline.decision.row_budget import check_row_budget
 from distillation_operator.pipeline.decision.stage import StageDecision, decide_stage, fail_without_pod
 from distillation_operator.pipeline.decision.superseded import superseded
 from distillation_operator.pipeline.decision.suspension import suspension
-from distillation_operator.pipeline.graph import Pipeline, build_pipeline
+from distillation_operator.pipeline.graph import Pipeline
 from distillation_operator.pipeline.names import child_name
 from distillation_operator.pipeline.observed import Observed
 from distillation_operator.pipeline.recorded_outputs import begun_stages, recorded_outputs
+from distillation_operator.pipeline.spec_graph import SpecGraph
 from distillation_operator.pipeline.stage import Stage
-from distillation_operator.pipeline.status.chip_hours import account, chip_seconds, time_left
+from distillation_operator.pipeline.status.chip_hours import account, chip_seconds, have_chips, next_count, time_left
 from distillation_operator.pipeline.status.estimate import end_of, job_time_left
 from distillation_operator.pipeline.status.estimate import time_left as stage_time_left
 from distillation_operator.pipeline.status.idle_chips import count_idle
@@ -39,7 +41,8 @@ from distillation_operator.pipeline.status.pen import rewrite_condition, rewrite
 from distillation_operator.pipeline.status.times import format_time, parse_time
 from distillation_operator.pipeline.status.urgent_reason import urgent_reason
 
-PROGRESS_PERIOD = timedelta(seconds=5)
+SIGNS_PERIOD = timedelta(seconds=5)
+"""What nodes say of pods with chips is asked for so often: nodes aren't watched."""
 QUEUE_PERIOD = timedelta(seconds=15)
 """What Kueue says is asked for so often: its Workloads aren't watched."""
 KEPT_FAILURES = 5
@@ -63,7 +66,9 @@ class Decision:
     delete: tuple[str, ...] = ()
     """Names of children to delete, pods included."""
     requeue_after: timedelta | None = None
-    """Time after which to decide again even if nothing is heard."""
+    """Time after which to look again even if nothing is heard."""
+    due_after: timedelta | None = None
+    """Time after which to decide again even if nothing has changed."""
     needs_fresh_lists: bool = False
     """Nothing is decided: first the children and pods are to be listed, since what the watches told may be behind."""
 
@@ -78,8 +83,8 @@ def is_over(job: DistillationJob) -> bool:
     return apply_retry(job.metadata.annotations, job.status or DistillationJobStatus())[0].has_ended
 
 
-def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
-    """The next step of a job."""
+def decide(job: DistillationJob, observed: Observed, now: datetime, graph: SpecGraph | None = None) -> Decision:
+    """The next step of a job. ``graph``: of its spec, where the caller keeps it from one decision to the next."""
     before = job.status or DistillationJobStatus()
     if job.metadata.deletion_timestamp is not None:
         return Decision(before)
@@ -87,13 +92,14 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
     if status.has_ended:
         return _after_the_end(job, status, observed, rejected_retry, now)
     begun = begun_stages(status.stages, observed)
-    pipeline = build_pipeline(job.spec, recorded_outputs(status.stages, observed), begun)
+    pipeline = (graph or SpecGraph(job.spec)).pipeline(recorded_outputs(status.stages, observed), begun)
     known, accounted = _account(job, pipeline, status, observed, now)
     used = chip_seconds(known.values())
     stop = suspension(job.spec.suspend, job.spec.budget.max_chip_hours if job.spec.budget else None, used)
     held = held_stages(job.spec.preview, pipeline, begun)
     stages = _decide_stages(job, pipeline, known, observed, held, stop is not None, now)
-    if any(stage.needs_fresh_lists for stage in stages.values()):
+    repeating = repeating_children(before.stages, observed)
+    if any(stage.needs_fresh_lists for stage in stages.values()) or (repeating and not observed.fresh):
         return Decision(before, needs_fresh_lists=True)
     failed = any(stage.status.state == "Failed" for stage in stages.values())
     if failed:
@@ -106,7 +112,9 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
             accounted_time=format_time(accounted) if accounted else None,
             last_failures=_last_failures(status, stages.values()),
         ),
-        [_with_estimate(stage.status, now) for stage in stages.values()],
+        with_late_failures(
+            (_with_estimate(known.get(name), stage.status, now) for name, stage in stages.items()), observed
+        ),
         removed_stages(pipeline, known),
         stop,
         bool(held),
@@ -114,18 +122,20 @@ def decide(job: DistillationJob, observed: Observed, now: datetime) -> Decision:
         now,
     )
     if not after.has_ended:
-        left = job_time_left(pipeline, {stage.name: stage for stage in after.stages})
-        after = rewrite_job(after, estimated_completion_time=end_of(now, left))
+        after = rewrite_job(after, estimated_completion_time=_estimate(pipeline, before, after, now))
     delete = [
         *(name for stage in stages.values() for name in stage.delete),
         *removed_children(pipeline, observed),
         *superseded(before.stages, observed),
+        *repeating,
     ]
+    due = _due_after(job, pipeline, stages.values(), observed, after, used, now)
     return Decision(
         status=after,
         create=_creations(job, pipeline, stages),
-        delete=_live_children(observed) if failed else tuple(delete),
-        requeue_after=_requeue_after(job, pipeline, stages.values(), observed, after, used),
+        delete=live_children(after.stages, observed) if failed else tuple(delete),
+        requeue_after=_earliest(due, SIGNS_PERIOD if have_chips(pipeline, observed) else None),
+        due_after=due,
     )
 
 
@@ -157,6 +167,9 @@ def _decide_stages(
             decision = replace(decision, status=holding(decision.status))
         cause = check_row_budget(stage, pipeline, {name: other.status for name, other in decided.items()})
         decided[stage.name] = decision if cause is None else fail_without_pod(decision, cause, now)
+        if decided[stage.name].needs_fresh_lists:
+            # All of them are decided again then.
+            break
     return decided
 
 
@@ -174,8 +187,25 @@ def _last_failures(status: DistillationJobStatus, stages: Iterable[StageDecision
     return [*status.last_failures, *news][-KEPT_FAILURES:]
 
 
-def _with_estimate(stage: StageStatus, now: datetime) -> StageStatus:
+def _with_estimate(before: StageStatus | None, stage: StageStatus, now: datetime) -> StageStatus:
+    """A stage's estimate is made of its progress, and stands as long as that does: time alone is no news."""
+    if before is not None and before.progress == stage.progress and before.state == stage.state:
+        return rewrite_stage(stage, estimated_completion_time=before.estimated_completion_time)
     return rewrite_stage(stage, estimated_completion_time=end_of(now, stage_time_left(stage)))
+
+
+def _estimate(
+    pipeline: Pipeline, before: DistillationJobStatus, after: DistillationJobStatus, now: datetime
+) -> str | None:
+    """When the job will end; likewise of the progress of all its stages."""
+    same = before.observed_generation == after.observed_generation and _progress(before) == _progress(after)
+    if same:
+        return before.estimated_completion_time
+    return end_of(now, job_time_left(pipeline, {stage.name: stage for stage in after.stages}))
+
+
+def _progress(status: DistillationJobStatus) -> list[tuple[object, ...]]:
+    return [(stage.name, stage.state, stage.progress, stage.counts) for stage in status.stages]
 
 
 def _creations(job: DistillationJob, pipeline: Pipeline, stages: Mapping[str, StageDecision]) -> tuple[Creation, ...]:
@@ -186,29 +216,28 @@ def _creations(job: DistillationJob, pipeline: Pipeline, stages: Mapping[str, St
     )
 
 
-def _requeue_after(
+def _due_after(
     job: DistillationJob,
     pipeline: Pipeline,
     stages: Iterable[StageDecision],
     observed: Observed,
     after: DistillationJobStatus,
     used: int,
+    now: datetime,
 ) -> timedelta | None:
     """The nearest time at which something may be due that no event tells."""
-    waits = [stage.requeue_after for stage in stages]
-    states = {stage.state for stage in after.stages}
-    if "Running" in states:
-        waits.append(PROGRESS_PERIOD)
-    if "Queued" in states:
-        waits.append(QUEUE_PERIOD)
-    waits.append(time_left(job.spec.budget, pipeline, observed, used))
-    if after.has_ended:
-        waits.append(timedelta(seconds=job.spec.ttl_seconds_after_finished))
+    accounted = parse_time(after.accounted_time) if after.accounted_time else None
+    return _earliest(
+        *(stage.requeue_after for stage in stages),
+        QUEUE_PERIOD if any(stage.state == "Queued" for stage in after.stages) else None,
+        next_count(pipeline, observed, accounted, now),
+        time_left(job.spec.budget, pipeline, observed, used),
+        timedelta(seconds=job.spec.ttl_seconds_after_finished) if after.has_ended else None,
+    )
+
+
+def _earliest(*waits: timedelta | None) -> timedelta | None:
     return min((wait for wait in waits if wait is not None), default=None)
-
-
-def _live_children(observed: Observed) -> tuple[str, ...]:
-    return tuple(child.name for child in observed.children.values() if child.live)
 
 
 def _after_the_end(
@@ -222,10 +251,13 @@ def _after_the_end(
     if status.reason is None:
         # As of an operator that wrote none.
         status = rewrite_job(status, reason=urgent_reason(status.stages, None))
+    status = rewrite_job(status, stages=with_late_failures(status.stages, observed))
     ended = parse_time(status.completion_time) if status.completion_time else now
     removal = ended + timedelta(seconds=job.spec.ttl_seconds_after_finished)
     left = clean_up(observed.children.values(), removal, now)
-    return Decision(status, delete=left.delete or _live_children(observed), requeue_after=left.requeue_after)
+    return Decision(
+        status, delete=left.delete or live_children(status.stages, observed), requeue_after=left.requeue_after
+    )
 
 
 def _with_accepted(status: DistillationJobStatus, rejected_retry: Cause | None) -> DistillationJobStatus:

@@ -1,6 +1,6 @@
 """One stage in one decision: which attempt it is at, what that one's child and pods say, and what follows for it."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,6 +10,7 @@ from distillation_api.resource import DistillationJob
 from distillation_api.spec import Retries
 from distillation_api.status import Failure, StageStatus
 from distillation_operator.pipeline.cause import TRIED_AGAIN_SOON, Cause
+from distillation_operator.pipeline.decision.evidence import proof, reported, results_of
 from distillation_operator.pipeline.decision.failure_policy import (
     TRIED_AGAIN,
     Ruling,
@@ -32,7 +33,7 @@ from distillation_operator.pipeline.status.stage_status import (
     with_results,
     with_seconds,
 )
-from distillation_operator.pipeline.status.times import format_time
+from distillation_operator.pipeline.status.times import EARLIEST, format_time, parse_time
 
 NO_PODS_PERIOD = timedelta(seconds=5)
 STARTING_PERIOD = timedelta(seconds=4)
@@ -80,7 +81,7 @@ def decide_stage(
     before = rewrite_stage(before, fingerprint=stage.fingerprint, directory=stage.output)
     if not ready:
         # After a status was lost children may run whose inputs are only looked at again.
-        stop = _live(children) if suspended else ()
+        stop = _unproven(stage, observed) if suspended else ()
         if stop:
             # As after every suspension, not the old name again.
             before = rewrite_stage(before, attempt=max(child.attempt for child in children) + 1)
@@ -90,7 +91,8 @@ def decide_stage(
     current = rewrite_stage(before, attempt=attempt)
     if suspended:
         current = rewrite_stage(current, away_since=None)
-        return StageDecision(with_state(current, "Suspended", Cause.of(reasons.JOB_SUSPENDED)), delete=_live(children))
+        stopped = with_state(current, "Suspended", Cause.of(reasons.JOB_SUSPENDED))
+        return StageDecision(stopped, delete=_unproven(stage, observed))
     child = observed.children.get(child_name(job.metadata.name, stage.name, attempt))
     if before.state == "Suspended" and (child is None or child.terminating):
         # A new attempt, not the old name again: the child that the suspension deleted may still be going.
@@ -138,8 +140,10 @@ def _is_of(pod: Pod, stage: str, children: Set[str]) -> bool:
     return pod.stage == stage or pod.child in children
 
 
-def _live(children: Iterable[Child]) -> tuple[str, ...]:
-    return tuple(child.name for child in children if child.live)
+def _unproven(stage: Stage, observed: Observed) -> tuple[str, ...]:
+    """The children that may still have something to do."""
+    live = [child for child in observed.of_stage(stage.name) if child.live]
+    return tuple(child.name for child in live if not proof(stage, child, observed.pods_of(child.name)))
 
 
 def _of_child(
@@ -154,6 +158,10 @@ def _of_child(
         status = rewrite_stage(status, start_time=format_time(child.created_at or now))
     if stage.is_indexed:
         status = count_shards(status, child, pods)
+    proven = proof(stage, child, pods)
+    if proven:
+        # Whatever its Job says, or will say.
+        return _complete(stage, status, child, pods, proven, now)
     match child.state:
         case ChildState.COMPLETE:
             return _completed(retries, stage, status, child, pods, observed.fresh, now)
@@ -223,20 +231,34 @@ def _with_progress(stage: Stage, status: StageStatus, child: Child, pods: list[P
 def _completed(
     retries: Retries, stage: Stage, status: StageStatus, child: Child, pods: list[Pod], fresh: bool, now: datetime
 ) -> StageDecision:
-    # By index: a pod that was replaced after it had reported its result must not count twice.
-    by_index = {pod.index: pod.result for pod in pods if pod.result and pod.result.fingerprint == stage.fingerprint}
-    needed = stage.program.shards if isinstance(stage.program, GenerateProgram) else 1
-    if len(by_index) < needed:
-        if not fresh:
-            return StageDecision(status, needs_fresh_lists=True)
-        return _ruled(status, rule_on_lost_result(retries, status.attempts, child), child, now)
-    ended = rewrite_stage(status, completion_time=format_time(child.ended_at or now), progress=None, away_since=None)
-    results = list(by_index.values())
-    told = with_results(ended, results)
+    told = reported(stage, pods)
+    if told:
+        return _complete(stage, status, child, pods, told, now)
+    if not fresh:
+        return StageDecision(status, needs_fresh_lists=True)
+    return _ruled(status, rule_on_lost_result(retries, status.attempts, child), child, now)
+
+
+def _complete(
+    stage: Stage, status: StageStatus, child: Child, pods: list[Pod], told: list[Pod], now: datetime
+) -> StageDecision:
+    """``told``: those of its pods that have reported its results."""
+    done = format_time(_end_of_work(status, child, pods, now))
+    results = results_of(told)
+    ended = with_results(rewrite_stage(status, completion_time=done, progress=None, away_since=None), results)
     if stage.is_of_preview:
         # What a student says after a few steps is no warning.
-        return StageDecision(with_state(with_seconds(told, results[0]), "Complete"))
-    return StageDecision(with_state(told, "Complete", completion_cause(stage.program, results[0])))
+        return StageDecision(with_state(with_seconds(ended, results[0]), "Complete"))
+    return StageDecision(with_state(ended, "Complete", completion_cause(stage.program, results[0])))
+
+
+def _end_of_work(status: StageStatus, child: Child, pods: list[Pod], now: datetime) -> datetime:
+    """When the last pod has ended. By its node's clock: never before the stage was started, nor in future."""
+    ends = [pod.finished for pod in pods if pod.succeeded and pod.finished is not None]
+    if not ends:
+        return child.ended_at or now
+    started = parse_time(status.start_time) if status.start_time else EARLIEST
+    return max(started, min(now, max(ends)))
 
 
 def _ruled(status: StageStatus, ruling: Ruling, child: Child, now: datetime) -> StageDecision:

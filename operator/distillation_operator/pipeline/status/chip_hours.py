@@ -44,6 +44,21 @@ def account(
     return counted, now
 
 
+def have_chips(pipeline: Mapping[str, Stage], observed: Observed) -> bool:
+    """Whether a pod with chips runs."""
+    return any(not pod.ended for pod, _, _ in _on_chips(pipeline, observed))
+
+
+def next_count(
+    pipeline: Mapping[str, Stage], observed: Observed, accounted: datetime | None, now: datetime
+) -> timedelta | None:
+    """The time until pods are to be counted again; None while none has chips."""
+    if not have_chips(pipeline, observed):
+        return None
+    left = PERIOD if accounted is None else accounted + PERIOD - now
+    return left if left > timedelta(0) else PERIOD
+
+
 def _on_chips(pipeline: Mapping[str, Stage], observed: Observed) -> Iterable[tuple[Pod, str, int]]:
     """Pods with chips, their stages and how many chips. A pod outlives its child by what it takes to save, and a stage
     of a preview may be asked for no more.

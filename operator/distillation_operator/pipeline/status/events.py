@@ -90,7 +90,7 @@ def _of_stage(before: StageStatus | None, after: StageStatus) -> list[Event]:
         shown = {name: value for name, value in (after.metrics or {}).items() if not name.startswith(MEASURED)}
         metrics = ", ".join(f"{name} {value}" for name, value in shown.items())
         found = " (found done in the storage)" if after.reused else ""
-        end = f": {metrics}" if metrics else "."
+        end = f": {metrics}." if metrics else "."
         complete = f"{after.name} is complete{found}{end}"
         if after.reason:
             return [
@@ -98,15 +98,19 @@ def _of_stage(before: StageStatus | None, after: StageStatus) -> list[Event]:
                 Event("Warning", after.reason, f"{after.name}: {message}"),
             ]
         return [Event("Normal", reasons.STAGE_COMPLETE.name, f"{complete} {message}".rstrip())]
+    if after.state == "Complete" and after.reason == reasons.CHILD_FAILED_LATER.name and _reason_of(before) is None:
+        return [Event("Warning", reasons.CHILD_FAILED_LATER.name, f"{after.name}: {message}")]
     if after.state == "Failed" and was != "Failed":
         return [Event("Warning", after.reason or reasons.STAGE_FAILED.name, f"{after.name} failed: {message}")]
     if before is not None and (why := _retried(before, after)) is not None:
         return [Event("Warning", reasons.STAGE_RETRIED.name, f"{after.name}, attempt {after.attempt}: {why}")]
-    if after.state == "Running" and was != "Running" and after.reason is None:
-        return [Event("Normal", reasons.STAGE_RUNNING.name, f"{after.name} runs.")]
     if after.state == "Running" and after.reason in _OF_NODES and after.reason != (before.reason if before else None):
         return [Event("Warning", after.reason, f"{after.name}: {message}")]
     return []
+
+
+def _reason_of(stage: StageStatus | None) -> str | None:
+    return stage.reason if stage is not None else None
 
 
 def _retried(before: StageStatus, after: StageStatus) -> str | None:

@@ -91,6 +91,8 @@ class ConditionMembers(TypedDict, total=False):
 
 def rewrite_stage(status: StageStatus, **members: Unpack[StageMembers]) -> StageStatus:
     """The stage's status with other members. Raises pydantic.ValidationError for what a status can't hold."""
+    if all(getattr(status, name) == value for name, value in members.items()):
+        return status
     return StageStatus(**{**dict(status), **members})
 
 

@@ -1,0 +1,59 @@
+"""docs/performance.md tells what the committed run of the benchmark has shown."""
+
+import json
+from typing import Any
+
+from benchmarks.control_plane.argo_table import argo_section
+from benchmarks.control_plane.goals import GOALS, at, rows
+from benchmarks.control_plane.page import PAGE, RESULTS, page
+
+
+def results() -> dict[str, Any]:
+    return dict(json.loads(RESULTS.read_text()))
+
+
+def test_the_page_is_what_the_run_has_shown() -> None:
+    """When it fails: ``make generate``."""
+    assert PAGE.read_text() == page(results())
+
+
+def test_every_goal_finds_its_figure_in_a_run() -> None:
+    run = results()["operator"]["figures"]
+    assert [goal.measure for goal in GOALS if at(run, goal.path) is None] == []
+
+
+def test_a_goal_is_reached_up_to_its_limit_and_a_figure_that_is_missing_reaches_none() -> None:
+    run = {"operator": {"figures": {"coldStart": {"seconds": 20.0, "cpuSeconds": 10.1}}}}
+    met = {row.goal.measure: row.met for row in rows(run)}
+    assert met["cold start, until all jobs were looked at"] is True
+    assert met["cold start, processor time"] is False
+    assert met["at rest, reads"] is None
+
+
+def test_argo_workflows_has_a_section_when_it_was_measured() -> None:
+    assert argo_section(None) == []
+    measured = {"handOff": {"p50": 0.5, "p99": 2.0}, "writesPerJob": {"all": 24}}
+    text = argo_section(
+        {
+            "argoWorkflows": "v4.0.0",
+            "graph": {"stages": 13, "pods": 15},
+            "contestants": {"operator": measured, "argo-best": {"handOff": {"p50": 1.0, "p99": 8.0}}},
+        }
+    )
+    assert "| hand-off, p99, s | 2 | 8 | 0.25 |" in text
+    assert "| controller's writes per job | 24 |  |  |" in text
+
+
+def test_a_run_of_some_phases_has_a_page_of_these_next_to_the_other_commits() -> None:
+    run = results()
+    figures = run["operator"]["figures"]
+    some = {name: figures[name] for name in ("generator", "oneJob", "coldStart", "rest")}
+    cold = {**some["coldStart"], "seconds": 4 * some["coldStart"]["seconds"], "calls": {"list nodes": 7}}
+    other = {"commit": "f" * 40, "figures": {**some, "coldStart": cold}, "check": {"good": False, "error": "it ended"}}
+    text = page({**run, "operator": {**run["operator"], "figures": some}, "against": other})
+    (row,) = [line for line in text.splitlines() if line.startswith("| cold start, until all jobs")]
+    assert row.split(" | ")[4] == "0.25"
+    assert "| list nodes | 0 | 7 |" in text
+    assert "Commit before: given up: it ended." in text
+    assert "not run" in text
+    assert "From a pod's end" not in text
