@@ -98,7 +98,7 @@ def decide(job: DistillationJob, observed: Observed, now: datetime, graph: SpecG
     stop = suspension(job.spec.suspend, job.spec.budget.max_chip_hours if job.spec.budget else None, used)
     held = held_stages(job.spec.preview, pipeline, begun)
     stages = _decide_stages(job, pipeline, known, observed, held, stop is not None, now)
-    repeating = repeating_children(before.stages, observed)
+    repeating = repeating_children([stage.status for stage in stages.values()], observed)
     if any(stage.needs_fresh_lists for stage in stages.values()) or (repeating and not observed.fresh):
         return Decision(before, needs_fresh_lists=True)
     failed = any(stage.status.state == "Failed" for stage in stages.values())
