@@ -37,7 +37,7 @@ NO_ATOMIC_DIRECTORY_RENAME = _reason(
 )
 CHILD_FAILED_LATER = _reason(
     "ChildFailedLater",
-    "The Job or JobSet of a complete stage failed after its pods had done the work and told their results, as by a "
+    "The Job or JobSet of a complete stage failed after its pods had done the work and reported their results, as by a "
     "deadline that passed at the same moment. Nothing is done again.",
     "Nothing; the message is Kubernetes' own.",
 )

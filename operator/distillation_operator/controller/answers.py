@@ -38,7 +38,7 @@ async def read_body(call: Any) -> bytes:
 def api_error(status: int, reason: str | None, body: str | bytes | None) -> ApiError:
     """The server's words are in the body, a ``Status`` object; a proxy's page has none."""
     try:
-        told = json.loads(body or "")
-        return ApiError(status, told.get("reason") or reason or "", told.get("message") or "")
+        status_object = json.loads(body or "")
+        return ApiError(status, status_object.get("reason") or reason or "", status_object.get("message") or "")
     except (ValueError, AttributeError):
         return ApiError(status, reason or "", str(body or "")[:500])

@@ -15,7 +15,7 @@ import aiohttp
 from distillation_operator.controller.patience import pause
 
 LISTED_SECONDS = 1.0
-"""What is listed within so short a time is told once."""
+"""What is listed within so short a time is reported once."""
 END = b"k8s.io/initial-events-end"
 """Annotated on the bookmark that ends the list of a stream."""
 
@@ -63,7 +63,7 @@ class Listings:
         return response
 
     async def close(self) -> None:
-        """Tell nothing any more."""
+        """Report nothing any more."""
         if self._telling is not None:
             self._telling.cancel()
             await asyncio.gather(self._telling, return_exceptions=True)
@@ -77,7 +77,7 @@ class Listings:
         failures = 0
         while self._is_due:
             await asyncio.sleep(LISTED_SECONDS + (pause(failures) if failures else 0.0))
-            # What is listed from now on is told once more.
+            # What is listed from now on is reported once more.
             self._is_due = False
             if await self._missed():
                 failures = 0

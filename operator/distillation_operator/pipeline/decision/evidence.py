@@ -15,20 +15,20 @@ Place = tuple[int, int]
 
 
 def reported(stage: Stage, pods: Iterable[Pod]) -> list[Pod]:
-    """The pods whose results are the stage's: one of each shard; of pods that work as one the first that tells. None
+    """The pods whose results are the stage's: one of each shard; of pods that work as one the first that reports. None
     are returned where one is missing.
     """
     # By place: a pod that was replaced after it had reported its result must not count twice.
-    told = {_place(pod): pod for pod in pods if pod.result and pod.result.fingerprint == stage.fingerprint}
+    by_place = {_place(pod): pod for pod in pods if pod.result and pod.result.fingerprint == stage.fingerprint}
     if not stage.is_indexed:
-        return [told[min(told)]] if told else []
+        return [by_place[min(by_place)]] if by_place else []
     shards = sorted(_places(stage))
-    return [told[shard] for shard in shards] if told.keys() >= set(shards) else []
+    return [by_place[shard] for shard in shards] if by_place.keys() >= set(shards) else []
 
 
 def proof(stage: Stage, child: Child, pods: Iterable[Pod]) -> list[Pod]:
     """The pods whose results prove that the attempt has done its work, whatever its Job or JobSet says of it: each of
-    its pods has ended well, and those that report have told their results. None are returned without that proof.
+    its pods has ended well, and those that report have reported their results. None are returned without that proof.
     """
     pods = list(pods)
     if any(pod.alive for pod in pods):

@@ -57,7 +57,9 @@ def _is_about_to_end(child: Child, observed: Observed) -> bool:
 
 def _with_warning(stage: StageStatus, child: Child) -> StageStatus:
     why = f": {child.message}" if child.message else "."
-    told = f"{child.name} failed after its pods had done the work, which stands{why}"
+    message = f"{child.name} failed after its pods had done the work, which stands{why}"
     return with_state(
-        stage, "Complete", Cause.of(reasons.CHILD_FAILED_LATER, f"{stage.message} {told}" if stage.message else told)
+        stage,
+        "Complete",
+        Cause.of(reasons.CHILD_FAILED_LATER, f"{stage.message} {message}" if stage.message else message),
     )
