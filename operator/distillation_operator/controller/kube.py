@@ -242,24 +242,6 @@ class Kube:
                 return found
             asked["continue"] = page["metadata"]["continue"]
 
-    async def streams_lists(self, namespace: str | None) -> bool:
-        """Whether the API server sends what there is as the beginning of a watch, as of Kubernetes 1.34."""
-        asked = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "sendInitialEvents": "true",
-            "resourceVersionMatch": "NotOlderThan",
-            "timeoutSeconds": "1",
-            "labelSelector": f"{JOB_LABEL}=none,{JOB_LABEL}=any",
-        }
-        try:
-            await self._get("watch", PLURAL, _jobs_path(namespace), asked)
-        except ApiError as error:
-            if error.status in (0, 429) or error.status >= 500:
-                raise
-            return False
-        return True
-
     async def _get(
         self, verb: str, resource: str, path: str, asked: Mapping[str, str], accept: str = "application/json"
     ) -> bytes:

@@ -127,7 +127,6 @@ class _Operator:
         settings = _kopf_settings()
         # kopf would ask again and again before it starts without.
         settings.scanning.disabled = not await self._may_scan()
-        settings.watching.initial_streaming = await self._streams_lists()
         return settings
 
     async def _look_again(self) -> bool:
@@ -150,13 +149,6 @@ class _Operator:
             log.warning("permissions can't be asked for: %s", error)
             return True
         return all(allowed)
-
-    async def _streams_lists(self) -> bool:
-        try:
-            return await self._kube.streams_lists(next(iter(self._settings.namespaces), None))
-        except ApiError as error:
-            log.warning("whether lists are streamed can't be asked for: %s", error)
-            return False
 
     async def _lead(self, kube: Kube) -> None:
         """Act, as soon as this replica may, until it may no more. Raises LeaseLost."""
