@@ -1,14 +1,12 @@
-"""The lists with which kopf's watches begin, as pages or as the first events of a stream.
+"""The lists with which kopf's watches begin.
 
 What was deleted while nothing was watched is in no list, and no watch reports it: who keeps what was watched has to
-look for it after each list but the first. And a stream that is cut before the end of its list is continued by kopf from
-the version of the last object that came, behind which objects that have not come may be older: it has to begin again.
+look for it after each list but the first.
 """
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 import aiohttp
 
@@ -16,12 +14,6 @@ from distillation_operator.controller.patience import pause
 
 LISTED_SECONDS = 1.0
 """What is listed within so short a time is reported once."""
-END = b"k8s.io/initial-events-end"
-"""Annotated on the bookmark that ends the list of a stream."""
-
-
-class ListCut(Exception):
-    """A stream has ended before its list had, and is to go on from a version that means nothing."""
 
 
 class Listings:
@@ -35,7 +27,6 @@ class Listings:
         self._plurals = frozenset(plurals)
         self._missed = missed
         self._listed: set[str] = set()
-        self._unfinished: set[str] = set()
         self._is_due = False
         # Not that of whoever lists, with which it would end.
         self._context = contextvars.copy_context()
@@ -44,22 +35,14 @@ class Listings:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """The answer. Raises ListCut."""
-        path, query = request.url.path, request.url.query
-        if path.rpartition("/")[2] not in self._plurals:
-            return await handler(request)
-        if "watch" in query and "sendInitialEvents" not in query and path in self._unfinished:
-            raise ListCut(f"the list of {path} was cut, and begins again")
+        """The answer."""
         response = await handler(request)
-        if response.status == 200 and _begins_list(query):
+        path, query = request.url.path, request.url.query
+        begins_list = not {"watch", "continue"} & query.keys() and path.rpartition("/")[2] in self._plurals
+        if begins_list and response.status == 200:
             if path in self._listed:
                 self._tell()
             self._listed.add(path)
-            self._unfinished.discard(path)
-            if "sendInitialEvents" in query:
-                self._unfinished.add(path)
-                content: Any = _List(response.content, lambda: self._unfinished.discard(path))
-                response.content = content
         return response
 
     async def close(self) -> None:
@@ -83,29 +66,3 @@ class Listings:
                 failures = 0
             else:
                 self._is_due, failures = True, failures + 1
-
-
-class _List:
-    """The body of a stream that begins with a list; ``ended`` is called at the list's end."""
-
-    def __init__(self, content: aiohttp.StreamReader, ended: Callable[[], None]) -> None:
-        self._content = content
-        self._ended = ended
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._content, name)
-
-    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        """The chunks, as kopf reads them."""
-        before: bytes | None = b""
-        async for chunk in self._content.iter_chunked(size):
-            if before is not None:
-                seen = before + chunk
-                before = None if END in seen else seen[-len(END) :]
-                if before is None:
-                    self._ended()
-            yield chunk
-
-
-def _begins_list(query: Mapping[str, str]) -> bool:
-    return "sendInitialEvents" in query or not {"watch", "continue"} & query.keys()
