@@ -13,6 +13,12 @@ async def decoded(call: Any) -> Any:
     return json.loads(await read_body(call))
 
 
+async def sized(call: Any) -> tuple[Any, int]:
+    """The JSON of a response that the client has not read, and how many bytes it had. Raises ApiError."""
+    body = await read_body(call)
+    return json.loads(body), len(body)
+
+
 async def text(call: Any) -> str:
     """The text of a response that the client has not read. Raises ApiError."""
     return (await read_body(call)).decode(errors="replace")

@@ -1,7 +1,6 @@
 """The calls to the API server, as plain objects. Its errors come as ``ApiError`` with the server's own words."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Literal, NamedTuple, cast
 
@@ -11,7 +10,7 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.controller import pages
-from distillation_operator.controller.answers import api_error, decoded, opened, read_body, text
+from distillation_operator.controller.answers import api_error, decoded, opened, sized, text
 from distillation_operator.controller.api_error import ApiError as ApiError
 from distillation_operator.controller.foreign_pages import refuse_pages
 from distillation_operator.controller.patience import Patience
@@ -34,6 +33,7 @@ they own, and effects before their causes, so that no end is seen without its re
 _KUEUE = "kueue.x-k8s.io"
 _KUEUE_VERSIONS = ("v1beta2", "v1beta1")
 """Newest first. Kueue serves the second up to 0.19, and the first since 0.15."""
+_JSON = "application/json"
 _METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _SECONDS = 15.0
 PATIENCE_SECONDS = 10.0
@@ -213,21 +213,20 @@ class Kube:
         asked = {"labelSelector": selector, "limit": str(pages.FIRST)}
         while True:
             try:
-                body = await self._get("list", plural, path, asked)
+                page, size = await self._get("list", plural, path, asked)
             except ApiError as error:
                 if error.status == 404:
                     return
                 raise
-            page = json.loads(body)
             yield Listed([kept_child(kind, item) for item in page["items"]], int(page["metadata"]["resourceVersion"]))
             if not page["metadata"].get("continue"):
                 return
             asked["continue"] = page["metadata"]["continue"]
-            asked["limit"] = str(pages.next_page(len(page["items"]), len(body)))
+            asked["limit"] = str(pages.next_page(len(page["items"]), size))
 
     async def count_jobs(self, namespace: str | None) -> int:
         """How many DistillationJobs there are in a namespace, or in all."""
-        page = json.loads(await self._get("list", PLURAL, _jobs_path(namespace), {"limit": "1"}))
+        page, _ = await self._get("list", PLURAL, _jobs_path(namespace), {"limit": "1"})
         return len(page["items"]) + int(page["metadata"].get("remainingItemCount") or 0)
 
     async def list_uids(self, namespace: str | None) -> dict[Key, str]:
@@ -235,16 +234,37 @@ class Kube:
         found: dict[Key, str] = {}
         asked = {"limit": str(pages.METADATA)}
         while True:
-            page = json.loads(await self._get("list", PLURAL, _jobs_path(namespace), asked, _METADATA_ALONE))
+            page, _ = await self._get("list", PLURAL, _jobs_path(namespace), asked, _METADATA_ALONE)
             for item in page["items"]:
                 found[item["metadata"]["namespace"], item["metadata"]["name"]] = item["metadata"]["uid"]
             if not page["metadata"].get("continue"):
                 return found
             asked["continue"] = page["metadata"]["continue"]
 
+    async def read_document(self, path: str) -> Object:
+        """What the API server says of itself at that path, e.g. its OpenAPI documents."""
+        return dict((await self._get("get", "openapi", path))[0])
+
+    async def open(
+        self, verb: str, resource: str, path: str, asked: Mapping[str, str], seconds: float
+    ) -> aiohttp.ClientResponse:
+        """The answer to a GET, whose body is still to be read; all of it must come within these seconds. Raises
+        ApiError; reading the body raises aiohttp's errors and TimeoutError."""
+        call = opened(self._asking(path, asked, _JSON, seconds))
+        return cast(aiohttp.ClientResponse, await self._answer(verb, resource, call))
+
+    async def _read_group(self, path: str) -> Object:
+        """What the API server says of the versions of a group, which every account may ask."""
+        return dict((await self._get("get", "apis", path))[0])
+
     async def _get(
-        self, verb: str, resource: str, path: str, asked: Mapping[str, str], accept: str = "application/json"
-    ) -> bytes:
+        self, verb: str, resource: str, path: str, asked: Mapping[str, str] | None = None, accept: str = _JSON
+    ) -> tuple[Any, int]:
+        """What there is at a path, and how many bytes it had."""
+        call = sized(self._asking(path, asked or {}, accept, _SECONDS))
+        return cast(tuple[Any, int], await self._answer(verb, resource, call))
+
+    async def _asking(self, path: str, asked: Mapping[str, str], accept: str, seconds: float) -> Any:
         request = await self._api.param_serialize(
             "GET",
             path,
@@ -252,37 +272,7 @@ class Kube:
             header_params={"Accept": accept},
             auth_settings=["BearerToken"],
         )
-        call = read_body(self._api.call_api(*request, _request_timeout=_SECONDS))
-        return bytes(await self._answer(verb, resource, call))
-
-    async def read_document(self, path: str) -> Object:
-        """What the API server says of itself at that path, e.g. its OpenAPI documents."""
-        return dict(await self._answer("get", "openapi", self._read_document(path)))
-
-    async def open(
-        self, verb: str, resource: str, path: str, asked: Mapping[str, str], seconds: float
-    ) -> aiohttp.ClientResponse:
-        """The answer to a GET, whose body is still to be read; all of it must come within these seconds. Raises
-        ApiError; reading the body raises aiohttp's errors and TimeoutError."""
-        request = await self._api.param_serialize(
-            "GET",
-            path,
-            query_params=list(asked.items()),
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
-        call = opened(self._api.call_api(*request, _request_timeout=seconds))
-        return cast(aiohttp.ClientResponse, await self._answer(verb, resource, call))
-
-    async def _read_group(self, path: str) -> Object:
-        """What the API server says of the versions of a group, which every account may ask."""
-        return dict(await self._answer("get", "apis", self._read_document(path)))
-
-    async def _read_document(self, path: str) -> Any:
-        request = await self._api.param_serialize(
-            "GET", path, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
-        )
-        return await decoded(self._api.call_api(*request, _request_timeout=_SECONDS))
+        return await self._api.call_api(*request, _request_timeout=seconds)
 
     async def may(self, verb: str, group: str, resource: str) -> bool:
         """Whether this account may do that in the whole cluster; every account may ask this."""
