@@ -89,7 +89,8 @@ class Cache:
             self._begun[key] = set()
         if key in self._ended:
             self.wake(job)
-        self._jobs[key] = kept_job(job)
+        else:
+            self._jobs[key] = kept_job(job)
         return key
 
     def settle(self, key: Key) -> None:
