@@ -5,12 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kubernetes import config
-
 from chaos.chaos import Chaos
-from support.cluster import apply_crd
-from testbed.cluster import Testbed
-from testbed.site import Depth
+from support.cluster import control_plane
 
 
 def main() -> int:
@@ -20,16 +16,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quiet-seconds", type=float, default=60.0)
     arguments = parser.parse_args()
-    testbed = Testbed("chaos", Depth.CONTROL_PLANE, say=lambda text: print(f"chaos: {text}", flush=True))
-    testbed.up()
-    try:
-        apply_crd(testbed)
-        api = config.new_client_from_config(str(testbed.kubeconfig))  # type: ignore[no-untyped-call]
-        with tempfile.TemporaryDirectory() as folder:
-            run = Chaos(testbed, api, Path(folder), arguments.jobs, arguments.seed, arguments.quiet_seconds)
-            outcome = run.run()
-    finally:
-        testbed.down()
+    with control_plane("chaos") as (testbed, api), tempfile.TemporaryDirectory() as folder:
+        run = Chaos(testbed, api, Path(folder), arguments.jobs, arguments.seed, arguments.quiet_seconds)
+        outcome = run.run()
     print(outcome.as_json())
     return 0 if outcome.good else 1
 

@@ -5,12 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kubernetes import config
-
 from soak.soak import Soak
-from support.cluster import apply_crd
-from testbed.cluster import Testbed
-from testbed.site import Depth
+from support.cluster import control_plane
 
 
 def main() -> int:
@@ -21,18 +17,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--longest-run", type=float, default=300.0, help="of a pod, in seconds")
     arguments = parser.parse_args()
-    testbed = Testbed("soak", Depth.CONTROL_PLANE, say=lambda text: print(f"soak: {text}", flush=True))
-    testbed.up()
-    try:
-        apply_crd(testbed)
-        api = config.new_client_from_config(str(testbed.kubeconfig))  # type: ignore[no-untyped-call]
-        with tempfile.TemporaryDirectory() as folder:
-            outcome = Soak(
-                testbed, api, Path(folder), arguments.jobs, arguments.seconds, arguments.seed, arguments.longest_run,
-                fault_seconds=(5.0, 15.0), calm_seconds=(5.0, 30.0),
-            ).run()  # fmt: skip
-    finally:
-        testbed.down()
+    with control_plane("soak") as (testbed, api), tempfile.TemporaryDirectory() as folder:
+        outcome = Soak(
+            testbed, api, Path(folder), arguments.jobs, arguments.seconds, arguments.seed, arguments.longest_run,
+            fault_seconds=(5.0, 15.0), calm_seconds=(5.0, 30.0),
+        ).run()  # fmt: skip
     print(outcome.as_json())
     return 0 if outcome.good else 1
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kubernetes import client, config
+
 from distillation_api.resource import GROUP, PLURAL
 from support.eventually import eventually
 from support.objects import CHECKOUT
@@ -16,6 +18,18 @@ CRD_FILE = CHECKOUT / "crds" / "distillationjobs.yaml"
 
 
 Kubectl = Callable[..., str]
+
+
+@contextmanager
+def control_plane(name: str) -> Iterator[tuple[Testbed, client.ApiClient]]:
+    """A control plane of that name with the committed CRD, and the administrator's client of it; it goes down after."""
+    testbed = Testbed(name, Depth.CONTROL_PLANE, say=lambda text: print(f"{name}: {text}", flush=True))
+    testbed.up()
+    try:
+        apply_crd(testbed)
+        yield testbed, config.new_client_from_config(str(testbed.kubeconfig))  # type: ignore[no-untyped-call]
+    finally:
+        testbed.down()
 
 
 def apply_crd(testbed: Testbed, file: Path = CRD_FILE) -> None:
