@@ -100,10 +100,12 @@ def main() -> None:
         for name, crd in crds.items():
             install(server, name, crd)
         jobs = {job: _read(CHECKOUT / "examples" / f"{job}.yaml") for job in JOBS}
-        told = {job: compared(measure(server, list(crds), manifest, options.rounds)) for job, manifest in jobs.items()}
+        milliseconds = {
+            job: compared(measure(server, list(crds), manifest, options.rounds)) for job, manifest in jobs.items()
+        }
     finally:
         testbed.down()
-    print(json.dumps({"rounds": options.rounds, "requestsPerRound": OBJECTS, "milliseconds": told}))
+    print(json.dumps({"rounds": options.rounds, "requestsPerRound": OBJECTS, "milliseconds": milliseconds}))
 
 
 def without_rules(node: Any) -> Any:
@@ -185,22 +187,22 @@ def status(running: int) -> Manifest:
 
 
 def _stage(name: str, place: int, time_: str) -> Manifest:
-    told = {"name": name, "state": "Waiting" if place > 0 else "Complete" if place < 0 else "Running"}
+    stage = {"name": name, "state": "Waiting" if place > 0 else "Complete" if place < 0 else "Running"}
     if place > 0:
-        return {**told, "reason": "StagesBefore", "message": "Waits for the stages before it."}
-    told |= {
+        return {**stage, "reason": "StagesBefore", "message": "Waits for the stages before it."}
+    stage |= {
         "startTime": time_,
         "fingerprint": "0123456789abcdef",
         "directory": f"distillation/{name}/0123456789abcdef",
     }
     done = {"completionTime": time_, "outputs": {"model": f"distillation/{name}"}, "counts": {"rows": 20000}}
     progress = {"done": 1000, "total": 20000, "unit": "rows", "rate": "12.5"}
-    return {**told, **done} if place < 0 else {**told, "progress": progress}
+    return {**stage, **done} if place < 0 else {**stage, "progress": progress}
 
 
 def compared(costs: dict[str, dict[str, Cost]]) -> dict[str, Any]:
     """By kind of request the figures of each CRD, and how much more than without rules each takes."""
-    told: dict[str, Any] = {}
+    by_kind: dict[str, Any] = {}
     for kind, by_name in costs.items():
         figures = {name: cost.per_request() for name, cost in by_name.items()}
         base = figures[WITHOUT]
@@ -209,8 +211,8 @@ def compared(costs: dict[str, dict[str, Cost]]) -> dict[str, Any]:
             for name, figure in figures.items()
             if name != WITHOUT
         }
-        told[kind] = {**figures, "overWithout": ratios}
-    return told
+        by_kind[kind] = {**figures, "overWithout": ratios}
+    return by_kind
 
 
 def _group(name: str) -> str:

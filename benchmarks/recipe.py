@@ -9,7 +9,7 @@ programs. Both run on this machine in one run, each first in every other round.
 
 Not the same: the operator also compares the logits of both conversions, tries the template on all prompts, lays the
 training data out, measures KL to the teacher and writes a report; the script leaves that out, as the guide does. What
-either takes until the student is exported is told besides.
+either takes until the student is exported is reported too.
 
 The last line printed is JSON; the exit code is 1 when the ratio is above ``--most``.
 """
@@ -202,11 +202,11 @@ def by_operator(job: Object, folder: Path) -> Timed:
     started, began = time.time(), time.monotonic()
     run_logged(command, os.environ | {"PYTHONPATH": path}, folder / "local.log")
     seconds = time.monotonic() - began
-    told = yaml.safe_load((storage / job["metadata"]["name"] / "status.yaml").read_text())
-    result = result_of(told)
+    job_with_status = yaml.safe_load((storage / job["metadata"]["name"] / "status.yaml").read_text())
+    result = result_of(job_with_status)
     return Timed(
         seconds=seconds,
-        to_the_student=until_export(told["status"], started),
+        to_the_student=until_export(job_with_status["status"], started),
         parts={stage["name"]: stage["seconds"] for stage in result["stages"]},
         cross_entropy=(result["crossEntropyBefore"], result["crossEntropyAfter"]),
     )
@@ -264,9 +264,9 @@ def main() -> int:
                     script.append(by_script(recipe, folders[name], config))
             last = f"operator {operator[-1].seconds:.0f} s, script {script[-1].seconds:.0f} s"
             print(f"round {turn + 1}: {last}", file=sys.stderr, flush=True)
-    told = figures(operator, script)
-    print(json.dumps(told))
-    return 0 if told["ratio"] <= given.most else 1
+    report = figures(operator, script)
+    print(json.dumps(report))
+    return 0 if report["ratio"] <= given.most else 1
 
 
 if __name__ == "__main__":

@@ -186,9 +186,9 @@ def main() -> int:
             if turn % 2:
                 stage.append(time_stage(storage, folder, given.steps, f"train-{turn}"))
             print(f"round {turn + 1}: stage {stage[-1]}, bare {bare[-1]}", file=sys.stderr, flush=True)
-    told = figures(stage, bare)
-    print(json.dumps(told))
-    return 0 if max(told["ratioOfStep"], told["ratioAfterFirstStep"]) <= given.most else 1
+    report = figures(stage, bare)
+    print(json.dumps(report))
+    return 0 if max(report["ratioOfStep"], report["ratioAfterFirstStep"]) <= given.most else 1
 
 
 if __name__ == "__main__":

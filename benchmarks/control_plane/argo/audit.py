@@ -102,15 +102,15 @@ class HandOffs:
 
 def hand_offs(graph: Graph, jobs: Iterable[tuple[float, Mapping[str, Stage]]]) -> HandOffs:
     """Those of jobs, each given as the time of its creation and its stages. All stages of the graph must be there."""
-    told = HandOffs([], [], [])
+    times = HandOffs([], [], [])
     for begun, stages in jobs:
-        told.first.append(min(stage.created for stage in stages.values()) - begun)
+        times.first.append(min(stage.created for stage in stages.values()) - begun)
         for name, node in graph.items():
             if node.needs:
                 ready = max(stages[need].ended for need in node.needs)
-                told.child.append(stages[name].created - ready)
-                told.pod.append(stages[name].seen - ready)
-    return told
+                times.child.append(stages[name].created - ready)
+                times.pod.append(stages[name].seen - ready)
+    return times
 
 
 def spread(seconds: Sequence[float]) -> dict[str, float]:

@@ -95,9 +95,9 @@ class Operator(Contestant):
         labels, namespace = pod["metadata"]["labels"], pod["metadata"]["namespace"]
         variables = {one["name"]: one.get("value") for one in pod["spec"]["containers"][0]["env"]}
         asked = json.loads(variables["STAGE_SPEC"])
-        told = StageResult(stage=asked["stage"], fingerprint=asked["fingerprint"])
+        result = StageResult(stage=asked["stage"], fingerprint=asked["fingerprint"])
         child, job = (namespace, labels[CHILD_LABEL]), (namespace, labels[JOB_LABEL])
-        return Pod(job, labels[STAGE_LABEL], child, told.model_dump_json(by_alias=True))
+        return Pod(job, labels[STAGE_LABEL], child, result.model_dump_json(by_alias=True))
 
 
 @dataclass(frozen=True)

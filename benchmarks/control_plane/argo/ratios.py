@@ -32,12 +32,12 @@ def ratios(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, floa
     if "operator" not in figures:
         return {}
     ours = figures["operator"]
-    return {name: _divided(ours, theirs) for name, theirs in figures.items() if name != "operator"}
+    return {name: _divided(ours, other) for name, other in figures.items() if name != "operator"}
 
 
-def _divided(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, float]:
-    compared = _OF_A_JOB | _OF_ALL_JOBS if ours["jobs"] == theirs["jobs"] else _OF_A_JOB
-    pairs = {name: (_at(ours, path), _at(theirs, path)) for name, path in compared.items()}
+def _divided(ours: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, float]:
+    compared = _OF_A_JOB | _OF_ALL_JOBS if ours["jobs"] == other["jobs"] else _OF_A_JOB
+    pairs = {name: (_at(ours, path), _at(other, path)) for name, path in compared.items()}
     return {name: round(own / other, 3) for name, (own, other) in pairs.items() if own > 0 and other > 0}
 
 

@@ -103,7 +103,7 @@ class Cache:
         """Remember a job whole that was at rest."""
         key = (job["metadata"]["namespace"], job["metadata"]["name"])
         self._ended.pop(key, None)
-        # Most of what its children have told was dropped.
+        # Most of what was known of its children was dropped.
         self.distrust(key)
         self._jobs[key] = kept_job(job)
 

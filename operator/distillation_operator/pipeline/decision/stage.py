@@ -231,20 +231,20 @@ def _with_progress(stage: Stage, status: StageStatus, child: Child, pods: list[P
 def _completed(
     retries: Retries, stage: Stage, status: StageStatus, child: Child, pods: list[Pod], fresh: bool, now: datetime
 ) -> StageDecision:
-    told = reported(stage, pods)
-    if told:
-        return _complete(stage, status, child, pods, told, now)
+    reporting = reported(stage, pods)
+    if reporting:
+        return _complete(stage, status, child, pods, reporting, now)
     if not fresh:
         return StageDecision(status, needs_fresh_lists=True)
     return _ruled(status, rule_on_lost_result(retries, status.attempts, child), child, now)
 
 
 def _complete(
-    stage: Stage, status: StageStatus, child: Child, pods: list[Pod], told: list[Pod], now: datetime
+    stage: Stage, status: StageStatus, child: Child, pods: list[Pod], reporting: list[Pod], now: datetime
 ) -> StageDecision:
-    """``told``: those of its pods that have reported its results."""
+    """``reporting``: those of its pods that have reported its results."""
     done = format_time(_end_of_work(status, child, pods, now))
-    results = results_of(told)
+    results = results_of(reporting)
     ended = with_results(rewrite_stage(status, completion_time=done, progress=None, away_since=None), results)
     if stage.is_of_preview:
         # What a student says after a few steps is no warning.
