@@ -142,9 +142,11 @@ def test_a_job_waits_for_quota_and_says_why_and_an_eviction_is_no_failure(
     eventually("training is queued", lambda: is_queued(jobs, "second", "train-one", "insufficient"))
     pods.succeed("generate")
     pods.succeed("pack-one")
-    [running] = {pod.metadata.name.partition("-train-one-")[0] for pod in pods.wait("train-one", 2)}
+    evicted = {pod.metadata.name: pod for pod in pods.wait("train-one", 2)}
+    [running] = {name.partition("-train-one-")[0] for name in evicted}
     set_active(objects, namespace, f"{running}-train-one-0", False)
     eventually("queued", lambda: stage(jobs, running, "train-one").get("state") == "Queued")
+    eventually("its pods go", lambda: not evicted.keys() & {pod.metadata.name for pod in pods.of_stage("train-one")})
     set_active(objects, namespace, f"{running}-train-one-0", True)
     for _ in ("first", "second"):
         pods.succeed("train-one", 2)

@@ -89,6 +89,39 @@ class Fleet:
         condition = {"type": "Complete", "status": "True", "lastTransitionTime": when}
         self.server.add(child["kind"], {**child, "status": {"conditions": [condition]}})
 
+    def lose_children_at_once(self) -> None:
+        """From now on a child that is deleted is gone with its pods before the call is answered, and so are they heard
+        of."""
+        delete = self.server.delete_child
+
+        async def delete_and_tell(kind: str, namespace: str, name: str, uid: str) -> None:
+            child = self.server.objects.get((kind, namespace, name))
+            await delete(kind, namespace, name, uid)
+            if child is not None:
+                await self._lose_pods(child)
+                await self.operator._child_changed(kind, {"type": "DELETED", "object": child})
+
+        self.server.delete_child = delete_and_tell  # type: ignore[method-assign]
+
+    def lose_pods_at(self, call: tuple[str, str], child: dict[str, Any]) -> None:
+        """A child's pods are gone as soon as that call was made, and so are they heard of."""
+        create = self.server.create_child
+
+        async def create_and_lose(manifest: Any) -> Any:
+            made = await create(manifest)
+            if self.server.asked[-1] == call:
+                await self._lose_pods(child)
+            return made
+
+        self.server.create_child = create_and_lose  # type: ignore[method-assign]
+
+    async def _lose_pods(self, child: dict[str, Any]) -> None:
+        uid = child["metadata"]["uid"]
+        for slot, thing in list(self.server.objects.items()):
+            if slot[0] == "Pod" and any(owner["uid"] == uid for owner in thing["metadata"]["ownerReferences"]):
+                del self.server.objects[slot]
+                await self.operator._child_changed("Pod", {"type": "DELETED", "object": thing})
+
     def child(self, key: Key, stage: str) -> dict[str, Any]:
         """The first attempt's Job or JobSet."""
         return next(

@@ -75,7 +75,7 @@ class Seen:
 
     @property
     def deleted(self) -> list[str]:
-        return sorted(self.decision.delete)
+        return sorted([*self.decision.delete, *self.decision.delete_once_written])
 
     def stage(self, name: str) -> StageStatus:
         return next(stage for stage in self.status.stages if stage.name == name)
@@ -318,7 +318,7 @@ class Given:
             stage = creation.stage
             asked: dict[str, Any] = {"fingerprint": stage.fingerprint, "directory": stage.output}
             self.child(stage.name, attempt=creation.attempt, created_at=self.now, **asked)
-        for name in seen.decision.delete:
+        for name in seen.deleted:
             self.children[name] = replace(self.children[name], terminating=True)
         return seen
 

@@ -154,12 +154,15 @@ class Reconciler:
             await self._act(job, key, decision)
             # An end stands: children that are being deleted for it don't show any more why it came.
             if not decision.is_end:
-                again = await self._decide(job, parsed, key, now)
-                decision = Decision(status=again.status, requeue_after=again.requeue_after)
+                decision = await self._decide_after(decision, job, parsed, key, now)
         else:
             self._problems.pop(key, None)
         problems = self._problems.get(key)
-        wait = None if problems else self._unwritten.put_off(key, raw, written, decision.status)
+        if problems or decision.delete_once_written:
+            self._unwritten.forget(key)
+            wait = None
+        else:
+            wait = self._unwritten.put_off(key, raw, written, decision.status)
         if wait is not None:
             soon = timedelta(seconds=wait)
             return soon if decision.requeue_after is None else min(soon, decision.requeue_after)
@@ -170,6 +173,7 @@ class Reconciler:
                 raise
             self._unwritten.forget(key)
             raise StatusRefused(answer.message) from answer
+        await self._delete(key, decision.delete_once_written)
         if problems:
             raise CreationRefused("; ".join(problem.message for problem in problems.values()))
         if decision.is_end:
@@ -177,6 +181,19 @@ class Reconciler:
             # Most of the jobs that there are have ended.
             self._parsed.forget(key)
         return decision.requeue_after
+
+    async def _decide_after(
+        self, acted: Decision, job: DistillationJob, parsed: ParsedJob, key: Key, now: datetime
+    ) -> Decision:
+        """What came of a decision's acts. What it has concluded stands: the pods that proved it may be gone by now."""
+        again = await self._decide(job.model_copy(update={"status": acted.status}), parsed, key, now)
+        tried = {creation.name for creation in acted.create}
+        is_more_to_make = any(creation.name not in tried for creation in again.create)
+        return Decision(
+            status=again.status,
+            delete_once_written=again.delete_once_written,
+            requeue_after=timedelta(0) if is_more_to_make else again.requeue_after,
+        )
 
     async def _decide_on(self, error: Exception, raw: Object, key: Key, now: datetime) -> DecisionFailed:
         """Tell of an error of ours, and do what must be done nevertheless."""

@@ -43,7 +43,7 @@ class Settled:
     def note(self, key: Key, job: DistillationJob, observed: Observed, decision: Decision) -> None:
         """Keep a decision, if it leaves nothing to do."""
         due = decision.due_after
-        if decision.create or decision.delete or decision.is_end or (due is not None and due <= timedelta(0)):
+        if decision.has_acts or decision.is_end or (due is not None and due <= timedelta(0)):
             self.forget(key)
             return
         now = asyncio.get_running_loop().time()

@@ -5,7 +5,7 @@ What a controller is on a cluster, with the same decisions. All that matters sta
 
 import contextlib
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -145,7 +145,9 @@ class Runner:
             self._act(decision, now)
         self._start_waiting(now)
         again = self._decide(now)
-        self._write(again.status if not decision.is_end else decision.status)
+        last = decision if decision.is_end else again
+        self._write(last.status)
+        self._delete(last.delete_once_written)
         return self._until(again, now)
 
     def stop(self, waits: Waits) -> None:
@@ -225,11 +227,14 @@ class Runner:
         }
         return {name: line for name, line in lines.items() if line is not None}
 
-    def _act(self, decision: Decision, now: datetime) -> None:
-        job = self._job()
-        for name in decision.delete:
+    def _delete(self, names: Iterable[str]) -> None:
+        for name in names:
             self._attempts.delete(name)
         self._keep_attempts()
+
+    def _act(self, decision: Decision, now: datetime) -> None:
+        job = self._job()
+        self._delete(decision.delete)
         for creation in decision.create:
             stage = creation.stage
             program = stage.program

@@ -53,3 +53,37 @@ def test_a_job_that_has_ended_on_its_pods_word_waits_for_the_words_of_its_childr
     deleted, rests = acting(scenario)
     assert deleted == [], "whoever reads the logs of their pods finds them"
     assert rests == [False, True]
+
+
+def test_what_proves_the_work_goes_only_after_the_status_that_says_so() -> None:
+    """A queue takes the quota back as the pods end: the child would do the work again, and its pods are all the proof
+    that there is. They are gone within the call that deletes it.
+    """
+
+    async def scenario(fleet: Fleet, key: Key) -> tuple[list[tuple[str, str]], list[str], str]:
+        fleet.server.asked.clear()
+        fleet.lose_children_at_once()
+        child = fleet.child(key, "fetch-student")
+        fleet.end_pods(key, "fetch-student")
+        fleet.server.add(child["kind"], {**child, "spec": {**child["spec"], "suspend": True}})
+        await asyncio.sleep(10)
+        writes = [call for call in fleet.server.asked if call[0] in WRITES]
+        return writes, fleet.server.deleted, fleet.stage(key, "fetch-student")["state"]
+
+    writes, deleted, state = acting(scenario)
+    assert (state, deleted) == ("Complete", ["job-fetch-student-0"])
+    assert writes == [("create", "job-convert-student-0"), ("update", "job"), ("delete", "job-fetch-student-0")]
+
+
+def test_what_was_concluded_from_pods_stands_when_they_go_in_the_same_moment() -> None:
+    async def scenario(fleet: Fleet, key: Key) -> tuple[str, list[str]]:
+        child = fleet.child(key, "fetch-student")
+        fleet.lose_pods_at(("create", "job-convert-student-0"), child)
+        fleet.end_pods(key, "fetch-student")
+        await asyncio.sleep(10)
+        made = [child["metadata"]["name"] for child in fleet.server.children(key)]
+        return fleet.stage(key, "fetch-student")["state"], made
+
+    state, made = acting(scenario)
+    assert state == "Complete"
+    assert made.count("job-fetch-student-0") == 1 and "job-convert-student-0" in made

@@ -253,6 +253,8 @@ class There(World):
             self._create(child_manifest(self._job, creation.stage, creation.attempt, INSTALLATION))
         if (decision.create or decision.delete) and not decision.is_end:
             decision = decide(self._job, self._observed(), self.now)
+        for name in decision.delete_once_written:
+            self._delete(name)
         for name in self.unsaid:
             if name in self.children:
                 self._end(name, "Completed" if name in self.jobs_of_jobsets else "Complete", "")

@@ -134,16 +134,15 @@ class World:
                     children[name] = replace(child, failure_class=FailureClass.CRASH)
         return Observed(children, tuple(self.seen_pods.values()), lines, fresh=fresh)
 
-    def decided(self) -> Decision:
+    def decided(self, job: DistillationJob) -> Decision:
         """On what was seen, or, if that isn't enough, on all that there is."""
-        decision = self.decided_on(self.observed())
+        decision = self.decided_on(job, self.observed())
         if not decision.needs_fresh_lists:
             return decision
         self.restart()
-        return self.decided_on(self.observed(fresh=True))
+        return self.decided_on(job, self.observed(fresh=True))
 
-    def decided_on(self, observed: Observed) -> Decision:
-        job = self.job
+    def decided_on(self, job: DistillationJob, observed: Observed) -> Decision:
         decision = decide(job, observed, self.now, graph_with(self.preview))
         assert decide(job, observed, self.now) == decision
         as_json = json.loads(json.dumps(decision.status.to_json_dict()))
@@ -153,26 +152,28 @@ class World:
 
     def check_settled(self, job: DistillationJob, observed: Observed, decision: Decision) -> None:
         """What leaves nothing to do needs no second decision on the same."""
-        acts = decision.create or decision.delete or decision.needs_fresh_lists or decision.is_end
-        if not acts and decision.due_after != timedelta(0):
+        is_undone = decision.has_acts or decision.needs_fresh_lists or decision.is_end
+        if not is_undone and decision.due_after != timedelta(0):
             settled = job.model_copy(update={"status": decision.status})
             again = decide(settled, observed, self.now, graph_with(self.preview))
             assert again == decision
 
     def reconcile(self, lost: Lost = "") -> Decision:
         """One step of the controller; it dies before it acts (``all``), or before it writes the status."""
-        decision = self.decided()
+        decision = self.decided(self.job)
         if lost == "all":
             return decision
         for name in decision.delete:
             self.delete(name)
         for creation in decision.create:
             self.create(creation.name, creation.stage.name, creation.attempt)
-        if decision.create or decision.delete:
-            decision = self.decided()
+        if (decision.create or decision.delete) and not decision.is_end:
+            decision = self.decided(self.job.model_copy(update={"status": decision.status}))
         if not lost:
             self.check_status(decision.status)
             self.stored = decision.status.to_json_dict()
+            for name in decision.delete_once_written:
+                self.delete(name)
         return decision
 
     def create(self, name: str, stage: str, attempt: int) -> None:
@@ -566,7 +567,7 @@ def test_any_history_ends_as_the_script_says(script: Script, history: list[tuple
     world.collect()
     assert not world.children
     world.restart()
-    at_rest = world.decided()
+    at_rest = world.decided(world.job)
     assert at_rest.status.to_json_dict() == world.stored
     assert (at_rest.create, at_rest.delete, at_rest.requeue_after) == ((), (), None)
 

@@ -65,12 +65,19 @@ class Decision:
     create: tuple[Creation, ...] = ()
     delete: tuple[str, ...] = ()
     """Names of children to delete, pods included."""
+    delete_once_written: tuple[str, ...] = ()
+    """Names of children to delete once the status is written: it says what they alone prove."""
     requeue_after: timedelta | None = None
     """Time after which to look again even if nothing is heard."""
     due_after: timedelta | None = None
     """Time after which to decide again even if nothing has changed."""
     needs_fresh_lists: bool = False
     """Nothing is decided: first the children and pods are to be listed, since what the watches told may be behind."""
+
+    @property
+    def has_acts(self) -> bool:
+        """True when there is something to create or to delete."""
+        return bool(self.create or self.delete or self.delete_once_written)
 
     @property
     def is_end(self) -> bool:
@@ -123,17 +130,21 @@ def decide(job: DistillationJob, observed: Observed, now: datetime, graph: SpecG
     )
     if not after.has_ended:
         after = rewrite_job(after, estimated_completion_time=_estimate(pipeline, before, after, now))
-    delete = [
-        *(name for stage in stages.values() for name in stage.delete),
-        *removed_children(pipeline, observed),
-        *superseded(before.stages, observed),
-        *repeating,
-    ]
+    delete = (
+        live_children(after.stages, observed)
+        if failed
+        else (
+            *(name for stage in stages.values() for name in stage.delete),
+            *removed_children(pipeline, observed),
+            *superseded(before.stages, observed),
+        )
+    )
     due = _due_after(job, pipeline, stages.values(), observed, after, used, now)
     return Decision(
         status=after,
         create=_creations(job, pipeline, stages),
-        delete=live_children(after.stages, observed) if failed else tuple(delete),
+        delete=tuple(name for name in delete if name not in repeating),
+        delete_once_written=repeating,
         requeue_after=_earliest(due, SIGNS_PERIOD if have_chips(pipeline, observed) else None),
         due_after=due,
     )
