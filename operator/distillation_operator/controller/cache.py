@@ -125,7 +125,7 @@ class Cache:
         self._forget_work(key)
         self._work.drop_job(key)
 
-    def at_work(self, key: Key) -> dict[str, str]:
+    def at_work(self, key: Key) -> Mapping[str, str]:
         """Directories of the job's storage in which other jobs' children work, and these jobs."""
         job = self._jobs.get(key)
         return self._work.of_others(key, storage_of(job)) if job is not None else {}

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Literal, NamedTuple, cast
+from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -103,7 +104,11 @@ class Kube:
             except config.ConfigException as missing:
                 raise NoCluster(str(missing)) from missing
         api = client.ApiClient()
-        api.configuration.client_session_kwargs = {"middlewares": (Patience(PATIENCE_SECONDS), refuse_pages)}
+        api.configuration.client_session_kwargs = {
+            "middlewares": (Patience(PATIENCE_SECONDS), refuse_pages),
+            # Where the environment names no proxy all that it does is to read ~/.netrc with each call.
+            "trust_env": bool(getproxies()),
+        }
         api.user_agent = user_agent
         return Kube(api)
 

@@ -7,6 +7,8 @@ from collections import deque
 Key = tuple[str, str]
 """Namespace and name of a DistillationJob."""
 
+SOON = 0.001
+"""Seconds that aren't worth a timer."""
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 60.0
 OUTAGE_RETRY_SECONDS = 15.0
@@ -24,26 +26,26 @@ class WorkQueue:
         self._failures: dict[Key, int] = {}
         self._due: dict[Key, float] = {}
         self._later: list[tuple[float, Key]] = []
-        self._changed = asyncio.Condition()
+        self._timer: asyncio.TimerHandle | None = None
+        self._count = asyncio.Semaphore(0)
+        """Of keys that are ready."""
 
     def __len__(self) -> int:
         return len(self._ready)
 
     async def add(self, key: Key) -> None:
         """Ask for work on a key, at once. A key that is worked on now comes again when that is done."""
-        async with self._changed:
-            self._add(key)
-            self._changed.notify()
+        self._add(key)
 
     async def add_after(self, key: Key, seconds: float) -> None:
         """Ask for work on a key after a while; an earlier time that stands already wins."""
         due = asyncio.get_running_loop().time() + max(seconds, 0.0)
-        async with self._changed:
-            if key in self._due and self._due[key] <= due:
-                return
-            self._due[key] = due
-            heapq.heappush(self._later, (due, key))
-            self._changed.notify_all()
+        if key in self._due and self._due[key] <= due:
+            return
+        self._due[key] = due
+        heapq.heappush(self._later, (due, key))
+        if self._later[0] == (due, key):
+            self._set_timer()
 
     async def add_after_failure(self, key: Key, longest: float = LONGEST_RETRY_SECONDS) -> float:
         """Ask for work on a key that has just failed, after a time that doubles with each failure; returns it."""
@@ -62,33 +64,18 @@ class WorkQueue:
 
     async def take(self) -> Key:
         """The next key, waiting for one. The taker must call ``done``."""
-        async with self._changed:
-            while True:
-                now = asyncio.get_running_loop().time()
-                while self._later and self._later[0][0] <= now:
-                    due, key = heapq.heappop(self._later)
-                    if self._due.get(key) == due:
-                        del self._due[key]
-                        self._add(key)
-                if self._ready:
-                    key = self._ready.popleft()
-                    self._waiting.discard(key)
-                    self._working.add(key)
-                    return key
-                timeout = self._later[0][0] - now if self._later else None
-                try:
-                    await asyncio.wait_for(self._changed.wait(), timeout)
-                except TimeoutError:
-                    continue
+        await self._count.acquire()
+        key = self._ready.popleft()
+        self._waiting.discard(key)
+        self._working.add(key)
+        return key
 
     async def done(self, key: Key) -> None:
         """End the work on a key."""
-        async with self._changed:
-            self._working.discard(key)
-            if key in self._again:
-                self._again.discard(key)
-                self._add(key)
-                self._changed.notify()
+        self._working.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self._add(key)
 
     def _add(self, key: Key) -> None:
         if key in self._working:
@@ -96,3 +83,20 @@ class WorkQueue:
         elif key not in self._waiting:
             self._waiting.add(key)
             self._ready.append(key)
+            self._count.release()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(self._later[0][0], self._add_due) if self._later else None
+
+    def _add_due(self) -> None:
+        # Timers may fire a little early.
+        now = asyncio.get_running_loop().time() + SOON
+        while self._later and self._later[0][0] <= now:
+            due, key = heapq.heappop(self._later)
+            if self._due.get(key) == due:
+                del self._due[key]
+                self._add(key)
+        self._set_timer()

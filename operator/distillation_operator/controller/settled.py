@@ -6,12 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from distillation_api.resource import DistillationJob
-from distillation_operator.controller.queue import Key
+from distillation_operator.controller.queue import SOON, Key
 from distillation_operator.pipeline.decision.job import Decision
 from distillation_operator.pipeline.observed import Observed
-
-SOON = 0.001
-"""Seconds that aren't worth a timer."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from distillation_operator.controller.queue import Key
@@ -40,14 +40,44 @@ class SharedWork:
         for place in [place for place in self._places if place[0] == key]:
             self.drop(*place)
 
-    def of_others(self, key: Key, storage: str) -> dict[str, str]:
+    def of_others(self, key: Key, storage: str) -> "WorkOfOthers":
         """Directories of a storage in which other jobs' children work, and one of these jobs for each."""
-        found = {}
-        for directory, children in self._running.get(storage, {}).items():
-            others = sorted(job for job, _ in children if job != key)
-            if others:
-                found[directory] = "/".join(others[0])
+        return WorkOfOthers(key, self._running.get(storage, {}))
+
+
+class WorkOfOthers(Mapping[str, str]):
+    """Directories in which other jobs' children work, and one of these jobs for each: each as it is when it is first
+    asked for. Two of these are equal if what was asked of one has the same answer in the other; hundreds of jobs may
+    work in one storage, and nearly all of that is nobody else's business.
+    """
+
+    def __init__(self, key: Key, running: Mapping[str, Set[tuple[Key, str]]]) -> None:
+        self._key = key
+        self._running = running
+        self._told: dict[str, str | None] = {}
+
+    def __getitem__(self, directory: str) -> str:
+        if directory not in self._told:
+            others = [job for job, _ in self._running.get(directory, ()) if job != self._key]
+            self._told[directory] = "/".join(min(others)) if others else None
+        found = self._told[directory]
+        if found is None:
+            raise KeyError(directory)
         return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([directory for directory in [*self._running] if self.get(directory) is not None])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, WorkOfOthers):
+            return isinstance(other, Mapping) and {**self} == {**other}
+        return self._agrees(other) and other._agrees(self)
+
+    def _agrees(self, other: "WorkOfOthers") -> bool:
+        return all(other.get(directory) == job for directory, job in [*self._told.items()])
 
 
 def storage_of(job: Object) -> str:

@@ -12,8 +12,7 @@ from typing import Any
 
 from distillation_api.resource import DistillationJob
 from distillation_api.status import DistillationJobStatus
-from distillation_operator.controller.queue import Key
-from distillation_operator.controller.settled import SOON
+from distillation_operator.controller.queue import SOON, Key
 from distillation_operator.pipeline.status.irreplaceable import cannot_wait
 
 Object = Mapping[str, Any]

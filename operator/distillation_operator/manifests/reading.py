@@ -105,7 +105,7 @@ def observe(
         creation_failures=creation_failures,
         fresh=fresh,
         begun=begun,
-        at_work=at_work or {},
+        at_work={} if at_work is None else at_work,
         strangers=tuple(read_pod(pod) for pod in strangers),
     )
 

@@ -29,16 +29,15 @@ class Readings:
         """The same as ``read_pod`` returns."""
         name, facts = pod["metadata"]["name"], (pod, told, node)
         known = self._pods.get(name) or self._pods_before.get(name)
-        if known is None or known[0] != facts:
-            known = (facts, read_pod(pod, told, node))
-        self._pods[name] = known
-        return known[1]
+        reading = known[1] if known is not None and known[0] == facts else read_pod(pod, told, node)
+        # The same objects again are compared at a glance.
+        self._pods[name] = (facts, reading)
+        return reading
 
     def child(self, child: Object, uid: str, jobs: Sequence[Object]) -> Child:
         """The same as ``read_child`` returns."""
         name, facts = child["metadata"]["name"], (child, uid, jobs)
         known = self._children.get(name) or self._children_before.get(name)
-        if known is None or known[0] != facts:
-            known = (facts, read_child(child, uid, [*jobs]))
-        self._children[name] = known
-        return known[1]
+        reading = known[1] if known is not None and known[0] == facts else read_child(child, uid, [*jobs])
+        self._children[name] = (facts, reading)
+        return reading

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -147,7 +148,7 @@ def test_another_ones_children_are_not_removed() -> None:
     assert run(scenario()) == []
 
 
-def at_work(cache: Cache) -> dict[str, str]:
+def at_work(cache: Cache) -> Mapping[str, str]:
     return cache.at_work(("ml", "other"))
 
 

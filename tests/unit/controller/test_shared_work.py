@@ -100,3 +100,18 @@ def test_a_bucket_that_another_namespace_names_holds_nobody_up() -> None:
     cache.put_job(theirs)
     cache.put_child("JobSet", child(theirs))
     assert cache.at_work(("ml", "mine")) == {}
+
+
+def test_only_what_was_asked_for_makes_a_difference() -> None:
+    """Hundreds of jobs of one storage begin and end work of their own."""
+    theirs = job("theirs", CLAIM)
+    cache = cache_with(theirs)
+    before = cache.at_work(OURS)
+    assert before.get(DIRECTORY) is None
+    elsewhere = child(theirs, name="export-0")
+    elsewhere["metadata"]["annotations"] = {**elsewhere["metadata"]["annotations"], OUTPUT_ANNOTATION: "elsewhere"}
+    cache.put_child("JobSet", elsewhere)
+    assert cache.at_work(OURS) == before
+    cache.put_child("JobSet", child(theirs))
+    assert cache.at_work(OURS) != before
+    assert before.get(DIRECTORY) is None, "as it was when it was asked for"
