@@ -3,8 +3,8 @@
 import asyncio
 import json
 import sys
-from datetime import UTC, datetime, timedelta
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
