@@ -54,5 +54,5 @@ class Controller:
         self.server.jobs[self.key] = {**job, "metadata": metadata, "spec": {**job["spec"], **members}}
 
 
-async def unheard(key: Key) -> None:
+def unheard(key: Key) -> None:
     """Of no interest here."""

@@ -94,14 +94,14 @@ class Fleet:
         of."""
         delete = self.server.delete_child
 
-        async def delete_and_tell(kind: str, namespace: str, name: str, uid: str) -> None:
+        async def delete_with_pods(kind: str, namespace: str, name: str, uid: str) -> None:
             child = self.server.objects.get((kind, namespace, name))
             await delete(kind, namespace, name, uid)
             if child is not None:
                 await self._lose_pods(child)
                 await self.operator._child_changed(kind, {"type": "DELETED", "object": child})
 
-        self.server.delete_child = delete_and_tell  # type: ignore[method-assign]
+        self.server.delete_child = delete_with_pods  # type: ignore[method-assign]
 
     def lose_pods_at(self, call: tuple[str, str], child: dict[str, Any]) -> None:
         """A child's pods are gone as soon as that call was made, and so are they heard of."""

@@ -7,7 +7,7 @@ decisions, of a few nodes of a job at a time; the more there are in all, the sel
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ class NodeSigns:
     ``changed``: told of the job when something else is said.
     """
 
-    def __init__(self, kube: Kube, calls: SideCalls, changed: Callable[[Key], Awaitable[None]]) -> None:
+    def __init__(self, kube: Kube, calls: SideCalls, changed: Callable[[Key], None]) -> None:
         self._kube = kube
         self._calls = calls
         self._changed = changed
@@ -110,7 +110,7 @@ class NodeSigns:
                 cause = None
             if cause != entry.cause:
                 entry.cause = cause
-                await self._changed(key)
+                self._changed(key)
 
         return SideCall(("node", key, node), key, read)
 

@@ -6,7 +6,7 @@ quota, a policy): that stands in an Event of the Job alone.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ class PendingReasons:
     ``changed``: told of the job when something else is said.
     """
 
-    def __init__(self, kube: Kube, calls: SideCalls, changed: Callable[[Key], Awaitable[None]]) -> None:
+    def __init__(self, kube: Kube, calls: SideCalls, changed: Callable[[Key], None]) -> None:
         self._kube = kube
         self._calls = calls
         self._changed = changed
@@ -99,7 +99,7 @@ class PendingReasons:
                 message = await self._of_server(key[0], (uid, *made))
             if message != entry.message:
                 entry.message = message
-                await self._changed(key)
+                self._changed(key)
 
         return SideCall(("pending", key, uid, held), key, read)
 

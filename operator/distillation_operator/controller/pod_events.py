@@ -5,7 +5,7 @@ beside the decisions, of a few pods of a job at a time: pods that stand still mo
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ class PodEvents:
     ``changed``: told of the job when something else is said.
     """
 
-    def __init__(self, kube: Kube, calls: SideCalls, changed: Callable[[Key], Awaitable[None]]) -> None:
+    def __init__(self, kube: Kube, calls: SideCalls, changed: Callable[[Key], None]) -> None:
         self._kube = kube
         self._calls = calls
         self._changed = changed
@@ -80,6 +80,6 @@ class PodEvents:
             cause = cause_of_events(pod, await self._kube.list_pod_events(key[0], uid))
             if cause != entry.cause:
                 entry.cause = cause
-                await self._changed(key)
+                self._changed(key)
 
         return SideCall(("events", key, uid), key, read)

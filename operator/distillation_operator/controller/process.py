@@ -135,7 +135,7 @@ class _Operator:
             return True
         changed = await self._sweep_again()
         for key in changed or ():
-            await self._queue.add(key)
+            self._queue.add(key)
         return changed is not None
 
     async def _may_scan(self) -> bool:
@@ -220,7 +220,7 @@ class _Operator:
         else:
             key = self._cache.put_child(kind, {"kind": kind, **child})
         if key is not None:
-            await self._queue.add(key)
+            self._queue.add(key)
 
     async def _job_changed(self, event: Mapping[str, Any]) -> None:
         job = event["object"]
@@ -229,9 +229,9 @@ class _Operator:
             if self._cache.uid(key) != job["metadata"]["uid"]:
                 return
             self._cache.drop_job(key)
-            await self._queue.add(key)
+            self._queue.add(key)
         elif (changed := self._cache.put_job(job)) is not None:
-            await self._queue.add(changed)
+            self._queue.add(changed)
 
     async def _work(self) -> None:
         while True:
@@ -240,41 +240,41 @@ class _Operator:
                 with self._metrics.reconcile_seconds.time():
                     await self._reconcile(key)
             finally:
-                await self._queue.done(key)
+                self._queue.done(key)
 
     async def _reconcile(self, key: Key) -> None:
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
                 requeue_after = await self._reconciler.reconcile(key)
         except CreationRefused as problem:
-            seconds = await self._failed(key, "CreationRefused")
+            seconds = self._failed(key, "CreationRefused")
             log.warning("%s; tried again in %.0f s", problem, seconds, extra={"job": key})
             return
         except DecisionFailed as problem:
-            seconds = await self._failed(key, reasons.INTERNAL_ERROR.name)
+            seconds = self._failed(key, reasons.INTERNAL_ERROR.name)
             log.warning("%s; tried again in %.0f s", problem, seconds, extra={"job": key})
             return
         except ApiError as error:
             longest = OUTAGE_RETRY_SECONDS if error.is_outage else LONGEST_RETRY_SECONDS
-            seconds = await self._failed(key, error.reason or str(error.status), longest)
+            seconds = self._failed(key, error.reason or str(error.status), longest)
             level = logging.INFO if error.status == 409 else logging.WARNING
             log.log(level, "%s; tried again in %.1f s", error, seconds, extra={"job": key})
             return
         except TimeoutError:
-            seconds = await self._failed(key, "Timeout")
+            seconds = self._failed(key, "Timeout")
             log.warning("given up after %.0f s; tried again in %.0f s", RECONCILE_SECONDS, seconds, extra={"job": key})
             return
         except Exception:
-            seconds = await self._failed(key, "Exception")
+            seconds = self._failed(key, "Exception")
             log.exception("reconcile failed; tried again in %.0f s", seconds, extra={"job": key})
             return
         self._queue.succeeded(key)
         if requeue_after is not None:
-            await self._queue.add_after(key, requeue_after.total_seconds())
+            self._queue.add_after(key, requeue_after.total_seconds())
 
-    async def _failed(self, key: Key, reason: str, longest: float = LONGEST_RETRY_SECONDS) -> float:
+    def _failed(self, key: Key, reason: str, longest: float = LONGEST_RETRY_SECONDS) -> float:
         self._metrics.reconcile_errors.labels(reason).inc()
-        return await self._queue.add_after_failure(key, longest)
+        return self._queue.add_after_failure(key, longest)
 
     async def _sweep_first(self) -> None:
         try:
@@ -288,7 +288,7 @@ class _Operator:
             await asyncio.sleep(self._settings.resync_seconds)
             changed = await self._sweep_again()
             for key in (changed or set()).union(self._cache.jobs()):
-                await self._queue.add(key)
+                self._queue.add(key)
 
     async def _sweep_again(self) -> set[Key] | None:
         """The jobs for which there was news; None when the API server doesn't say."""

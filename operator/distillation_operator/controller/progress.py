@@ -7,7 +7,7 @@ anything else after a while. What is decided on in between is what was shown las
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from distillation_api.contract import Progress
@@ -51,7 +51,7 @@ class ProgressReader:
     ``changed``: told of the job when there is something to show.
     """
 
-    def __init__(self, kube: Kube, calls: SideCalls, changed: Callable[[Key], Awaitable[None]]) -> None:
+    def __init__(self, kube: Kube, calls: SideCalls, changed: Callable[[Key], None]) -> None:
         self._kube = kube
         self._calls = calls
         self._changed = changed
@@ -103,7 +103,7 @@ class ProgressReader:
             await asyncio.sleep(SECONDS_BETWEEN_READS)
             if _has_news(job, asyncio.get_running_loop().time()):
                 self._show(key, job)
-                await self._changed(key)
+                self._changed(key)
             self._ask(key, job)
 
     def _ask(self, key: Key, job: _Job) -> None:
@@ -135,7 +135,7 @@ class ProgressReader:
             tail.line = line
             if tail.shown is None and asyncio.get_running_loop().time() - job.shown_at >= SECONDS_BETWEEN_FIRSTS:
                 self._show(key, job)
-                await self._changed(key)
+                self._changed(key)
 
         return SideCall(("log", key, pod.name), key, read, pod.node)
 

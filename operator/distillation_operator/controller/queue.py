@@ -33,11 +33,16 @@ class WorkQueue:
     def __len__(self) -> int:
         return len(self._ready)
 
-    async def add(self, key: Key) -> None:
+    def add(self, key: Key) -> None:
         """Ask for work on a key, at once. A key that is worked on now comes again when that is done."""
-        self._add(key)
+        if key in self._working:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.append(key)
+            self._count.release()
 
-    async def add_after(self, key: Key, seconds: float) -> None:
+    def add_after(self, key: Key, seconds: float) -> None:
         """Ask for work on a key after a while; an earlier time that stands already wins."""
         due = asyncio.get_running_loop().time() + max(seconds, 0.0)
         if key in self._due and self._due[key] <= due:
@@ -47,12 +52,12 @@ class WorkQueue:
         if self._later[0] == (due, key):
             self._set_timer()
 
-    async def add_after_failure(self, key: Key, longest: float = LONGEST_RETRY_SECONDS) -> float:
+    def add_after_failure(self, key: Key, longest: float = LONGEST_RETRY_SECONDS) -> float:
         """Ask for work on a key that has just failed, after a time that doubles with each failure; returns it."""
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
         seconds = min(FIRST_RETRY_SECONDS * 2.0 ** min(count, 16), longest)
-        await self.add_after(key, seconds)
+        self.add_after(key, seconds)
         return seconds
 
     def succeeded(self, key: Key) -> None:
@@ -70,20 +75,12 @@ class WorkQueue:
         self._working.add(key)
         return key
 
-    async def done(self, key: Key) -> None:
+    def done(self, key: Key) -> None:
         """End the work on a key."""
         self._working.discard(key)
         if key in self._again:
             self._again.discard(key)
-            self._add(key)
-
-    def _add(self, key: Key) -> None:
-        if key in self._working:
-            self._again.add(key)
-        elif key not in self._waiting:
-            self._waiting.add(key)
-            self._ready.append(key)
-            self._count.release()
+            self.add(key)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -98,5 +95,5 @@ class WorkQueue:
             due, key = heapq.heappop(self._later)
             if self._due.get(key) == due:
                 del self._due[key]
-                self._add(key)
+                self.add(key)
         self._set_timer()

@@ -54,19 +54,19 @@ class WorkOfOthers(Mapping[str, str]):
     def __init__(self, key: Key, running: Mapping[str, Set[tuple[Key, str]]]) -> None:
         self._key = key
         self._running = running
-        self._told: dict[str, str | None] = {}
+        self._answers: dict[str, str | None] = {}
 
     def __getitem__(self, directory: str) -> str:
-        if directory not in self._told:
+        if directory not in self._answers:
             others = [job for job, _ in self._running.get(directory, ()) if job != self._key]
-            self._told[directory] = "/".join(min(others)) if others else None
-        found = self._told[directory]
+            self._answers[directory] = "/".join(min(others)) if others else None
+        found = self._answers[directory]
         if found is None:
             raise KeyError(directory)
         return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter([directory for directory in [*self._running] if self.get(directory) is not None])
+        return (directory for directory in self._running if directory in self)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -77,7 +77,7 @@ class WorkOfOthers(Mapping[str, str]):
         return self._agrees(other) and other._agrees(self)
 
     def _agrees(self, other: "WorkOfOthers") -> bool:
-        return all(other.get(directory) == job for directory, job in [*self._told.items()])
+        return all(other.get(directory) == job for directory, job in self._answers.items())
 
 
 def storage_of(job: Object) -> str:

@@ -18,7 +18,7 @@ async def sleep_for_ever() -> None:
 def test_a_replica_that_waits_for_the_lease_is_alive() -> None:
     async def scenario() -> str | None:
         operator = app._Operator(ControllerSettings())
-        await operator._queue.add(KEY)
+        operator._queue.add(KEY)
         return await operator._alive()
 
     assert asyncio.run(scenario()) is None
@@ -43,7 +43,7 @@ def test_work_that_waits_for_an_api_server_is_no_reason_to_start_anew() -> None:
     async def scenario() -> str | None:
         operator = app._Operator(ControllerSettings())
         operator._workers = [asyncio.create_task(sleep_for_ever())]
-        await operator._queue.add(KEY)
+        operator._queue.add(KEY)
         await asyncio.sleep(3600)
         return await operator._alive()
 

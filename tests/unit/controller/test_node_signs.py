@@ -127,5 +127,5 @@ def test_of_two_thousand_jobs_nodes_are_read_at_a_bounded_rate() -> None:
     assert nodes == 2000, "each has its turn"
 
 
-async def unheard(key: Key) -> None:
+def unheard(key: Key) -> None:
     """Of no interest here."""

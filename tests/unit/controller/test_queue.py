@@ -17,7 +17,7 @@ def test_a_key_waits_at_most_once() -> None:
     async def test() -> None:
         queue = WorkQueue()
         for key in (A, A, B, A):
-            await queue.add(key)
+            queue.add(key)
         assert [await queue.take(), await queue.take()] == [A, B]
         assert len(queue) == 0
 
@@ -27,11 +27,11 @@ def test_a_key_waits_at_most_once() -> None:
 def test_a_key_asked_for_during_its_work_comes_again_only_after_it() -> None:
     async def test() -> None:
         queue = WorkQueue()
-        await queue.add(A)
+        queue.add(A)
         await queue.take()
-        await queue.add(A)
+        queue.add(A)
         assert len(queue) == 0, "two workers must never have the same key"
-        await queue.done(A)
+        queue.done(A)
         assert await queue.take() == A
 
     run(test())
@@ -40,9 +40,9 @@ def test_a_key_asked_for_during_its_work_comes_again_only_after_it() -> None:
 def test_a_delayed_key_comes_in_its_time_and_the_earlier_time_wins() -> None:
     async def test() -> None:
         queue = WorkQueue()
-        await queue.add_after(A, 3600)
-        await queue.add_after(B, 0.02)
-        await queue.add_after(A, 0.01)
+        queue.add_after(A, 3600)
+        queue.add_after(B, 0.02)
+        queue.add_after(A, 0.01)
         assert [await queue.take(), await queue.take()] == [A, B]
 
     run(test())
@@ -51,10 +51,10 @@ def test_a_delayed_key_comes_in_its_time_and_the_earlier_time_wins() -> None:
 def test_after_success_only_the_new_time_stands() -> None:
     async def test() -> None:
         queue = WorkQueue()
-        await queue.add_after(A, 0.01)
+        queue.add_after(A, 0.01)
         queue.succeeded(A)
-        await queue.add_after(A, 3600)
-        await queue.add_after(B, 0.05)
+        queue.add_after(A, 3600)
+        queue.add_after(B, 0.05)
         assert await queue.take() == B
 
     run(test())
@@ -63,10 +63,10 @@ def test_after_success_only_the_new_time_stands() -> None:
 def test_a_taker_that_waits_is_woken_by_an_earlier_time() -> None:
     async def test() -> None:
         queue = WorkQueue()
-        await queue.add_after(A, 3600)
+        queue.add_after(A, 3600)
         taker = asyncio.create_task(queue.take())
         await asyncio.sleep(0)
-        await queue.add(B)
+        queue.add(B)
         assert await taker == B
 
     run(test())
@@ -75,12 +75,12 @@ def test_a_taker_that_waits_is_woken_by_an_earlier_time() -> None:
 def test_failures_back_off_and_success_forgets_them() -> None:
     async def test() -> None:
         queue = WorkQueue()
-        waits = [await queue.add_after_failure(A) for _ in range(12)]
+        waits = [queue.add_after_failure(A) for _ in range(12)]
         assert waits[0] < waits[1] < waits[2]
         assert waits[-1] == LONGEST_RETRY_SECONDS
-        assert await queue.add_after_failure(A, OUTAGE_RETRY_SECONDS) == OUTAGE_RETRY_SECONDS
-        assert await queue.add_after_failure(B) == waits[0]
+        assert queue.add_after_failure(A, OUTAGE_RETRY_SECONDS) == OUTAGE_RETRY_SECONDS
+        assert queue.add_after_failure(B) == waits[0]
         queue.succeeded(A)
-        assert await queue.add_after_failure(A) == waits[0]
+        assert queue.add_after_failure(A) == waits[0]
 
     run(test())

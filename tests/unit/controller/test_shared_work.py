@@ -104,14 +104,14 @@ def test_a_bucket_that_another_namespace_names_holds_nobody_up() -> None:
 
 def test_only_what_was_asked_for_makes_a_difference() -> None:
     """Hundreds of jobs of one storage begin and end work of their own."""
-    theirs = job("theirs", CLAIM)
-    cache = cache_with(theirs)
+    other = job("other", CLAIM)
+    cache = cache_with(other)
     before = cache.at_work(OURS)
     assert before.get(DIRECTORY) is None
-    elsewhere = child(theirs, name="export-0")
+    elsewhere = child(other, name="export-0")
     elsewhere["metadata"]["annotations"] = {**elsewhere["metadata"]["annotations"], OUTPUT_ANNOTATION: "elsewhere"}
     cache.put_child("JobSet", elsewhere)
     assert cache.at_work(OURS) == before
-    cache.put_child("JobSet", child(theirs))
+    cache.put_child("JobSet", child(other))
     assert cache.at_work(OURS) != before
     assert before.get(DIRECTORY) is None, "as it was when it was asked for"

@@ -130,20 +130,19 @@ def decide(job: DistillationJob, observed: Observed, now: datetime, graph: SpecG
     )
     if not after.has_ended:
         after = rewrite_job(after, estimated_completion_time=_estimate(pipeline, before, after, now))
-    delete = (
-        live_children(after.stages, observed)
-        if failed
-        else (
+    if failed:
+        delete = [name for name in live_children(after.stages, observed) if name not in repeating]
+    else:
+        delete = [
             *(name for stage in stages.values() for name in stage.delete),
             *removed_children(pipeline, observed),
             *superseded(before.stages, observed),
-        )
-    )
+        ]
     due = _due_after(job, pipeline, stages.values(), observed, after, used, now)
     return Decision(
         status=after,
         create=_creations(job, pipeline, stages),
-        delete=tuple(name for name in delete if name not in repeating),
+        delete=tuple(delete),
         delete_once_written=repeating,
         requeue_after=_earliest(due, SIGNS_PERIOD if have_chips(pipeline, observed) else None),
         due_after=due,
