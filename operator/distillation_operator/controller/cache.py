@@ -189,10 +189,11 @@ class Cache:
             return key
         if known is not None and not _newer(child, known):
             return None
-        is_news = known is None or _version(known) != _version(child)
+        kept = kept_child(kind, child)
+        is_news = known is None or not _is_alike(known, kept)
         if known is not None and _uid(known) != _uid(child):
             self._forget(key, slot)
-        children[slot] = kept_child(kind, child)
+        children[slot] = kept
         if kind != "Pod":
             self._own(key, _uid(child))
             self._note_work(key, child, storage_of(self._jobs[key]))
@@ -389,3 +390,9 @@ def _version(thing: Object) -> int:
 def _newer(this: Object, other: Object) -> bool:
     # Versions are only compared for order, as the API conventions allow since Kubernetes 1.35 and etcd always did.
     return _version(this) >= _version(other)
+
+
+def _is_alike(known: Object, kept: Object) -> bool:
+    """Whether two versions of an object differ in nothing that is kept, as when a controller has counted its pods."""
+    version = {"resourceVersion": None}
+    return {**known, "metadata": known["metadata"] | version} == {**kept, "metadata": kept["metadata"] | version}

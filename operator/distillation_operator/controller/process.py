@@ -35,6 +35,7 @@ from distillation_operator.controller.settings import ControllerSettings
 from distillation_operator.controller.side_calls import SideCalls
 from distillation_operator.controller.sweep import Sweep
 from distillation_operator.controller.watches import Watches, keep_awake
+from distillation_operator.manifests.bare_reading import has_ended, pod_has_ended
 from distillation_operator.manifests.labels import SELECTOR
 
 RECONCILE_SECONDS = 300.0
@@ -215,12 +216,11 @@ class _Operator:
 
     async def _child_changed(self, kind: str, event: Mapping[str, Any]) -> None:
         child = event["object"]
-        if event["type"] == "DELETED":
-            key = self._cache.drop_child(kind, child)
-        else:
-            key = self._cache.put_child(kind, {"kind": kind, **child})
+        is_gone = event["type"] == "DELETED"
+        key = self._cache.drop_child(kind, child) if is_gone else self._cache.put_child(kind, {"kind": kind, **child})
         if key is not None:
-            self._queue.add(key)
+            # What has ended lets the job go on, which a TPU may wait for; all else is only to be told.
+            self._queue.add(key, urgent=is_gone or (pod_has_ended(child) if kind == "Pod" else has_ended(child)))
 
     async def _job_changed(self, event: Mapping[str, Any]) -> None:
         job = event["object"]
@@ -231,7 +231,8 @@ class _Operator:
             self._cache.drop_job(key)
             self._queue.add(key)
         elif (changed := self._cache.put_job(job)) is not None:
-            self._queue.add(changed)
+            # What a user has just asked for; what is listed at a start has its turn.
+            self._queue.add(changed, urgent=event["type"] is not None)
 
     async def _work(self) -> None:
         while True:

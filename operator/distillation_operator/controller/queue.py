@@ -13,16 +13,22 @@ FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 60.0
 OUTAGE_RETRY_SECONDS = 15.0
 """The longest where the API server is away or overloaded: once it is back, all jobs have to go on."""
+URGENT_IN_A_ROW = 4
+"""Urgent keys after which another one has its turn, so that none waits for ever."""
 
 
 class WorkQueue:
     """Keys to work on. Not thread-safe: for one event loop."""
 
     def __init__(self) -> None:
-        self._ready: deque[Key] = deque()
-        self._waiting: set[Key] = set()
+        self._urgent: deque[Key] = deque()
+        self._ordinary: deque[Key] = deque()
+        """Those too that have become urgent since, and are passed over here."""
+        self._waiting: dict[Key, bool] = {}
+        """Whether it is urgent, by key."""
+        self._in_a_row = 0
         self._working: set[Key] = set()
-        self._again: set[Key] = set()
+        self._again: dict[Key, bool] = {}
         self._failures: dict[Key, int] = {}
         self._due: dict[Key, float] = {}
         self._later: list[tuple[float, Key]] = []
@@ -31,16 +37,21 @@ class WorkQueue:
         """Of keys that are ready."""
 
     def __len__(self) -> int:
-        return len(self._ready)
+        return len(self._waiting)
 
-    def add(self, key: Key) -> None:
-        """Ask for work on a key, at once. A key that is worked on now comes again when that is done."""
+    def add(self, key: Key, urgent: bool = False) -> None:
+        """Ask for work on a key, at once; urgent ones come before others. A key that is worked on now comes again when
+        that is done.
+        """
         if key in self._working:
-            self._again.add(key)
-        elif key not in self._waiting:
-            self._waiting.add(key)
-            self._ready.append(key)
+            self._again[key] = urgent or self._again.get(key, False)
+            return
+        if key not in self._waiting:
             self._count.release()
+        elif self._waiting[key] or not urgent:
+            return
+        self._waiting[key] = urgent
+        (self._urgent if urgent else self._ordinary).append(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Ask for work on a key after a while; an earlier time that stands already wins."""
@@ -70,8 +81,8 @@ class WorkQueue:
     async def take(self) -> Key:
         """The next key, waiting for one. The taker must call ``done``."""
         await self._count.acquire()
-        key = self._ready.popleft()
-        self._waiting.discard(key)
+        key = self._next()
+        del self._waiting[key]
         self._working.add(key)
         return key
 
@@ -79,8 +90,16 @@ class WorkQueue:
         """End the work on a key."""
         self._working.discard(key)
         if key in self._again:
-            self._again.discard(key)
-            self.add(key)
+            self.add(key, self._again.pop(key))
+
+    def _next(self) -> Key:
+        while self._ordinary and self._waiting.get(self._ordinary[0], True):
+            self._ordinary.popleft()
+        if self._urgent and (self._in_a_row < URGENT_IN_A_ROW or not self._ordinary):
+            self._in_a_row += 1
+            return self._urgent.popleft()
+        self._in_a_row = 0
+        return self._ordinary.popleft()
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -3,6 +3,7 @@
 Nothing is remembered between two reconciles but what can be lost: progress lines, and why a creation was refused.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -275,12 +276,14 @@ class Reconciler:
 
     async def _act(self, job: DistillationJob, key: Key, decision: Decision) -> None:
         await self._delete(key, decision.delete)
-        problems: dict[str, Cause] = {}
-        for creation in decision.create:
-            problem = await self._create(job, key, creation)
-            if problem is not None:
-                problems[creation.name] = problem
-        self._problems[key] = problems
+        made = [self._create(job, key, creation) for creation in decision.create]
+        # All are tried, and none is left to itself, though one may fail by the answer of a second call.
+        outcomes = await asyncio.gather(*made, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        tried = zip(decision.create, outcomes, strict=True)
+        self._problems[key] = {creation.name: problem for creation, problem in tried if isinstance(problem, Cause)}
 
     async def _delete(self, key: Key, names: Iterable[str]) -> None:
         for name in names:

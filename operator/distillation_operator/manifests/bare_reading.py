@@ -57,18 +57,25 @@ def has_ended(child: Object) -> bool:
     return any(c.get("type") in ("Complete", "Completed", "Failed") and c.get("status") == "True" for c in conditions)
 
 
+def pod_has_ended(pod: Object) -> bool:
+    """Whether a pod's program has, though others of its containers may still run."""
+    return bool(_terminated(pod)) or (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def _terminated(pod: Object) -> Object:
+    containers = (pod.get("status") or {}).get("containerStatuses") or []
+    state: Object = next((c.get("state") or {} for c in containers if c.get("name") == CONTAINER), {})
+    return state.get("terminated") or {}
+
+
 def _bare_pod(pod: Object) -> Pod:
-    status = pod.get("status") or {}
-    containers = status.get("containerStatuses") or []
-    state = next((c.get("state") or {} for c in containers if c.get("name") == CONTAINER), {})
-    terminated = state.get("terminated") or {}
-    finished, started = terminated.get("finishedAt"), status.get("startTime")
+    finished, started = _terminated(pod).get("finishedAt"), (pod.get("status") or {}).get("startTime")
     return Pod(
         name=pod["metadata"]["name"],
         child=(pod["metadata"].get("labels") or {}).get(CHILD_LABEL, ""),
         index=0,
         stage=(pod["metadata"].get("labels") or {}).get(STAGE_LABEL, ""),
-        ended=bool(terminated) or status.get("phase") in ("Succeeded", "Failed"),
+        ended=pod_has_ended(pod),
         started=later(started, pod["metadata"].get("creationTimestamp")) if started else None,
         finished=parse_time(finished) if finished else None,
         chips=chips_asked_for(pod),

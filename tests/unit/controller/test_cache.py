@@ -60,6 +60,14 @@ def test_an_older_version_does_not_replace_a_newer_one() -> None:
     assert seen(cache) == [9]
 
 
+def test_a_version_that_differs_in_nothing_that_is_kept_is_no_news() -> None:
+    cache = of_a_job()
+    cache.put_child("Job", child("c", 9))
+    assert cache.put_child("Job", child("c", 10)) is None, "a controller has counted its pods"
+    assert seen(cache) == [10]
+    assert cache.put_child("Job", child("c", 11) | {"spec": {"suspend": False}}) == KEY
+
+
 def test_versions_are_compared_as_numbers() -> None:
     cache = of_a_job()
     cache.put_child("Job", child("c", 9))

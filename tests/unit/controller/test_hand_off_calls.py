@@ -87,3 +87,20 @@ def test_what_was_concluded_from_pods_stands_when_they_go_in_the_same_moment() -
     state, made = acting(scenario)
     assert state == "Complete"
     assert made.count("job-fetch-student-0") == 1 and "job-convert-student-0" in made
+
+
+def test_a_job_that_may_go_on_comes_before_those_that_have_only_something_to_tell() -> None:
+    async def scenario(fleet: Fleet, ending: Key) -> tuple[Key, list[Key]]:
+        others = [await fleet.add_job(f"other-{number}") for number in range(3)]
+        await asyncio.sleep(1)
+        for worker in fleet.operator._workers:
+            worker.cancel()
+        for key in others:
+            fleet.run_pods(key, "fetch-student", 1)
+        fleet.end_pods(ending, "fetch-student")
+        new = await fleet.add_job("new")
+        await asyncio.sleep(0)
+        return new, [await fleet.operator._queue.take() for _ in range(5)]
+
+    new, order = acting(scenario)
+    assert set(order[:2]) == {(new[0], "job"), new}

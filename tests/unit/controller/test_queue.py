@@ -4,9 +4,18 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from distillation_operator.controller.queue import LONGEST_RETRY_SECONDS, OUTAGE_RETRY_SECONDS, WorkQueue
+from hypothesis import given
+from hypothesis import strategies as st
 
-A, B = ("ns", "a"), ("ns", "b")
+from distillation_operator.controller.queue import (
+    LONGEST_RETRY_SECONDS,
+    OUTAGE_RETRY_SECONDS,
+    URGENT_IN_A_ROW,
+    Key,
+    WorkQueue,
+)
+
+A, B, C = ("ns", "a"), ("ns", "b"), ("ns", "c")
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -33,6 +42,77 @@ def test_a_key_asked_for_during_its_work_comes_again_only_after_it() -> None:
         assert len(queue) == 0, "two workers must never have the same key"
         queue.done(A)
         assert await queue.take() == A
+
+    run(test())
+
+
+def test_urgent_keys_come_before_those_that_wait_already() -> None:
+    async def test() -> None:
+        queue = WorkQueue()
+        queue.add(A)
+        queue.add(B)
+        queue.add(C, urgent=True)
+        queue.add(B, urgent=True)
+        assert [await queue.take() for _ in range(3)] == [C, B, A]
+        assert len(queue) == 0
+
+    run(test())
+
+
+def test_a_key_stays_urgent_whoever_asks_for_it_besides() -> None:
+    async def test() -> None:
+        queue = WorkQueue()
+        queue.add(A)
+        await queue.take()
+        queue.add(A, urgent=True)
+        queue.add(A)
+        queue.add(B)
+        queue.done(A)
+        assert await queue.take() == A
+
+    run(test())
+
+
+def test_urgent_keys_without_an_end_keep_no_other_from_its_turn() -> None:
+    async def test() -> None:
+        queue = WorkQueue()
+        queue.add(A)
+        taken: list[Key] = []
+        for _ in range(2 * URGENT_IN_A_ROW):
+            queue.add(B, urgent=True)
+            queue.add(C, urgent=True)
+            taken.append(await queue.take())
+            queue.done(taken[-1])
+        assert taken.index(A) == URGENT_IN_A_ROW
+
+    run(test())
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "urgent", "take", "done"]), st.sampled_from([A, B, C]))))
+def test_whatever_is_asked_for_comes_once_and_each_key_has_one_worker(steps: list[tuple[str, Key]]) -> None:
+    async def test() -> None:
+        queue = WorkQueue()
+        wanted: set[Key] = set()
+        working: set[Key] = set()
+        again: set[Key] = set()
+        for step, key in steps:
+            if step == "take" and wanted:
+                taken = await queue.take()
+                assert taken in wanted and taken not in working
+                wanted.remove(taken)
+                working.add(taken)
+            elif step == "done" and key in working:
+                queue.done(key)
+                working.remove(key)
+                wanted |= again & {key}
+                again.discard(key)
+            elif step in ("add", "urgent"):
+                queue.add(key, urgent=step == "urgent")
+                (again if key in working else wanted).add(key)
+            assert len(queue) == len(wanted)
+        for key in working:
+            queue.done(key)
+        assert {await queue.take() for _ in range(len(queue))} == wanted | again
 
     run(test())
 
