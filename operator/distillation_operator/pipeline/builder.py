@@ -1,5 +1,6 @@
 """Stages as they are put together: each gets its needs from the outputs that its program names, and its fingerprint."""
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, get_args, get_origin
 
@@ -71,19 +72,25 @@ class Builder:
 
 def outputs_read(program: Program) -> Iterator[str]:
     """The output directories of other stages that a program names, in the order of its members."""
-    return _outputs_in(program, type(program), leaving_out=program.report_only)
+    return _outputs_in(program, leaving_out=program.report_only)
 
 
-def _outputs_in(value: object, annotation: Any, leaving_out: Iterable[str] = ()) -> Iterator[str]:
+def _outputs_in(value: object, is_output: bool = False, leaving_out: Iterable[str] = ()) -> Iterator[str]:
     if isinstance(value, BaseModel):
-        for name, field in type(value).model_fields.items():
+        for name, is_marked in _marks(type(value)):
             if name not in leaving_out:
-                yield from _outputs_in(getattr(value, name), field.rebuild_annotation())
+                yield from _outputs_in(getattr(value, name), is_marked)
     elif isinstance(value, Mapping):
         for member in value.values():
-            yield from _outputs_in(member, annotation)
-    elif isinstance(value, str) and _is_marked(annotation):
+            yield from _outputs_in(member, is_output)
+    elif isinstance(value, str) and is_output:
         yield value
+
+
+@functools.cache
+def _marks(model: type[BaseModel]) -> tuple[tuple[str, bool], ...]:
+    """The members of a class, and whether a text in one names the output of another stage."""
+    return tuple((name, _is_marked(field.rebuild_annotation())) for name, field in model.model_fields.items())
 
 
 def _is_marked(annotation: Any) -> bool:

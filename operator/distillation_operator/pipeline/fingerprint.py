@@ -4,10 +4,11 @@ A member that equals its default is left out, so that a newer operator whose pro
 older one has made. The kind of a union's member always counts.
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Set
-from typing import Any, Literal, get_origin
+from typing import Any, Literal, NamedTuple, get_origin
 
 from pydantic import BaseModel
 
@@ -22,15 +23,35 @@ def fingerprint(program: ProgramModel, inputs: Mapping[str, str]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:FINGERPRINT_DIGITS]
 
 
+class _Member(NamedTuple):
+    name: str
+    alias: str
+    is_kind: bool
+    default: Any
+
+
+@functools.cache
+def _members(model: type[BaseModel]) -> tuple[_Member, ...]:
+    """Of a class, which has them for good: pydantic looks at the signature of a default's factory with each call."""
+    return tuple(
+        _Member(
+            name,
+            field.alias or name,
+            is_kind=get_origin(field.annotation) is Literal and name == "kind",
+            default=field.get_default(call_default_factory=True),
+        )
+        for name, field in model.model_fields.items()
+    )
+
+
 def _determining(model: BaseModel, leaving_out: Set[str] = frozenset()) -> dict[str, Any]:
     """The members that differ from their defaults, and those that name the kind of a union's member."""
-    members = {}
-    for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
-        is_kind = get_origin(field.annotation) is Literal and name == "kind"
-        if name not in leaving_out and (is_kind or value != field.get_default(call_default_factory=True)):
-            members[field.alias or name] = _plain(value)
-    return members
+    return {
+        member.alias: _plain(value)
+        for member in _members(type(model))
+        if member.name not in leaving_out
+        and ((value := getattr(model, member.name)) != member.default or member.is_kind)
+    }
 
 
 def _plain(value: Any) -> Any:
