@@ -81,10 +81,10 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser.add_argument(
         "--active",
         type=_loads,
-        default=_loads("20:4,100:4,300:4,300:60"),
+        default=_loads("20:4,100:4,300:4"),
         metavar="JOBS:SECONDS,...",
         help="jobs that run at the same time, and within how many seconds each of their pods ends, one load after the "
-        "other; in the last the operator is restarted before the pods end (default: 20:4,100:4,300:4,300:60)",
+        "other; in the last the operator is restarted before the pods end (default: 20:4,100:4,300:4)",
     )
     parser.add_argument(
         "--burst",
