@@ -19,9 +19,9 @@ from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.leaderelection import electionconfig, leaderelection
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
-LEASE_SECONDS = 15
-"""A lease that wasn't renewed for so long is another's to take."""
-RENEW_SECONDS = 10
+LEASE_SECONDS = 12
+"""A lease that wasn't renewed for so long is another's to take: the other acts within 15 s after the leader was killed."""
+RENEW_SECONDS = 8
 """The leader gives up when it couldn't renew for so long."""
 RETRY_SECONDS = 2
 ANSWER_SECONDS = 4.0
