@@ -615,6 +615,11 @@ WRONG = [
     Wrong("gate of 1", put("spec.evaluation.require.minCrossEntropyDrop", 1), "minCrossEntropyDrop", "less than 1"),
     Wrong("bad CPU", put("spec.conversion.resources.cpu", "two"), "spec.conversion.resources.cpu", "two"),
     Wrong("bad memory", put("spec.training.resources.memory", "8 GB"), "spec.training.resources.memory", "8 GB"),
+    Wrong("memory of bytes", put("spec.training.resources.memory", "64"), "spec.training.resources.memory", "64"),
+    Wrong("memory of a core", put("spec.training.resources.memory", "400m"), "spec.training.resources.memory", "400m"),
+    Wrong("no memory", put("spec.training.resources.memory", "0Gi"), "spec.training.resources.memory", "0Gi"),
+    Wrong("cpu in bytes", put("spec.training.resources.cpu", "4Gi"), "spec.training.resources.cpu", "4Gi"),
+    Wrong("no cpu", put("spec.training.resources.cpu", "0"), "spec.training.resources.cpu", "0"),
     Wrong("negative retries", put("spec.retries.failures", -1), "spec.retries.failures", "greater than or equal to 0"),
     Wrong("preview of one step", put("spec.preview", {"steps": 1}), "spec.preview.steps", "greater than or equal to 2"),
     Wrong(

@@ -9,16 +9,33 @@ import pytest
 import yaml
 
 from distillation_api.resource import DistillationJob
+from distillation_api.spec import Student, Teacher
 from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.settings import Installation
 from distillation_operator.pipeline.graph import build_pipeline
+from distillation_operator.pipeline.stage import Stage
+from distillation_stages.programs.convert import require_memory
 from support.documented_cluster import MACHINES, Machine, NodePool, documents, is_whole_slice, node_pools, steps
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGE = CHECKOUT / "docs" / "gke.md"
-EXAMPLES = sorted(
-    path for path in (CHECKOUT / "examples").glob("*.yaml") if "namespace: ml" in path.read_text()
-)  # fmt: skip
+EXAMPLES = [
+    *sorted(path for path in (CHECKOUT / "examples").glob("*.yaml") if "namespace: ml" in path.read_text()),
+    CHECKOUT / "examples" / "kustomize" / "objects.yaml",
+]
+SHOWN = [*EXAMPLES, CHECKOUT / "docs" / "guide.md"]
+PARAMETERS = {
+    "deepseek-ai/DeepSeek-V2-Lite-Chat": 15.7e9,
+    "meta-llama/Llama-2-7b-chat-hf": 6.74e9,
+    "meta-llama/Llama-3.1-8B-Instruct": 8.03e9,
+    "meta-llama/Llama-3.2-1B-Instruct": 1.24e9,
+    "meta-llama/Llama-3.3-70B-Instruct": 70.6e9,
+    "Qwen/Qwen2.5-1.5B-Instruct": 1.54e9,
+    "Qwen/Qwen2.5-7B-Instruct": 7.62e9,
+    "models/student": 8.03e9,
+    "models/teacher": 8.03e9,
+}
+"""As the models' pages on the Hub say; of those in a folder, what the example's MaxText name says."""
 REGIONS = {
     "tpu-v4-podslice": {"us-central2"},
     "tpu-v5-lite-podslice": {"us-central1", "us-south1", "us-west1", "us-west4"},
@@ -29,8 +46,24 @@ REGIONS = {
 POOLS = node_pools(PAGE)
 
 
+def jobs_of(path: Path) -> list[DistillationJob]:
+    texts = (
+        re.findall(r"^```yaml\n(.*?)^```", path.read_text(), re.M | re.S)
+        if path.suffix == ".md"
+        else [path.read_text()]
+    )
+    found = [one for text in texts for one in yaml.safe_load_all(text) if one["kind"] == "DistillationJob"]
+    return [DistillationJob.parse(one) for one in found]
+
+
 def job_of(path: Path) -> DistillationJob:
-    return DistillationJob.parse(yaml.safe_load(path.read_text()))
+    [job] = jobs_of(path)
+    return job
+
+
+def parameters_of(model: Teacher | Student) -> float:
+    source = model.source
+    return PARAMETERS[source.hugging_face.repo if source.hugging_face else str(source.path)]
 
 
 def pods_of(path: Path) -> list[tuple[str, int, dict[str, Any]]]:
@@ -69,6 +102,31 @@ def test_each_pod_of_an_example_fits_a_pool_of_the_page(example: Path) -> None:
         right = [pool for pool in POOLS if fits(pool, pod)]
         assert right, f"{stage} asks for {pod['containers'][0]['resources']['requests']} and {pod.get('nodeSelector')}"
         assert max(pool.nodes for pool in right) >= hosts, stage
+
+
+@pytest.mark.parametrize("shown", SHOWN, ids=lambda path: path.stem)
+def test_the_models_of_a_manifest_that_is_shown_fit_into_its_pods(shown: Path) -> None:
+    """A conversion that needs more ends the job for good, after the fetch."""
+    jobs = jobs_of(shown)
+    assert jobs
+    for job in jobs:
+        memory = {
+            stage.name: int(number(container["resources"]["limits"]["memory"]))
+            for stage, container in cpu_containers_of(job)
+        }
+        require_memory(int(parameters_of(job.spec.student)), memory["convert-student"])
+        if job.spec.training.needs_teacher_logits:
+            require_memory(int(parameters_of(job.spec.teacher)), memory["convert-teacher"])
+        weights = 2 * (parameters_of(job.spec.teacher) + parameters_of(job.spec.student))
+        assert memory["evaluate"] > 1.2 * weights, "the teacher's KL isn't measured where its weights don't fit"
+
+
+def cpu_containers_of(job: DistillationJob) -> list[tuple[Stage, dict[str, Any]]]:
+    return [
+        (stage, child_manifest(job, stage, 0, Installation())["spec"]["template"]["spec"]["containers"][0])
+        for stage in build_pipeline(job.spec).values()
+        if not stage.is_training and not stage.placement.chips
+    ]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)

@@ -8,7 +8,7 @@ from distillation_api.accelerators import ACCELERATORS, CUBE, Family
 from distillation_api.cel import Rule
 from distillation_api.model import Model
 from distillation_api.spec.pod import NodeSelector
-from distillation_api.spec.types import Name, Quantity
+from distillation_api.spec.types import Cpu, Memory, Name
 
 _TWO_BY_FOUR = "2x4"
 
@@ -146,9 +146,10 @@ class Accelerator(Model):
 
 
 class Resources(Model):
-    """CPU and memory of a pod; requests equal limits for memory."""
+    """CPU and memory of a pod. What is left out is of a pod with chips four fifths of its VM's, requested and without a
+    limit (nothing where the job has a queue), and of another pod the default below."""
 
-    cpu: Quantity = "2"
-    """CPU request, e.g. 2 or 500m."""
-    memory: Quantity = "8Gi"
-    """Memory request and limit, e.g. 8Gi."""
+    cpu: Cpu | None = None
+    """CPU request, e.g. 2 or 500m. Default on CPU: 2."""
+    memory: Memory | None = None
+    """Memory request and limit, e.g. 8Gi. Default on CPU: 8Gi."""

@@ -25,7 +25,8 @@ class Evaluation(Model):
     require: Requirement | None = None
     """The gate; below it the job is Failed and nothing is published."""
     resources: Resources | None = None
-    """CPU and memory of the evaluation's pod."""
+    """CPU and memory of the evaluation's pod; the conversion's when absent. The teacher's weights must fit, or its KL
+    divergence isn't measured."""
 
 
 _PLACES = ("path", "gcs.uri")
@@ -60,4 +61,5 @@ class Conversion(Model):
     max_kl: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Greatest mean KL divergence in nats per token between transformers' and MaxText's logits on the same tokens."""
     resources: Resources | None = None
-    """CPU and memory of the pods that fetch, prepare, convert and export."""
+    """CPU and memory of the pods that fetch, prepare, convert and export. Converting and exporting need 2 GB and ten bytes
+    for each parameter of the student, and of the teacher where its logits are matched."""

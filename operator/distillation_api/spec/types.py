@@ -39,6 +39,19 @@ ConfigName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
+Cpu = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]*m?|0\.[0-9]*[1-9]|[1-9][0-9]*\.[0-9]+)$", max_length=20)]
+"""Of a pod: more than nothing, in cores or thousandths of one."""
+
+
+Memory = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(([1-9][0-9]*(\.[0-9]+)?|0\.[0-9]*[1-9])(M|G|T|Mi|Gi|Ti)|[1-9][0-9]{7,})$", max_length=20
+    ),
+]
+"""Of a pod: with its unit; a number alone is bytes, and a small one was meant otherwise."""
+
+
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=20)]
 
 

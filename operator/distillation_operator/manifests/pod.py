@@ -18,7 +18,7 @@ from distillation_api.contract import (
     WRITER_ENV,
 )
 from distillation_api.resource import DistillationJob
-from distillation_api.spec import DistillationJobSpec, PodOptions, Resources
+from distillation_api.spec import DistillationJobSpec, PodOptions
 from distillation_operator.manifests.gcs_fuse import mount_options
 from distillation_operator.manifests.grace import grace_seconds, grace_variable
 from distillation_operator.manifests.node_scheduling import node_scheduling
@@ -37,7 +37,7 @@ TPU_METRICS_PORT = 8431
 MACHINE_PERCENT = 80
 """Of a VM's CPU and memory that its one pod requests: the rest is for the node's own pods and the sidecar's."""
 
-_DEFAULT_RESOURCES = Resources()
+_DEFAULT_ON_CPU = {"cpu": "2", "memory": "8Gi"}
 Object = dict[str, Any]
 
 
@@ -165,15 +165,14 @@ def _resources(
     # A limit without a request would be the request too, and a pod would wait for a node with all of it free.
     requested: Object = {"ephemeral-storage": "0"} if scratch_limit else {}
     limited: Object = {"ephemeral-storage": scratch_limit} if scratch_limit else {}
-    if chips and wanted is None:
-        # Kueue admits no pod that asks for what its ClusterQueue doesn't cover, and most cover the chips alone.
-        share = {} if spec.queue is not None else _share_of_machine(placement, cache)
-        return {"requests": {**share, **chips, **requested}, "limits": {**chips, **limited}}
-    wanted = wanted or _DEFAULT_RESOURCES
-    return {
-        "requests": {"cpu": wanted.cpu, "memory": wanted.memory, **chips, **requested},
-        "limits": {"memory": wanted.memory, **chips, **limited},
-    }
+    given = {} if wanted is None else wanted.model_dump(include={"cpu", "memory"}, exclude_none=True)
+    if not chips:
+        asked = {**_DEFAULT_ON_CPU, **given}
+        return {"requests": {**asked, **requested}, "limits": {"memory": asked["memory"], **limited}}
+    # Kueue admits no pod that asks for what its ClusterQueue doesn't cover, and most cover the chips alone.
+    share = {} if spec.queue is not None else _share_of_machine(placement, cache)
+    limit = {"memory": given["memory"]} if "memory" in given else {}
+    return {"requests": {**share, **given, **chips, **requested}, "limits": {**limit, **chips, **limited}}
 
 
 def _share_of_machine(placement: Placement, cache: WeightsCache | None) -> dict[str, str]:

@@ -437,6 +437,31 @@ def test_chips_are_asked_for_beside_cpu_and_memory() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "requests", "limits"),
+    [
+        ({"cpu": "32"}, {"cpu": "32", "memory": "153G"}, {}),
+        ({"memory": "90Gi"}, {"cpu": "89", "memory": "90Gi"}, {"memory": "90Gi"}),
+        ({}, {"cpu": "89", "memory": "153G"}, {}),
+    ],
+)
+def test_what_resources_leave_out_beside_chips_is_of_the_vm(given: Object, requests: Object, limits: Object) -> None:
+    """8Gi, as on CPU, would end a training on a VM of 192 GB."""
+    accelerator = {"type": "tpu-v5-lite-podslice", "topology": "4x4"}
+    training = {"accelerator": accelerator, "resources": given, "stages": [{"name": "one", "steps": 10}]}
+    chips = {"google.com/tpu": "4"}
+    made = container_of(children(job_with(training=training))["train-one"])["resources"]
+    assert made == {"requests": {**requests, **chips}, "limits": {**limits, **chips}}
+
+
+def test_what_resources_leave_out_on_cpu_has_its_default() -> None:
+    child = children(job_with(conversion={"resources": {"memory": "16Gi"}}))["convert-student"]
+    assert container_of(child)["resources"] == {
+        "requests": {"cpu": "2", "memory": "16Gi"},
+        "limits": {"memory": "16Gi"},
+    }
+
+
+@pytest.mark.parametrize(
     ("accelerator", "cpu", "memory"),
     [
         ({"type": "tpu-v5-lite-podslice", "topology": "1x1"}, "19", "38G"),
