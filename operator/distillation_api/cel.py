@@ -56,9 +56,15 @@ def members_of_union(item: Mapping[str, object]) -> tuple[str, ...]:
     return members if members and exactly_one_of(*members).rule == item.get("rule") else ()
 
 
-def immutable(name: str, why: str) -> Rule:
-    """A rule about a value called ``name`` that is always there, be it by its default: it can't change."""
-    return Rule("self == oldSelf", f"{name} can't be changed: {why}", transition=True)
+def immutable(name: str, why: str, members: Sequence[str] = ()) -> Rule:
+    """A rule about a value called ``name`` that is always there, be it by its default: it can't change; with
+    ``members`` these of its members can't change, appear or go, and the others can.
+    """
+    same = " && ".join(
+        f"has(self.{member}) == has(oldSelf.{member}) && (!has(self.{member}) || self.{member} == oldSelf.{member})"
+        for member in members
+    )
+    return Rule(same or "self == oldSelf", f"{name} can't be changed: {why}", transition=True)
 
 
 def immutable_beside_status(path: str, members: Sequence[str], why: str) -> Rule:

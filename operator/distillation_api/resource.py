@@ -6,7 +6,7 @@ from pydantic import ConfigDict
 
 from distillation_api.cel import Rule, immutable_beside_status
 from distillation_api.model import Model
-from distillation_api.spec import DECIDES, NAME_LIMIT, DistillationJobSpec
+from distillation_api.spec import DECIDES, NAME_LIMIT, DistillationJobSpec, Generation
 from distillation_api.status import DistillationJobStatus
 
 GROUP = "distillation.dev"
@@ -37,6 +37,10 @@ _NAME_MESSAGE = (
 )
 
 
+def _members_but(free: str, model: type[Model]) -> tuple[str, ...]:
+    return tuple(field.alias or name for name, field in model.model_fields.items() if name != free)
+
+
 class DistillationJob(Model):
     """Distils a teacher LLM into a student: one object is one run, from the models' sources to the exported student."""
 
@@ -52,8 +56,8 @@ class DistillationJob(Model):
             _NAME_MESSAGE,
             field="metadata.name",
         ),
-        immutable_beside_status("spec.generation", (), DECIDES),
-        immutable_beside_status("spec.training", ("accelerator", "resources", "stages"), DECIDES),
+        immutable_beside_status("spec.generation", _members_but("resources", Generation), DECIDES),
+        immutable_beside_status("spec.training", ("accelerator", "stages"), DECIDES),
     ]
 
     @staticmethod

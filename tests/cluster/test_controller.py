@@ -309,6 +309,10 @@ def test_suspend_stops_the_pods_and_resume_goes_on_from_what_is_done(
     assert not pods.of_stage("fetch-teacher")
 
 
+def limit_of_memory(pod: client.V1Pod) -> str:
+    return str(pod.spec.containers[0].resources.limits["memory"])
+
+
 def test_a_failed_job_is_taken_up_again_by_an_annotation(
     jobs: Jobs, pods: Pods, operator: Operator, kubectl: Callable[..., str]
 ) -> None:
@@ -317,7 +321,10 @@ def test_a_failed_job_is_taken_up_again_by_an_annotation(
     eventually("Failed", lambda: condition(jobs, "Failed").get("status") == "True")
     [failure] = jobs.get(NAME)["status"]["lastFailures"]
     assert (failure["class"], failure["reason"], failure["exitCode"]) == ("Permanent", "MissingColumn", 65)
+    jobs.patch(NAME, {"conversion": {"resources": {"memory": "3Gi"}}})
     kubectl("annotate", "dj", NAME, "-n", jobs.namespace, "distillation.dev/retry=prepare-dataset/1", "--overwrite")
+    # Pods that come after a change are made as the spec is now.
+    eventually("a pod of 3Gi", lambda: "3Gi" in [limit_of_memory(pod) for pod in pods.of_stage("prepare-dataset")])
     pods.succeed("prepare-dataset")
     wait_state(jobs, "prepare-dataset", "Complete")
     assert condition(jobs, "Failed")["status"] == "False"

@@ -16,7 +16,7 @@ FIXED: dict[str, dict[str, Any]] = {
     "dataset": {"limit": 1000},
     "storage": {"prefix": "elsewhere"},
     "generation": {"sampling": {"seed": 1}},
-    "training": {"resources": {"cpu": "4"}},
+    "training": {"accelerator": {"type": "tpu-v4-podslice", "topology": "2x2x2", "slices": 4}},
     "conversion": {"maxKl": 0.1},
     "evaluation": {"require": {"minCrossEntropyDrop": 0.1}},
     "export": {"to": {"path": "published"}},
@@ -75,6 +75,15 @@ def test_what_steers_the_run_can_change(jobs: Jobs) -> None:
     for member, value in FREE.items():
         changed = jobs.patch("good", {member: value})["spec"][member]
         assert changed == ({**changed, **value} if isinstance(value, dict) else value)
+
+
+@pytest.mark.parametrize("member", ["generation", "training", "conversion", "evaluation"])
+def test_pods_may_be_given_more_memory(jobs: Jobs, member: str) -> None:
+    """A job that has failed for want of it goes on by a retry."""
+    jobs.create(GOOD)
+    for memory in ("40Gi", "80Gi", None):
+        changed = jobs.patch("good", {member: {"resources": {"memory": memory}}})["spec"][member]
+        assert changed["resources"].get("memory") == memory
 
 
 def test_a_training_may_be_given_more_time_to_save(jobs: Jobs) -> None:

@@ -102,7 +102,8 @@ MAX_TEXT_REFUSED = _reason(
 MEMORY_TOO_SMALL = _reason(
     "MemoryTooSmall",
     "The conversion needs more memory than the pod has.",
-    "Raise `conversion.resources.memory` to what the message asks for.",
+    "Raise `conversion.resources.memory` in this job to what the message asks for, and use the annotation "
+    "`distillation.dev/retry`.",
 )
 MODEL_NOT_SUPPORTED = _reason(
     "ModelNotSupported",

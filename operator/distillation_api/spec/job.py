@@ -1,5 +1,6 @@
 """The spec of a DistillationJob."""
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -23,15 +24,16 @@ TTL_SECONDS = 86_400
 DETERMINING = (
     "teacher", "student", "dataset", "storage", "generation", "training", "conversion", "evaluation", "export",
 )  # fmt: skip
-"""Members of the spec that determine results, and so can't be changed, but for how long a training may take to save."""
+"""Members of the spec that determine results, and so can't be changed, but for the CPU and memory of pods and for how long
+a training may take to save."""
 
 
 def _is_not_queued(part: str) -> str:
     return f"[{part}].all(p, !has(p.accelerator) || p.accelerator.provisioning != 'FlexStartQueued')"
 
 
-def _fixed(member: str) -> Rules:
-    return Rules(immutable(member, DECIDES))
+def _fixed(member: str, members: Sequence[str] = ()) -> Rules:
+    return Rules(immutable(member, DECIDES, members))
 
 
 class DistillationJobSpec(Model):
@@ -51,9 +53,9 @@ class DistillationJobSpec(Model):
     """How the teacher answers."""
     training: Training
     """How the student is trained."""
-    conversion: Annotated[Conversion, _fixed("conversion")] = Conversion()
+    conversion: Annotated[Conversion, _fixed("conversion", ["maxKl"])] = Conversion()
     """How models are converted and checked."""
-    evaluation: Annotated[Evaluation, _fixed("evaluation")] = Evaluation()
+    evaluation: Annotated[Evaluation, _fixed("evaluation", ["require"])] = Evaluation()
     """How the student is scored."""
     export: Annotated[Export, _fixed("export")] = Export()
     """How the student is exported."""
