@@ -24,8 +24,8 @@ TTL_SECONDS = 86_400
 DETERMINING = (
     "teacher", "student", "dataset", "storage", "generation", "training", "conversion", "evaluation", "export",
 )  # fmt: skip
-"""Members of the spec that determine results, and so can't be changed, but for the CPU and memory of pods and for how long
-a training may take to save."""
+"""Members of the spec that determine results, and so can't be changed, but for the CPU and memory of pods and for
+how long a training may take to save."""
 
 
 def _is_not_queued(part: str) -> str:

@@ -61,5 +61,5 @@ class Conversion(Model):
     max_kl: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Greatest mean KL divergence in nats per token between transformers' and MaxText's logits on the same tokens."""
     resources: Resources | None = None
-    """CPU and memory of the pods that fetch, prepare, convert and export. Converting and exporting need 2 GB and ten bytes
-    for each parameter of the student, and of the teacher where its logits are matched."""
+    """CPU and memory of the pods that fetch, prepare, convert and export. Converting and exporting need 2 GB and ten
+    bytes for each parameter of the student, and of the teacher where its logits are matched."""
