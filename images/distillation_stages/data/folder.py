@@ -13,7 +13,7 @@ from distillation_stages.data.dataset import Dataset
 from distillation_stages.data.files import DataFile, format_of, is_data_like, listed, of_one_kind
 from distillation_stages.data.licences import README, licence_of_readme
 from distillation_stages.data.rows import count_rows, rows_of
-from distillation_stages.data.splits import ALL, of_split, splits_of, summary, tells_of_several
+from distillation_stages.data.splits import ALL, effective_splits, of_split, summary, tells_of_several
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.regular_files import inside
 from distillation_stages.runtime.reporting import say
@@ -69,7 +69,7 @@ def file_dataset(folder: Folder, name: str, split: str | None, config: str | Non
     if config is not None:
         raise _no_configs(folder, config)
     if split is not None:
-        _files_of(split, splits_of([name]), folder.name)
+        _files_of(split, effective_splits([name]), folder.name)
     return _dataset(folder, Choice([name], []))
 
 
@@ -89,13 +89,14 @@ def folder_dataset(folder: Folder, split: str | None, config: str | None) -> Dat
 def chosen_files(names: list[str], split: str | None, place: str, saved: list[str]) -> Choice:
     """The files to read of those in a folder. Raises StageError when it can't be told which, or there are none."""
     files, passed_over = of_one_kind(names, place)
-    splits = splits_of(files, saved)
+    splits = effective_splits(files, saved)
     if split is None:
         if tells_of_several(splits):
+            of_each = {found: name for name, found in reversed(splits.items())}
             raise StageError(
                 reasons.SEVERAL_SPLITS,
-                f"the file names of dataset {place} tell of several splits: {summary(splits)}; set {FIELD}.split to "
-                f"one of them, or to {ALL}",
+                f"the file names of dataset {place} ({listed(of_each.values())}) tell of several splits: "
+                f"{summary(splits)}; set {FIELD}.split to one of them, or to {ALL}",
             )
         return Choice(files, passed_over)
     chosen = _files_of(split, splits, place)
