@@ -65,6 +65,11 @@ for number, layout in enumerate(layouts):
     files = datasets.load_dataset_builder(folder).config.data_files
     told.append({str(split): sorted(os.path.relpath(name, folder) for name in names) for split, names in files.items()})
 datasets.Dataset.from_list([{"prompt": "saved"}]).save_to_disk(os.path.join(sys.argv[3], "dataset"))
+# What was computed of it is left beside it.
+saved = datasets.load_from_disk(os.path.join(sys.argv[3], "dataset"))
+saved.map(lambda row: {"prompt": "computed"})
+saved.filter(lambda row: True)
+assert len([name for name in os.listdir(os.path.join(sys.argv[3], "dataset")) if name.startswith("cache-")]) == 2
 both = datasets.DatasetDict({name: datasets.Dataset.from_list([{"prompt": name}]) for name in ("sft", "held")})
 both.save_to_disk(os.path.join(sys.argv[3], "splits"))
 print(json.dumps(told))
@@ -103,6 +108,17 @@ REPOSITORIES: dict[str, dict[str, str]] = {
         "README.md": "---\nconfigs:\n- config_name: default\n  sep: ;\n  data_files: a.csv\n---\n",
         "a.csv": "prompt;response\nWhat is it?;an owl\n",
     },
+    "shards": {
+        "README.md": "---\nconfigs:\n- config_name: sample\n  data_files: data/train-00000-*\n"
+        "- config_name: all\n  data_files: data/*\n- config_name: other\n  data_files: more/*\n---\n",
+        "data/train-00000-of-00002.jsonl": lines("a"),
+        "data/train-00001-of-00002.jsonl": lines("b"),
+        "more/train-00001-of-00002.jsonl": lines("c"),
+    },
+    "pointer": {
+        "README.md": "---\nconfigs:\n- config_name: default\n  data_files: a.txt\n---\n",
+        "a.txt": "version https://git-lfs.github.com/spec/v1\noid sha256:0a1b\nsize 12345\n",
+    },
     "texts": {"train.txt": "one question\nanother question\n"},
     "broken-archive": {"train.tar": "no archive"},
     "failing": {"train.jsonl": lines("a"), f"train/{FAILING}": lines("b")},
@@ -138,6 +154,13 @@ ASKED: dict[str, tuple[str, dict[str, str], dict[str, object]]] = {
 }
 """What is asked of a Hub, and of a folder that was downloaded from it."""
 
+ONLY_IN_FOLDER: dict[str, tuple[str, dict[str, str], dict[str, object]]] = {
+    "some shards of a config": ("shards", {"config": "sample"}, {}),
+    "all shards of a config": ("shards", {"config": "all"}, {}),
+    "a shard is missing": ("shards", {"config": "other"}, {}),
+    "a pointer of Git LFS": ("pointer", {}, {}),
+}
+
 ONLY_ON_HUB: dict[str, tuple[str, dict[str, str], dict[str, object]]] = {
     "texts": ("texts", {}, {"prompt_column": "text"}),
     "broken archive": ("broken-archive", {}, {}),
@@ -172,7 +195,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     questions: dict[str, dict[str, object]] = {}
     for asked, (name, members, columns) in {**ASKED, **ONLY_ON_HUB}.items():
         questions[f"hub: {asked}"] = spec(on_hub(f"users/{name}", **members), len(questions), **columns)
-    for asked, (name, members, columns) in ASKED.items():
+    for asked, (name, members, columns) in {**ASKED, **ONLY_IN_FOLDER}.items():
         source = Source(path=f"users/{name}", **members)
         questions[f"folder: {asked}"] = spec(source, len(questions), **columns)
     for asked, source in {
@@ -299,6 +322,19 @@ def test_what_the_hub_refuses_is_final_and_what_it_fails_to_do_is_tried_again(
 ) -> None:
     """D6."""
     assert (told[asked].get("reason"), told[asked].get("final")) == (reason, final), told[asked]
+
+
+def test_a_config_may_be_some_of_the_shards_of_a_folder_but_lacks_none(told: dict[str, Any]) -> None:
+    assert [row[1] for row in told["folder: some shards of a config"]["rows"]] == ["a"]
+    assert [row[1] for row in told["folder: all shards of a config"]["rows"]] == ["a", "b"]
+    missing = told["folder: a shard is missing"]
+    assert missing["reason"] == "IncompleteDataset"
+    assert "lacks 1 of the 2 shards of more/train: 00000" in missing["message"]
+
+
+def test_a_pointer_that_readme_names_is_no_text(told: dict[str, Any]) -> None:
+    answer = told["folder: a pointer of Git LFS"]
+    assert answer["reason"] == "IncompleteDataset" and "a.txt is a Git LFS pointer" in answer["message"]
 
 
 def test_a_config_of_a_bucket_is_read_and_nothing_else_copied(told: dict[str, Any]) -> None:

@@ -1,8 +1,6 @@
 """A dataset in the storage or a bucket: one file, or a folder with those of several splits and configs."""
 
-import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -13,8 +11,11 @@ from distillation_stages.data.dataset import Dataset
 from distillation_stages.data.files import DataFile, format_of, is_data_like, listed, of_one_kind
 from distillation_stages.data.licences import README, licence_of_readme
 from distillation_stages.data.rows import count_rows, rows_of
+from distillation_stages.data.saved import foreign_files, saved_splits
+from distillation_stages.data.shards import missing_shards
 from distillation_stages.data.splits import ALL, effective_splits, of_split, summary, tells_of_several
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.lfs_pointer import ADVICE, missing_bytes
 from distillation_stages.runtime.regular_files import inside
 from distillation_stages.runtime.reporting import say
 from distillation_stages.runtime.storage import below
@@ -41,12 +42,18 @@ class Folder:
         return sorted(self.tree.sizes())
 
     def fetched(self, name: str) -> Path:
-        """The file, here."""
+        """The file, here. Raises StageError for a Git LFS pointer in its place."""
         path = below(self.local, name)
         if self.is_remote:
             self.tree.get(name, path)
         else:
             inside(self.within or self.local, path)
+        missing = missing_bytes(path)
+        if missing is not None:
+            raise StageError(
+                reasons.INCOMPLETE_DATASET,
+                f"dataset {self.name}: {name} is a Git LFS pointer, and its {missing} bytes are missing: {ADVICE}",
+            )
         return path
 
     def readme(self) -> str:
@@ -82,7 +89,12 @@ def folder_dataset(folder: Folder, split: str | None, config: str | None) -> Dat
     elif config is not None:
         raise _no_configs(folder, config)
     else:
-        dataset = _dataset(folder, chosen_files(names, split, folder.name, _saved_splits(folder, names)))
+        foreign = foreign_files(folder.tree, names, folder.name)
+        own = [name for name in names if name not in foreign]
+        choice = chosen_files(own, split, folder.name, saved_splits(folder.tree, names))
+        _require_shards(folder.name, choice.files, names, split)
+        passed_over = sorted({*choice.passed_over, *filter(is_data_like, foreign)})
+        dataset = _dataset(folder, replace(choice, passed_over=passed_over))
     return replace(dataset, versions=licence_of_readme(readme))
 
 
@@ -115,6 +127,19 @@ def _files_of(split: str, splits: Mapping[str, frozenset[str]], place: str) -> l
             "when there is but one",
         )
     return chosen
+
+
+def _require_shards(place: str, files: list[str], names: list[str], split: str | None) -> None:
+    """Raises StageError when a shard of the files isn't among the names; with all files chosen it is a warning."""
+    missing = missing_shards(files, names)
+    if missing and split == ALL:
+        say(f"warning: dataset {place} lacks {missing}")
+    elif missing:
+        raise StageError(
+            reasons.INCOMPLETE_DATASET,
+            f"dataset {place} lacks {missing}. Copy it again, with all its files; where they are left out on purpose, "
+            f"give a folder that holds only these files, with {FIELD}.split: {ALL}",
+        )
 
 
 def _no_configs(folder: Folder, config: str) -> StageError:
@@ -152,19 +177,11 @@ def _by_readme(folder: Folder, names: list[str], split: str | None, config: str 
     chosen = split or splits[0]
     places = library.files_of(builder, chosen, folder.name, f"{FIELD}.split")
     files = {}
-    for place in places:
-        name = Path(place).relative_to(root).as_posix()
+    chosen_names = [Path(place).relative_to(root).as_posix() for place in places]
+    _require_shards(folder.name, chosen_names, names, split)
+    for name in chosen_names:
         files[name] = _opener(folder.fetched(name))
     return library.split_dataset(builder, chosen, f"{folder.name} ({chosen})", files)
-
-
-def _saved_splits(folder: Folder, names: list[str]) -> list[str]:
-    """The splits of a folder that ``DatasetDict.save_to_disk`` has written."""
-    if "dataset_dict.json" not in names:
-        return []
-    with suppress(ValueError, TypeError, KeyError):
-        return [str(split) for split in json.loads(folder.tree.read("dataset_dict.json") or b"")["splits"]]
-    return []
 
 
 def _opener(path: Path) -> Callable[[], IO[bytes]]:

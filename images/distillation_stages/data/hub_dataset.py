@@ -7,7 +7,7 @@ from typing import IO, Any, cast
 
 from distillation_api.contract import HuggingFaceRepo
 from distillation_stages.data.dataset import Dataset, SourceRow
-from distillation_stages.data.files import is_data_like
+from distillation_stages.data.files import is_data_like, is_set_aside
 from distillation_stages.data.library import builder_of, files_of, split_dataset
 from distillation_stages.data.licences import licence_in
 from distillation_stages.data.splits import DEFAULT_SPLIT
@@ -48,7 +48,7 @@ def _passed_over(info: Any, builder: Any, root: str) -> list[str]:
     """Files of the repository that no split of it is made of."""
     used = {str(place).removeprefix(root) for files in builder.config.data_files.values() for place in files}
     names = [sibling.rfilename for sibling in info.siblings or []]
-    return [name for name in names if is_data_like(name) and name not in used]
+    return [name for name in names if (is_data_like(name) or is_set_aside(name)) and name not in used]
 
 
 def _guarded(rows: Iterator[SourceRow], source: HuggingFaceRepo) -> Iterator[SourceRow]:
