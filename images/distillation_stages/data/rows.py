@@ -23,8 +23,8 @@ Reader = Callable[[IO[bytes], Collection[str] | None], Iterator[SourceRow]]
 
 READERS: dict[FileFormat, Reader] = {
     FileFormat.JSON_LINES: lambda stream, columns: line_rows(stream),
-    FileFormat.CSV: lambda stream, columns: csv_rows(stream, ","),
-    FileFormat.TSV: lambda stream, columns: csv_rows(stream, "\t"),
+    FileFormat.CSV: lambda stream, columns: csv_rows(stream, ",", columns),
+    FileFormat.TSV: lambda stream, columns: csv_rows(stream, "\t", columns),
     FileFormat.PARQUET: parquet_rows,
     FileFormat.ARROW: arrow_rows,
 }
