@@ -12,12 +12,12 @@ from distillation_stages.data.files import DataFile, format_of, is_data_like, li
 from distillation_stages.data.licences import README, licence_of_readme
 from distillation_stages.data.rows import count_rows, rows_of
 from distillation_stages.data.saved import foreign_files, saved_splits
-from distillation_stages.data.shards import missing_shards
 from distillation_stages.data.splits import ALL, effective_splits, of_split, summary, tells_of_several
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.lfs_pointer import ADVICE, missing_bytes
 from distillation_stages.runtime.regular_files import inside
 from distillation_stages.runtime.reporting import say
+from distillation_stages.runtime.shards import missing_shards
 from distillation_stages.runtime.storage import below
 from distillation_stages.services.buckets import Tree
 
@@ -131,7 +131,8 @@ def _files_of(split: str, splits: Mapping[str, frozenset[str]], place: str) -> l
 
 def _require_shards(place: str, files: list[str], names: list[str], split: str | None) -> None:
     """Raises StageError when a shard of the files isn't among the names; with all files chosen it is a warning."""
-    missing = missing_shards(files, names)
+    # What was broken off while it was copied often has a suffix of its own, and isn't read.
+    missing = missing_shards(files, filter(format_of, names))
     if missing and split == ALL:
         say(f"warning: dataset {place} lacks {missing}")
     elif missing:

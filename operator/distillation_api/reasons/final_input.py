@@ -86,7 +86,7 @@ INCOMPLETE_DATASET = _reason(
 )
 INCOMPLETE_MODEL = _reason(
     "IncompleteModel",
-    "A file that the model's index names is missing, one is cut short, or a Git LFS pointer lies in its place.",
+    "A file of the model's weights is missing or cut short, or a Git LFS pointer lies in a file's place.",
     "Copy the model again, with all its files.",
 )
 INPUT_REFUSED = _reason(
