@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(300)
 FILES = Path(__file__).parents[1] / "unit" / "stages" / "cases" / "files"
 
 RUN = """
-import json, sys
+import contextlib, io, json, sys
 from pathlib import Path
 from distillation_api.contract import StageSpec
 from distillation_stages.data.folder import Folder, folder_dataset
@@ -32,8 +32,10 @@ from distillation_stages.runtime.storage import Storage
 
 storage, told = Storage(Path(sys.argv[1])), {}
 for name, spec in json.loads(Path(sys.argv[2]).read_text()).items():
+    log = io.StringIO()
     try:
-        result = run(StageSpec.model_validate(spec), storage)
+        with contextlib.redirect_stderr(log):
+            result = run(StageSpec.model_validate(spec), storage)
     except StageError as error:
         told[name] = {"reason": error.reason.name, "final": error.reason.is_final, "message": error.message}
     else:
@@ -42,6 +44,7 @@ for name, spec in json.loads(Path(sys.argv[2]).read_text()).items():
             "rows": [[row["row"], row["prompt"][-1]["content"], row["reference"]] for row in rows],
             "counts": result.counts,
             "versions": result.versions,
+            "log": log.getvalue(),
         }
 # A directory stands for a bucket: what is copied from it is the same.
 bucket = Folder("gs://b", DirectoryTree(storage.at("users/several-configs")), storage.at("copy"), is_remote=True)
@@ -119,6 +122,7 @@ REPOSITORIES: dict[str, dict[str, str]] = {
         "README.md": "---\nconfigs:\n- config_name: default\n  data_files: a.txt\n---\n",
         "a.txt": "version https://git-lfs.github.com/spec/v1\noid sha256:0a1b\nsize 12345\n",
     },
+    "capitals": {"Train.jsonl": lines("a"), "Test.jsonl": lines("t"), "more.jsonl": lines("m")},
     "texts": {"train.txt": "one question\nanother question\n"},
     "broken-archive": {"train.tar": "no archive"},
     "failing": {"train.jsonl": lines("a"), f"train/{FAILING}": lines("b")},
@@ -159,9 +163,12 @@ ONLY_IN_FOLDER: dict[str, tuple[str, dict[str, str], dict[str, object]]] = {
     "all shards of a config": ("shards", {"config": "all"}, {}),
     "a shard is missing": ("shards", {"config": "other"}, {}),
     "a pointer of Git LFS": ("pointer", {}, {}),
+    "splits in capitals": ("capitals", {}, {}),
+    "train in capitals": ("capitals", {"split": "train"}, {}),
 }
 
 ONLY_ON_HUB: dict[str, tuple[str, dict[str, str], dict[str, object]]] = {
+    "splits in capitals": ("capitals", {}, {}),
     "texts": ("texts", {}, {"prompt_column": "text"}),
     "broken archive": ("broken-archive", {}, {}),
     "a column of texts that is missing": ("texts", {}, {"prompt_column": "prompt"}),
@@ -322,6 +329,16 @@ def test_what_the_hub_refuses_is_final_and_what_it_fails_to_do_is_tried_again(
 ) -> None:
     """D6."""
     assert (told[asked].get("reason"), told[asked].get("final")) == (reason, final), told[asked]
+
+
+def test_what_the_hub_takes_for_train_though_its_name_says_test_is_told(told: dict[str, Any]) -> None:
+    """The library knows small letters only."""
+    of_hub = told["hub: splits in capitals"]
+    assert [row[1] for row in of_hub["rows"]] == ["t", "a", "m"]
+    assert "held out by their names: Test.jsonl; to leave them out, download" in of_hub["log"]
+    assert told["folder: splits in capitals"]["reason"] == "SeveralSplits"
+    assert [row[1] for row in told["folder: train in capitals"]["rows"]] == ["a"]
+    assert not any("held out" in told[f"hub: {asked}"].get("log", "") for asked in ASKED)
 
 
 def test_a_config_may_be_some_of_the_shards_of_a_folder_but_lacks_none(told: dict[str, Any]) -> None:

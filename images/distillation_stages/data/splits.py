@@ -77,6 +77,11 @@ def effective_splits(names: Iterable[str], saved: Iterable[str] = ()) -> dict[st
     }
 
 
+def held_out_of(names: Iterable[str]) -> list[str]:
+    """Those of the files that the library reads as train whose names tell of other splits alone."""
+    return [name for name, found in effective_splits(names).items() if found and DEFAULT_SPLIT not in found]
+
+
 def tells_of_several(splits: Mapping[str, frozenset[str]]) -> bool:
     """Whether files are of different splits, so that one has to be chosen.
 

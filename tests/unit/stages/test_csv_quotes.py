@@ -60,7 +60,7 @@ def test_the_message_says_where_the_quote_is(storage: Storage) -> None:
     with pytest.raises(StageError) as caught:
         prepare(storage, "a.csv", "q,a\n" + 'x,"No" was it\n' * 5)
     assert caught.value.reason.name == "MostRowsRejected"
-    assert "line 2" in caught.value.message and "in quotes" in caught.value.message
+    assert "a.csv, line 2: text follows" in caught.value.message and "in quotes" in caught.value.message
 
 
 def test_rows_that_one_open_quote_has_joined_are_no_row(storage: Storage) -> None:
