@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(300)
 FILES = Path(__file__).parents[1] / "unit" / "stages" / "cases" / "files"
 
 RUN = """
-import json, sys
+import contextlib, io, json, sys
 from pathlib import Path
 from distillation_api.contract import StageSpec
 from distillation_stages.data.folder import Folder, folder_dataset
@@ -32,8 +32,10 @@ from distillation_stages.runtime.storage import Storage
 
 storage, told = Storage(Path(sys.argv[1])), {}
 for name, spec in json.loads(Path(sys.argv[2]).read_text()).items():
+    log = io.StringIO()
     try:
-        result = run(StageSpec.model_validate(spec), storage)
+        with contextlib.redirect_stderr(log):
+            result = run(StageSpec.model_validate(spec), storage)
     except StageError as error:
         told[name] = {"reason": error.reason.name, "final": error.reason.is_final, "message": error.message}
     else:
@@ -42,6 +44,7 @@ for name, spec in json.loads(Path(sys.argv[2]).read_text()).items():
             "rows": [[row["row"], row["prompt"][-1]["content"], row["reference"]] for row in rows],
             "counts": result.counts,
             "versions": result.versions,
+            "log": log.getvalue(),
         }
 # A directory stands for a bucket: what is copied from it is the same.
 bucket = Folder("gs://b", DirectoryTree(storage.at("users/several-configs")), storage.at("copy"), is_remote=True)
@@ -65,6 +68,11 @@ for number, layout in enumerate(layouts):
     files = datasets.load_dataset_builder(folder).config.data_files
     told.append({str(split): sorted(os.path.relpath(name, folder) for name in names) for split, names in files.items()})
 datasets.Dataset.from_list([{"prompt": "saved"}]).save_to_disk(os.path.join(sys.argv[3], "dataset"))
+# What was computed of it is left beside it.
+saved = datasets.load_from_disk(os.path.join(sys.argv[3], "dataset"))
+saved.map(lambda row: {"prompt": "computed"})
+saved.filter(lambda row: True)
+assert len([name for name in os.listdir(os.path.join(sys.argv[3], "dataset")) if name.startswith("cache-")]) == 2
 both = datasets.DatasetDict({name: datasets.Dataset.from_list([{"prompt": name}]) for name in ("sft", "held")})
 both.save_to_disk(os.path.join(sys.argv[3], "splits"))
 print(json.dumps(told))
@@ -103,6 +111,18 @@ REPOSITORIES: dict[str, dict[str, str]] = {
         "README.md": "---\nconfigs:\n- config_name: default\n  sep: ;\n  data_files: a.csv\n---\n",
         "a.csv": "prompt;response\nWhat is it?;an owl\n",
     },
+    "shards": {
+        "README.md": "---\nconfigs:\n- config_name: sample\n  data_files: data/train-00000-*\n"
+        "- config_name: all\n  data_files: data/*\n- config_name: other\n  data_files: more/*\n---\n",
+        "data/train-00000-of-00002.jsonl": lines("a"),
+        "data/train-00001-of-00002.jsonl": lines("b"),
+        "more/train-00001-of-00002.jsonl": lines("c"),
+    },
+    "pointer": {
+        "README.md": "---\nconfigs:\n- config_name: default\n  data_files: a.txt\n---\n",
+        "a.txt": "version https://git-lfs.github.com/spec/v1\noid sha256:0a1b\nsize 12345\n",
+    },
+    "capitals": {"Train.jsonl": lines("a"), "Test.jsonl": lines("t"), "more.jsonl": lines("m")},
     "texts": {"train.txt": "one question\nanother question\n"},
     "broken-archive": {"train.tar": "no archive"},
     "failing": {"train.jsonl": lines("a"), f"train/{FAILING}": lines("b")},
@@ -138,7 +158,17 @@ ASKED: dict[str, tuple[str, dict[str, str], dict[str, object]]] = {
 }
 """What is asked of a Hub, and of a folder that was downloaded from it."""
 
+ONLY_IN_FOLDER: dict[str, tuple[str, dict[str, str], dict[str, object]]] = {
+    "some shards of a config": ("shards", {"config": "sample"}, {}),
+    "all shards of a config": ("shards", {"config": "all"}, {}),
+    "a shard is missing": ("shards", {"config": "other"}, {}),
+    "a pointer of Git LFS": ("pointer", {}, {}),
+    "splits in capitals": ("capitals", {}, {}),
+    "train in capitals": ("capitals", {"split": "train"}, {}),
+}
+
 ONLY_ON_HUB: dict[str, tuple[str, dict[str, str], dict[str, object]]] = {
+    "splits in capitals": ("capitals", {}, {}),
     "texts": ("texts", {}, {"prompt_column": "text"}),
     "broken archive": ("broken-archive", {}, {}),
     "a column of texts that is missing": ("texts", {}, {"prompt_column": "prompt"}),
@@ -172,7 +202,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     questions: dict[str, dict[str, object]] = {}
     for asked, (name, members, columns) in {**ASKED, **ONLY_ON_HUB}.items():
         questions[f"hub: {asked}"] = spec(on_hub(f"users/{name}", **members), len(questions), **columns)
-    for asked, (name, members, columns) in ASKED.items():
+    for asked, (name, members, columns) in {**ASKED, **ONLY_IN_FOLDER}.items():
         source = Source(path=f"users/{name}", **members)
         questions[f"folder: {asked}"] = spec(source, len(questions), **columns)
     for asked, source in {
@@ -299,6 +329,29 @@ def test_what_the_hub_refuses_is_final_and_what_it_fails_to_do_is_tried_again(
 ) -> None:
     """D6."""
     assert (told[asked].get("reason"), told[asked].get("final")) == (reason, final), told[asked]
+
+
+def test_what_the_hub_takes_for_train_though_its_name_says_test_is_told(told: dict[str, Any]) -> None:
+    """The library knows small letters only."""
+    of_hub = told["hub: splits in capitals"]
+    assert [row[1] for row in of_hub["rows"]] == ["t", "a", "m"]
+    assert "held out by their names: Test.jsonl; to leave them out, download" in of_hub["log"]
+    assert told["folder: splits in capitals"]["reason"] == "SeveralSplits"
+    assert [row[1] for row in told["folder: train in capitals"]["rows"]] == ["a"]
+    assert not any("held out" in told[f"hub: {asked}"].get("log", "") for asked in ASKED)
+
+
+def test_a_config_may_be_some_of_the_shards_of_a_folder_but_lacks_none(told: dict[str, Any]) -> None:
+    assert [row[1] for row in told["folder: some shards of a config"]["rows"]] == ["a"]
+    assert [row[1] for row in told["folder: all shards of a config"]["rows"]] == ["a", "b"]
+    missing = told["folder: a shard is missing"]
+    assert missing["reason"] == "IncompleteDataset"
+    assert "lacks 1 of the 2 shards of more/train: 00000" in missing["message"]
+
+
+def test_a_pointer_that_readme_names_is_no_text(told: dict[str, Any]) -> None:
+    answer = told["folder: a pointer of Git LFS"]
+    assert answer["reason"] == "IncompleteDataset" and "a.txt is a Git LFS pointer" in answer["message"]
 
 
 def test_a_config_of_a_bucket_is_read_and_nothing_else_copied(told: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -55,12 +56,18 @@ PAPERS = frozenset({".md", ".rst", ".html", ".pdf", ".py", ".ipynb", ".sh", ".ya
 """Suffixes of files that are about a dataset, and not its rows."""
 
 PAPER_NAMES = frozenset({"license", "licence", "readme", "citation", "notice", "copying", "changelog"})
-"""Names, without suffix, of such files."""
+"""Names, without suffix, of such files, unless they are of lines or columns."""
+
+LOGS = frozenset({"_delta_log"})
+"""Folders whose JSON files tell of the changes of a table, and hold no rows of it."""
 
 LIBRARY_FILES = frozenset(
     {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json", "dummy_data.zip"}
 )
 """What the library ``datasets`` writes beside the data."""
+
+COMPUTED = re.compile(r"cache-[0-9a-f]{16}(_\d{5}_of_\d{5})?\.arrow|tmp[a-z0-9_]{8}")
+"""What the library ``datasets`` leaves in a folder of ``save_to_disk`` that was opened and worked on."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +116,20 @@ def is_data_like(name: str) -> bool:
     # A bucket's objects may have any name; one that leads out of the folder is never written there.
     if path.is_absolute() or any(part.startswith((".", "_")) for part in path.parts):
         return False
-    is_paper = path.suffix.casefold() in PAPERS or path.name.split(".")[0].casefold() in PAPER_NAMES
-    return not is_paper and path.name not in LIBRARY_FILES
+    if path.name in LIBRARY_FILES or COMPUTED.fullmatch(path.name):
+        return False
+    return not (path.suffix.casefold() in PAPERS or _has_paper_name(path))
 
 
-def of_one_kind(names: Iterable[str], place: str) -> tuple[list[str], list[str]]:
+def is_set_aside(name: str) -> bool:
+    """Whether a file has the format of rows, and is never read in a folder because of its name."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or format_of(name) is None or any(part.startswith(".") for part in path.parts):
+        return False
+    return _has_paper_name(path) or any(part.startswith("_") and part not in LOGS for part in path.parts)
+
+
+def of_one_kind(names: Collection[str], place: str) -> tuple[list[str], list[str]]:
     """The names of files that are read together, and of those that are passed over.
 
     Raises StageError when none is read, or it can't be told which of two kinds holds the rows.
@@ -135,13 +151,17 @@ def of_one_kind(names: Iterable[str], place: str) -> tuple[list[str], list[str]]
             f"dataset {place} holds no file that is read: {READABLE}{found}. Give such a file or its folder",
         )
     taken = set(chosen)
-    return chosen, [name for name in data if name not in taken]
+    return chosen, [name for name in names if name not in taken and (is_data_like(name) or is_set_aside(name))]
 
 
 def listed(names: Collection[str], most: int = 5) -> str:
     """The first names of many, for messages."""
     shown = ", ".join(sorted(names)[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _has_paper_name(path: PurePosixPath) -> bool:
+    return path.name.split(".")[0].casefold() in PAPER_NAMES and format_of(path.name) not in SELF_EVIDENT
 
 
 def _of_formats(names: Iterable[str], formats: Collection[FileFormat]) -> list[str]:

@@ -1,8 +1,6 @@
 """A dataset in the storage or a bucket: one file, or a folder with those of several splits and configs."""
 
-import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -13,10 +11,13 @@ from distillation_stages.data.dataset import Dataset
 from distillation_stages.data.files import DataFile, format_of, is_data_like, listed, of_one_kind
 from distillation_stages.data.licences import README, licence_of_readme
 from distillation_stages.data.rows import count_rows, rows_of
-from distillation_stages.data.splits import ALL, of_split, splits_of, summary, tells_of_several
+from distillation_stages.data.saved import foreign_files, saved_splits
+from distillation_stages.data.splits import ALL, effective_splits, of_split, summary, tells_of_several
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.lfs_pointer import ADVICE, missing_bytes
 from distillation_stages.runtime.regular_files import inside
 from distillation_stages.runtime.reporting import say
+from distillation_stages.runtime.shards import missing_shards
 from distillation_stages.runtime.storage import below
 from distillation_stages.services.buckets import Tree
 
@@ -41,12 +42,18 @@ class Folder:
         return sorted(self.tree.sizes())
 
     def fetched(self, name: str) -> Path:
-        """The file, here."""
+        """The file, here. Raises StageError for a Git LFS pointer in its place."""
         path = below(self.local, name)
         if self.is_remote:
             self.tree.get(name, path)
         else:
             inside(self.within or self.local, path)
+        missing = missing_bytes(path)
+        if missing is not None:
+            raise StageError(
+                reasons.INCOMPLETE_DATASET,
+                f"dataset {self.name}: {name} is a Git LFS pointer, and its {missing} bytes are missing: {ADVICE}",
+            )
         return path
 
     def readme(self) -> str:
@@ -69,7 +76,7 @@ def file_dataset(folder: Folder, name: str, split: str | None, config: str | Non
     if config is not None:
         raise _no_configs(folder, config)
     if split is not None:
-        _files_of(split, splits_of([name]), folder.name)
+        _files_of(split, effective_splits([name]), folder.name)
     return _dataset(folder, Choice([name], []))
 
 
@@ -82,20 +89,26 @@ def folder_dataset(folder: Folder, split: str | None, config: str | None) -> Dat
     elif config is not None:
         raise _no_configs(folder, config)
     else:
-        dataset = _dataset(folder, chosen_files(names, split, folder.name, _saved_splits(folder, names)))
+        foreign = foreign_files(folder.tree, names, folder.name)
+        own = [name for name in names if name not in foreign]
+        choice = chosen_files(own, split, folder.name, saved_splits(folder.tree, names))
+        _require_shards(folder.name, choice.files, names, split)
+        passed_over = sorted({*choice.passed_over, *filter(is_data_like, foreign)})
+        dataset = _dataset(folder, replace(choice, passed_over=passed_over))
     return replace(dataset, versions=licence_of_readme(readme))
 
 
 def chosen_files(names: list[str], split: str | None, place: str, saved: list[str]) -> Choice:
     """The files to read of those in a folder. Raises StageError when it can't be told which, or there are none."""
     files, passed_over = of_one_kind(names, place)
-    splits = splits_of(files, saved)
+    splits = effective_splits(files, saved)
     if split is None:
         if tells_of_several(splits):
+            of_each = {found: name for name, found in reversed(splits.items())}
             raise StageError(
                 reasons.SEVERAL_SPLITS,
-                f"the file names of dataset {place} tell of several splits: {summary(splits)}; set {FIELD}.split to "
-                f"one of them, or to {ALL}",
+                f"the file names of dataset {place} ({listed(of_each.values())}) tell of several splits: "
+                f"{summary(splits)}; set {FIELD}.split to one of them, or to {ALL}",
             )
         return Choice(files, passed_over)
     chosen = _files_of(split, splits, place)
@@ -114,6 +127,20 @@ def _files_of(split: str, splits: Mapping[str, frozenset[str]], place: str) -> l
             "when there is but one",
         )
     return chosen
+
+
+def _require_shards(place: str, files: list[str], names: list[str], split: str | None) -> None:
+    """Raises StageError when a shard of the files isn't among the names; with all files chosen it is a warning."""
+    # What was broken off while it was copied often has a suffix of its own, and isn't read.
+    missing = missing_shards(files, filter(format_of, names))
+    if missing and split == ALL:
+        say(f"warning: dataset {place} lacks {missing}")
+    elif missing:
+        raise StageError(
+            reasons.INCOMPLETE_DATASET,
+            f"dataset {place} lacks {missing}. Copy it again, with all its files; where they are left out on purpose, "
+            f"give a folder that holds only these files, with {FIELD}.split: {ALL}",
+        )
 
 
 def _no_configs(folder: Folder, config: str) -> StageError:
@@ -151,19 +178,11 @@ def _by_readme(folder: Folder, names: list[str], split: str | None, config: str 
     chosen = split or splits[0]
     places = library.files_of(builder, chosen, folder.name, f"{FIELD}.split")
     files = {}
-    for place in places:
-        name = Path(place).relative_to(root).as_posix()
+    chosen_names = [Path(place).relative_to(root).as_posix() for place in places]
+    _require_shards(folder.name, chosen_names, names, split)
+    for name in chosen_names:
         files[name] = _opener(folder.fetched(name))
     return library.split_dataset(builder, chosen, f"{folder.name} ({chosen})", files)
-
-
-def _saved_splits(folder: Folder, names: list[str]) -> list[str]:
-    """The splits of a folder that ``DatasetDict.save_to_disk`` has written."""
-    if "dataset_dict.json" not in names:
-        return []
-    with suppress(ValueError, TypeError, KeyError):
-        return [str(split) for split in json.loads(folder.tree.read("dataset_dict.json") or b"")["splits"]]
-    return []
 
 
 def _opener(path: Path) -> Callable[[], IO[bytes]]:

@@ -7,10 +7,11 @@ from typing import IO, Any, cast
 
 from distillation_api.contract import HuggingFaceRepo
 from distillation_stages.data.dataset import Dataset, SourceRow
-from distillation_stages.data.files import is_data_like
+from distillation_stages.data.files import is_data_like, is_set_aside, listed
 from distillation_stages.data.library import builder_of, files_of, split_dataset
 from distillation_stages.data.licences import licence_in
-from distillation_stages.data.splits import DEFAULT_SPLIT
+from distillation_stages.data.splits import DEFAULT_SPLIT, held_out_of
+from distillation_stages.runtime.reporting import say
 from distillation_stages.services import hub
 
 BUFFER = 1 << 20
@@ -31,6 +32,13 @@ def hub_dataset(source: HuggingFaceRepo) -> Dataset:
         places = files_of(builder, split, name, f"{FIELD}.split")
     root = f"hf://datasets/{source.repo}@{revision}/"
     files = {place.removeprefix(root): _opener(place, source) for place in places}
+    held_out = held_out_of(files) if split == DEFAULT_SPLIT and not _lists_configs(info) else []
+    if held_out:
+        # Nothing that the manifest could say takes them out: the library's splits are the Hub's.
+        say(
+            f"warning: split {split} of dataset {name} has files that are held out by their names: {listed(held_out)}; "
+            "to leave them out, download the repository and give its folder by path or gcs"
+        )
     dataset = split_dataset(builder, split, f"{source.repo} ({split})", files)
     return replace(
         dataset,
@@ -48,7 +56,7 @@ def _passed_over(info: Any, builder: Any, root: str) -> list[str]:
     """Files of the repository that no split of it is made of."""
     used = {str(place).removeprefix(root) for files in builder.config.data_files.values() for place in files}
     names = [sibling.rfilename for sibling in info.siblings or []]
-    return [name for name in names if is_data_like(name) and name not in used]
+    return [name for name in names if (is_data_like(name) or is_set_aside(name)) and name not in used]
 
 
 def _guarded(rows: Iterator[SourceRow], source: HuggingFaceRepo) -> Iterator[SourceRow]:

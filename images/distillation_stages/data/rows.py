@@ -17,14 +17,14 @@ from distillation_stages.data.dataset import SourceRow
 from distillation_stages.data.files import DataFile, FileFormat
 from distillation_stages.data.json_rows import BrokenDocument, document_rows, line_rows
 from distillation_stages.data.table_rows import arrow_rows, parquet_row_count, parquet_rows
-from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.failure import RowRejected, StageError
 
 Reader = Callable[[IO[bytes], Collection[str] | None], Iterator[SourceRow]]
 
 READERS: dict[FileFormat, Reader] = {
     FileFormat.JSON_LINES: lambda stream, columns: line_rows(stream),
-    FileFormat.CSV: lambda stream, columns: csv_rows(stream, ","),
-    FileFormat.TSV: lambda stream, columns: csv_rows(stream, "\t"),
+    FileFormat.CSV: lambda stream, columns: csv_rows(stream, ",", columns),
+    FileFormat.TSV: lambda stream, columns: csv_rows(stream, "\t", columns),
     FileFormat.PARQUET: parquet_rows,
     FileFormat.ARROW: arrow_rows,
 }
@@ -64,7 +64,11 @@ def _rows(file: DataFile, columns: Collection[str] | None) -> Iterator[SourceRow
             yield from document_rows(file.open)
         else:
             with file.open() as stream:
-                yield from READERS[file.format](stream, columns)
+                for row in READERS[file.format](stream, columns):
+                    if isinstance(row, RowRejected) and row.detail:
+                        yield RowRejected(row.reason, f"{file.name}, {row.detail}")
+                    else:
+                        yield row
 
 
 def _count(file: DataFile) -> int | None:

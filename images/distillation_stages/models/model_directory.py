@@ -6,7 +6,9 @@ from pathlib import Path
 from distillation_api import reasons
 from distillation_stages.runtime.content import Digests, changed, listed, require_size, require_unchanged
 from distillation_stages.runtime.failure import StageError
+from distillation_stages.runtime.lfs_pointer import ADVICE, missing_bytes
 from distillation_stages.runtime.regular_files import inside
+from distillation_stages.runtime.shards import missing_shards
 from distillation_stages.runtime.storage import Storage
 
 CONFIG = "config.json"
@@ -14,6 +16,12 @@ INDEX = "model.safetensors.index.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "tiktoken.model")
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+LOADED_JSON = (
+    *(CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    *("added_tokens.json", "vocab.json", "chat_template.json"),
+)
+"""What stages and servers load of a model, beside its weights, and what has to be JSON for that."""
+
 PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -54,6 +62,12 @@ def check_names(names: list[str], where: str) -> None:
             reasons.NO_SAFETENSORS,
             f"{where} has {found}: weights must be *.safetensors (load and save_pretrained them once)",
         )
+    shards = [name for name in wanted_files(names) if is_weights(name)]
+    missing = missing_shards(shards, shards, counts_from_one=True)
+    if missing and INDEX not in present:
+        raise StageError(
+            reasons.INCOMPLETE_MODEL, f"{where} lacks {missing}; copy the model again, with all its files and {INDEX}"
+        )
     if not present.intersection(TOKENIZER_FILES):
         raise StageError(
             reasons.NO_TOKENIZER,
@@ -73,13 +87,27 @@ def check_model(directory: Path, within: Path) -> list[Path]:
         inside(within, path)
     names = [path.name for path in found]
     check_names(names, str(directory))
-    _check_json(directory / CONFIG)
+    check_small_files(directory)
+    for name in filter(is_weights, names):
+        _check_pointer(directory / name)
     if INDEX in names:
         _check_index(directory)
     for name in names:
         if name.endswith(".safetensors"):
             _check_safetensors(directory / name)
     return [directory / name for name in wanted_files(names)]
+
+
+def check_small_files(directory: Path) -> None:
+    """Checks that a model's files but the weights have their content, and are JSON where that is loaded. Raises
+    StageError.
+    """
+    for name in wanted_files([path.name for path in directory.iterdir() if path.is_file()]):
+        if is_weights(name):
+            continue
+        _check_pointer(directory / name)
+        if name in LOADED_JSON:
+            _check_json(directory / name)
 
 
 def model_of(storage: Storage, directory: str, whole: bool = False) -> Path:
@@ -109,9 +137,18 @@ def files_of(storage: Storage, directory: str) -> Digests:
     return files
 
 
+def _check_pointer(path: Path) -> None:
+    missing = missing_bytes(path)
+    if missing is not None:
+        raise StageError(
+            reasons.INCOMPLETE_MODEL, f"{path} is a Git LFS pointer, and its {missing} bytes are missing: {ADVICE}"
+        )
+
+
 def _check_json(path: Path) -> dict[str, object]:
     try:
-        content = json.loads(path.read_bytes())
+        # As transformers and later stages read it: UTF-8 without a mark in front.
+        content = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise StageError(reasons.BROKEN_MODEL_FILE, f"{path} is no JSON: {error}") from error
     if not isinstance(content, dict):

@@ -11,6 +11,9 @@ from distillation_stages.runtime.failure import StageError
 MEMBERS = ("quantization_config", "compression_config")
 """Of config.json; the second is how compressed-tensors wrote it first."""
 
+MLX = "quantization"
+"""Of config.json too, with a number of bits: how MLX writes it, mostly without any of the others."""
+
 FILES = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
 """Beside a config.json that is silent: written by ModelOpt, AutoGPTQ and AutoAWQ."""
 
@@ -29,18 +32,22 @@ def require_unquantised(model: Path) -> None:
 def method_of(config: HuggingFaceConfig) -> str | None:
     """The method by which a config.json says that the weights are quantised; None for plain weights."""
     for part in (config, *(config.get(name) for name in LANGUAGE_PARTS)):
-        for member in MEMBERS:
-            quantisation = part.get(member) if isinstance(part, Mapping) else None
+        if not isinstance(part, Mapping):
+            continue
+        mlx = part.get(MLX)
+        is_mlx = isinstance(mlx, Mapping) and "bits" in mlx
+        for member in (*MEMBERS, *([MLX] if is_mlx else [])):
+            quantisation = part.get(member)
             if isinstance(quantisation, Mapping) and quantisation:
-                method = _method(quantisation)
+                method = _method(quantisation, "MLX" if is_mlx else "an unnamed method")
                 if method is not None:
                     return method
     return None
 
 
-def _method(quantisation: Mapping[str, object]) -> str | None:
+def _method(quantisation: Mapping[str, object], unnamed: str) -> str | None:
     loads = [bool(quantisation[name]) for name in ("load_in_4bit", "load_in_8bit") if name in quantisation]
-    method = str(quantisation.get("quant_method") or ("bitsandbytes" if loads else "an unnamed method"))
+    method = str(quantisation.get("quant_method") or ("bitsandbytes" if loads else unnamed))
     # Written by trainings that load a plain model through bitsandbytes' options with both switched off.
     return None if method == "bitsandbytes" and loads and not any(loads) else method
 

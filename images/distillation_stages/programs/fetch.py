@@ -12,7 +12,13 @@ from distillation_api.contract import FetchProgram, HuggingFaceRepo, StageResult
 from distillation_stages.data.licences import licence_in, licence_of_directory
 from distillation_stages.maxtext.naming import NAME, found_name, model_name
 from distillation_stages.models.model_config import read_config
-from distillation_stages.models.model_directory import check_model, check_names, is_weights, wanted_files
+from distillation_stages.models.model_directory import (
+    check_model,
+    check_names,
+    check_small_files,
+    is_weights,
+    wanted_files,
+)
 from distillation_stages.models.quantisation import require_unquantised
 from distillation_stages.runtime.failure import StageError
 from distillation_stages.runtime.neighbours import not_found
@@ -76,6 +82,7 @@ def again(spec: StageSpec, storage: Storage, result: StageResult) -> StageResult
 
 def check_files(program: FetchProgram, directory: Path) -> None:
     """Raise StageError for a model that can't be used in its role, by all of its files but the weights."""
+    check_small_files(directory)
     # A teacher that only answers may be quantised, and of any architecture: vLLM serves it.
     if program.role == "student" or program.for_max_text:
         require_unquantised(directory)

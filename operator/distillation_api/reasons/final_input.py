@@ -79,9 +79,14 @@ HOLDOUT_TOO_LARGE = _reason(
     "The holdout leaves no row to train on.",
     "Lower `dataset.holdout`, give more rows, or choose a group column with more values.",
 )
+INCOMPLETE_DATASET = _reason(
+    "IncompleteDataset",
+    "A shard of the dataset is missing, or a Git LFS pointer lies in a file's place.",
+    "Copy the dataset again, with all its files (`git lfs pull` in a clone).",
+)
 INCOMPLETE_MODEL = _reason(
     "IncompleteModel",
-    "A file that the model's index names is missing, or one is cut short.",
+    "A file of the model's weights is missing or cut short, or a Git LFS pointer lies in a file's place.",
     "Copy the model again, with all its files.",
 )
 INPUT_REFUSED = _reason(

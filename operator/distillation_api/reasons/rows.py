@@ -19,8 +19,8 @@ BROKEN_JSON = _reason(
 )
 BROKEN_CSV = _reason(
     "BrokenCsv",
-    "The row has more or fewer cells than the header.",
-    "Put cells with separators or line ends in them into quotes.",
+    "The row has more or fewer cells than the header, or a quote in it can't be told from those around a cell.",
+    "Put cells with separators, line ends or quotes in them into quotes, and double their own.",
 )
 NOT_AN_OBJECT = _reason(
     "NotAnObject",

@@ -94,6 +94,29 @@ def broken_config(model: Path) -> None:
     (model / "config.json").write_text("{")
 
 
+def shards_alone(*numbers: int) -> Callable[[Path], None]:
+    """Of three, without the index that tells of the others."""
+
+    def write(model: Path) -> None:
+        write_model(model)
+        (model / "model.safetensors").unlink()
+        for number in numbers:
+            write_safetensors(model / f"model-0000{number}-of-00003.safetensors")
+
+    return write
+
+
+def with_file(name: str, content: str) -> Callable[[Path], None]:
+    def write(model: Path) -> None:
+        write_model(model)
+        (model / name).write_text(content)
+
+    return write
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0a1b\nsize 12345\n"
+
+
 def adapter_alone(model: Path) -> None:
     model.mkdir(parents=True)
     for name in ("adapter_config.json", "tokenizer.json"):
@@ -118,6 +141,23 @@ def adapter_and_config(model: Path) -> None:
         (cut_off, "IncompleteModel", "500 bytes"),
         (no_header, "BrokenModelFile", "no whole safetensors header"),
         (broken_config, "BrokenModelFile", "config.json"),
+        (shards_alone(1), "IncompleteModel", r"2 of the 3 shards of model: 00002, 00003"),
+        (shards_alone(1, 3), "IncompleteModel", r"1 of the 3 shards of model: 00002"),
+        (with_file("generation_config.json", '{"eos_token_id": 2,}'), "BrokenModelFile", r"generation_config\.json is"),
+        (with_file("generation_config.json", "[]"), "BrokenModelFile", r"generation_config\.json holds"),
+        (with_file("tokenizer_config.json", "{"), "BrokenModelFile", r"tokenizer_config\.json is no JSON"),
+        (with_file("tokenizer.json", '{"model": '), "BrokenModelFile", r"tokenizer\.json is no JSON"),
+        (with_file("tokenizer_config.json", "\ufeff{}"), "BrokenModelFile", r"tokenizer_config\.json is no JSON.*BOM"),
+        (with_file("special_tokens_map.json", ""), "BrokenModelFile", r"special_tokens_map\.json is no JSON"),
+        (with_file("chat_template.json", "\0"), "BrokenModelFile", r"chat_template\.json is no JSON"),
+        (
+            with_file("tokenizer.json", POINTER),
+            "IncompleteModel",
+            r"tokenizer\.json.* LFS pointer.*12345.*git lfs pull",
+        ),
+        (with_file("config.json", POINTER), "IncompleteModel", r"config\.json is a Git LFS pointer"),
+        (with_file("model.safetensors", POINTER), "IncompleteModel", r"model\.safetensors is a Git LFS pointer"),
+        (with_file("merges.txt", POINTER), "IncompleteModel", r"merges\.txt is a Git LFS pointer"),
         (adapter_alone, "AdapterWithoutModel", "merge_and_unload"),
         (adapter_and_config, "AdapterWithoutModel", "adapter_config.json"),
     ],
@@ -130,6 +170,33 @@ def test_what_is_no_whole_model_is_refused(
         fetch_path(storage)
     assert caught.value.reason.name == reason
     assert storage.read_marker(OUTPUT) is None
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        shards_alone(1, 2, 3),
+        with_file("generation_config.json", '{"eos_token_id": 2}'),
+        with_file("modules.json", "[]"),
+        with_file("training_args.json", "{broken"),
+        with_file("README.md", POINTER),
+    ],
+)
+def test_files_that_no_stage_loads_may_be_anything(storage: Storage, write: Callable[[Path], None]) -> None:
+    write(storage.at("model"))
+    assert fetch_path(storage).outputs == {"model": "model"}
+
+
+def test_no_weights_are_downloaded_beside_a_tokenizer_that_is_a_pointer(tmp_path: Path, storage: Storage) -> None:
+    write_sharded(tmp_path / "bucket")
+    (tmp_path / "bucket" / "tokenizer.json").write_text(POINTER)
+    bucket = CountingTree(tmp_path / "bucket")
+    program = FetchProgram(source=Source(path="model"), role="teacher")
+    with pytest.raises(StageError, match=r"tokenizer\.json is a Git LFS pointer"):
+        fetch.download_tree(
+            bucket, tmp_path / "local", Reporter("fetch", "bytes"), lambda model: fetch.check_files(program, model)
+        )
+    assert not [name for name in bucket.copied if name.endswith(".safetensors")]
 
 
 def test_a_link_out_of_the_storage_is_refused(storage: Storage, tmp_path: Path) -> None:
@@ -157,6 +224,9 @@ QUANTISED: list[tuple[dict[str, Any], str]] = [
     ({"text_config": {"quantization_config": {"quant_method": "mxfp4"}}}, "mxfp4"),
     ({"compression_config": {"quant_method": "compressed-tensors"}}, "compressed-tensors"),
     ({"quantization_config": {"bits": 4}}, "an unnamed method"),
+    ({"quantization": {"group_size": 64, "bits": 4}}, "MLX"),
+    ({"quantization": {"group_size": 64, "bits": 4}, "quantization_config": {"group_size": 64, "bits": 4}}, "MLX"),
+    ({"text_config": {"quantization": {"bits": 8, "mode": "affine", "model.layers.0": {"bits": 4}}}}, "MLX"),
 ]
 
 
@@ -185,6 +255,9 @@ def test_a_student_is_refused_by_the_file_of_the_tool_that_quantised_it(storage:
     [
         {"quantization_config": None},
         {"quantization_config": {}},
+        {"quantization": {}},
+        {"quantization": None},
+        {"quantization": {"note": "none"}},
         {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": False, "load_in_8bit": False}},
     ],
 )
@@ -246,6 +319,14 @@ def test_a_download_takes_what_a_model_needs_and_continues(tmp_path: Path) -> No
     damaged.write_bytes(b"x" * damaged.stat().st_size)
     fetch.download_tree(bucket, tmp_path / "local", Reporter("fetch", "bytes"), any_model)
     assert bucket.copied == ["config.json", weights[0]]
+
+
+def test_nothing_of_a_bucket_that_lacks_shards_is_downloaded(tmp_path: Path) -> None:
+    shards_alone(1, 2)(tmp_path / "bucket")
+    bucket = CountingTree(tmp_path / "bucket")
+    with pytest.raises(StageError, match=r"lacks 1 of the 3 shards of model: 00003"):
+        fetch.download_tree(bucket, tmp_path / "local", Reporter("fetch", "bytes"), any_model)
+    assert bucket.copied == []
 
 
 def test_an_empty_bucket_prefix_is_refused(tmp_path: Path) -> None:
