@@ -18,11 +18,13 @@ from distillation_stages.data.normalise import (
     Conversion,
     Normalised,
     Vocabulary,
+    key_of,
     one_system_message,
     standard_message,
     text_of_number,
 )
 from distillation_stages.data.tools import CALL_ROLES, CALLS, Tool, check_marks, read_calls, read_tools, uses_tools
+from distillation_stages.data.turn_members import unlearnt_by, with_reasoning
 from distillation_stages.runtime.failure import RowRejected
 
 Turn = dict[str, Any]
@@ -40,7 +42,7 @@ class Conversation:
     prompt: list[Turn]
     """Everything up to and with the last turn of the user or of a tool."""
     reference: Answer | None
-    """The assistant's answer right after the prompt; None when there is none or it is blank."""
+    """The assistant's answer right after the prompt; None when there is none, it is blank or not to be learnt."""
     conversions: frozenset[Conversion] = frozenset()
     """What had to be brought to the standard form."""
     tools: list[Tool] | None = None
@@ -127,7 +129,8 @@ def _conversation(normalised: list[Normalised[Turn]]) -> Conversation:
     # An empty system message is kept: it tells templates not to put their default one. A tool may give nothing back.
     if any(not turn["content"].strip() for turn in prompt if turn["role"] not in ("system", "tool") and _is_text(turn)):
         raise RowRejected(reasons.EMPTY_CONTENT)
-    return Conversation(prompt, _reference(after[0]) if after else None, conversions)
+    is_learnt = Conversion.UNLEARNT_ANSWER not in conversions
+    return Conversation(prompt, _reference(after[0]) if after and is_learnt else None, conversions)
 
 
 def _is_text(turn: Turn) -> bool:
@@ -159,9 +162,20 @@ def _system_turn(text: object) -> list[Normalised[Turn]]:
 
 def _turns(messages: list[object], vocabulary: Vocabulary | None) -> list[Normalised[Turn]]:
     turns: list[Normalised[Turn]] = []
-    for message in messages:
-        turns.append(_turn(message, vocabulary, turns[-1].value["role"] if turns else None))
+    for number, message in enumerate(messages, start=1):
+        turn = _turn(message, vocabulary, turns[-1].value["role"] if turns else None)
+        turns.append(_checked(turn, message, number == len(messages)))
     return turns
+
+
+def _checked(turn: Normalised[Turn], message: object, is_last: bool) -> Normalised[Turn]:
+    """The turn, with what its message says of being learnt. The last one can be left out, those before it can't."""
+    unlearnt = unlearnt_by(message) if isinstance(message, dict) and turn.value["role"] == "assistant" else ""
+    if not unlearnt:
+        return turn
+    if not is_last:
+        raise RowRejected(reasons.UNLEARNT_TURN, f"{unlearnt} in an answer before the last one")
+    return replace(turn, conversions=turn.conversions | {Conversion.UNLEARNT_ANSWER})
 
 
 def _turn(message: object, vocabulary: Vocabulary | None, before: str | None) -> Normalised[Turn]:
@@ -183,15 +197,18 @@ def _turn(message: object, vocabulary: Vocabulary | None, before: str | None) ->
         unknown = content is None and vocabulary is not None
         advice = spelling_advice.of_key("content", message, vocabulary or KNOWN) if unknown else ""
         raise RowRejected(reasons.CONTENT_NOT_TEXT, advice)
+    text = Normalised(content)
+    if role == "assistant" and (content.strip() or calls.value):
+        text = with_reasoning(content, message, key_of(message, "content", vocabulary or KNOWN))
     try:
-        content.encode()
+        text.value.encode()
     except UnicodeEncodeError:
         # Valid in JSON as an escape, but not in UTF-8, so neither in Parquet nor in a tokenizer.
         raise RowRejected(reasons.LONE_SURROGATE) from None
-    turn = {"role": role, "content": content, **({"tool_calls": calls.value} if calls.value else {})}
+    turn = {"role": role, "content": text.value, **({"tool_calls": calls.value} if calls.value else {})}
     if role == "tool":
         turn |= {name: message[name] for name in ("name", "tool_call_id") if _is_name(message.get(name))}
-    return Normalised(turn, normalised.conversions | calls.conversions)
+    return Normalised(turn, normalised.conversions | calls.conversions | text.conversions)
 
 
 def _calls(message: dict[str, object], role: object, content: object) -> Normalised[list[Tool]]:

@@ -53,6 +53,10 @@ class Conversion(StrEnum):
     """A whole number in a prompt or response column."""
     TOOLS = "Tools"
     """Tools or calls in another spelling than OpenAI's."""
+    REASONING = "Reasoning"
+    """An answer's reasoning in a member of its own."""
+    UNLEARNT_ANSWER = "UnlearntAnswer"
+    """A last answer that says it isn't to be learnt."""
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,11 @@ PART_NOT_TEXT = _reason(
     "A turn's content has a part that is no text, such as an image.",
     "Leave such conversations out: students are trained on text.",
 )
+UNLEARNT_TURN = _reason(
+    "UnlearntTurn",
+    "An answer before the last one says that it isn't to be learnt (`weight` 0; `train`, `training` or `loss` false).",
+    "End the conversation before it. Where only last answers are learnt (`trainOn`), the member can be removed.",
+)
 LONE_SURROGATE = _reason(
     "LoneSurrogate",
     "A turn has half a character (a lone surrogate), which UTF-8 can't hold.",

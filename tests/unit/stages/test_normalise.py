@@ -293,7 +293,8 @@ PARTS = st.lists(st.fixed_dictionaries({"type": st.just("text") | JSON, "text": 
 QUESTIONS = st.fixed_dictionaries({"from": st.sampled_from(["human", "user"]), "value": TEXTS | PARTS | JSON})
 ANSWERS = st.fixed_dictionaries(
     {"role": NAMES | JSON, "content": TEXTS | PARTS | JSON},
-    optional={"from": NAMES, "value": JSON, "tool_calls": JSON, "function_call": JSON},
+    optional={"from": NAMES, "value": JSON, "tool_calls": JSON, "function_call": JSON}
+    | {"thinking": TEXTS | JSON, "weight": JSON},
 )
 MESSAGES = st.lists(QUESTIONS | ANSWERS, max_size=4)
 

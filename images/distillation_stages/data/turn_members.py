@@ -1,0 +1,39 @@
+"""Members of an assistant's message beside its role and content that decide what is learnt of it."""
+
+import json
+from collections.abc import Mapping
+
+from distillation_stages.data.normalise import Conversion, Normalised
+
+UNLEARNT = frozenset({"weight", "train", "training", "loss"})
+"""Members, in lower case, by which 0 or false keeps a turn out of the loss: OpenAI's, axolotl's and ms-swift's."""
+
+REASONING = ("reasoning_content", "reasoning", "thinking")
+"""Members with an answer's reasoning, as servers of chat APIs give it back."""
+
+OPEN, CLOSE = "<think>", "</think>"
+
+
+def unlearnt_by(message: Mapping[str, object]) -> str:
+    """The member by which the message says that it isn't to be learnt, in words; empty where none does."""
+    for name, value in message.items():
+        if name.casefold() in UNLEARNT and isinstance(value, bool | int | float) and not value:
+            return f"{name!r} is {json.dumps(value)}"
+    return ""
+
+
+def with_reasoning(content: str, message: Mapping[str, object], content_key: str | None) -> Normalised[str]:
+    """The message's text behind the reasoning that stands beside it, in the marks that answers have for it.
+
+    As it is where it has some already. ``content_key``: the member that the text itself was read from.
+    """
+    given = (message.get(name) for name in REASONING if name != content_key)
+    reasoning = next((_bare(text) for text in given if isinstance(text, str) and _bare(text)), "")
+    # Teachers whose template opens the reasoning leave texts with its end alone.
+    if not reasoning or content.lstrip().startswith(OPEN) or CLOSE in content:
+        return Normalised(content)
+    return Normalised(f"{OPEN}\n{reasoning}\n{CLOSE}\n\n{content}", frozenset({Conversion.REASONING}))
+
+
+def _bare(reasoning: str) -> str:
+    return reasoning.strip().removeprefix(OPEN).removesuffix(CLOSE).strip()
