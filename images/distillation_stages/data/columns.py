@@ -60,24 +60,23 @@ class Columns:
         conversation = self._conversation(row, row[self.system] if self.system is not None else None)
         if self.tools is not None:
             return conversation.with_tools(row[self.tools])
-        if not self.has_messages:
-            return conversation
-        try:
-            return conversation.with_tools(row.get(tools.COLUMN))
-        except RowRejected:
-            # Columns of this name hold other things too.
-            if conversation.calls_tools:
-                raise
-            return conversation
+        for column in tools.COLUMNS if self.has_messages else ():
+            try:
+                found = conversation.with_tools(row.get(column))
+            except RowRejected:
+                # Columns of these names hold other things too.
+                if conversation.calls_tools and column == tools.COLUMN:
+                    raise
+                continue
+            if found.tools is not None:
+                return found
+        return conversation
 
-    def overlooks_tools(self, row: Mapping[str, object], conversation: Conversation) -> bool:
-        """Whether the row has something in the usual column of tools that wasn't read."""
+    def overlooked_tools(self, row: Mapping[str, object], conversation: Conversation) -> list[str]:
+        """The usual columns of tools in which the row has something that wasn't read."""
         if self.tools is not None or conversation.tools is not None:
-            return False
-        try:
-            return bool(tools.read_tools(row.get(tools.COLUMN)).value)
-        except RowRejected:
-            return True
+            return []
+        return [column for column in tools.COLUMNS if column not in self.names and _may_hold_tools(row.get(column))]
 
     def _conversation(self, row: Mapping[str, object], system: object) -> Conversation:
         if self.has_messages:
@@ -97,3 +96,10 @@ class Columns:
             "toolsColumn": self.tools,
         }
         return ", ".join(f"dataset.{member}: {name}" for member, name in members.items() if name is not None)
+
+
+def _may_hold_tools(value: object) -> bool:
+    try:
+        return bool(tools.read_tools(value).value)
+    except RowRejected:
+        return True

@@ -19,13 +19,13 @@ from distillation_stages.data.columns import Columns
 from distillation_stages.data.conversations import Conversation
 from distillation_stages.data.dataset import Dataset, SourceRow
 from distillation_stages.data.formats import also_reading, hint, unread
+from distillation_stages.data.media_columns import check_media
 from distillation_stages.data.normalise import KNOWN, Conversion, Vocabulary
 from distillation_stages.data.prompt_template import PromptTemplate
 from distillation_stages.data.rejected_rows import RejectedRows
 from distillation_stages.data.sources import open_dataset, rows_with
 from distillation_stages.data.tables import PREPARED, Row, parts_of, read_rows, schema_for, split_evenly, write_table
 from distillation_stages.data.tool_use import stored
-from distillation_stages.data.tools import COLUMN as TOOLS_COLUMN
 from distillation_stages.runtime.directory_rename import directory_rename
 from distillation_stages.runtime.failure import RowRejected, StageError
 from distillation_stages.runtime.reporting import Reporter, say
@@ -66,6 +66,8 @@ class Kept:
     """Rows that were brought to the standard form and not rejected."""
     unread: Counter[str] = field(default_factory=Counter)
     """Rows, not rejected, whose column of that name looks like a part of the question and isn't read."""
+    nested: set[str] = field(default_factory=set)
+    """Those of these columns that hold lists or objects."""
     left_out: RejectedRows = field(default_factory=RejectedRows)
     """Examples of the rejected rows."""
     examples: list[int] = field(default_factory=list)
@@ -147,7 +149,9 @@ def normalise(program: PrepareProgram, columns: Columns, row: SourceRow) -> tupl
     """The row's conversation and the key of its group (of nothing without a group column). Raises RowRejected."""
     if isinstance(row, RowRejected):
         raise row
-    return columns.read(row), _group_key(program, row)
+    conversation = columns.read(row)
+    check_media(row, columns.names, conversation)
+    return conversation, _group_key(program, row)
 
 
 def held_out(program: PrepareProgram, kept: Kept) -> set[int]:
@@ -200,8 +204,9 @@ def _kept_rows(
             continue
         kept.converted.update(conversation.conversions)
         if isinstance(row, dict):
-            kept.unread.update(unread(row, columns))
-            kept.unread.update([TOOLS_COLUMN] if columns.overlooks_tools(row, conversation) else [])
+            overlooked = list(unread(row, columns))
+            kept.unread.update([*overlooked, *columns.overlooked_tools(row, conversation)])
+            kept.nested.update(name for name in overlooked if not isinstance(row[name], str))
         digest = conversation.digest()
         if digest in seen:
             kept.duplicates += 1
@@ -257,12 +262,16 @@ def _cause(kept: Kept, reason: RowReason, number: int) -> str:
 def _warn_of_unread(columns: Columns, kept: Kept, dataset: Dataset) -> None:
     reads = ", ".join(map(repr, columns.names))
     replaced = "" if columns.prompt is None else " in place of promptColumn"
+    texts = [name for name in kept.unread if name not in kept.nested]
     for name, rows in sorted(kept.unread.items()):
-        line = also_reading(name, list(kept.unread), columns)
+        line = also_reading(name, texts, columns) if name in texts else ""
         where = f"set{replaced if line.startswith('promptTemplate') else ''} under dataset: {line}"
+        spelt = f"write it in dataset.promptTemplate as it should read, such as {{{{ {name} | tojson }}}}"
+        other = spelt if name in kept.nested else "write it into the column that is read"
+        what = "text" if name in texts else "lists or objects"
         say(
-            f"warning: column {name!r} of dataset {dataset.name} has text in {rows} rows and isn't read ({reads} is); "
-            f"if it is a part of what is asked, {where if line else 'write it into the column that is read'}"
+            f"warning: column {name!r} of dataset {dataset.name} has {what} in {rows} rows and isn't read ({reads} is); "
+            f"if it is a part of what is asked, {where if line else other}"
         )
 
 
