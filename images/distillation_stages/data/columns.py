@@ -44,22 +44,19 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """The columns that the dataset must have."""
-        return list(dict.fromkeys([*self.asked, *self._beside]))
-
-    @property
-    def _beside(self) -> list[str]:
+        """The columns that the dataset must have; those beside the question may be absent from rows."""
         response = None if self.has_messages else self.response
-        return [name for name in (response, self.system, self.tools) if name is not None]
+        beside = [name for name in (response, self.system, self.tools) if name is not None]
+        return list(dict.fromkeys([*self.asked, *beside]))
 
     def read(self, row: Mapping[str, object]) -> Conversation:
         """The row's conversation. Raises RowRejected."""
         # A template says itself what it makes of a row that lacks a column.
-        if any(name not in row for name in (self.names if self.template is None else self._beside)):
+        if self.template is None and self.asked[0] not in row:
             raise RowRejected(reasons.NO_COLUMN)
-        conversation = self._conversation(row, row[self.system] if self.system is not None else None)
+        conversation = self._conversation(row, row.get(self.system) if self.system is not None else None)
         if self.tools is not None:
-            return conversation.with_tools(row[self.tools])
+            return conversation.with_tools(row.get(self.tools))
         for column in tools.COLUMNS if self.has_messages else ():
             try:
                 found = conversation.with_tools(row.get(column))
@@ -81,7 +78,7 @@ class Columns:
     def _conversation(self, row: Mapping[str, object], system: object) -> Conversation:
         if self.has_messages:
             return from_messages(row[self.asked[0]], system, self.vocabulary)
-        response = row[self.response] if self.response is not None else None
+        response = row.get(self.response) if self.response is not None else None
         prompt = self.template.render(row) if self.template is not None else row[self.asked[0]]
         return from_columns(prompt, response, system)
 

@@ -121,6 +121,9 @@ def _columns_of_lists(rows: Iterable[Mapping[str, object]]) -> list[Format]:
 
 
 def _reads(columns: Columns, row: Mapping[str, object]) -> bool:
+    # Of another format a row has all columns, or it is a row of another one.
+    if not set(columns.names) <= row.keys():
+        return False
     try:
         columns.read(row)
     except RowRejected:

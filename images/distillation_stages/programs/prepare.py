@@ -23,7 +23,7 @@ from distillation_stages.data.media_columns import check_media
 from distillation_stages.data.normalise import KNOWN, Conversion, Vocabulary
 from distillation_stages.data.prompt_template import PromptTemplate
 from distillation_stages.data.rejected_rows import RejectedRows
-from distillation_stages.data.sources import open_dataset, rows_with
+from distillation_stages.data.sources import open_dataset, require_columns, rows_with
 from distillation_stages.data.tables import PREPARED, Row, parts_of, read_rows, schema_for, split_evenly, write_table
 from distillation_stages.data.tool_use import stored
 from distillation_stages.runtime.directory_rename import directory_rename
@@ -70,6 +70,8 @@ class Kept:
     """Those of these columns that hold lists or objects."""
     left_out: RejectedRows = field(default_factory=RejectedRows)
     """Examples of the rejected rows."""
+    absent: set[str] = field(default_factory=set)
+    """The wanted columns that no row has had."""
     examples: list[int] = field(default_factory=list)
     """Positions of the first rejected rows that are objects."""
 
@@ -83,6 +85,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     with tempfile.TemporaryDirectory() as scratch:
         dataset = open_dataset(program.source, storage, Path(scratch) / "source")
         kept = _keep(program, columns, dataset, Path(scratch) / "kept.parquet", Reporter(spec.stage, "rows"))
+        require_columns(dataset, wanted, kept.absent)
         examples = kept.left_out.write(storage.at(spec.output))
         _check(wanted, kept, dataset, storage.relative(examples) if examples else "")
         _warn_of_unread(columns, kept, dataset)
@@ -190,8 +193,13 @@ def _kept_rows(
     program: PrepareProgram, columns: Columns, dataset: Dataset, kept: Kept, reporter: Reporter
 ) -> Iterator[Row]:
     seen: set[bytes] = set()
-    for position, row in enumerate(rows_with(dataset, wanted_columns(program, columns))):
+    wanted = wanted_columns(program, columns)
+    asked = columns.asked if columns.template is None else []
+    kept.absent.update(wanted)
+    for position, row in enumerate(rows_with(dataset, wanted, asked)):
         kept.read += 1
+        if kept.absent and isinstance(row, dict):
+            kept.absent.difference_update(row)
         try:
             conversation, group = normalise(program, columns, row)
         except RowRejected as rejected:
@@ -270,8 +278,8 @@ def _warn_of_unread(columns: Columns, kept: Kept, dataset: Dataset) -> None:
         other = spelt if name in kept.nested else "write it into the column that is read"
         what = "text" if name in texts else "lists or objects"
         say(
-            f"warning: column {name!r} of dataset {dataset.name} has {what} in {rows} rows and isn't read ({reads} is); "
-            f"if it is a part of what is asked, {where if line else other}"
+            f"warning: column {name!r} of dataset {dataset.name} has {what} in {rows} rows and isn't read "
+            f"({reads} is); if it is a part of what is asked, {where if line else other}"
         )
 
 

@@ -168,7 +168,13 @@ def test_choices_as_text_come_with_the_template_that_reads_them(
 
 
 def test_columns_of_these_names_that_are_empty_or_read_are_passed_over(storage: Storage) -> None:
-    empty = {"history": [], "choices": None, "options": {}, "context": {"sentences": []}, "functions": []}
+    empty: dict[str, object] = {
+        "history": [],
+        "choices": None,
+        "options": {},
+        "context": {"sentences": []},
+        "functions": [],
+    }
     assert not unread(prepare(storage, [{"question": "q", "answer": "a", **empty}], **QUESTION))
     template = "{{ question }}\n{{ choices | join(', ') }}"
     row = {"question": "q", "choices": ["4", "6"]}

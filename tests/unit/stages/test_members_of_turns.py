@@ -31,7 +31,11 @@ def prepare(storage: Storage, rows: list[object]) -> StageResult:
 
 UNLEARNT = [{"weight": 0}, {"weight": 0.0}, {"train": False}, {"training": False}, {"loss": False}, {"loss": 0}]
 LEARNT: list[dict[str, object]] = [
-    *({"weight": 1}, {"weight": 0.5}, {"weight": None}, {"train": True}, {"loss": True}, {"train": None}),
+    {"weight": 1},
+    {"weight": 0.5},
+    {"weight": None},
+    {"train": True},
+    {"loss": True},
     {"weight": "heavy", "loss": [], "train": {}},
 ]
 each_unlearnt = pytest.mark.parametrize("member", UNLEARNT, ids=str)
