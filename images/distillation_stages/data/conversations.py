@@ -96,11 +96,13 @@ def from_messages(messages: object, system: object = None, vocabulary: Vocabular
 
     ``system`` is what a system column holds, ``vocabulary`` what the dataset's spec says of spellings.
     """
-    if not isinstance(messages, list):
+    listed = _from_text(messages)
+    if not isinstance(listed.value, list):
         raise RowRejected(reasons.NOT_A_LIST)
-    if not messages:
+    if not listed.value:
         raise RowRejected(reasons.EMPTY)
-    return _conversation([*_system_turn(system), *_turns(messages, vocabulary)])
+    conversation = _conversation([*_system_turn(system), *_turns(listed.value, vocabulary)])
+    return replace(conversation, conversions=conversation.conversions | listed.conversions)
 
 
 def from_columns(prompt: object, response: object = None, system: object = None) -> Conversation:
@@ -141,6 +143,16 @@ def _reference(turn: Turn) -> Answer | None:
     if not _is_text(turn):
         return turn
     return str(turn["content"]) if turn["content"].strip() else None
+
+
+def _from_text(messages: object) -> Normalised[object]:
+    """What a text that begins like a list holds, as tables have messages; anything else as it is."""
+    if not isinstance(messages, str) or not messages.lstrip().startswith("["):
+        return Normalised(messages)
+    try:
+        return Normalised(json.loads(messages), frozenset({Conversion.JSON_TEXT}))
+    except (ValueError, RecursionError):
+        raise RowRejected(reasons.NOT_A_LIST, "a text begins with [ and is no JSON") from None
 
 
 def _messages(role: str, value: object) -> Normalised[list[object]]:

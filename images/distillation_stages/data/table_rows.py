@@ -101,8 +101,42 @@ def _without_bytes(batch: pa.RecordBatch, names: Collection[str]) -> pa.RecordBa
 def _complete(batch: pa.RecordBatch, schema: pa.Schema, columns: Collection[str] | None) -> Iterator[Row]:
     """The batch's rows; when all columns are asked for, with those that aren't read as null, so that they are known."""
     unread = dict.fromkeys(schema.names) if columns is None else {}
-    for row in _without_bytes(batch, _unnamed_bytes(schema, columns)).to_pylist():
+    texts = [field.name for field in batch.schema if field.name in (columns or ()) and _has_bytes(field.type)]
+    for row in _as_objects(_without_bytes(batch, _unnamed_bytes(schema, columns))):
+        for name in texts:
+            row[name] = _as_text(row[name])
         yield {**unread, **row} if unread else row
+
+
+def _as_objects(batch: pa.RecordBatch) -> list[Row]:
+    """The batch's rows, with maps as objects, as Spark writes these."""
+    try:
+        return list(batch.to_pylist(maps_as_pydicts="strict"))
+    except KeyError:
+        # Some map has a key twice. Its row is no other one's matter.
+        rows: list[Row] = []
+        for position in range(batch.num_rows):
+            one = batch.slice(position, 1)
+            try:
+                rows += one.to_pylist(maps_as_pydicts="strict")
+            except KeyError:
+                rows += one.to_pylist()
+        return rows
+
+
+def _as_text(value: object) -> object:
+    """The value with its bytes as texts, of tables that don't mark these as such; bytes that aren't UTF-8 stay."""
+    match value:
+        case bytes():
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                return value
+        case list():
+            return [_as_text(member) for member in value]
+        case dict():
+            return {name: _as_text(member) for name, member in value.items()}
+    return value
 
 
 def _is_text_or_nested(kind: pa.DataType) -> bool:
