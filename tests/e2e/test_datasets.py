@@ -186,7 +186,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     tables = folder / "hub" / "users" / "tables"
     tables.mkdir()
     columns_beside: tuple[dict[str, object], ...] = (
-        {"image": {"bytes": b"no image"}},
+        {"icon": {"bytes": b"no image"}},
         {"score": 0.5, "system": "be brief"},
     )
     for number, others in enumerate(columns_beside):

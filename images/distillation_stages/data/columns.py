@@ -44,45 +44,41 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """The columns that the dataset must have."""
-        return list(dict.fromkeys([*self.asked, *self._beside]))
-
-    @property
-    def _beside(self) -> list[str]:
+        """The columns that the dataset must have; those beside the question may be absent from rows."""
         response = None if self.has_messages else self.response
-        return [name for name in (response, self.system, self.tools) if name is not None]
+        beside = [name for name in (response, self.system, self.tools) if name is not None]
+        return list(dict.fromkeys([*self.asked, *beside]))
 
     def read(self, row: Mapping[str, object]) -> Conversation:
         """The row's conversation. Raises RowRejected."""
         # A template says itself what it makes of a row that lacks a column.
-        if any(name not in row for name in (self.names if self.template is None else self._beside)):
+        if self.template is None and self.asked[0] not in row:
             raise RowRejected(reasons.NO_COLUMN)
-        conversation = self._conversation(row, row[self.system] if self.system is not None else None)
+        conversation = self._conversation(row, row.get(self.system) if self.system is not None else None)
         if self.tools is not None:
-            return conversation.with_tools(row[self.tools])
-        if not self.has_messages:
-            return conversation
-        try:
-            return conversation.with_tools(row.get(tools.COLUMN))
-        except RowRejected:
-            # Columns of this name hold other things too.
-            if conversation.calls_tools:
-                raise
-            return conversation
+            return conversation.with_tools(row.get(self.tools))
+        for column in tools.COLUMNS if self.has_messages else ():
+            try:
+                found = conversation.with_tools(row.get(column))
+            except RowRejected:
+                # Columns of these names hold other things too.
+                if conversation.calls_tools and column == tools.COLUMN:
+                    raise
+                continue
+            if found.tools is not None:
+                return found
+        return conversation
 
-    def overlooks_tools(self, row: Mapping[str, object], conversation: Conversation) -> bool:
-        """Whether the row has something in the usual column of tools that wasn't read."""
+    def overlooked_tools(self, row: Mapping[str, object], conversation: Conversation) -> list[str]:
+        """The usual columns of tools in which the row has something that wasn't read."""
         if self.tools is not None or conversation.tools is not None:
-            return False
-        try:
-            return bool(tools.read_tools(row.get(tools.COLUMN)).value)
-        except RowRejected:
-            return True
+            return []
+        return [column for column in tools.COLUMNS if column not in self.names and _may_hold_tools(row.get(column))]
 
     def _conversation(self, row: Mapping[str, object], system: object) -> Conversation:
         if self.has_messages:
             return from_messages(row[self.asked[0]], system, self.vocabulary)
-        response = row[self.response] if self.response is not None else None
+        response = row.get(self.response) if self.response is not None else None
         prompt = self.template.render(row) if self.template is not None else row[self.asked[0]]
         return from_columns(prompt, response, system)
 
@@ -97,3 +93,10 @@ class Columns:
             "toolsColumn": self.tools,
         }
         return ", ".join(f"dataset.{member}: {name}" for member, name in members.items() if name is not None)
+
+
+def _may_hold_tools(value: object) -> bool:
+    try:
+        return bool(tools.read_tools(value).value)
+    except RowRejected:
+        return True

@@ -24,7 +24,7 @@ from distillation_stages.data.normalise import (
     text_of_number,
 )
 from distillation_stages.data.tools import CALL_ROLES, CALLS, Tool, check_marks, read_calls, read_tools, uses_tools
-from distillation_stages.data.turn_members import unlearnt_by, with_reasoning
+from distillation_stages.data.turn_members import is_learnt, marked, with_reasoning
 from distillation_stages.runtime.failure import RowRejected
 
 Turn = dict[str, Any]
@@ -50,8 +50,9 @@ class Conversation:
 
     @property
     def answers(self) -> int:
-        """The number of the dataset's own answers."""
-        return [turn["role"] for turn in self.prompt].count("assistant") + (self.reference is not None)
+        """The number of the dataset's own answers, of those that may be learnt."""
+        own = [turn for turn in self.prompt if turn["role"] == "assistant" and is_learnt(turn)]
+        return len(own) + (self.reference is not None)
 
     def digest(self) -> bytes:
         """SHA-256 of the prompt with its tools: equal for equal ones only."""
@@ -84,7 +85,7 @@ def up_to_last_answer(prompt: list[Turn], reference: Answer | None) -> tuple[lis
     """
     if reference:
         return prompt, reference
-    answers = [position for position, turn in enumerate(prompt) if turn["role"] == "assistant"]
+    answers = [position for position, turn in enumerate(prompt) if turn["role"] == "assistant" and is_learnt(turn)]
     if not answers:
         return None
     last = prompt[answers[-1]]
@@ -96,11 +97,13 @@ def from_messages(messages: object, system: object = None, vocabulary: Vocabular
 
     ``system`` is what a system column holds, ``vocabulary`` what the dataset's spec says of spellings.
     """
-    if not isinstance(messages, list):
+    listed = _from_text(messages)
+    if not isinstance(listed.value, list):
         raise RowRejected(reasons.NOT_A_LIST)
-    if not messages:
+    if not listed.value:
         raise RowRejected(reasons.EMPTY)
-    return _conversation([*_system_turn(system), *_turns(messages, vocabulary)])
+    conversation = _conversation([*_system_turn(system), *_turns(listed.value, vocabulary)])
+    return replace(conversation, conversions=conversation.conversions | listed.conversions)
 
 
 def from_columns(prompt: object, response: object = None, system: object = None) -> Conversation:
@@ -129,8 +132,8 @@ def _conversation(normalised: list[Normalised[Turn]]) -> Conversation:
     # An empty system message is kept: it tells templates not to put their default one. A tool may give nothing back.
     if any(not turn["content"].strip() for turn in prompt if turn["role"] not in ("system", "tool") and _is_text(turn)):
         raise RowRejected(reasons.EMPTY_CONTENT)
-    is_learnt = Conversion.UNLEARNT_ANSWER not in conversions
-    return Conversation(prompt, _reference(after[0]) if after and is_learnt else None, conversions)
+    reference = _reference(after[0]) if after and is_learnt(after[0]) else None
+    return Conversation(prompt, reference, conversions)
 
 
 def _is_text(turn: Turn) -> bool:
@@ -141,6 +144,16 @@ def _reference(turn: Turn) -> Answer | None:
     if not _is_text(turn):
         return turn
     return str(turn["content"]) if turn["content"].strip() else None
+
+
+def _from_text(messages: object) -> Normalised[object]:
+    """What a text that begins like a list holds, as tables have messages; anything else as it is."""
+    if not isinstance(messages, str) or not messages.lstrip().startswith("["):
+        return Normalised(messages)
+    try:
+        return Normalised(json.loads(messages), frozenset({Conversion.JSON_TEXT}))
+    except (ValueError, RecursionError):
+        raise RowRejected(reasons.NOT_A_LIST, "a text begins with [ and is no JSON") from None
 
 
 def _messages(role: str, value: object) -> Normalised[list[object]]:
@@ -162,20 +175,10 @@ def _system_turn(text: object) -> list[Normalised[Turn]]:
 
 def _turns(messages: list[object], vocabulary: Vocabulary | None) -> list[Normalised[Turn]]:
     turns: list[Normalised[Turn]] = []
-    for number, message in enumerate(messages, start=1):
+    for message in messages:
         turn = _turn(message, vocabulary, turns[-1].value["role"] if turns else None)
-        turns.append(_checked(turn, message, number == len(messages)))
+        turns.append(marked(turn, message) if isinstance(message, dict) else turn)
     return turns
-
-
-def _checked(turn: Normalised[Turn], message: object, is_last: bool) -> Normalised[Turn]:
-    """The turn, with what its message says of being learnt. The last one can be left out, those before it can't."""
-    unlearnt = unlearnt_by(message) if isinstance(message, dict) and turn.value["role"] == "assistant" else ""
-    if not unlearnt:
-        return turn
-    if not is_last:
-        raise RowRejected(reasons.UNLEARNT_TURN, f"{unlearnt} in an answer before the last one")
-    return replace(turn, conversions=turn.conversions | {Conversion.UNLEARNT_ANSWER})
 
 
 def _turn(message: object, vocabulary: Vocabulary | None, before: str | None) -> Normalised[Turn]:

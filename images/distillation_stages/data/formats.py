@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from distillation_stages.data import tools
 from distillation_stages.data.columns import Columns
+from distillation_stages.data.filled import is_filled
+from distillation_stages.data.media_columns import may_be_media
 from distillation_stages.data.prompt_template import PromptTemplate
 from distillation_stages.runtime.failure import RowRejected, StageError
 
@@ -51,13 +53,19 @@ QUESTION_PARTS = frozenset({"input", "context", "passage", "document", "instruct
 SYSTEM_TEXTS = frozenset({"system", "system_prompt"})
 """Columns that hold the system message in known formats."""
 
-LOOKED_AT = QUESTION_PARTS | SYSTEM_TEXTS
-"""Columns, in lower case, whose text ``unread`` looks at."""
+CHOICES = frozenset({"choices", "options"})
+"""Columns with what a question asks to choose from."""
+
+HISTORY = "history"
+"""The column with the turns before the question, in LLaMA-Factory's form of Alpaca."""
+
+LOOKED_AT = QUESTION_PARTS | CHOICES | {HISTORY} | SYSTEM_TEXTS
+"""Columns, in lower case, that ``unread`` looks at."""
 
 
-def is_looked_at(column: str, is_text: bool) -> bool:
-    """Whether a column is read that no spec names."""
-    return column == tools.COLUMN or (is_text and column.casefold() in LOOKED_AT)
+def is_looked_at(column: str) -> bool:
+    """Whether a column is read that no spec names, where it holds texts, lists or objects."""
+    return column in tools.COLUMNS or column.casefold() in LOOKED_AT or may_be_media(column)
 
 
 def hint(rows: Collection[Mapping[str, object]], asked: Collection[str]) -> str:
@@ -72,23 +80,27 @@ def hint(rows: Collection[Mapping[str, object]], asked: Collection[str]) -> str:
 
 
 def unread(row: Mapping[str, object], asked: Columns) -> Iterator[str]:
-    """The columns of the row that nobody reads, though they hold text that looks like a part of the question."""
+    """The columns of the row that nobody reads, though what they hold looks like a part of the question."""
     suspects = SYSTEM_TEXTS if asked.has_messages else LOOKED_AT
     for name, value in row.items():
-        if name.casefold() in suspects and name not in asked.names and isinstance(value, str) and value.strip():
+        if name.casefold() not in suspects or name in asked.names or not is_filled(value):
+            continue
+        if isinstance(value, str) or name.casefold() not in SYSTEM_TEXTS:
             yield name
 
 
 def also_reading(column: str, unread: Iterable[str], asked: Columns) -> str:
-    """The line under ``dataset`` that reads the column too; empty where there is none.
+    """The line under ``dataset`` that reads the column of texts too; empty where there is none.
 
     A part of the question comes behind what is asked, and with it the other parts among the ``unread``.
     """
-    if column == tools.COLUMN:
+    if column in tools.COLUMNS:
         return "" if asked.has_messages else f"toolsColumn: {column}"
     if column.casefold() in SYSTEM_TEXTS:
         return f"systemColumn: {column}" if asked.system is None else ""
-    parts = [name for name in unread if name.casefold() in QUESTION_PARTS]
+    parts = [name for name in unread if name.casefold() in QUESTION_PARTS | CHOICES]
+    if column not in parts:
+        return ""
     try:
         if asked.template is not None:
             template = PromptTemplate(asked.template.text + _behind(parts))
@@ -109,6 +121,9 @@ def _columns_of_lists(rows: Iterable[Mapping[str, object]]) -> list[Format]:
 
 
 def _reads(columns: Columns, row: Mapping[str, object]) -> bool:
+    # Of another format a row has all columns, or it is a row of another one.
+    if not set(columns.names) <= row.keys():
+        return False
     try:
         columns.read(row)
     except RowRejected:

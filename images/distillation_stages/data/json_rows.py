@@ -64,7 +64,7 @@ def _is_lines(stream: IO[bytes]) -> bool:
     if values.is_array():
         return False
     try:
-        return not values.spans_lines()
+        return not values.spans_lines() and not values.goes_on()
     except BrokenDocument:
         # Its first line is broken, or all of it is: by lines, no more than that is lost.
         return True
@@ -96,6 +96,10 @@ class _Values:
         self._value()
         return self._text.find("\n", self._begun, self._at) >= 0
 
+    def goes_on(self) -> bool:
+        """Whether another object begins in the line in which the value that was read last ends."""
+        return self._next(" \t") == "{"
+
     def all(self) -> Iterator[object]:
         """Every value. Raises BrokenDocument at the first that is broken."""
         in_array = self.is_array()
@@ -115,10 +119,10 @@ class _Values:
             if self._next():
                 raise BrokenDocument(f"something follows the array of {self._read} rows")
 
-    def _next(self) -> str:
-        """The next character that is no space; empty at the end."""
+    def _next(self, spaces: str = " \t\r\n") -> str:
+        """The next character that is none of the spaces; empty at the end."""
         while True:
-            while self._at < len(self._text) and self._text[self._at] in " \t\r\n":
+            while self._at < len(self._text) and self._text[self._at] in spaces:
                 self._at += 1
             if self._at < len(self._text) or not self._more():
                 return self._text[self._at : self._at + 1]

@@ -125,7 +125,7 @@ def _streamed(builder: Any, split: str, name: str, columns: Collection[str] | No
             # Images and sounds in columns that nobody reads are never decoded.
             stream = stream.decode(False)
         if columns is not None and stream.column_names is not None:
-            wanted = {*columns, *(name for name in stream.column_names if is_looked_at(name, is_text=True))}
+            wanted = {*columns, *(name for name in stream.column_names if is_looked_at(name))}
             stream = stream.select_columns([name for name in stream.column_names if name in wanted])
         yield from stream
 

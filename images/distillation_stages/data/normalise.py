@@ -57,6 +57,8 @@ class Conversion(StrEnum):
     """An answer's reasoning in a member of its own."""
     UNLEARNT_ANSWER = "UnlearntAnswer"
     """A last answer that says it isn't to be learnt."""
+    JSON_TEXT = "JsonText"
+    """A list of messages as JSON text."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Everything streams: a dataset may be larger than the pod's memory.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from distillation_api import reasons
@@ -21,7 +21,10 @@ from distillation_stages.runtime.storage import Storage
 from distillation_stages.services.buckets import DirectoryTree, GcsTree
 
 ROWS_TO_LEARN_COLUMNS = 100
-"""JSON lines have no schema: a column that none of the first rows has is taken for missing."""
+"""JSON lines have no schema: a column of the question that none of the first rows has is taken for missing."""
+
+ROWS_TO_FIND_COLUMNS = 10_000
+"""Rows among which a column is looked for that none of the rows that were read has: they may have been few."""
 
 
 def open_dataset(source: Source, storage: Storage, scratch: Path) -> Dataset:
@@ -39,22 +42,34 @@ def open_dataset(source: Source, storage: Storage, scratch: Path) -> Dataset:
     return dataset
 
 
-def rows_with(dataset: Dataset, columns: list[str]) -> Iterator[SourceRow]:
-    """The dataset's rows, seen to have the columns. Raises StageError when one is missing."""
+def rows_with(dataset: Dataset, columns: list[str], asked: list[str]) -> Iterator[SourceRow]:
+    """The dataset's rows with the columns, seen to have those that are asked for. Raises StageError when one is
+    missing.
+    """
     rows = dataset.read(columns)
     first = list(itertools.islice(rows, ROWS_TO_LEARN_COLUMNS))
     found = {name for row in first if isinstance(row, dict) for name in row}
     # Without a readable row there is nothing to compare with; the rows themselves are then rejected.
-    if any(isinstance(row, dict) for row in first) and not found.issuperset(columns):
-        _require(dataset, columns)
+    if any(isinstance(row, dict) for row in first) and not found.issuperset(asked):
+        _require(dataset, columns, ROWS_TO_LEARN_COLUMNS)
     return itertools.chain(first, rows)
 
 
-def _require(dataset: Dataset, columns: list[str]) -> None:
-    rows = itertools.islice(dataset.read(None), ROWS_TO_LEARN_COLUMNS)
-    first = [row for row in rows if isinstance(row, dict)]
-    found = sorted({name for row in first for name in row})
-    missing = [name for name in columns if name not in found]
+def require_columns(dataset: Dataset, columns: list[str], absent: Collection[str]) -> None:
+    """Raises StageError when one of the columns is missing. ``absent``: those that no row has had that was read."""
+    if absent:
+        _require(dataset, columns, ROWS_TO_FIND_COLUMNS, absent)
+
+
+def _require(dataset: Dataset, columns: list[str], among: int, suspects: Collection[str] = ()) -> None:
+    first: list[dict[str, object]] = []
+    names: set[str] = set()
+    for row in itertools.islice(dataset.read(None), among):
+        if isinstance(row, dict):
+            first.extend([row] if len(first) < ROWS_TO_LEARN_COLUMNS else [])
+            names.update(row)
+    found = sorted(names)
+    missing = [name for name in columns if name in (suspects or columns) and name not in names]
     if found and missing:
         lacks = f"dataset {dataset.name} has no column {', '.join(map(repr, missing))}; its columns: {', '.join(found)}"
         raise StageError(reasons.MISSING_COLUMN, ". ".join(filter(None, [lacks, hint(first, columns)])))

@@ -18,6 +18,11 @@ Tool = dict[str, Any]
 COLUMN = "tools"
 """The column beside the messages that holds their tools, when none is named."""
 
+OLDER_COLUMN = "functions"
+"""The same where calls are ``function_call``; but it may hold other things."""
+
+COLUMNS = (COLUMN, OLDER_COLUMN)
+
 CALLS = ("tool_calls", "function_call")
 """Members of a message that calls tools; the second is the older one."""
 

@@ -1,9 +1,11 @@
 """Members of an assistant's message beside its role and content that decide what is learnt of it."""
 
-import json
 from collections.abc import Mapping
+from typing import Any
 
 from distillation_stages.data.normalise import Conversion, Normalised
+
+Turn = dict[str, Any]
 
 UNLEARNT = frozenset({"weight", "train", "training", "loss"})
 """Members, in lower case, by which 0 or false keeps a turn out of the loss: OpenAI's, axolotl's and ms-swift's."""
@@ -14,12 +16,26 @@ REASONING = ("reasoning_content", "reasoning", "thinking")
 OPEN, CLOSE = "<think>", "</think>"
 
 
-def unlearnt_by(message: Mapping[str, object]) -> str:
-    """The member by which the message says that it isn't to be learnt, in words; empty where none does."""
-    for name, value in message.items():
-        if name.casefold() in UNLEARNT and isinstance(value, bool | int | float) and not value:
-            return f"{name!r} is {json.dumps(value)}"
-    return ""
+LEARNT = "learnt"
+"""A member of our own turns: False in an answer that is only given."""
+
+
+def marked(turn: Normalised[Turn], message: Mapping[str, object]) -> Normalised[Turn]:
+    """The turn, with a mark where it is an answer of which the message says that it isn't to be learnt."""
+    said = [value for name, value in message.items() if name.casefold() in UNLEARNT]
+    if turn.value["role"] != "assistant" or all(value or not isinstance(value, bool | int | float) for value in said):
+        return turn
+    return Normalised({**turn.value, LEARNT: False}, turn.conversions | {Conversion.UNLEARNT_ANSWER})
+
+
+def is_learnt(turn: Turn) -> bool:
+    """Whether a turn may be learnt where its role is."""
+    return turn.get(LEARNT) is not False
+
+
+def without_marks(turns: list[Turn]) -> list[Turn]:
+    """The turns as chat templates know them."""
+    return [{name: value for name, value in turn.items() if name != LEARNT} for turn in turns]
 
 
 def with_reasoning(content: str, message: Mapping[str, object], content_key: str | None) -> Normalised[str]:

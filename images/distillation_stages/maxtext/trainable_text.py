@@ -8,6 +8,7 @@ from distillation_api import reasons
 from distillation_stages.data.conversations import Answer, Turn, as_turn
 from distillation_stages.data.tools import Tool, uses_tools
 from distillation_stages.data.training_rows import TrainingRow
+from distillation_stages.data.turn_members import is_learnt
 from distillation_stages.models.tool_rendering import left_out, rendered
 from distillation_stages.runtime.failure import StageError
 
@@ -67,7 +68,7 @@ def render_every_turn(
     rows: list[list[Exchange]] = []
     before = ""
     for position, turn in enumerate(turns):
-        if turn["role"] != "assistant":
+        if turn["role"] != "assistant" or not is_learnt(turn):
             continue
         whole = _exchange(tokenizer, row, turns[:position], turn, tools)
         if before and whole.given.startswith(before) and whole.given != before:

@@ -10,6 +10,7 @@ from typing import Any
 
 from distillation_stages.data.conversations import Turn
 from distillation_stages.data.tools import Tool, uses_tools
+from distillation_stages.data.turn_members import without_marks
 from distillation_stages.models.control_tokens import as_words
 from distillation_stages.models.teacher_reasoning import special_tokens
 
@@ -20,7 +21,7 @@ def rendered(tokenizer: Any, turns: list[Turn], tools: list[Tool] | None, add_ge
     It is to be tokenised by ``control_tokens``.
     """
     handed: dict[str, Any] = {"tools": tools} if tools else {}
-    words = as_words(tokenizer, turns, uses_tools(turns, tools))
+    words = as_words(tokenizer, without_marks(turns), uses_tools(turns, tools))
     return str(
         tokenizer.apply_chat_template(words, tokenize=False, add_generation_prompt=add_generation_prompt, **handed)
     )

@@ -19,13 +19,22 @@ from distillation_stages.data.columns import Columns
 from distillation_stages.data.conversations import Conversation
 from distillation_stages.data.dataset import Dataset, SourceRow
 from distillation_stages.data.formats import also_reading, hint, unread
+from distillation_stages.data.media_columns import check_media
 from distillation_stages.data.normalise import KNOWN, Conversion, Vocabulary
 from distillation_stages.data.prompt_template import PromptTemplate
 from distillation_stages.data.rejected_rows import RejectedRows
-from distillation_stages.data.sources import open_dataset, rows_with
-from distillation_stages.data.tables import PREPARED, Row, parts_of, read_rows, schema_for, split_evenly, write_table
+from distillation_stages.data.sources import open_dataset, require_columns, rows_with
+from distillation_stages.data.tables import (
+    PREPARED,
+    TOOL_USE,
+    Row,
+    parts_of,
+    read_rows,
+    schema_for,
+    split_evenly,
+    write_table,
+)
 from distillation_stages.data.tool_use import stored
-from distillation_stages.data.tools import COLUMN as TOOLS_COLUMN
 from distillation_stages.runtime.directory_rename import directory_rename
 from distillation_stages.runtime.failure import RowRejected, StageError
 from distillation_stages.runtime.reporting import Reporter, say
@@ -56,6 +65,8 @@ class Kept:
     groups: list[bytes] = field(default_factory=list)
     """Per row: its group's key; empty without a group column."""
     with_tools: int = 0
+    with_turn_members: bool = False
+    """Whether a row has more than the texts of its turns."""
     """Rows with tools, calls of them or their results."""
     read: int = 0
     duplicates: int = 0
@@ -66,8 +77,12 @@ class Kept:
     """Rows that were brought to the standard form and not rejected."""
     unread: Counter[str] = field(default_factory=Counter)
     """Rows, not rejected, whose column of that name looks like a part of the question and isn't read."""
+    nested: set[str] = field(default_factory=set)
+    """Those of these columns that hold lists or objects."""
     left_out: RejectedRows = field(default_factory=RejectedRows)
     """Examples of the rejected rows."""
+    absent: set[str] = field(default_factory=set)
+    """The wanted columns that no row has had."""
     examples: list[int] = field(default_factory=list)
     """Positions of the first rejected rows that are objects."""
 
@@ -81,6 +96,7 @@ def run(spec: StageSpec, storage: Storage) -> StageResult:
     with tempfile.TemporaryDirectory() as scratch:
         dataset = open_dataset(program.source, storage, Path(scratch) / "source")
         kept = _keep(program, columns, dataset, Path(scratch) / "kept.parquet", Reporter(spec.stage, "rows"))
+        require_columns(dataset, wanted, kept.absent)
         examples = kept.left_out.write(storage.at(spec.output))
         _check(wanted, kept, dataset, storage.relative(examples) if examples else "")
         _warn_of_unread(columns, kept, dataset)
@@ -147,7 +163,9 @@ def normalise(program: PrepareProgram, columns: Columns, row: SourceRow) -> tupl
     """The row's conversation and the key of its group (of nothing without a group column). Raises RowRejected."""
     if isinstance(row, RowRejected):
         raise row
-    return columns.read(row), _group_key(program, row)
+    conversation = columns.read(row)
+    check_media(row, columns.names, conversation)
+    return conversation, _group_key(program, row)
 
 
 def held_out(program: PrepareProgram, kept: Kept) -> set[int]:
@@ -186,8 +204,13 @@ def _kept_rows(
     program: PrepareProgram, columns: Columns, dataset: Dataset, kept: Kept, reporter: Reporter
 ) -> Iterator[Row]:
     seen: set[bytes] = set()
-    for position, row in enumerate(rows_with(dataset, wanted_columns(program, columns))):
+    wanted = wanted_columns(program, columns)
+    asked = columns.asked if columns.template is None else []
+    kept.absent.update(wanted)
+    for position, row in enumerate(rows_with(dataset, wanted, asked)):
         kept.read += 1
+        if kept.absent and isinstance(row, dict):
+            kept.absent.difference_update(row)
         try:
             conversation, group = normalise(program, columns, row)
         except RowRejected as rejected:
@@ -200,8 +223,9 @@ def _kept_rows(
             continue
         kept.converted.update(conversation.conversions)
         if isinstance(row, dict):
-            kept.unread.update(unread(row, columns))
-            kept.unread.update([TOOLS_COLUMN] if columns.overlooks_tools(row, conversation) else [])
+            overlooked = list(unread(row, columns))
+            kept.unread.update([*overlooked, *columns.overlooked_tools(row, conversation)])
+            kept.nested.update(name for name in overlooked if not isinstance(row[name], str))
         digest = conversation.digest()
         if digest in seen:
             kept.duplicates += 1
@@ -211,7 +235,9 @@ def _kept_rows(
         kept.answers.append(conversation.answers)
         kept.groups.extend([group] if program.group_column is not None else [])
         kept.with_tools += conversation.tools is not None or conversation.calls_tools
-        yield {"row": position, **stored(conversation)}
+        members = stored(conversation)
+        kept.with_turn_members |= members[TOOL_USE] is not None
+        yield {"row": position, **members}
         reporter.progress(*_how_far(program, dataset, kept))
         if len(kept.keys) == program.limit:
             break
@@ -257,12 +283,16 @@ def _cause(kept: Kept, reason: RowReason, number: int) -> str:
 def _warn_of_unread(columns: Columns, kept: Kept, dataset: Dataset) -> None:
     reads = ", ".join(map(repr, columns.names))
     replaced = "" if columns.prompt is None else " in place of promptColumn"
+    texts = [name for name in kept.unread if name not in kept.nested]
     for name, rows in sorted(kept.unread.items()):
-        line = also_reading(name, list(kept.unread), columns)
+        line = also_reading(name, texts, columns) if name in texts else ""
         where = f"set{replaced if line.startswith('promptTemplate') else ''} under dataset: {line}"
+        spelt = f"write it in dataset.promptTemplate as it should read, such as {{{{ {name} | tojson }}}}"
+        other = spelt if name in kept.nested else "write it into the column that is read"
+        what = "text" if name in texts else "lists or objects"
         say(
-            f"warning: column {name!r} of dataset {dataset.name} has text in {rows} rows and isn't read ({reads} is); "
-            f"if it is a part of what is asked, {where if line else 'write it into the column that is read'}"
+            f"warning: column {name!r} of dataset {dataset.name} has {what} in {rows} rows and isn't read "
+            f"({reads} is); if it is a part of what is asked, {where if line else other}"
         )
 
 
@@ -271,7 +301,7 @@ def _named(what: str, counted: Counter[Conversion] | Counter[str]) -> dict[str, 
 
 
 def _write(kept: Kept, held: set[int], work: Path) -> None:
-    total, schema = len(kept.keys), schema_for(PREPARED, with_tools=kept.with_tools > 0)
+    total, schema = len(kept.keys), schema_for(PREPARED, with_tools=kept.with_turn_members)
     for split, inside, rows in (("train", False, total - len(held)), ("holdout", True, len(held))):
         chosen = (row for position, row in enumerate(read_rows([kept.spool])) if (position in held) is inside)
         pieces = number_of_parts(rows)

@@ -87,10 +87,10 @@ PART_NOT_TEXT = _reason(
     "A turn's content has a part that is no text, such as an image.",
     "Leave such conversations out: students are trained on text.",
 )
-UNLEARNT_TURN = _reason(
-    "UnlearntTurn",
-    "An answer before the last one says that it isn't to be learnt (`weight` 0; `train`, `training` or `loss` false).",
-    "End the conversation before it. Where only last answers are learnt (`trainOn`), the member can be removed.",
+MEDIA_COLUMN = _reason(
+    "MediaColumn",
+    "The row has an image, a video or a sound in a column beside its text.",
+    "Leave such rows out: students are trained on text. Remove the column where the text makes sense without it.",
 )
 LONE_SURROGATE = _reason(
     "LoneSurrogate",

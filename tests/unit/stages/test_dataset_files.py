@@ -358,7 +358,7 @@ def test_columns_that_nobody_reads_may_differ_and_are_not_loaded(storage: Storag
     messages = pa.array([[{"role": "user", "content": f"q{number}"}] for number in range(2)])
     folder = storage.mount / "set"
     folder.mkdir(parents=True)
-    pq.write_table(pa.table({"image": image, "messages": messages, "System": ["be brief", ""]}), folder / "a.parquet")
+    pq.write_table(pa.table({"icon": image, "messages": messages, "System": ["be brief", ""]}), folder / "a.parquet")
     other = pa.array([[{"content": "r", "role": "user"}]])
     pq.write_table(pa.table({"messages": other, "score": [0.5], "Id": ["x"]}), folder / "b.parquet")
     result = prepare(storage, "set")

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from distillation_api.contract import PrepareProgram, Source, StageResult
-from distillation_stages.data.conversations import from_columns, from_messages
+from distillation_stages.data.conversations import from_columns, from_messages, up_to_last_answer
 from distillation_stages.data.normalise import Conversion, Vocabulary
+from distillation_stages.data.tool_use import restored, stored
+from distillation_stages.maxtext.trainable_text import render_every_turn
 from distillation_stages.programs.prepare import run
-from distillation_stages.runtime.failure import RowRejected, StageError
+from distillation_stages.runtime.failure import RowRejected
 from distillation_stages.runtime.storage import Storage
+from unit.stages.letter_tokenizer import LetterTokenizer
 from unit.stages.stage_inputs import assistant, rows_in, spec_of, user, write_lines
 
 CALLS = [{"type": "function", "function": {"name": "weather", "arguments": {"town": "Oslo"}}}]
@@ -31,7 +34,11 @@ def prepare(storage: Storage, rows: list[object]) -> StageResult:
 
 UNLEARNT = [{"weight": 0}, {"weight": 0.0}, {"train": False}, {"training": False}, {"loss": False}, {"loss": 0}]
 LEARNT: list[dict[str, object]] = [
-    *({"weight": 1}, {"weight": 0.5}, {"weight": None}, {"train": True}, {"loss": True}, {"train": None}),
+    {"weight": 1},
+    {"weight": 0.5},
+    {"weight": None},
+    {"train": True},
+    {"loss": True},
     {"weight": "heavy", "loss": [], "train": {}},
 ]
 each_unlearnt = pytest.mark.parametrize("member", UNLEARNT, ids=str)
@@ -45,12 +52,17 @@ def test_a_last_answer_that_is_not_to_be_learnt_is_no_reference(member: dict[str
 
 
 @each_unlearnt
-def test_a_conversation_with_an_earlier_answer_that_is_not_to_be_learnt_is_rejected(member: dict[str, object]) -> None:
-    """U09: with trainOn EveryAssistantTurn it would be learnt."""
-    with pytest.raises(RowRejected) as caught:
-        from_messages([user("q"), {**assistant("BAD"), **member}, user("r"), assistant("good")])
-    assert caught.value.reason.name == "UnlearntTurn"
-    assert repr(next(iter(member))) in caught.value.detail
+def test_an_earlier_answer_that_is_not_to_be_learnt_is_only_given(member: dict[str, object]) -> None:
+    """U09: OpenAI's way to learn the last answer alone."""
+    bad = {**assistant("BAD"), **member}
+    conversation = from_messages([user("q"), bad, user("r"), assistant("good")])
+    assert (conversation.reference, conversation.answers) == ("good", 1)
+    assert [turn["content"] for turn in conversation.prompt] == ["q", "BAD", "r"]
+    [row] = render_every_turn(LetterTokenizer(), 0, restored(stored(conversation)).prompt, "good")
+    [learnt] = row.exchanges
+    assert "good" in learnt.answer and "BAD" in learnt.given and "learnt" not in learnt.given
+    unanswered = from_messages([user("p"), assistant("fine"), user("q"), bad, user("r")])
+    assert up_to_last_answer(unanswered.prompt, unanswered.reference) == ([user("p")], "fine")
 
 
 @pytest.mark.parametrize("member", LEARNT, ids=str)
@@ -68,14 +80,7 @@ def test_answers_that_are_not_learnt_are_counted(storage: Storage) -> None:
         {"messages": [user("d"), {**assistant("good"), "weight": 1}]},
     ]
     counts = prepare(storage, rows).counts
-    assert (counts["kept"], counts["rejected.UnlearntTurn"], counts["converted.UnlearntAnswer"]) == (2, 1, 1)
-    assert counts["answers"] == 1
-
-
-def test_what_to_do_is_said_where_most_conversations_have_such_answers(storage: Storage) -> None:
-    messages = [user("a"), {**assistant("BAD"), "weight": 0}, user("b"), {**assistant("good"), "weight": 1}]
-    with pytest.raises(StageError, match=r"UnlearntTurn 1 \('weight' is 0 in an answer before the last one\)"):
-        prepare(storage, [{"messages": messages}])
+    assert (counts["kept"], counts["converted.UnlearntAnswer"], counts["answers"]) == (3, 2, 2)
 
 
 def test_a_call_that_is_not_to_be_learnt_is_no_reference_either() -> None:
