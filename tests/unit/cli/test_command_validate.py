@@ -239,3 +239,81 @@ def test_numbers_are_read_as_kubectl_reads_them(tmp_path: Path) -> None:
     text = yaml.safe_dump(changed(put("spec.training.stages[0].learningRate", "RATE"))).replace("RATE", "1e-5")
     file.write_text(text.replace("org/teacher", "org/teacher\n        revision: 2026-01-01"))
     assert main(["validate", str(file)]) == 0
+
+
+@pytest.mark.parametrize(
+    "version", ["distilation.dev/v1alpha1", "v1alpha1", "Distillation.dev/v1alpha1", "distillation.io/v1alpha1"]
+)
+@pytest.mark.parametrize("kind", ["DistillationJob", "DistilationJob"])
+def test_a_misspelt_group_is_a_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], version: str, kind: str
+) -> None:
+    file = write(tmp_path, changed(put("apiVersion", version), put("kind", kind)))
+    assert main(["validate", file]) == 1
+    assert f"apiVersion: Invalid value: \"{version}\": should be 'distillation.dev/v1alpha1'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["Job", "JobSet", "TrainJob", "PyTorchJob", "DistillationJobTemplate"])
+def test_kinds_of_others_are_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    file = write(tmp_path, {"apiVersion": "example.org/v1", "kind": kind, "metadata": {"name": "x"}})
+    assert main(["validate", file]) == 0
+    assert f"skipped, {kind} is not a DistillationJob" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "[1, 2]", "a: 1"])
+def test_standard_input_without_an_object_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert main(["validate", "-"]) == 1
+    assert capsys.readouterr().err.startswith("standard input holds no Kubernetes object: ")
+
+
+def test_an_empty_file_that_is_named_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.yaml").write_text("# later\n")
+    assert main(["validate", str(tmp_path / "empty.yaml")]) == 1
+    assert capsys.readouterr().err == f"{tmp_path}/empty.yaml is empty: it holds no document\n"
+    write(tmp_path, GOOD)
+    assert main(["validate", str(tmp_path)]) == 0
+
+
+def test_other_kinds_alone_are_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["validate", write(tmp_path, CONFIG_MAP)]) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO(yaml.safe_dump(CONFIG_MAP)))
+    assert main(["validate", "-"]) == 0
+    assert capsys.readouterr().out.endswith("standard input: no DistillationJob in it\n")
+
+
+BARE = {name: value for name, value in WRONG.items() if name not in ("apiVersion", "kind")}
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        {"apiVersion": "v1", "kind": "List", "items": [CONFIG_MAP, WRONG]},
+        {"apiVersion": "distillation.dev/v1alpha1", "kind": "DistillationJobList", "items": [GOOD, WRONG]},
+        {"apiVersion": "distillation.dev/v1alpha1", "kind": "DistillationJobList", "items": [GOOD, BARE]},
+        {"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "List", "items": [WRONG]}]},
+    ],
+)
+def test_a_list_is_its_items(tmp_path: Path, capsys: pytest.CaptureFixture[str], listed: dict[str, object]) -> None:
+    file = write(tmp_path, listed)
+    assert main(["validate", file]) == 1
+    (fault,) = capsys.readouterr().err.splitlines()
+    assert fault.startswith(f"{file}, document 1, item ")
+    assert ": spec.training.stages[0].steps: Invalid value: 0: " in fault
+
+
+def test_a_list_without_items_has_no_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = {"apiVersion": "distillation.dev/v1alpha1", "kind": "DistillationJobList", "items": []}
+    assert main(["validate", write(tmp_path, empty)]) == 0
+    assert main(["validate", write(tmp_path, {**empty, "items": "x"})]) == 1
+    assert "items: Invalid value: should be a list" in capsys.readouterr().err
+
+
+def test_plan_takes_the_jobs_of_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, {"apiVersion": "v1", "kind": "List", "items": [CONFIG_MAP, GOOD]})
+    assert main(["plan", "--summary", file]) == 0
+    assert "DistillationJob default/good: " in capsys.readouterr().out
