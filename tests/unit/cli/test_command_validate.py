@@ -10,6 +10,7 @@ import yaml
 
 from cluster.wrong_manifests import GOOD, changed, put
 from distillation_operator.cli import main
+from distillation_operator.commands.parsing import values
 
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
 WRONG = changed(put("spec.training.stages[0].steps", 0))
@@ -96,12 +97,12 @@ def test_another_version_of_the_api(tmp_path: Path, capsys: pytest.CaptureFixtur
         ("a: 1\na: 2\n", "is not YAML: line 2, column 1: key a is there twice"),
         ("a: \t- b", "is not YAML"),
         ("\x00", "is not YAML"),
-        ("a: 0x_", "is not YAML: line 1, column 4: 0x_ can't be read as int"),
+        ("a: !!int 0x_", "is not YAML: line 1, column 4: 0x_ can't be read as int"),
         ("a: !!int abc", "abc can't be read as int"),
         ("a: !!int ''", "can't be read as int"),
         (f"a: {'9' * 5000}", "9... can't be read as int"),
         (f"a: 0x{'f' * 5000}", "f... can't be read as int"),
-        (f"a: 1{':59' * 5000}", "can't be read as int"),
+        ("a: !!int 1:59", "1:59 can't be read as int"),
         ("a: !!bool x", "x can't be read as bool"),
         ("a: !!timestamp x", "x can't be read as timestamp"),
         ("a: !!float x", "x can't be read as float"),
@@ -317,3 +318,26 @@ def test_plan_takes_the_jobs_of_a_list(tmp_path: Path, capsys: pytest.CaptureFix
     file = write(tmp_path, {"apiVersion": "v1", "kind": "List", "items": [CONFIG_MAP, GOOD]})
     assert main(["plan", "--summary", file]) == 0
     assert "DistillationJob default/good: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("1:30", "1:30"), ("1:30.5", "1:30.5"), ("0o20", 16), ("020", 16), ("0x1F", 31), ("0b11", 3), ("-0B11", -3),
+        ("1_000", 1000), ("+7", 7), ("0", 0), ("08", 8.0), ("0x_", "0x_"), ("0o8", "0o8"), ("1e3", 1000.0), (".5", 0.5),
+        ("1_0.5", 10.5), ("1.", 1.0), ("1.2.3", "1.2.3"), ("2026-01-01", "2026-01-01"), ("1e5x", "1e5x"),
+        ("-.inf", float("-inf")),
+    ],
+)  # fmt: skip
+def test_a_number_is_one_where_kubectl_reads_one(written: str, read: object) -> None:
+    """Read by goyaml.v2, which kubectl reads manifests with."""
+    assert list(values("text", f"a: {written}")) == [{"a": read}]
+    ((found,),) = [list(content.values()) for content in values("text", f"a: {written}")]
+    assert type(found) is type(read)
+
+
+def test_a_time_is_no_number_of_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(yaml.safe_dump(changed(put("spec.training.stages[0].steps", "STEPS"))).replace("STEPS", "1:30"))
+    assert main(["validate", str(file)]) == 1
+    assert 'steps: Invalid value: "1:30": should be a whole number' in capsys.readouterr().err
