@@ -11,8 +11,18 @@ from distillation_operator import __version__
 from distillation_operator.commands.command_list import Command, Commands
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.local_options import add_local_options, local_options
-from distillation_operator.commands.options import add_images, add_kubeconfig, installation, json_of, lease, rate
+from distillation_operator.commands.options import (
+    add_images,
+    add_kubeconfig,
+    given,
+    installation,
+    json_of,
+    lease,
+    namespace,
+    rate,
+)
 from distillation_operator.commands.printable import printable
+from distillation_operator.commands.standard_output import flush, silence, unwritable
 from distillation_operator.manifests.allowed import Allowed
 from distillation_operator.manifests.stage_pods import StagePods
 
@@ -22,14 +32,25 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     command: Command = arguments.command
     try:
-        return command(arguments)
+        code = command(arguments)
+        flush()
+        return code
     except CommandError as error:
         for line in f"distillation-operator: {error}".split("\n"):
             print(printable(line), file=sys.stderr)
+        if unwritable():
+            silence()
         return 1
     except BrokenPipeError:
-        # `plan FILE | head`: the reader has seen enough, and the interpreter's last flush must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # `plan FILE | head`: the reader has seen enough.
+        silence()
+        return 1
+    except OSError as error:
+        fault = None if error.filename else unwritable(probe="\n")
+        if fault is None:
+            raise
+        silence()
+        print(f"distillation-operator: standard output can't be written: {fault}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -195,7 +216,7 @@ def _add_plan(commands: Commands) -> None:
         "plan", _plan, "print the stages, machines and manifests of a DistillationJob, without a cluster"
     )
     plan.add_argument("file", metavar="FILE", help="YAML; - for stdin")
-    plan.add_argument("-n", "--namespace", help="namespace of the manifests, where the file names none")
+    plan.add_argument("-n", "--namespace", type=namespace, help="namespace of the manifests, where the file names none")
     plan.add_argument(
         "--rate",
         type=rate,
@@ -224,7 +245,9 @@ def _add_watch(commands: Commands) -> None:
         "watch", _watch, "follow a DistillationJob until it ends; exit code 0 when Complete, 1 when Failed"
     )
     watch.add_argument("name", metavar="NAME", help="name of the DistillationJob, or DIR/NAME of one that local runs")
-    watch.add_argument("-n", "--namespace", help="its namespace (default: the one of the kubeconfig's context)")
+    watch.add_argument(
+        "-n", "--namespace", type=namespace, help="its namespace (default: the one of the kubeconfig's context)"
+    )
     add_kubeconfig(watch)
 
 
@@ -239,11 +262,13 @@ def _add_compare(commands: Commands) -> None:
         help="NAME or NAMESPACE/NAME in the cluster, a folder of local, a file of `kubectl get dj -o json` (- for "
         "stdin), or the folder of a report; cluster:NAME for a job whose name a file has too",
     )
-    compare.add_argument("-n", "--namespace", help="of jobs in the cluster (default: as kubectl)")
+    compare.add_argument("-n", "--namespace", type=namespace, help="of jobs in the cluster (default: as kubectl)")
     add_kubeconfig(compare)
-    compare.add_argument("--storage", metavar="DIR", help="the storage on this machine, for curves and all scores")
+    compare.add_argument(
+        "--storage", type=given, metavar="DIR", help="the storage on this machine, for curves and all scores"
+    )
     compare.add_argument("--sort", metavar="FIGURE", help="best first by e.g. crossEntropyAfter, klAfter or chipHours")
-    compare.add_argument("--html", metavar="FILE", help="write a page with the curves too")
+    compare.add_argument("--html", type=given, metavar="FILE", help="write a page with the curves too")
     compare.add_argument("--json", action="store_true", help="print JSON in place of the table")
 
 
@@ -257,6 +282,7 @@ def _add_dashboard(commands: Commands) -> None:
     add_kubeconfig(dashboard)
     dashboard.add_argument(
         "--file",
+        type=given,
         action="append",
         default=[],
         metavar="PATH",

@@ -193,6 +193,12 @@ WRONG = [
     Wrong(
         "name with a dot", put("metadata.name", "a.b"), "metadata.name", "hold only lower case letters, digits and -"
     ),
+    Wrong("key of a label", put("metadata.labels", {"bad label!": "x"}), "metadata.labels", "Invalid value"),
+    Wrong("value of a label", put("metadata.labels", {"a": "x y"}), "metadata.labels", "Invalid value"),
+    Wrong("label that is a number", put("metadata.labels", {"a": 1}), "labels", "number"),
+    Wrong("key of an annotation", put("metadata.annotations", {"a b": "x"}), "metadata.annotations", "Invalid value"),
+    Wrong("finalizers that are text", put("metadata.finalizers", "x"), "finalizers", "string"),
+    Wrong("name of a finalizer", put("metadata.finalizers", ["a b"]), "metadata.finalizers", "Invalid value"),
     Wrong("name beginning with a digit", put("metadata.name", "1a"), "metadata.name", "begin with a letter"),
     Wrong("bad Secret name", put("spec.huggingFaceToken.secretName", "A B"), "huggingFaceToken.secretName", "A B"),
     Wrong("bad queue name", put("spec.queue.name", "Queue"), "spec.queue.name", "Queue"),

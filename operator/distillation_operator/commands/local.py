@@ -33,7 +33,7 @@ from distillation_operator.local.processes import LocalProcesses
 from distillation_operator.local.runner import Machine, Runner, images_of
 from distillation_operator.local.scratch import scratch as new_scratch
 from distillation_operator.local.signals import Signals
-from distillation_operator.local.storage import storage_held
+from distillation_operator.local.storage import require_usable, storage_held
 from distillation_operator.manifests.pod import CACHE_FOLDER
 from distillation_operator.pipeline.decision.retry_request import RETRY_ANNOTATION
 from distillation_operator.pipeline.status.times import format_time
@@ -55,9 +55,11 @@ def run(file: str | None, options: Options) -> int:
         if options.storage is None:
             raise CommandError("--storage DIR is needed: the folder in place of spec.storage")
         thing, remarks = _asked_for(file, options)
+        storage = of_user(options.storage).resolve()
+        # Before the environments, which are gigabytes.
+        require_usable(storage)
         images = images_of(DistillationJob.parse(thing))
         interpreters = _interpreters(images, options)
-        storage = of_user(options.storage).resolve()
         return _run(thing, remarks, storage, interpreters, options)
     except (LocalError, PreparationError) as error:
         raise CommandError(str(error)) from error

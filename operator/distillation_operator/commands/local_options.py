@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.options import given
 
 IMAGES = ("fetcher", "converter", "trainer", "teacher")
 """Environments that stages run in; without chips."""
@@ -32,7 +33,7 @@ class Options:
 def add_local_options(local: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     local.add_argument("file", nargs="?", metavar="FILE", help="YAML with one DistillationJob; - for stdin")
-    local.add_argument("--storage", metavar="DIR", help="folder in place of the manifest's spec.storage")
+    local.add_argument("--storage", type=given, metavar="DIR", help="folder in place of the manifest's spec.storage")
     local.add_argument(
         "--prepare", action="store_true", help="first make the Python environments that are missing; alone: all"
     )

@@ -2,12 +2,33 @@
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 
 from pydantic import ValidationError
 
 from distillation_api.model import Model
 from distillation_operator.manifests.settings import Installation
+
+SLOWEST, FASTEST = 1e-6, 1e9
+"""Rows or steps per second: from one in eleven days to more than any cluster has."""
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def given(text: str) -> str:
+    """A text that isn't empty, as ``"$VARIABLE"`` is where the variable isn't set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is empty; is a variable not set?")
+    return text
+
+
+def namespace(text: str) -> str | None:
+    """A namespace; None for an empty one, which is the default to kubectl too."""
+    if text and not _NAMESPACE.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no namespace: it has at most 63 lower case letters, digits and - between them"
+        )
+    return text or None
 
 
 def rate(text: str) -> tuple[str, float]:
@@ -19,6 +40,8 @@ def rate(text: str) -> tuple[str, float]:
         value = 0.0
     if not stage or not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no STAGE=NUMBER, e.g. train-teacher-data=0.8")
+    if not SLOWEST <= value <= FASTEST:
+        raise argparse.ArgumentTypeError(f"{text!r}: no stage is so slow or fast; give from {SLOWEST} to {FASTEST:.0f}")
     return stage, value
 
 
@@ -55,12 +78,16 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     for image in ("fetcher", "converter", "teacher", "trainer"):
         parser.add_argument(
             f"--{image}-image",
+            type=given,
             metavar="IMAGE",
             default=getattr(defaults, f"{image}_image"),
             help=f"image of the {image}'s stages (default: %(default)s)",
         )
     parser.add_argument(
-        "--teacher-tpu-image", metavar="IMAGE", help="image of generation on TPUs (default: the teacher's image)"
+        "--teacher-tpu-image",
+        type=given,
+        metavar="IMAGE",
+        help="image of generation on TPUs (default: the teacher's image)",
     )
 
 

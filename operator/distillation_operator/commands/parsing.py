@@ -21,7 +21,7 @@ VALUES = 300_000
 """Values in one text, each counted as often as it is used: aliases of YAML make a small text hold any number."""
 _LEVELS = 100
 """Lists and mappings inside each other; a DistillationJob has some 15."""
-_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_INTEGER, _FLOAT = _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _LONGEST_NUMBER = 1000
 _LONGEST_SHOWN = 40
 _NO_VALUE = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError)
@@ -141,11 +141,11 @@ def _one_line(error: Exception) -> str:
 
 
 class _Loader(SafeLoader):
-    """PyYAML's safe loader where it differs from the one of kubectl: no timestamps, 1e-5 is a number, a key twice is
-    an error."""
+    """PyYAML's safe loader where it differs from the one of kubectl: no timestamps, 1e-5 and 0o20 are numbers and 1:30
+    is none, a key twice is an error."""
 
     yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in (*_NUMBERS, "tag:yaml.org,2002:timestamp")]
         for first, resolvers in SafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -170,6 +170,12 @@ class _Loader(SafeLoader):
             told = f"{shown} can't be read as {node.tag.rsplit(':', 1)[-1]}"
             raise ConstructorError(None, None, told, node.start_mark) from error
 
+    def construct_integer(self, node: yaml.ScalarNode) -> int:
+        """An integer as Go writes it: 0x, 0o and 0b before the digits, or 0 alone for eight as the base."""
+        digits = str(self.construct_scalar(node)).replace("_", "")
+        unsigned = digits.lstrip("+-")
+        return int(digits, 8 if unsigned.isdigit() and unsigned.startswith("0") else 0)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
@@ -180,6 +186,19 @@ class _Loader(SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_Loader.add_constructor(_INTEGER, _Loader.construct_integer)
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"), list("-+.0123456789")
+    _INTEGER,
+    re.compile(
+        r"[-+]?(?:0[xX]_*[0-9a-fA-F][0-9a-fA-F_]*|0[oO]_*[0-7][0-7_]*|0[bB]_*[01][01_]*|0[0-7_]*|[1-9][0-9_]*)$"
+    ),
+    list("-+0123456789"),
+)
+_Loader.add_implicit_resolver(
+    _FLOAT,
+    re.compile(
+        r"(?:[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9][0-9_]*)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+.0123456789"),
 )

@@ -18,14 +18,32 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from distillation_api.maxtext import MAX_TEXT_MODELS
-from distillation_api.resource import DistillationJob
-from distillation_api.schemas.crd import custom_resource_definition
+from distillation_api.schemas.crd import custom_resource_definition, structural_schema
 from distillation_operator.commands.nearest_names import did_you_mean
+from distillation_operator.commands.submitted import SubmittedJob, SubmittedMeta
 from distillation_operator.manifests.input_size import too_large
 
 Schema = dict[str, Any]
 Location = tuple[int | str, ...]
 _LONGEST_VALUE = 80
+_OF_TYPES = ("_type", "_parsing", "_from_float")
+"""How pydantic's names of errors end that are about the type of a value."""
+_TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "a string",
+}
+_NEVER = re.compile(r"(?!)")
+_WRITTEN = {
+    "array": _NEVER,
+    "boolean": re.compile(r"true|false"),
+    "integer": re.compile(r"-?[0-9]{1,18}"),
+    "number": re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?"),
+    "string": _NEVER,
+}
+"""Text that is a value of the type once its quotes are gone."""
 _RANDOM_SUFFIX = "xxxxx"
 """What the API server appends to a generateName: five characters."""
 
@@ -39,7 +57,7 @@ def validate(manifest: object) -> list[str]:
     if isinstance(metadata, dict) and "name" not in metadata and isinstance(metadata.get("generateName"), str):
         candidate["metadata"] = {**metadata, "name": metadata["generateName"] + _RANDOM_SUFFIX}
     try:
-        job = DistillationJob.model_validate(candidate, strict=True, by_alias=True, by_name=False)
+        job = SubmittedJob.model_validate(candidate, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         faults = error.errors(include_url=False)
         wrong = {_location(details) for details in faults}
@@ -64,7 +82,9 @@ def _as_decoded(value: Any) -> Any:
 def _schema() -> Schema:
     version = custom_resource_definition()["spec"]["versions"][0]
     schema: Schema = version["schema"]["openAPIV3Schema"]
-    return schema
+    # A CRD must not declare more of metadata than the name; the API server checks it whole.
+    properties = {**schema["properties"], "metadata": structural_schema(SubmittedMeta)}
+    return {**schema, "properties": properties}
 
 
 def _set_defaults(value: Any, schema: Schema) -> None:
@@ -92,11 +112,31 @@ def _structural_message(error: ErrorDetails) -> str:
         known = _node(location[:-1]).get("properties", {})
         meant = did_you_mean(str(location[-1]), known)
         return f"{path}: Unknown field: {meant}the fields here are {', '.join(known)}"
+    value, node = error["input"], _node(location)
+    if error["loc"][-1:] == ("[key]",):
+        node = {"type": "string"}
+    if error["type"].endswith(_OF_TYPES):
+        return f"{path}: Invalid value: {_shown(value)}: {_right_type(value, node)}"
     told = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("List ").removeprefix("Value ")
+    told = told.replace(" after validation", "")
     hint = f" ({_described(location)})" if error["type"] == "string_pattern_mismatch" else ""
-    choices = [choice for choice in _node(location).get("enum", ()) if isinstance(choice, str)]
-    meant = did_you_mean(error["input"], choices) if isinstance(error["input"], str) else ""
-    return f"{path}: Invalid value: {_shown(error['input'])}: {meant}{told}{hint}"
+    choices = [choice for choice in node.get("enum", ()) if isinstance(choice, str)]
+    meant = did_you_mean(value, choices) if isinstance(value, str) else ""
+    return f"{path}: Invalid value: {_shown(value)}: {meant}{told}{hint}"
+
+
+def _right_type(value: Any, node: Schema) -> str:
+    """What a value of another type should be, and how it is written where only quotes are wrong."""
+    kind: str = node.get("type", "object")
+    if kind == "object":
+        known = ", ".join(node.get("properties", ()))
+        return f"should be an object with {known}" if known else "should be an object"
+    told = f"should be {_TYPES[kind]}"
+    if kind == "string" and isinstance(value, bool | int | float):
+        return f'{told}: write "{_shown(value)}", in quotes'
+    if isinstance(value, str) and _WRITTEN[kind].fullmatch(value):
+        return f"{told}: write {value}, without quotes"
+    return told
 
 
 def _rule_messages(
@@ -184,7 +224,8 @@ def _node(location: Location) -> Schema:
     node = _schema()
     for part in location:
         if isinstance(part, int):
-            node = node.get("items", {})
+            # A key that is a number, of a mapping that YAML gives.
+            node = node.get("items") or node.get("additionalProperties", {})
         else:
             node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
     return node

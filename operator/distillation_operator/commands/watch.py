@@ -21,6 +21,7 @@ from rich.text import Text
 
 from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.kubeconfig import require_kubeconfig
 from distillation_operator.commands.printable import printable
 from distillation_operator.commands.stage_table import StageTable, describe, styled
 from distillation_operator.commands.storage_uri import located, storage_uri
@@ -69,7 +70,10 @@ def run(name: str, namespace: str | None, kubeconfig: str | None, context: str |
 
 
 def connect(kubeconfig: str | None, context: str | None = None) -> tuple[client.CustomObjectsApi, str]:
-    """A client for a context of the kubeconfig, its current one where none is named, and the context's namespace."""
+    """A client for a context of the kubeconfig, its current one where none is named, and the context's namespace.
+    Raises CommandError.
+    """
+    require_kubeconfig(kubeconfig)
     try:
         config.load_kube_config(config_file=kubeconfig, context=context)  # type: ignore[no-untyped-call]
         contexts, chosen = config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]

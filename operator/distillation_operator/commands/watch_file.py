@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -11,26 +12,33 @@ from rich.live import Live
 from distillation_operator.commands import watch
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.local_options import of_user
+from distillation_operator.commands.paths import is_folder as is_directory
 from distillation_operator.commands.printable import printable
 from distillation_operator.local.errors import LocalError
-from distillation_operator.local.folder import JobFolder
+from distillation_operator.local.folder import STATUS, JobFolder
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def is_folder(name: str) -> bool:
-    """True for a path: no DistillationJob's name has a slash."""
-    return os.sep in name
+    """True for a path: no DistillationJob's name has a slash or a dot."""
+    return os.sep in name or "." in name
 
 
 def run(path: str) -> int:
-    """Follow the job of a folder; 0 when it is Complete, 1 when it is Failed."""
+    """Follow the job of a folder, or of the status file in it; 0 when it is Complete, 1 when it is Failed."""
     with view_here() as view:
-        folder = JobFolder(of_user(path))
+        folder = JobFolder(_folder(of_user(path)))
         last = follow(folder, view)
     for line in watch.results(last, str(folder.path.parent)):
         print(printable(line))
     return 0 if watch.ended(last) == "Complete" else 1
+
+
+def _folder(path: Path) -> Path:
+    folder = path.parent if path.name == STATUS and not is_directory(path) else path
+    # Of . and .. there is no parent to name.
+    return folder.resolve() if folder.name in ("", "..") else folder
 
 
 @contextmanager

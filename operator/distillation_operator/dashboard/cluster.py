@@ -17,6 +17,7 @@ import yaml
 from distillation_api.resource import GROUP, PLURAL, VERSION
 from distillation_operator import __version__
 from distillation_operator.commands.errors import CommandError
+from distillation_operator.commands.kubeconfig import require_kubeconfig
 from distillation_operator.controller import pages
 from distillation_operator.controller.api_error import ApiError
 from distillation_operator.controller.kube import Kube, NoCluster, context_namespace
@@ -183,6 +184,7 @@ class Cluster:
     async def _connected(self) -> Kube:
         async with self._connecting:
             if self._kube is None:
+                require_kubeconfig(self._kubeconfig)
                 try:
                     agent = f"distillation-operator-dashboard/{__version__}"
                     self._kube = await Kube.connect(self._kubeconfig, agent, self._context)

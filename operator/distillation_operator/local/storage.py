@@ -3,6 +3,7 @@
 Two would make what they share twice, since neither sees what the other is at, and each counts on the whole machine.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,16 @@ from distillation_operator.local.errors import telling_of_disk
 from distillation_operator.local.hold import held
 
 _LOCK = ".distillation-local.lock"
+
+
+def require_usable(storage: Path) -> None:
+    """Require that the folder can be written, or made where there is none. Raises LocalError; makes nothing."""
+    with telling_of_disk(storage):
+        nearest = next(place for place in (storage, *storage.parents) if os.path.lexists(place))
+        if not nearest.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(storage))
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(storage))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import yaml
 
 from cluster.wrong_manifests import GOOD, changed, put
 from distillation_operator.cli import main
+from distillation_operator.commands.parsing import values
 
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
 WRONG = changed(put("spec.training.stages[0].steps", 0))
@@ -96,12 +97,12 @@ def test_another_version_of_the_api(tmp_path: Path, capsys: pytest.CaptureFixtur
         ("a: 1\na: 2\n", "is not YAML: line 2, column 1: key a is there twice"),
         ("a: \t- b", "is not YAML"),
         ("\x00", "is not YAML"),
-        ("a: 0x_", "is not YAML: line 1, column 4: 0x_ can't be read as int"),
+        ("a: !!int 0x_", "is not YAML: line 1, column 4: 0x_ can't be read as int"),
         ("a: !!int abc", "abc can't be read as int"),
         ("a: !!int ''", "can't be read as int"),
         (f"a: {'9' * 5000}", "9... can't be read as int"),
         (f"a: 0x{'f' * 5000}", "f... can't be read as int"),
-        (f"a: 1{':59' * 5000}", "can't be read as int"),
+        ("a: !!int 1:59", "1:59 can't be read as int"),
         ("a: !!bool x", "x can't be read as bool"),
         ("a: !!timestamp x", "x can't be read as timestamp"),
         ("a: !!float x", "x can't be read as float"),
@@ -239,3 +240,104 @@ def test_numbers_are_read_as_kubectl_reads_them(tmp_path: Path) -> None:
     text = yaml.safe_dump(changed(put("spec.training.stages[0].learningRate", "RATE"))).replace("RATE", "1e-5")
     file.write_text(text.replace("org/teacher", "org/teacher\n        revision: 2026-01-01"))
     assert main(["validate", str(file)]) == 0
+
+
+@pytest.mark.parametrize(
+    "version", ["distilation.dev/v1alpha1", "v1alpha1", "Distillation.dev/v1alpha1", "distillation.io/v1alpha1"]
+)
+@pytest.mark.parametrize("kind", ["DistillationJob", "DistilationJob"])
+def test_a_misspelt_group_is_a_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], version: str, kind: str
+) -> None:
+    file = write(tmp_path, changed(put("apiVersion", version), put("kind", kind)))
+    assert main(["validate", file]) == 1
+    assert f"apiVersion: Invalid value: \"{version}\": should be 'distillation.dev/v1alpha1'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["Job", "JobSet", "TrainJob", "PyTorchJob", "DistillationJobTemplate"])
+def test_kinds_of_others_are_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    file = write(tmp_path, {"apiVersion": "example.org/v1", "kind": kind, "metadata": {"name": "x"}})
+    assert main(["validate", file]) == 0
+    assert f"skipped, {kind} is not a DistillationJob" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "[1, 2]", "a: 1"])
+def test_standard_input_without_an_object_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert main(["validate", "-"]) == 1
+    assert capsys.readouterr().err.startswith("standard input holds no Kubernetes object: ")
+
+
+def test_an_empty_file_that_is_named_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.yaml").write_text("# later\n")
+    assert main(["validate", str(tmp_path / "empty.yaml")]) == 1
+    assert capsys.readouterr().err == f"{tmp_path}/empty.yaml is empty: it holds no document\n"
+    write(tmp_path, GOOD)
+    assert main(["validate", str(tmp_path)]) == 0
+
+
+def test_other_kinds_alone_are_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["validate", write(tmp_path, CONFIG_MAP)]) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO(yaml.safe_dump(CONFIG_MAP)))
+    assert main(["validate", "-"]) == 0
+    assert capsys.readouterr().out.endswith("standard input: no DistillationJob in it\n")
+
+
+BARE = {name: value for name, value in WRONG.items() if name not in ("apiVersion", "kind")}
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        {"apiVersion": "v1", "kind": "List", "items": [CONFIG_MAP, WRONG]},
+        {"apiVersion": "distillation.dev/v1alpha1", "kind": "DistillationJobList", "items": [GOOD, WRONG]},
+        {"apiVersion": "distillation.dev/v1alpha1", "kind": "DistillationJobList", "items": [GOOD, BARE]},
+        {"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "List", "items": [WRONG]}]},
+    ],
+)
+def test_a_list_is_its_items(tmp_path: Path, capsys: pytest.CaptureFixture[str], listed: dict[str, object]) -> None:
+    file = write(tmp_path, listed)
+    assert main(["validate", file]) == 1
+    (fault,) = capsys.readouterr().err.splitlines()
+    assert fault.startswith(f"{file}, document 1, item ")
+    assert ": spec.training.stages[0].steps: Invalid value: 0: " in fault
+
+
+def test_a_list_without_items_has_no_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = {"apiVersion": "distillation.dev/v1alpha1", "kind": "DistillationJobList", "items": []}
+    assert main(["validate", write(tmp_path, empty)]) == 0
+    assert main(["validate", write(tmp_path, {**empty, "items": "x"})]) == 1
+    assert "items: Invalid value: should be a list" in capsys.readouterr().err
+
+
+def test_plan_takes_the_jobs_of_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, {"apiVersion": "v1", "kind": "List", "items": [CONFIG_MAP, GOOD]})
+    assert main(["plan", "--summary", file]) == 0
+    assert "DistillationJob default/good: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("1:30", "1:30"), ("1:30.5", "1:30.5"), ("0o20", 16), ("020", 16), ("0x1F", 31), ("0b11", 3), ("-0B11", -3),
+        ("1_000", 1000), ("+7", 7), ("0", 0), ("08", 8.0), ("0x_", "0x_"), ("0o8", "0o8"), ("1e3", 1000.0), (".5", 0.5),
+        ("1_0.5", 10.5), ("1.", 1.0), ("1.2.3", "1.2.3"), ("2026-01-01", "2026-01-01"), ("1e5x", "1e5x"),
+        ("-.inf", float("-inf")),
+    ],
+)  # fmt: skip
+def test_a_number_is_one_where_kubectl_reads_one(written: str, read: object) -> None:
+    """Read by goyaml.v2, which kubectl reads manifests with."""
+    assert list(values("text", f"a: {written}")) == [{"a": read}]
+    ((found,),) = [list(content.values()) for content in values("text", f"a: {written}")]
+    assert type(found) is type(read)
+
+
+def test_a_time_is_no_number_of_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(yaml.safe_dump(changed(put("spec.training.stages[0].steps", "STEPS"))).replace("STEPS", "1:30"))
+    assert main(["validate", str(file)]) == 1
+    assert 'steps: Invalid value: "1:30": should be a whole number' in capsys.readouterr().err
