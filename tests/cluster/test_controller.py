@@ -309,7 +309,7 @@ def test_suspend_stops_the_pods_and_resume_goes_on_from_what_is_done(
     assert not pods.of_stage("fetch-teacher")
 
 
-def limit_of_memory(pod: client.V1Pod) -> str:
+def limit_of_memory(pod: Any) -> str:
     return str(pod.spec.containers[0].resources.limits["memory"])
 
 

@@ -120,7 +120,7 @@ def test_media_in_tables_are_seen(storage: Storage, suffix: str, pictures: str) 
 
 
 def test_of_pictures_in_a_table_the_paths_alone_are_loaded(storage: Storage) -> None:
-    """U06: the bytes are broken, which only reading them would tell."""
+    """the bytes are broken, which only reading them would tell."""
     marks = b"picture" * 10_000
     pictures = pa.array([{"bytes": marks, "path": "1"}, None, None], PICTURE)
     table = pa.table({"messages": [row["messages"] for row in PLAIN], "image": pictures})

@@ -53,7 +53,7 @@ def test_a_last_answer_that_is_not_to_be_learnt_is_no_reference(member: dict[str
 
 @each_unlearnt
 def test_an_earlier_answer_that_is_not_to_be_learnt_is_only_given(member: dict[str, object]) -> None:
-    """U09: OpenAI's way to learn the last answer alone."""
+    """OpenAI's way to learn the last answer alone."""
     bad = {**assistant("BAD"), **member}
     conversation = from_messages([user("q"), bad, user("r"), assistant("good")])
     assert (conversation.reference, conversation.answers) == ("good", 1)
