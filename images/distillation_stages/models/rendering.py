@@ -17,6 +17,7 @@ from distillation_stages.models.vocabularies import load_tokenizer
 from distillation_stages.runtime.failure import RowRejected, StageError
 
 _ANSWER = "answer-text-between-which-the-template-puts-its-marks"
+_SYSTEM = "system-text-that-the-template-must-write"
 
 
 class Renderer:
@@ -115,6 +116,23 @@ def check_system_prompt(renderer: Renderer, system_prompt: str | None) -> None:
             f"the teacher's chat template refuses generation.systemPrompt: {error}. Remove systemPrompt, or give a "
             "template that takes a system message in generation.chatTemplate",
         ) from error
+
+
+def check_system_written(renderer: Renderer, system_prompt: str | None) -> None:
+    """Raises StageError when the chat template passes over a system message without an error.
+
+    Many templates print the roles that they know, and nothing of the others.
+    """
+    if system_prompt is None:
+        return
+    asked = with_system([{"role": "user", "content": "Hello."}], _SYSTEM)
+    text = rendered(renderer.tokenizer, asked, None, add_generation_prompt=True)
+    if _SYSTEM not in text:
+        raise StageError(
+            reasons.SYSTEM_PROMPT_REFUSED,
+            "the teacher's chat template leaves out system messages, and so generation.systemPrompt. Remove "
+            "systemPrompt, or give a template that takes a system message in generation.chatTemplate",
+        )
 
 
 def with_system(prompt: list[Turn], system_prompt: str | None) -> list[Turn]:

@@ -12,7 +12,7 @@ from distillation_stages.maxtext.trainable_text import Rendered
 from distillation_stages.maxtext.training_tokens import Fitting
 from distillation_stages.models.model_config import HuggingFaceConfig, architectures, read_config
 from distillation_stages.models.model_directory import model_of
-from distillation_stages.models.rendering import Renderer, check_system_prompt
+from distillation_stages.models.rendering import Renderer, check_system_prompt, check_system_written
 from distillation_stages.models.serving import check_served
 from distillation_stages.models.tpu_engine import tpu_engine
 from distillation_stages.models.vocabularies import vocabulary_size
@@ -116,6 +116,7 @@ def _of_prompts(spec: StageSpec, storage: Storage, teacher_model: Path, student_
     )
     student = Renderer.load(student_model, program.student_chat_template, program.student_chat_template_arguments)
     check_system_prompt(teacher, generation.system_prompt)
+    check_system_written(teacher, generation.system_prompt)
     say(str(teacher.reasoning(architectures(read_config(teacher_model)), generation.reasoning)))
     check_reasoning(student.tokenizer, generation)
     splits = {split: unchanged_parts(storage, program.dataset, split) for split in ("train", "holdout")}
