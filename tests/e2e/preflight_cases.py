@@ -132,6 +132,13 @@ CASES = {
         prompts=[CONVERSATION] * 12, references=None,
         training=[{"data": "OriginalDataset", "train_on": "EveryAssistantTurn", "max_target_length": 20}],
     ),
+    "an end of answers that no token stands for": Case(given_template=TEMPLATE.replace("{{ eos_token }}", "<end>")),
+    "answers without an end": Case(given_template=TEMPLATE.replace("{{ eos_token }}", "")),
+    "reasoning in the dataset's own answers that the student's template takes out": Case(
+        template={"student": NO_REASONING},
+        references="<think>hello</think> answer",
+        training=[{}, {"name": "two", "data": "OriginalDataset"}],
+    ),
     # The teacher.
     "an unknown architecture": Case(teacher={"architectures": ["OurOwnForCausalLM"]}),
     "an encoder of texts": Case(teacher={"architectures": ["BertModel"]}),

@@ -67,6 +67,12 @@ MISTAKES = {
     "a student's template that renders no answers": ("ChatTemplateRefuses", "renders no answer"),
     "a known reasoner without its marks": ("ReasoningMarksUnknown", "(GptOssForCausalLM) reasons before it answers"),
     "reasoning that the student's template takes out": ("ReasoningNotRendered", "student.chatTemplate"),
+    "an end of answers that no token stands for": ("NoEndOfAnswer", "ends an answer by '<end>'"),
+    "answers without an end": ("NoEndOfAnswer", "writes nothing after an answer"),
+    "reasoning in the dataset's own answers that the student's template takes out": (
+        "ReasoningNotRendered",
+        "12 of 12 of the dataset's own answers",
+    ),
     "more than the student's context": ("ContextTooShort", "maxTargetLength 512 of training stage one"),
     "prompts that fill the rows": ("NoTrainableTokens", "maxTargetLength=4"),
     "the last answer of conversations that are too long": ("NoTrainableTokens", "maxTargetLength=20"),

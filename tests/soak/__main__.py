@@ -15,11 +15,15 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=300, help="active at a time")
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--longest-run", type=float, default=300.0, help="of a pod, in seconds")
+    parser.add_argument(
+        "--longest-run", type=float, default=120.0, help="of a pod, in seconds; memory is flat after a job's life"
+    )
+    parser.add_argument("--folder", type=Path, help="where the operator's log is to stay")
     arguments = parser.parse_args()
-    with control_plane("soak") as (testbed, api), tempfile.TemporaryDirectory() as folder:
+    with control_plane("soak") as (testbed, api), tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
         outcome = Soak(
-            testbed, api, Path(folder), arguments.jobs, arguments.seconds, arguments.seed, arguments.longest_run,
+            testbed, api, folder, arguments.jobs, arguments.seconds, arguments.seed, arguments.longest_run,
             fault_seconds=(5.0, 15.0), calm_seconds=(5.0, 30.0),
         ).run()  # fmt: skip
     print(outcome.as_json())

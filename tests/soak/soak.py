@@ -13,6 +13,8 @@ from kubernetes import client
 from chaos.actors import Acting, Programs
 from chaos.audit import creations
 from chaos.scripts import STAGES, Script
+from distillation_operator.controller.kube import RESOURCES
+from distillation_operator.manifests.bare_reading import has_ended
 from distillation_operator.manifests.labels import JOB_LABEL, SELECTOR
 from distillation_operator.pipeline.names import child_name
 from soak.weather import Weather
@@ -44,9 +46,9 @@ class Outcome:
     jobs: int
     complete: int
     missed: int
-    """Jobs that at some time had no pod that ran, and got none within the longest fault and 30 seconds."""
+    """Jobs whose children had all ended, and that got no other one within the longest fault and 30 seconds."""
     longestWaitSeconds: float
-    """The longest time of a job without any pod; looked at every five seconds."""
+    """The longest time of a job that only waits for the operator; looked at every five seconds."""
     createdTwice: int
     wrongChildren: int
     """Complete jobs that have made more or fewer than one child for each stage."""
@@ -161,18 +163,25 @@ class Soak:
             operator.start()
         self._memory.append((time.monotonic() - begun, operator.memory()))
         unfinished = {place for name in self._namespaces for place in self._unfinished(name)}
-        # The pods after the jobs: one that has got a pod meanwhile doesn't wait.
-        living = {place for name in self._namespaces for place in self._with_pods(name)}
+        # The children after the jobs: one that has got a child meanwhile doesn't wait.
+        at_work = {place for name in self._namespaces for place in self._with_work(name)}
         now = time.monotonic()
-        waiting = unfinished - living
+        waiting = unfinished - at_work
         self._idle_since = {place: self._idle_since.get(place, now) for place in waiting}
         for place, since in self._idle_since.items():
             self._longest_wait = max(self._longest_wait, now - since)
-            if now - since > self._fault_seconds[1] + NOTICED_SECONDS:
+            if now - since > self._fault_seconds[1] + NOTICED_SECONDS and place not in self._missed:
                 self._missed.add(place)
+                print(f"soak: {'/'.join(place)} waits: {self._stages_of(place)}", flush=True)
         if self._replacing:
             for _ in range(min(CREATED_AT_ONCE, self._active - len(unfinished))):
                 self._create()
+
+    def _stages_of(self, place: tuple[str, str]) -> str:
+        """What a job's status says of the stages that aren't complete, in words."""
+        stages = (self._jobs[place[0]].get(place[1]).get("status") or {}).get("stages", [])
+        left = [stage for stage in stages if stage["state"] not in ("Complete", "Waiting")]
+        return "; ".join(f"{one['name']} {one['state']} {one.get('message', '')}" for one in left) or "no stage runs"
 
     def _create(self) -> None:
         namespace, name = self._namespaces[self._made % NAMESPACES], f"job-{self._made}"
@@ -194,15 +203,17 @@ class Soak:
                 self._jobs[namespace].delete(place[1])
         return found
 
-    def _with_pods(self, namespace: str) -> set[tuple[str, str]]:
-        """The jobs that have a pod which hasn't ended."""
-        core: Any = client.CoreV1Api(self._api)
-        answer = core.list_namespaced_pod(
-            namespace, label_selector=SELECTOR, field_selector="status.phase=Pending", resource_version="0",
-            _preload_content=False,
-        )  # fmt: skip
-        pods = json.loads(answer.data)["items"]
-        return {(namespace, pod["metadata"]["labels"][JOB_LABEL]) for pod in pods}
+    def _with_work(self, namespace: str) -> set[tuple[str, str]]:
+        """The jobs that have a Job or JobSet which hasn't ended: it is for Kubernetes' own controllers to go on."""
+        objects: Any = client.CustomObjectsApi(self._api)
+        found = set()
+        for group, version, plural in (RESOURCES["Job"], RESOURCES["JobSet"]):
+            answer = objects.list_namespaced_custom_object(
+                group, version, namespace, plural, label_selector=SELECTOR, resource_version="0"
+            )
+            left = [child for child in answer["items"] if not has_ended(child)]
+            found |= {(namespace, child["metadata"]["labels"][JOB_LABEL]) for child in left}
+        return found
 
     def _outcome(self, weather: Weather, seconds: float, cpu: float) -> Outcome:
         made = creations(self._testbed.audit_log)

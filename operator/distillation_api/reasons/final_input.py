@@ -196,10 +196,17 @@ REASONING_MARKS_UNKNOWN = _reason(
     "chat template: the reasoning would be learnt as if it were the answer.",
     "Give the template that was published with it in `generation.chatTemplate`, or set `generation.reasoning` to Keep.",
 )
+NO_END_OF_ANSWER = _reason(
+    "NoEndOfAnswer",
+    "The student's chat template ends an answer by nothing, or by what its tokenizer has no token of its own for.",
+    "Give a template in `student.chatTemplate` that ends answers by `{{ eos_token }}`, or one of the student's family.",
+)
 REASONING_NOT_RENDERED = _reason(
     "ReasoningNotRendered",
-    "`generation.reasoning` keeps the teacher's reasoning, and the student's chat template takes it out of answers.",
-    "Give a template that leaves it in `student.chatTemplate`, or set `generation.reasoning` to StripClosed.",
+    "The teacher's reasoning, by `generation.reasoning`, or that of the dataset's own answers is to be learnt, and the "
+    "student's chat template takes it out of answers.",
+    "Give a template that leaves it in `student.chatTemplate`; or set `generation.reasoning` to StripClosed, or take "
+    "the reasoning out of the dataset.",
 )
 SCORE_NOT_FINITE = _reason(
     "ScoreNotFinite",

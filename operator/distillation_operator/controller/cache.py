@@ -14,6 +14,7 @@ from sys import intern
 from typing import Any
 
 from distillation_operator.controller.deletions import Deletions
+from distillation_operator.controller.early import Early
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.shared_work import SharedWork, storage_of
 from distillation_operator.manifests.bare_reading import has_ended
@@ -23,9 +24,6 @@ from distillation_operator.manifests.reading import JOBSET_NAME_LABEL, working_i
 from distillation_operator.pipeline.decision.at_rest import Rest, at_rest
 
 Object = Mapping[str, Any]
-
-MISSED_KEPT = 64
-_MANY = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +47,7 @@ class Cache:
         self._children: dict[Key, dict[tuple[str, str], Object]] = {}
         self._owners: dict[Key, set[str]] = {}
         """UIDs of the Jobs and JobSets that are known."""
-        self._missed: dict[Key, set[str]] = {}
-        """UIDs of owners that weren't known when something of theirs came; a watch may bring them later."""
+        self._early = Early()
         self._listed: set[Key] = set()
         self._swept: set[Key] | None = None
         """Jobs that were known when a sweep began that goes on."""
@@ -181,7 +178,7 @@ class Cache:
         slot = (kind, child["metadata"]["name"])
         known = children.get(slot)
         if not self._is_ours(key, kind, child):
-            self._miss(key, child)
+            self._early.keep(key, kind, kept_child(kind, child))
             if known is None or _uid(known) != _uid(child) or not _newer(child, known):
                 return None
             # Somebody has taken it from us.
@@ -208,6 +205,7 @@ class Cache:
             return None
         self._gone.add(_uid(child))
         slot = (kind, child["metadata"]["name"])
+        self._early.drop(key, *slot)
         known = self._children.get(key, {}).get(slot)
         if known is None or _uid(known) != _uid(child):
             return None
@@ -218,7 +216,7 @@ class Cache:
 
     def begin_list(self, key: Key) -> None:
         """All of a job's children are about to be listed, effects before causes but owners before what they own."""
-        self._missed.pop(key, None)
+        self._early.forget(key)
 
     def replace_children(
         self, key: Key, kind: str, listed: Iterable[Object], version: int | None
@@ -248,7 +246,7 @@ class Cache:
     def begin_sweep(self) -> None:
         """All children of all jobs are about to be listed, in the order of ``begin_list``."""
         self._swept = set(self._jobs)
-        self._missed.clear()
+        self._early.clear()
 
     def drop_unlisted(
         self, kind: str, namespace: str | None, listed: Set[tuple[str, str]], version: int | None
@@ -316,7 +314,7 @@ class Cache:
 
     def _forget_work(self, key: Key) -> None:
         self._owners.pop(key, None)
-        self._missed.pop(key, None)
+        self._early.forget(key)
         self._begun.pop(key, None)
         self._listed.discard(key)
 
@@ -347,14 +345,11 @@ class Cache:
 
     def _own(self, key: Key, uid: str) -> None:
         self._owners.setdefault(key, set()).add(uid)
-        missed = self._missed.get(key, set())
-        if uid in missed or _MANY in missed:
-            # Of what it owns something came before it, and was passed over.
+        if self._early.has_passed_over(key):
+            # Something of what it owns may be among that.
             self.distrust(key)
-
-    def _miss(self, key: Key, child: Object) -> None:
-        missed = self._missed.setdefault(key, set())
-        missed |= {_MANY} if len(missed) >= MISSED_KEPT else set(list(_owners(child))[:MISSED_KEPT])
+        for kind, child in self._early.take(key, uid):
+            self.put_child(kind, child)
 
     def _forget(self, key: Key, slot: tuple[str, str]) -> None:
         child = self._children[key].pop(slot)

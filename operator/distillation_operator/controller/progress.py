@@ -11,14 +11,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from distillation_api.contract import Progress
-from distillation_operator.controller.kube import Kube
+from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.side_calls import SideCall, SideCalls
 from distillation_operator.manifests.reading import parse_progress
 from distillation_operator.pipeline.observed import Pod
 
 SECONDS_BETWEEN_READS = 4.0
-"""Of one pod's log."""
+"""Of one pod's log, until it has a line of progress."""
+SECONDS_BETWEEN_LATER_READS = 8.0
+"""What is read then is shown every ten seconds at the most."""
+SECONDS_BETWEEN_TRIES = 16.0
+"""Of a log that can't be read, in the end."""
 SECONDS_BETWEEN_FIRSTS = 1.0
 """First lines of a job's pods are shown together that come within this time."""
 SECONDS_BETWEEN_STEPS = 10.0
@@ -33,6 +37,7 @@ LINES = 40
 class _Tail:
     pod: Pod
     asked_at: float = -math.inf
+    pause: float = SECONDS_BETWEEN_READS
     line: Progress | None = None
     shown: Progress | None = None
 
@@ -46,7 +51,7 @@ class _Job:
 
 
 class ProgressReader:
-    """The progress lines of each job's running pods; a log is read again only after ``SECONDS_BETWEEN_READS``.
+    """The progress lines of each job's running pods; a log is read again only after a while.
 
     ``changed``: told of the job when there is something to show.
     """
@@ -109,7 +114,7 @@ class ProgressReader:
     def _ask(self, key: Key, job: _Job) -> None:
         now = asyncio.get_running_loop().time()
         for tail in job.tails.values():
-            if now - tail.asked_at >= SECONDS_BETWEEN_READS:
+            if now - tail.asked_at >= tail.pause:
                 tail.asked_at = now
                 self._calls.ask(self._call(key, tail))
 
@@ -127,7 +132,14 @@ class ProgressReader:
         pod = tail.pod
 
         async def read() -> None:
-            line = parse_progress(await self._kube.read_log_tail(key[0], pod.name, LINES))
+            unread, tail.pause = min(2 * tail.pause, SECONDS_BETWEEN_TRIES), SECONDS_BETWEEN_READS
+            try:
+                line = parse_progress(await self._kube.read_log_tail(key[0], pod.name, LINES))
+            except (ApiError, asyncio.CancelledError):
+                tail.pause = unread
+                raise
+            if line is not None:
+                tail.pause = SECONDS_BETWEEN_LATER_READS
             # The job may have been forgotten, or its pod be gone, while the log was on its way.
             job = self._jobs.get(key)
             if line is None or job is None or job.tails.get(pod.name) is not tail:

@@ -7,6 +7,7 @@ import pytest
 
 from distillation_operator.controller.cache import Cache, is_made_by_jobset
 from distillation_operator.controller.deletions import GONE_KEPT
+from distillation_operator.controller.early import IN_ALL, OF_A_JOB, Early
 from distillation_operator.manifests.labels import child_labels
 from distillation_operator.manifests.reading import JOBSET_NAME_LABEL
 
@@ -179,20 +180,49 @@ def test_what_a_jobset_has_made_is_ours() -> None:
     assert names(cache, "Pod") == ["p"]
 
 
-def test_what_came_before_its_owner_is_listed_again() -> None:
-    """Watches of two kinds tell in any order."""
+def slice_of_a_set(name: str, version: int, uid: str) -> dict[str, Any]:
+    return child(name, version, uid, "uid-set", **{JOBSET_NAME_LABEL: "set"})
+
+
+def test_what_came_before_its_owner_is_known_with_it() -> None:
+    """Watches of several kinds tell in any order, here in the wrong one all through."""
+    cache = of_a_job()
+    cache.end_list(KEY)
+    for version in (4, 6, 5):
+        assert cache.put_child("Pod", pod("p", "uid-slice", version)) is None
+    cache.put_child("Pod", pod("gone", "uid-slice"))
+    cache.drop_child("Pod", pod("gone", "uid-slice", 9))
+    assert cache.put_child("Job", slice_of_a_set("set-slice-0", 2, "uid-slice")) is None
+    assert names(cache, "Pod") == []
+    assert cache.put_child("JobSet", child("set", 1, "uid-set")) == KEY
+    assert (names(cache, "Job"), names(cache, "Pod")) == (["set-slice-0"], ["p"])
+    assert cache.children(KEY, "Pod")[0]["metadata"]["resourceVersion"] == "6"
+    assert cache.is_listed(KEY), "nothing was passed over, and nobody has to list it"
+
+
+def test_of_what_comes_before_its_owner_so_much_is_kept_and_all_is_listed_where_more_came() -> None:
     cache = of_a_job()
     cache.put_child("JobSet", child("set", 1, "uid-set"))
-    cache.begin_list(KEY)
     cache.end_list(KEY)
-    assert cache.put_child("Pod", pod("p", "uid-slice")) is None
-    assert cache.is_listed(KEY)
-    cache.put_child("Job", child("set-slice-0", 2, "uid-slice", "uid-set", **{JOBSET_NAME_LABEL: "set"}))
+    for number in range(OF_A_JOB + 1):
+        cache.put_child("Pod", pod(f"p{number}", "uid-slice"))
+    cache.put_child("Job", slice_of_a_set("set-slice-0", 2, "uid-slice"))
+    assert len(names(cache, "Pod")) == OF_A_JOB
     assert not cache.is_listed(KEY)
     cache.begin_list(KEY)
     cache.end_list(KEY)
-    cache.put_child("Job", child("set-slice-1", 3, "uid-other", "uid-set", **{JOBSET_NAME_LABEL: "set"}))
-    assert cache.is_listed(KEY), "nothing of it was passed over"
+    cache.put_child("Job", slice_of_a_set("set-slice-1", 3, "uid-other"))
+    assert cache.is_listed(KEY), "that list has told all"
+
+
+def test_what_has_no_owner_of_ours_fills_no_memory() -> None:
+    early = Early()
+    for job in range(20):
+        for number in range(OF_A_JOB):
+            early.keep(("ns", f"job-{job}"), "Pod", pod(f"p{number}", "nobody"))
+    kept = [early.take(("ns", f"job-{job}"), "nobody") for job in range(20)]
+    assert sum(map(len, kept)) == IN_ALL
+    assert early.has_passed_over(("ns", "job-19")) and not early.has_passed_over(("ns", "job-0"))
 
 
 def test_a_pod_that_outlives_its_job_is_known_until_it_is_gone() -> None:

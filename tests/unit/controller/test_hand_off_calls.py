@@ -1,8 +1,10 @@
 """What the operator asks of the API server from the end of a stage's pods to the next stage's child, and after it."""
 
 import asyncio
+import json
 
 from distillation_operator.controller.queue import Key
+from support.api_server import UNREACHABLE
 from support.fleet import Fleet, acting
 from support.virtual_time import now
 
@@ -104,3 +106,18 @@ def test_a_job_that_may_go_on_comes_before_those_that_have_only_something_to_tel
 
     new, order = acting(scenario)
     assert set(order[:2]) == {(new[0], "job"), new}
+
+
+def test_a_log_is_read_as_often_as_it_is_shown_and_less_where_it_can_not_be_read() -> None:
+    async def scenario(fleet: Fleet, key: Key) -> list[int]:
+        fleet.run_pods(key, "fetch-student", 1)
+        fleet.run_pods(key, "fetch-teacher", 1, node=UNREACHABLE)
+        line = {"type": "progress", "stage": "fetch-student", "done": 1, "total": 100, "unit": "bytes"}
+        fleet.server.logs["job-fetch-student-0-0-abcde"] = json.dumps(line)
+        await asyncio.sleep(600)
+        asked = [name for verb, name in fleet.server.asked if verb == "log"]
+        return [asked.count(f"job-{stage}-0-0-abcde") for stage in ("fetch-student", "fetch-teacher")]
+
+    readable, unreadable = acting(scenario)
+    assert 70 <= readable <= 80
+    assert 0 < unreadable <= 45

@@ -20,6 +20,8 @@ from distillation_stages.models.weights import count_parameters, parameters_of, 
 from distillation_stages.programs.preflight.prompts import (
     Prompts,
     Rendering,
+    check_end,
+    check_own_reasoning,
     check_reasoning,
     check_shares,
     check_tokens,
@@ -119,6 +121,7 @@ def _of_prompts(spec: StageSpec, storage: Storage, teacher_model: Path, student_
     check_system_written(teacher, generation.system_prompt)
     say(str(teacher.reasoning(architectures(read_config(teacher_model)), generation.reasoning)))
     check_reasoning(student.tokenizer, generation)
+    check_end(student.tokenizer)
     splits = {split: unchanged_parts(storage, program.dataset, split) for split in ("train", "holdout")}
     totals = {split: count_rows(parts) for split, parts in splits.items()}
     every_turn = any(stage.train_on == "EveryAssistantTurn" for stage in program.training)
@@ -153,6 +156,8 @@ def _check_vocabularies(
 def _check_training(program: PreflightProgram, seen: Rendering, student: Renderer) -> dict[str, int]:
     """By training stage, how many sampled prompts leave no room for an answer."""
     filled = {}
+    if any(stage.data == "OriginalDataset" for stage in program.training):
+        check_own_reasoning(seen)
     for stage in program.training:
         fitting = Fitting(stage.max_target_length)
         for row in _learnt_rows(stage, seen):

@@ -8,9 +8,10 @@ from typing import Any
 from distillation_api import reasons
 from distillation_api.contract import PlannedGeneration
 from distillation_api.reasons.reason import RowReason
-from distillation_stages.data.conversations import up_to_last_answer
+from distillation_stages.data.conversations import as_turn, up_to_last_answer
 from distillation_stages.data.tables import Row
 from distillation_stages.data.tool_use import restored
+from distillation_stages.data.turn_members import CLOSE, OPEN
 from distillation_stages.maxtext.trainable_text import Rendered, render, render_every_turn, require_most
 from distillation_stages.models.control_tokens import token_ids
 from distillation_stages.models.reasoning import Parts, kept
@@ -41,6 +42,8 @@ class Rendering:
     """Some rows for training, evenly spread, as the student will be trained on the teacher's answer to them."""
     with_reference: list[Rendered] = field(default_factory=list)
     """Some rows with the dataset's own answer."""
+    without_reasoning: int = 0
+    """Of ``with_reference``, those whose answer's reasoning the template takes out."""
     with_every_turn: list[Rendered] = field(default_factory=list)
     """Some rows with all of the dataset's own answers; empty where no training stage learns them."""
 
@@ -82,7 +85,9 @@ class Prompts:
             if sampled:
                 self.seen.with_stand_in.append(rendered)
             if sampled and reference:
-                self.seen.with_reference.append(render(self._student.tokenizer, number, prompt, reference, tools))
+                own_answer = render(self._student.tokenizer, number, prompt, reference, tools)
+                self.seen.with_reference.append(own_answer)
+                self.seen.without_reasoning += _lacks_reasoning(own_answer, as_turn(reference)["content"])
             own = up_to_last_answer(prompt, reference) if sampled and self._every_turn else None
             if own is not None:
                 self.seen.with_every_turn += render_every_turn(self._student.tokenizer, number, *own, tools)
@@ -90,6 +95,24 @@ class Prompts:
             self.seen.reject(rejected.reason, number, rejected.detail)
         except StageError as error:
             self.seen.reject(reasons.STUDENT_TEMPLATE_REFUSED, number, error.message)
+
+
+def _lacks_reasoning(rendered: Rendered, answer: str) -> bool:
+    """Whether the reasoning of an answer is missing in what is learnt of it."""
+    thought = answer.partition(CLOSE)[0].replace(OPEN, "").strip() if CLOSE in answer else ""
+    return thought not in rendered.exchanges[-1].answer
+
+
+def check_own_reasoning(seen: Rendering) -> None:
+    """Raises StageError when the template takes the reasoning out of most of the dataset's own answers."""
+    if seen.without_reasoning * 2 > len(seen.with_reference):
+        raise StageError(
+            reasons.REASONING_NOT_RENDERED,
+            f"{seen.without_reasoning} of {len(seen.with_reference)} of the dataset's own answers that were looked at "
+            "have reasoning before </think>, and the student's chat template takes it out, so that a stage on "
+            "OriginalDataset would learn answers without it. Give a template that leaves it in student.chatTemplate, "
+            "or take the reasoning out of the dataset",
+        )
 
 
 def check_shares(seen: Rendering, planned: PlannedGeneration) -> None:
@@ -126,6 +149,42 @@ def check_reasoning(student: Any, planned: PlannedGeneration) -> None:
             f"an answer: of {answer!r} it renders {learnt!r}. Give a template that leaves it in "
             "student.chatTemplate, or set generation.reasoning to StripClosed",
         )
+
+
+def check_end(student: Any) -> None:
+    """Raises StageError when the student would learn no token by which a server can tell that an answer ends.
+
+    ``student``: its tokenizer, with the template that it is trained with.
+    """
+    try:
+        learnt = render(student, 0, [{"role": "user", "content": "A question?"}], STAND_IN).exchanges[0].answer
+    except StageError:
+        # Whether it takes the conversations that there are is seen by them.
+        return
+    mark = learnt.rpartition(STAND_IN)[2].strip()
+    if not mark:
+        raise StageError(
+            reasons.NO_END_OF_ANSWER,
+            "the student's chat template writes nothing after an answer, so that the student would never learn to end "
+            "one. Give a template in student.chatTemplate that ends answers, by {{ eos_token }} at the least",
+        )
+    spelt = token_ids(student, mark)
+    if not _is_mark(student, spelt[0], mark) or spelt[0] not in token_ids(student, learnt):
+        raise StageError(
+            reasons.NO_END_OF_ANSWER,
+            f"the student's chat template ends an answer by {mark!r}, for which its tokenizer has no token of its own: "
+            f"it spells it as {len(spelt)} tokens, {student.convert_ids_to_tokens(spelt)}. Give a template in "
+            "student.chatTemplate that ends answers by {{ eos_token }}, or one of the student's own family",
+        )
+
+
+def _is_mark(tokenizer: Any, token: int, mark: str) -> bool:
+    """Whether a token stands for a mark alone, and in no text that people write."""
+    marks = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder} - {tokenizer.unk_token_id}
+    if token in marks | {tokenizer.eos_token_id}:
+        return True
+    # Some vocabularies have their marks among the pieces of texts.
+    return mark.startswith(("<", "[")) and mark.startswith(tokenizer.convert_ids_to_tokens(token)) and len(mark) > 2
 
 
 def check_tokens(rendered: Iterable[str], tokenizer: Any, vocabulary: int, whose: str) -> None:
