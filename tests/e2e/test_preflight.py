@@ -71,7 +71,7 @@ MISTAKES = {
     "answers without an end": ("NoEndOfAnswer", "writes nothing after an answer"),
     "reasoning in the dataset's own answers that the student's template takes out": (
         "ReasoningNotRendered",
-        "12 of 12 of the dataset's own answers",
+        "11 of 11 of the dataset's own answers",
     ),
     "more than the student's context": ("ContextTooShort", "maxTargetLength 512 of training stage one"),
     "prompts that fill the rows": ("NoTrainableTokens", "maxTargetLength=4"),
