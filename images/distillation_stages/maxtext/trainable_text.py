@@ -9,7 +9,7 @@ from distillation_stages.data.conversations import Answer, Turn, as_turn
 from distillation_stages.data.tools import Tool, uses_tools
 from distillation_stages.data.training_rows import TrainingRow
 from distillation_stages.data.turn_members import is_learnt
-from distillation_stages.models.tool_rendering import left_out, rendered
+from distillation_stages.models.tool_rendering import leaves_out_system, left_out, rendered
 from distillation_stages.runtime.failure import StageError
 
 MOST_REFUSED = 0.5
@@ -50,7 +50,7 @@ class Rendered:
 
 def render(tokenizer: Any, row: int, prompt: list[Turn], answer: Answer, tools: list[Tool] | None = None) -> Rendered:
     """The conversation as text of which the last answer is learnt."""
-    _check_tools(tokenizer, row, [*prompt, as_turn(answer)], tools)
+    _check_whole(tokenizer, row, [*prompt, as_turn(answer)], tools)
     return Rendered(row, (_exchange(tokenizer, row, prompt, answer, tools),))
 
 
@@ -64,7 +64,7 @@ def render_every_turn(
     turns that are given. It costs their tokens again, but what is learnt follows what the student sees when it is used.
     """
     turns = [*prompt, as_turn(answer)]
-    _check_tools(tokenizer, row, turns, tools)
+    _check_whole(tokenizer, row, turns, tools)
     rows: list[list[Exchange]] = []
     before = ""
     for position, turn in enumerate(turns):
@@ -79,8 +79,14 @@ def render_every_turn(
     return [Rendered(row, tuple(exchanges)) for exchanges in rows]
 
 
-def _check_tools(tokenizer: Any, row: int, turns: list[Turn], tools: list[Tool] | None) -> None:
-    """Raises StageError when the template would render the conversation without its tools, calls or results."""
+def _check_whole(tokenizer: Any, row: int, turns: list[Turn], tools: list[Tool] | None) -> None:
+    """Raises StageError when the template would render the conversation without its system message, tools, calls or
+    results.
+    """
+    if leaves_out_system(tokenizer, turns):
+        raise StageError(
+            reasons.CHAT_TEMPLATE_REFUSES, f"row {row} has a system message, and the chat template leaves it out"
+        )
     missing = left_out(tokenizer, turns, tools)
     if missing is not None:
         raise StageError(

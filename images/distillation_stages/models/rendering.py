@@ -12,12 +12,11 @@ from distillation_stages.models.control_tokens import token_ids
 from distillation_stages.models.reasoning import Policy
 from distillation_stages.models.teacher_reasoning import TeacherReasoning, find_reasoning
 from distillation_stages.models.template_arguments import with_arguments
-from distillation_stages.models.tool_rendering import left_out, marks_of_calls, rendered
+from distillation_stages.models.tool_rendering import leaves_out_system, left_out, marks_of_calls, rendered
 from distillation_stages.models.vocabularies import load_tokenizer
 from distillation_stages.runtime.failure import RowRejected, StageError
 
 _ANSWER = "answer-text-between-which-the-template-puts-its-marks"
-_SYSTEM = "system-text-that-the-template-must-write"
 
 
 class Renderer:
@@ -119,15 +118,10 @@ def check_system_prompt(renderer: Renderer, system_prompt: str | None) -> None:
 
 
 def check_system_written(renderer: Renderer, system_prompt: str | None) -> None:
-    """Raises StageError when the chat template passes over a system message without an error.
-
-    Many templates print the roles that they know, and nothing of the others.
-    """
+    """Raises StageError when the chat template passes over a system message without an error."""
     if system_prompt is None:
         return
-    asked = with_system([{"role": "user", "content": "Hello."}], _SYSTEM)
-    text = rendered(renderer.tokenizer, asked, None, add_generation_prompt=True)
-    if _SYSTEM not in text:
+    if leaves_out_system(renderer.tokenizer, with_system([{"role": "user", "content": "Hello."}], system_prompt)):
         raise StageError(
             reasons.SYSTEM_PROMPT_REFUSED,
             "the teacher's chat template leaves out system messages, and so generation.systemPrompt. Remove "
@@ -155,6 +149,8 @@ def asked_ids(
     except Exception as error:
         # Templates raise errors of many kinds, about one conversation: the others must go on.
         raise RowRejected(reasons.TEMPLATE_REFUSED, str(error)) from error
+    if leaves_out_system(renderer.tokenizer, turns):
+        raise RowRejected(reasons.TEMPLATE_REFUSED, "the chat template leaves out the system message")
     if uses_tools(turns, tools) and (missing := left_out(renderer.tokenizer, turns, tools, True)) is not None:
         raise RowRejected(reasons.TOOL_CALLS, f"the chat template leaves out {missing}")
     if len(ids) > limit:

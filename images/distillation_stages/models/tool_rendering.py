@@ -6,6 +6,7 @@ nowhere else, is rendered too, and they are looked for.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from distillation_stages.data.conversations import Turn
@@ -46,6 +47,26 @@ def left_out(
     return ", ".join(missing) or None
 
 
+@lru_cache(maxsize=8)
+def _passes_over_system(tokenizer: Any) -> bool:
+    probe = _Probe()
+    word = probe.word("the system message")
+    try:
+        text = rendered(
+            tokenizer, [{"role": "system", "content": word}, {"role": "user", "content": "Words."}], None, True
+        )
+    except Exception:  # A template that refuses system messages is seen where a row is rendered.
+        return False
+    return word not in text
+
+
+def leaves_out_system(tokenizer: Any, turns: list[Turn]) -> bool:
+    """Whether these begin with a system message that the template passes over without an error: many print the roles
+    that they know, and nothing of others.
+    """
+    return turns[0]["role"] == "system" and bool(turns[0]["content"].strip()) and _passes_over_system(tokenizer)
+
+
 class _Probe:
     """A conversation of other words, each of which is known again."""
 
@@ -55,7 +76,7 @@ class _Probe:
 
     def tool(self) -> Tool:
         """A tool."""
-        name, parameter = self._word("the tools"), self._word("the tools' parameters")
+        name, parameter = self.word("the tools"), self.word("the tools' parameters")
         properties = {parameter: {"type": "string", "description": "A text."}}
         parameters = {"type": "object", "properties": properties, "required": [parameter]}
         return {
@@ -66,20 +87,21 @@ class _Probe:
     def turn(self, turn: Turn) -> Turn:
         """A turn of the same kind. Names of calls and of their results are the author's, as templates compare them."""
         if turn["role"] == "tool":
-            return {**turn, "content": self._word("the results of tools") if turn["content"].strip() else ""}
+            return {**turn, "content": self.word("the results of tools") if turn["content"].strip() else ""}
         if not turn.get("tool_calls"):
             return {"role": turn["role"], "content": "Words." if turn["content"].strip() else turn["content"]}
-        content = self._word("the text beside a call") if turn["content"].strip() else ""
+        content = self.word("the text beside a call") if turn["content"].strip() else ""
         return {**turn, "content": content, "tool_calls": [self._call(call) for call in turn["tool_calls"]]}
 
     def _call(self, call: Tool) -> Tool:
         function = {
-            "name": self._word("the calls of tools"),
-            "arguments": {self._word("the calls' arguments"): self._word("the calls' arguments")},
+            "name": self.word("the calls of tools"),
+            "arguments": {self.word("the calls' arguments"): self.word("the calls' arguments")},
         }
         return {**call, "function": function}
 
-    def _word(self, what: str) -> str:
+    def word(self, what: str) -> str:
+        """A word that stands for something of the conversation."""
         # Of one length, none is a part of another.
         word = f"probe{len(self.words):05d}"
         self.words[word] = what
