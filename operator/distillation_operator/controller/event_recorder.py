@@ -56,6 +56,11 @@ class Recorder:
         self._tell_held(key)
         self._write(job, event)
 
+    def flush(self) -> None:
+        """Have all written that waits for others."""
+        for key in list(self._held):
+            self._tell_held(key)
+
     def _hold(self, key: Key, job: Mapping[str, Any], message: str) -> None:
         held = self._held.get(key)
         if held is not None and _is_too_long([*held.messages, message]):

@@ -98,6 +98,7 @@ class _Operator:
             stop.set()
             await asyncio.gather(watching, return_exceptions=True)
             await probes.close()
+            self._recorder.flush()
             await self._side_calls.close()
             if self._leadership is not None:
                 await self._leadership.release()
@@ -106,6 +107,7 @@ class _Operator:
     def _assemble(self, kube: Kube) -> None:
         self._sweep = Sweep(kube, self._cache, self._settings.namespaces)
         self._side_calls = SideCalls(lambda result: self._metrics.side_calls.labels(result).inc())
+        self._recorder = Recorder(kube, self._side_calls)
         self._reconciler = Reconciler(
             kube,
             self._cache,
@@ -113,7 +115,7 @@ class _Operator:
             PendingReasons(kube, self._side_calls, self._queue.add),
             PodEvents(kube, self._side_calls, self._queue.add),
             NodeSigns(kube, self._side_calls, self._queue.add),
-            Recorder(kube, self._side_calls),
+            self._recorder,
             self._metrics,
             self._settings.installation,
             BATCH_SECONDS,

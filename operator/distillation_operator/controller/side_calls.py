@@ -19,6 +19,8 @@ AT_ONCE_PER_NAMESPACE = 8
 AT_ONCE_PER_JOB = 4
 WAITING_PER_JOB = 512
 SECONDS = 2.0
+ENDING_SECONDS = 2.0
+"""At the end of the process, for what needs no kubelet: Events are told once or never."""
 log = logging.getLogger(__name__)
 
 
@@ -57,6 +59,10 @@ class _Waiting:
         there.pop(call.name, None)
         here[call.name] = call
 
+    def drop_those_of_kubelets(self) -> None:
+        """Drop what a kubelet would have to answer."""
+        self._kubelets.clear()
+
     def pop(self) -> SideCall:
         """Take the next."""
         return (self._server or self._kubelets).popitem(last=False)[1]
@@ -75,6 +81,8 @@ class SideCalls:
         self._waiting: OrderedDict[str, OrderedDict[Key, _Waiting]] = OrderedDict()
         """By namespace and job; the next in turn first."""
         self._made: dict[Hashable, asyncio.Task[None]] = {}
+        self._of_kubelets: set[Hashable] = set()
+        """Of those that are being made."""
         self._of_namespace: Counter[str] = Counter()
         self._of_job: Counter[Key] = Counter()
 
@@ -90,12 +98,29 @@ class SideCalls:
         self._make_some()
 
     async def close(self) -> None:
-        """Give up everything."""
+        """Make what needs no kubelet, for a moment, and give up the rest."""
+        self._drop_those_of_kubelets()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + ENDING_SECONDS
+        while (ending := self._without_kubelet()) and (left := deadline - loop.time()) > 0:
+            await asyncio.wait(ending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         self._waiting.clear()
         made = list(self._made.values())
         for task in made:
             task.cancel()
         await asyncio.gather(*made, return_exceptions=True)
+
+    def _drop_those_of_kubelets(self) -> None:
+        for namespace, jobs in list(self._waiting.items()):
+            for key, calls in list(jobs.items()):
+                calls.drop_those_of_kubelets()
+                if not calls:
+                    del jobs[key]
+            if not jobs:
+                del self._waiting[namespace]
+
+    def _without_kubelet(self) -> list[asyncio.Task[None]]:
+        return [task for name, task in self._made.items() if name not in self._of_kubelets]
 
     def _make_some(self) -> None:
         while len(self._made) < AT_ONCE and (call := self._next()) is not None:
@@ -104,6 +129,8 @@ class SideCalls:
                 continue
             self._of_namespace[call.key[0]] += 1
             self._of_job[call.key] += 1
+            if call.node is not None:
+                self._of_kubelets.add(call.name)
             self._made[call.name] = asyncio.create_task(self._make(call))
 
     def _next(self) -> SideCall | None:
@@ -129,6 +156,7 @@ class SideCalls:
             result = await self._result(call)
         finally:
             del self._made[call.name]
+            self._of_kubelets.discard(call.name)
             _release(self._of_namespace, call.key[0])
             _release(self._of_job, call.key)
         self._count(result)

@@ -69,3 +69,16 @@ def test_of_many_complete_stages_none_is_cut_off() -> None:
     assert len(told) < 10
     said = " ".join(event["message"] for event in told)
     assert said == " ".join(complete(f"train-{number}").message for number in range(100))
+
+
+def test_what_waits_for_others_is_told_at_the_end_of_the_process() -> None:
+    async def scenario() -> list[str]:
+        server, calls = Server(), SideCalls()
+        key = server.add_job(small_spec())
+        recorder = Recorder(server, calls)
+        recorder.tell(server.jobs[key], complete("fetch-teacher"))
+        recorder.flush()
+        await calls.close()
+        return [str(event["message"]) for event in server.events]
+
+    assert run(scenario()) == ["fetch-teacher is complete."]

@@ -89,6 +89,31 @@ def test_a_namespace_whose_calls_hang_leaves_places_for_the_others() -> None:
     assert len(other.begun) == 8 and max(other.begun) < 0.1
 
 
+def test_at_the_end_what_needs_no_kubelet_is_still_made_and_nothing_is_waited_for_in_vain() -> None:
+    """An Event is told once or never."""
+
+    async def scenario() -> tuple[Reader, Reader, list[float]]:
+        seconds = list[float]()
+        for hanging in (Reader(hangs=False), Reader()):
+            calls, events = SideCalls(), hanging
+            logs = Reader()
+            for call in calls_of(("ml", "job"), 12, logs, "node"):
+                calls.ask(call)
+            for call in calls_of(("ml", "other"), 12, events):
+                calls.ask(call)
+            begun = now()
+            await calls.close()
+            seconds.append(now() - begun)
+            if not hanging.hangs:
+                made = events
+        return made, logs, seconds
+
+    events, logs, (of_answered, of_hanging) = run(scenario())
+    assert len(events.begun) == 12 and len(logs.begun) <= side_calls.AT_ONCE_PER_JOB
+    assert of_answered < 0.1
+    assert of_hanging == pytest.approx(side_calls.ENDING_SECONDS, abs=0.1)
+
+
 def test_the_jobs_of_a_namespace_take_turns() -> None:
     async def scenario() -> list[str]:
         calls, order = SideCalls(), list[str]()
