@@ -86,14 +86,24 @@ def leads(kubectl: Kubectl) -> bool:
     return any(holder.startswith(name) for name in living)
 
 
-def test_installed_it_works_and_helm_test_says_so(installed: str, release: Release, kubectl: Kubectl) -> None:
+def test_installed_it_works_and_helm_test_says_so(
+    installed: str, release: Release, kubectl: Kubectl, tmp_path: Path
+) -> None:
     # The status is written after the first children are created.
     eventually("the job waits", lambda: job(kubectl).get("status", {}).get("phase") == "Pending")
     assert "Phase:          Succeeded" in release("test", RELEASE, "--timeout", "120s").stdout
+    # Another job: of the first one the operator may have written its Event with the rights of the chart of then.
+    manifest = tmp_path / "job.yaml"
+    manifest.write_text(
+        MANIFEST.replace("{name: waits,", "{name: waits-too,").replace("not-there-yet", "not-there-either")
+    )
+    kubectl("apply", "-f", str(manifest))
+    selector = "reason=Unschedulable,involvedObject.name=waits-too"
     eventually(
         "an Event says why the job waits",
-        lambda: kubectl("get", "events", "-n", "ml", "--field-selector", "reason=Unschedulable", "-o", "name"),
+        lambda: kubectl("get", "events", "-n", "ml", "--field-selector", selector, "-o", "name"),
     )
+    kubectl("delete", "-f", str(manifest))
 
 
 def test_an_upgrade_brings_the_new_crd_and_takes_up_a_job_of_before(installed: str, kubectl: Kubectl) -> None:
