@@ -20,7 +20,7 @@ from kubernetes.aio.leaderelection import electionconfig, leaderelection
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 LEASE_SECONDS = 12
-"""A lease that wasn't renewed for so long is another's to take: it acts within 15 s after the leader was killed."""
+"""A lease that wasn't renewed for so long is another's to take."""
 RENEW_SECONDS = 8
 """The leader gives up when it couldn't renew for so long."""
 RETRY_SECONDS = 2
