@@ -60,10 +60,7 @@ def immutable(name: str, why: str, members: Sequence[str] = ()) -> Rule:
     """A rule about a value called ``name`` that is always there, be it by its default: it can't change; with
     ``members`` these of its members can't change, appear or go, and the others can.
     """
-    same = " && ".join(
-        f"has(self.{member}) == has(oldSelf.{member}) && (!has(self.{member}) || self.{member} == oldSelf.{member})"
-        for member in members
-    )
+    same = " && ".join(_is_same(member, "self", "oldSelf") for member in members)
     return Rule(same or "self == oldSelf", f"{name} can't be changed: {why}", transition=True)
 
 
@@ -84,12 +81,12 @@ def immutable_beside_status(path: str, members: Sequence[str], why: str) -> Rule
     )
 
 
-def _is_same(member: str) -> str:
-    """CEL: a new object ``n`` and an old one ``o`` have the same member, or none.
+def _is_same(member: str, new: str = "n", old: str = "o") -> str:
+    """CEL: a new object and an old one have the same member, or none.
 
     Not by ==: of what a macro has named the API server knows no bound, and so none of what comparing costs.
     """
-    return f"has(n.{member}) == has(o.{member}) && (!has(n.{member}) || n.{member} in [o.{member}])"
+    return f"has({new}.{member}) == has({old}.{member}) && (!has({new}.{member}) || {new}.{member} in [{old}.{member}])"
 
 
 _STATUS_IS_WRITTEN = (

@@ -56,7 +56,7 @@ class Conversion(StrEnum):
     REASONING = "Reasoning"
     """An answer's reasoning in a member of its own."""
     UNLEARNT_ANSWER = "UnlearntAnswer"
-    """A last answer that says it isn't to be learnt."""
+    """An answer that says it isn't to be learnt."""
     JSON_TEXT = "JsonText"
     """A list of messages as JSON text."""
 

@@ -26,12 +26,12 @@ class PrepareProgram(ProgramModel):
     Result outputs: ``train`` and ``holdout``, directories of Parquet parts with columns ``row`` (int64, the position in
     the source), ``prompt`` (list of {role, content}: the conversation up to and with its last user turn) and
     ``reference`` (string or null: the assistant's answer that followed, unless it says that it isn't to be
-    learnt). Where some row has tools, ``toolUse`` (string or null) is JSON of what their messages have besides, and of
-    the tools; the last turn of a prompt may then be a tool's. Counts: read, kept, train, holdout, duplicates and
-    ``rejected.<reason>``; read = kept + duplicates + all rejected. ``answers`` are the dataset's own in the
-    rows for training, of all turns. Of the rows that weren't rejected, ``converted.<what>`` were brought to the
-    standard form, and ``unread.<column>`` have text, a list or an object in a column that looks like a part of the
-    question and isn't read.
+    learnt). Where some row has tools, or answers that are only given, ``toolUse`` (string or null) is JSON of what
+    their messages have besides, and of the tools; the last turn of a prompt may then be a tool's. Counts: read, kept,
+    train, holdout, duplicates and ``rejected.<reason>``; read = kept + duplicates + all rejected. ``answers`` are the
+    dataset's own in the rows for training, of all turns. Of the rows that weren't rejected, ``converted.<what>`` were
+    brought to the standard form, and ``unread.<column>`` have text, a list or an object in a column that looks like a
+    part of the question and isn't read.
     ``withTools`` have tools, calls of them or their results. ``skippedFiles`` of the dataset's folder aren't read,
     though they may hold rows. The setting ``directoryRename`` is a DirectoryRename of the storage.
     """

@@ -2,17 +2,16 @@
 
 import argparse
 import math
-import re
 from collections.abc import Callable
 
 from pydantic import ValidationError
 
 from distillation_api.model import Model
+from distillation_operator.commands.submitted import DNS_LABEL
 from distillation_operator.manifests.settings import Installation
 
 SLOWEST, FASTEST = 1e-6, 1e9
 """Rows or steps per second: from one in eleven days to more than any cluster has."""
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def given(text: str) -> str:
@@ -24,7 +23,7 @@ def given(text: str) -> str:
 
 def namespace(text: str) -> str | None:
     """A namespace; None for an empty one, which is the default to kubectl too."""
-    if text and not _NAMESPACE.fullmatch(text):
+    if text and not DNS_LABEL.fullmatch(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no namespace: it has at most 63 lower case letters, digits and - between them"
         )

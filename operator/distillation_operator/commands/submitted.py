@@ -10,7 +10,7 @@ from distillation_api.cel import Rule
 from distillation_api.model import Model
 from distillation_api.resource import DistillationJob, ObjectMeta
 
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _NAME_PART = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 _WORD = "at most 63 letters, digits, -, _ and ., a letter or digit first and last"
@@ -38,7 +38,7 @@ def _label_value(text: str) -> str:
 
 
 def _namespace(text: str) -> str:
-    if not _DNS_LABEL.fullmatch(text):
+    if not DNS_LABEL.fullmatch(text):
         raise PydanticCustomError(
             "namespace", "should be at most 63 lower case letters, digits and -, a letter or digit first and last"
         )

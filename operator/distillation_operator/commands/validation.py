@@ -117,12 +117,12 @@ def _structural_message(error: ErrorDetails) -> str:
         node = {"type": "string"}
     if error["type"].endswith(_OF_TYPES):
         return f"{path}: Invalid value: {_shown(value)}: {_right_type(value, node)}"
-    told = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("List ").removeprefix("Value ")
-    told = told.replace(" after validation", "")
+    words = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("List ").removeprefix("Value ")
+    words = words.replace(" after validation", "")
     hint = f" ({_described(location)})" if error["type"] == "string_pattern_mismatch" else ""
     choices = [choice for choice in node.get("enum", ()) if isinstance(choice, str)]
     meant = did_you_mean(value, choices) if isinstance(value, str) else ""
-    return f"{path}: Invalid value: {_shown(value)}: {meant}{told}{hint}"
+    return f"{path}: Invalid value: {_shown(value)}: {meant}{words}{hint}"
 
 
 def _right_type(value: Any, node: Schema) -> str:
@@ -131,12 +131,12 @@ def _right_type(value: Any, node: Schema) -> str:
     if kind == "object":
         known = ", ".join(node.get("properties", ()))
         return f"should be an object with {known}" if known else "should be an object"
-    told = f"should be {_TYPES[kind]}"
+    words = f"should be {_TYPES[kind]}"
     if kind == "string" and isinstance(value, bool | int | float):
-        return f'{told}: write "{_shown(value)}", in quotes'
+        return f'{words}: write "{_shown(value)}", in quotes'
     if isinstance(value, str) and _WRITTEN[kind].fullmatch(value):
-        return f"{told}: write {value}, without quotes"
-    return told
+        return f"{words}: write {value}, without quotes"
+    return words
 
 
 def _rule_messages(

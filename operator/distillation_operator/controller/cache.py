@@ -14,7 +14,7 @@ from sys import intern
 from typing import Any
 
 from distillation_operator.controller.deletions import Deletions
-from distillation_operator.controller.early import Early
+from distillation_operator.controller.early import Early, owners_of, version_of
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.shared_work import SharedWork, storage_of
 from distillation_operator.manifests.bare_reading import has_ended
@@ -259,7 +259,7 @@ class Cache:
             if namespace not in (None, key[0]):
                 continue
             for slot, known in list(children.items()):
-                later = version is not None and _version(known) > version
+                later = version is not None and version_of(known) > version
                 if slot[0] == kind and (key[0], slot[1]) not in listed and not later:
                     self._forget(key, slot)
                     changed.add(key)
@@ -306,7 +306,7 @@ class Cache:
     def _put_child_of_ended(self, key: Key, ended: Ended, kind: str, child: Object) -> Key | None:
         slot = (kind, child["metadata"]["name"])
         known = self._children.get(key, {}).get(slot)
-        if kind == "Pod" or ended.uid not in _owners(child) or (known is not None and not _newer(child, known)):
+        if kind == "Pod" or ended.uid not in owners_of(child) or (known is not None and not _newer(child, known)):
             return None
         self._children.setdefault(key, {})[slot] = kept_ended_child(kind, child)
         self._note_work(key, child, ended.storage)
@@ -323,12 +323,12 @@ class Cache:
         if ended is not None:
             return ended.version
         job = self._jobs.get(key)
-        return None if job is None else _version(job)
+        return None if job is None else version_of(job)
 
     def _is_ours(self, key: Key, kind: str, child: Object) -> bool:
-        owners = _owners(child)
+        owners = owners_of(child)
         known = self._children.get(key, {}).get((kind, child["metadata"]["name"]))
-        if known is not None and _uid(known) == _uid(child) and owners & _owners(known):
+        if known is not None and _uid(known) == _uid(child) and owners & owners_of(known):
             # A pod may outlive its Job; until it is gone it may write.
             return True
         job = self._jobs.get(key)
@@ -374,17 +374,9 @@ def _uid(thing: Object) -> str:
     return str(thing["metadata"].get("uid", ""))
 
 
-def _owners(child: Object) -> set[str]:
-    return {str(owner.get("uid", "")) for owner in child["metadata"].get("ownerReferences") or []}
-
-
-def _version(thing: Object) -> int:
-    return int(thing["metadata"]["resourceVersion"])
-
-
 def _newer(this: Object, other: Object) -> bool:
     # Versions are only compared for order, as the API conventions allow since Kubernetes 1.35 and etcd always did.
-    return _version(this) >= _version(other)
+    return version_of(this) >= version_of(other)
 
 
 def _is_alike(known: Object, kept: Object) -> bool:

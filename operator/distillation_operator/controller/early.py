@@ -27,7 +27,7 @@ class Early:
         of_job = self._kept.setdefault(key, {})
         slot = (kind, child["metadata"]["name"])
         known = of_job.get(slot)
-        if known is not None and _version(known) >= _version(child):
+        if known is not None and version_of(known) >= version_of(child):
             return
         if known is None:
             if len(of_job) >= OF_A_JOB or self._count >= IN_ALL:
@@ -39,7 +39,7 @@ class Early:
     def take(self, key: Key, owner: str) -> list[tuple[str, Object]]:
         """Kinds and objects of the owner with this UID, which are kept no longer."""
         of_job = self._kept.get(key, {})
-        owned = [slot for slot, child in of_job.items() if owner in _owners(child)]
+        owned = [slot for slot, child in of_job.items() if owner in owners_of(child)]
         self._count -= len(owned)
         return [(kind, of_job.pop((kind, name))) for kind, name in owned]
 
@@ -63,9 +63,11 @@ class Early:
         self._count = 0
 
 
-def _version(child: Object) -> int:
-    return int(child["metadata"]["resourceVersion"])
+def version_of(thing: Object) -> int:
+    """The resource version, which the API server counts up."""
+    return int(thing["metadata"]["resourceVersion"])
 
 
-def _owners(child: Object) -> set[str]:
-    return {owner["uid"] for owner in child["metadata"].get("ownerReferences") or []}
+def owners_of(child: Object) -> set[str]:
+    """UIDs of an object's owners."""
+    return {str(owner.get("uid", "")) for owner in child["metadata"].get("ownerReferences") or []}

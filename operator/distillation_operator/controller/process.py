@@ -221,7 +221,7 @@ class _Operator:
         is_gone = event["type"] == "DELETED"
         key = self._cache.drop_child(kind, child) if is_gone else self._cache.put_child(kind, {"kind": kind, **child})
         if key is not None:
-            # What has ended lets the job go on, which a TPU may wait for; all else is only to be told.
+            # What has ended lets the job go on, which a TPU may wait for; all else is only to be shown.
             self._queue.add(key, urgent=is_gone or (pod_has_ended(child) if kind == "Pod" else has_ended(child)))
 
     async def _job_changed(self, event: Mapping[str, Any]) -> None:

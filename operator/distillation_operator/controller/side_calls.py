@@ -20,7 +20,7 @@ AT_ONCE_PER_JOB = 4
 WAITING_PER_JOB = 512
 SECONDS = 2.0
 ENDING_SECONDS = 2.0
-"""At the end of the process, for what needs no kubelet: Events are told once or never."""
+"""At the end of the process, for what needs no kubelet: Events are written once or never."""
 log = logging.getLogger(__name__)
 
 

@@ -46,7 +46,7 @@ def shared_memory(placement: Placement) -> str:
     memory = [LARGEST_MIB * SHARE * _MIB]
     if placement.machine is not None:
         memory.append(placement.machine.memory_gb * 10**9)
-    if placement.resources is not None and placement.resources.memory is not None:
-        memory.append(bytes_of(placement.resources.memory))
+    if placement.memory is not None:
+        memory.append(bytes_of(placement.memory))
     mebibytes = max(1, min(memory) // SHARE // _MIB)
     return f"{mebibytes // 1024}Gi" if mebibytes >= 1024 else f"{mebibytes}Mi"

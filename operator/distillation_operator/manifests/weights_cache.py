@@ -73,8 +73,7 @@ def weights_cache(stage: Stage, limits: StagePods, on_bucket: bool, percent_for_
     if machine is None or not on_bucket or stage.is_training:
         return None
     of_machine = machine.memory_gb * 10**9
-    given = placement.resources.memory if placement.resources is not None else None
-    asked = 0 if given is None else bytes_of(given)
+    asked = 0 if placement.memory is None else bytes_of(placement.memory)
     spare = of_machine * percent_for_us // 100 - asked
     size = min(of_machine * limits.weights_cache_percent // 100, spare) // _GIB
     return WeightsCache(size) if size >= SMALLEST else None

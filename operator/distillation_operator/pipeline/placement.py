@@ -27,6 +27,11 @@ class Placement:
         return PLATFORMS[self.hardware]
 
     @property
+    def memory(self) -> str | None:
+        """Memory that the spec gives each pod; None where it leaves that out."""
+        return None if self.resources is None else self.resources.memory
+
+    @property
     def machine(self) -> Machine | None:
         """The VM of each pod; None on CPU, and where it isn't known."""
         if self.accelerator is None:
