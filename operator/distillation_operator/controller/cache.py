@@ -25,6 +25,9 @@ from distillation_operator.pipeline.decision.at_rest import Rest, at_rest
 
 Object = Mapping[str, Any]
 
+STAGES_OF_A_JOB = 128
+"""Of which something is seen; more than any job has. Labels of strangers say what they like."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -49,11 +52,13 @@ class Cache:
         """UIDs of the Jobs and JobSets that are known."""
         self._early = Early()
         self._listed: set[Key] = set()
-        self._swept: set[Key] | None = None
-        """Jobs that were known when a sweep began that goes on."""
+        self._swept: dict[Key, set[str]] | None = None
+        """Jobs that were known when a sweep began that goes on, and the stages of which something came since."""
         self._is_swept = False
+        self._listing: dict[Key, set[str]] = {}
+        """Jobs whose children are being listed, and the stages of which something came since that began."""
         self._begun: dict[Key, set[str]] = {}
-        """Of jobs that were seen from their beginning, the stages that have had a child."""
+        """Of jobs of which all is known since some moment, the stages of which something was seen since."""
         self._work = SharedWork()
         self._gone = Deletions(clock)
 
@@ -160,7 +165,8 @@ class Cache:
         return (ended.rest.phase for ended in self._ended.values())
 
     def begun_stages(self, key: Key) -> Set[str] | None:
-        """The stages of a job that have had a child; None where not all of the job's life was seen."""
+        """The stages of a job of which a child or pod was seen since all of them were listed; None where they weren't,
+        or something may have been missed since."""
         return self._begun.get(key)
 
     def put_child(self, kind: str, child: Object) -> Key | None:
@@ -174,6 +180,7 @@ class Cache:
             return self._put_child_of_ended(key, ended, kind, child)
         if key not in self._jobs:
             return None
+        self._note_begun(key, child)
         children = self._children.setdefault(key, {})
         slot = (kind, child["metadata"]["name"])
         known = children.get(slot)
@@ -194,8 +201,6 @@ class Cache:
         if kind != "Pod":
             self._own(key, _uid(child))
             self._note_work(key, child, storage_of(self._jobs[key]))
-            if key in self._begun:
-                self._begun[key].add(child["metadata"]["labels"][STAGE_LABEL])
         return key if is_news else None
 
     def drop_child(self, kind: str, child: Object) -> Key | None:
@@ -217,6 +222,7 @@ class Cache:
     def begin_list(self, key: Key) -> None:
         """All of a job's children are about to be listed, effects before causes but owners before what they own."""
         self._early.forget(key)
+        self._listing[key] = set()
 
     def replace_children(
         self, key: Key, kind: str, listed: Iterable[Object], version: int | None
@@ -240,12 +246,15 @@ class Cache:
 
     def end_list(self, key: Key) -> None:
         """All of a job's children were listed: from now on watches tell what changes."""
+        seen = self._listing.pop(key, None)
         if key in self._jobs:
             self._listed.add(key)
+            if seen is not None:
+                self._know_begun(key, seen)
 
     def begin_sweep(self) -> None:
         """All children of all jobs are about to be listed, in the order of ``begin_list``."""
-        self._swept = set(self._jobs)
+        self._swept = {key: set() for key in self._jobs}
         self._early.clear()
 
     def drop_unlisted(
@@ -267,7 +276,10 @@ class Cache:
 
     def end_sweep(self) -> None:
         """All were listed: of each job that was known before, and of which nothing was passed over, all is known."""
-        self._listed |= (self._swept or set()) & self._jobs.keys()
+        for key, seen in (self._swept or {}).items():
+            if key in self._jobs:
+                self._listed.add(key)
+                self._know_begun(key, seen)
         self._swept = None
         self._is_swept = True
 
@@ -275,8 +287,9 @@ class Cache:
         """Something of a job may have been missed: it is to be listed."""
         self._listed.discard(key)
         self._begun.pop(key, None)
+        self._listing.pop(key, None)
         if self._swept is not None:
-            self._swept.discard(key)
+            self._swept.pop(key, None)
 
     def is_listed(self, key: Key) -> bool:
         """Whether all of a job's children are known."""
@@ -315,8 +328,7 @@ class Cache:
     def _forget_work(self, key: Key) -> None:
         self._owners.pop(key, None)
         self._early.forget(key)
-        self._begun.pop(key, None)
-        self._listed.discard(key)
+        self.distrust(key)
 
     def _version(self, key: Key) -> int | None:
         ended = self._ended.get(key)
@@ -335,6 +347,22 @@ class Cache:
         if kind != "Pod" and job is not None and _uid(job) in owners:
             return True
         return not owners.isdisjoint(self._owners.get(key, ()))
+
+    def _note_begun(self, key: Key, child: Object) -> None:
+        """Something of a stage is there, or was: what is to be made for it may not be the first."""
+        stage = child["metadata"]["labels"][STAGE_LABEL]
+        for known in (self._begun, self._listing, self._swept or {}):
+            if key not in known or stage in known[key]:
+                continue
+            if len(known[key]) >= STAGES_OF_A_JOB:
+                self.distrust(key)
+                return
+            known[key].add(stage)
+
+    def _know_begun(self, key: Key, seen: Set[str]) -> None:
+        """All of a job was listed. ``seen``: the stages of which something came while that was done."""
+        known = (child["metadata"]["labels"][STAGE_LABEL] for child in self._children.get(key, {}).values())
+        self._begun.setdefault(key, set()).update(seen, known)
 
     def _note_work(self, key: Key, child: Object, storage: str) -> None:
         directory = working_in(child)

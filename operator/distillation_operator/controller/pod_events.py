@@ -5,6 +5,7 @@ beside the decisions, of a few pods of a job at a time: pods that stand still mo
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +22,10 @@ SHORTEST_SECONDS_BETWEEN_READS = 3.5
 """Of one pod; the longer it stands still, the longer."""
 LONGEST_SECONDS_BETWEEN_READS = 60.0
 SHARE_OF_ITS_TIME = 0.1
+READS_PER_SECOND = 20.0
+"""Of all pods together: each job has its turn later, and more seldom, where there are more."""
 PODS_AT_A_TIME = 4
-"""Of a job, in the shortest time between reads."""
+"""Of a job, in its turn."""
 
 Object = Mapping[str, Any]
 
@@ -30,13 +33,14 @@ Object = Mapping[str, Any]
 @dataclass
 class _Told:
     since: float
-    asked_at: float
+    asked_at: float = -math.inf
     cause: Cause | None = None
 
-    def is_due(self, now: float) -> bool:
+    def is_due(self, now: float, turn: float) -> bool:
+        """``turn``: the seconds in which each job has its turn."""
         stands = now - self.since
-        pause = min(max(SHORTEST_SECONDS_BETWEEN_READS, SHARE_OF_ITS_TIME * stands), LONGEST_SECONDS_BETWEEN_READS)
-        return stands >= SECONDS_TO_START and now - self.asked_at >= pause
+        pause = max(turn, min(SHARE_OF_ITS_TIME * stands, LONGEST_SECONDS_BETWEEN_READS))
+        return stands >= max(SECONDS_TO_START, turn) and now - self.asked_at >= pause
 
 
 class PodEvents:
@@ -51,16 +55,20 @@ class PodEvents:
         self._changed = changed
         self._told: dict[Key, dict[str, _Told]] = {}
         """By job and the pod's UID."""
+        self._count = 0
+        """Pods of all jobs that are asked about at a time."""
 
     def known(self, key: Key, pods: Iterable[Object]) -> dict[str, Cause]:
         """What keeps pods from starting, by name, as far as it was read. What is old is asked for."""
         now = asyncio.get_running_loop().time()
         before = self._told.get(key, {})
         waiting = {pod["metadata"]["uid"]: pod for pod in pods if waits_to_start(pod)}
-        told = {uid: before.get(uid) or _Told(now, now - LONGEST_SECONDS_BETWEEN_READS) for uid in waiting}
+        told = {uid: before.get(uid) or _Told(now) for uid in waiting}
+        self._count += _at_a_time(told) - _at_a_time(before)
+        turn = max(SHORTEST_SECONDS_BETWEEN_READS, self._count / READS_PER_SECOND)
         # The one that was asked about longest ago comes first: all have their turn.
-        due = sorted((uid for uid, one in told.items() if one.is_due(now)), key=lambda uid: told[uid].asked_at)
-        lately = sum(now - one.asked_at < SHORTEST_SECONDS_BETWEEN_READS for one in told.values())
+        due = sorted((uid for uid, one in told.items() if one.is_due(now, turn)), key=lambda uid: told[uid].asked_at)
+        lately = sum(now - one.asked_at < turn for one in told.values())
         for uid in due[: max(PODS_AT_A_TIME - lately, 0)]:
             told[uid].asked_at = now
             self._calls.ask(self._call(key, waiting[uid], told[uid]))
@@ -71,7 +79,7 @@ class PodEvents:
 
     def forget(self, key: Key) -> None:
         """Drop what is known of a job that is gone."""
-        self._told.pop(key, None)
+        self._count -= _at_a_time(self._told.pop(key, {}))
 
     def _call(self, key: Key, pod: Object, entry: _Told) -> SideCall:
         uid = pod["metadata"]["uid"]
@@ -83,3 +91,7 @@ class PodEvents:
                 self._changed(key)
 
         return SideCall(("events", key, uid), key, read)
+
+
+def _at_a_time(told: Mapping[str, _Told]) -> int:
+    return min(len(told), PODS_AT_A_TIME)

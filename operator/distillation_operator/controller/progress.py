@@ -23,6 +23,8 @@ SECONDS_BETWEEN_LATER_READS = 8.0
 """What is read then is shown every ten seconds at the most."""
 SECONDS_BETWEEN_TRIES = 16.0
 """Of a log that can't be read, in the end."""
+READS_PER_SECOND = 20.0
+"""Of all logs together: each has its turn more seldom where there are more."""
 SECONDS_BETWEEN_FIRSTS = 1.0
 """First lines of a job's pods are shown together that come within this time."""
 SECONDS_BETWEEN_STEPS = 10.0
@@ -62,6 +64,8 @@ class ProgressReader:
         self._changed = changed
         self._jobs: dict[Key, _Job] = {}
         self._last: dict[Key, dict[tuple[str, int], Progress]] = {}
+        self._count = 0
+        """Logs of all jobs."""
 
     def known(self, key: Key, pods: Iterable[Pod]) -> dict[str, Progress]:
         """Progress by pod, of those of a job's pods that report, as it is shown. Their logs are read from now on, until
@@ -76,6 +80,7 @@ class ProgressReader:
             self._unfollow(key)
             return {}
         job = self._jobs[key] = before
+        self._count += len(tails) - len(before.tails)
         job.tails = tails
         self._ask(key, job)
         if job.follower is None:
@@ -100,7 +105,10 @@ class ProgressReader:
 
     def _unfollow(self, key: Key) -> None:
         job = self._jobs.pop(key, None)
-        if job is not None and job.follower is not None:
+        if job is None:
+            return
+        self._count -= len(job.tails)
+        if job.follower is not None:
             job.follower.cancel()
 
     async def _follow(self, key: Key, job: _Job) -> None:
@@ -112,9 +120,9 @@ class ProgressReader:
             self._ask(key, job)
 
     def _ask(self, key: Key, job: _Job) -> None:
-        now = asyncio.get_running_loop().time()
+        now, turn = asyncio.get_running_loop().time(), self._count / READS_PER_SECOND
         for tail in job.tails.values():
-            if now - tail.asked_at >= tail.pause:
+            if now - tail.asked_at >= max(tail.pause, turn):
                 tail.asked_at = now
                 self._calls.ask(self._call(key, tail))
 

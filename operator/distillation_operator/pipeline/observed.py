@@ -134,8 +134,8 @@ class Observed:
     """Read from the API server for this decision. What watches have told may be older in one kind than in another."""
 
     begun: Set[str] | None = None
-    """The stages that have had a child, of a job whose whole life was seen; None of any other. One that never had any
-    has no pods either, whatever was not heard of yet.
+    """The stages of which a child or pod was seen since all of the job's were listed; None where they weren't. One that
+    isn't among them, nor in the status, has no pods, whatever was not heard of yet.
     """
     at_work: Mapping[str, str] = field(default_factory=dict)
     """Output directories in which another job's child works, and that job."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from distillation_operator.controller.cache import Cache, is_made_by_jobset
+from distillation_operator.controller.cache import STAGES_OF_A_JOB, Cache, is_made_by_jobset
 from distillation_operator.controller.deletions import GONE_KEPT
 from distillation_operator.controller.early import IN_ALL, OF_A_JOB, Early
-from distillation_operator.manifests.labels import child_labels
+from distillation_operator.manifests.labels import STAGE_LABEL, child_labels
 from distillation_operator.manifests.reading import JOBSET_NAME_LABEL
 
 KEY = ("ns", "job")
@@ -151,6 +151,15 @@ def test_of_a_distillation_job_nothing_is_kept_twice() -> None:
     assert kept["metadata"]["annotations"] == {"distillation.dev/retry": "train-one/2"}
 
 
+def test_stages_that_strangers_make_up_fill_no_memory() -> None:
+    cache = of_a_job()
+    cache.begin_list(KEY)
+    cache.end_list(KEY)
+    for number in range(1000):
+        cache.put_child("Pod", pod("p", "nobody", number + 1, **{STAGE_LABEL: f"stage-{number}"}))
+    assert len(cache.begun_stages(KEY) or ()) <= STAGES_OF_A_JOB
+
+
 @pytest.mark.parametrize("kind", ["Job", "JobSet", "Pod"])
 @pytest.mark.parametrize("owner", ["another", "", JOB_UID])
 def test_what_is_not_ours_is_not_kept_and_nobody_looks_at_it(kind: str, owner: str) -> None:
@@ -213,6 +222,39 @@ def test_of_what_comes_before_its_owner_so_much_is_kept_and_all_is_listed_where_
     cache.end_list(KEY)
     cache.put_child("Job", slice_of_a_set("set-slice-1", 3, "uid-other"))
     assert cache.is_listed(KEY), "that list has told all"
+
+
+def test_what_has_begun_is_known_since_all_was_listed() -> None:
+    cache = of_a_job()
+    assert cache.begun_stages(KEY) is None
+    cache.put_child("Job", child("c", 1, "u1", **{STAGE_LABEL: "before"}))
+    cache.begin_sweep()
+    gone = child("d", 2, "u2", **{STAGE_LABEL: "gone-meanwhile"})
+    cache.put_child("Job", gone)
+    cache.drop_child("Job", gone)
+    stranger = pod("left", "a Job that is gone")
+    stranger["metadata"]["labels"][STAGE_LABEL] = "whose-pods-are-left"
+    assert cache.put_child("Pod", stranger) is None
+    cache.end_sweep()
+    assert cache.begun_stages(KEY) == {"before", "gone-meanwhile", "whose-pods-are-left"}
+    cache.put_child("Job", child("e", 3, "u3", **{STAGE_LABEL: "after"}))
+    assert "after" in (cache.begun_stages(KEY) or ())
+    cache.distrust(KEY)
+    assert cache.begun_stages(KEY) is None
+    cache.begin_list(KEY)
+    cache.put_child("Pod", stranger)
+    cache.end_list(KEY)
+    assert cache.begun_stages(KEY) == {"before", "after", "whose-pods-are-left"}
+
+
+def test_what_was_missed_while_all_was_listed_makes_no_stage_new() -> None:
+    cache = of_a_job()
+    cache.begin_sweep()
+    cache.begin_list(KEY)
+    cache.distrust(KEY)
+    cache.end_list(KEY)
+    cache.end_sweep()
+    assert cache.begun_stages(KEY) is None
 
 
 def test_what_has_no_owner_of_ours_fills_no_memory() -> None:

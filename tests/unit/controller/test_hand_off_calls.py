@@ -2,13 +2,25 @@
 
 import asyncio
 import json
+from collections import Counter
+from typing import Any
 
+import pytest
+
+from distillation_operator.controller import pod_events, progress
+from distillation_operator.controller.pod_events import PodEvents
+from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
-from support.api_server import UNREACHABLE
+from distillation_operator.controller.side_calls import SideCalls
+from distillation_operator.pipeline.observed import Pod
+from support.api_server import UNREACHABLE, Server
+from support.controller import unheard
 from support.fleet import Fleet, acting
-from support.virtual_time import now
+from support.virtual_time import now, run
 
 WRITES = ("create", "update", "delete")
+JOBS = 600
+CREATING: dict[str, Any] = {"phase": "Pending", "containerStatuses": [{"name": "stage", "state": {"waiting": {}}}]}
 
 
 def test_the_end_of_a_pod_is_one_creation_and_one_write_of_the_status() -> None:
@@ -22,6 +34,39 @@ def test_the_end_of_a_pod_is_one_creation_and_one_write_of_the_status() -> None:
     writes, seconds = acting(scenario)
     assert writes == [("create", "job-convert-student-0"), ("update", "job")]
     assert seconds < 0.1, "a call takes a hundredth of a second here"
+
+
+@pytest.mark.parametrize("knows", ["before its lists", "after them"])
+def test_a_new_process_hands_over_as_the_old_one_did(knows: str) -> None:
+    """Nothing is left of a stage of which neither the status nor any list since its start knows: no list is taken for
+    each child that it makes.
+    """
+
+    async def scenario() -> tuple[list[tuple[str, str]], float]:
+        fleet = Fleet()
+        first = asyncio.create_task(fleet.operator._act())
+        key = await fleet.add_job("job")
+        await asyncio.sleep(5)
+        await ended(first)
+        fleet.restart()
+        if knows == "before its lists":
+            await fleet.hear_of_all()
+        second = asyncio.create_task(fleet.operator._act())
+        await asyncio.sleep(5)
+        if knows == "after them":
+            await fleet.hear_of_all()
+            await asyncio.sleep(5)
+        fleet.server.asked.clear()
+        begun = now()
+        fleet.end_pods(key, "fetch-student")
+        await asyncio.sleep(2)
+        await ended(second)
+        beside = ("list", "events")
+        return [call for call in fleet.server.asked if call != beside], fleet.made[key, "convert-student"] - begun
+
+    asked, seconds = run(scenario())
+    assert asked == [("create", "job-convert-student-0"), ("update", "job")]
+    assert seconds < 0.1
 
 
 def test_the_jobs_own_end_is_no_call_at_all() -> None:
@@ -121,3 +166,42 @@ def test_a_log_is_read_as_often_as_it_is_shown_and_less_where_it_can_not_be_read
     readable, unreadable = acting(scenario)
     assert 70 <= readable <= 80
     assert 0 < unreadable <= 45
+
+
+def test_of_many_jobs_logs_and_events_are_read_at_a_bounded_rate() -> None:
+    async def scenario() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        server, calls = Server(seconds=0.01), SideCalls()
+        logs, events = ProgressReader(server, calls, unheard), PodEvents(server, calls, unheard)
+        keys = [("ml", f"job-{number}") for number in range(JOBS)]
+        waiting = {}
+        for key in keys:
+            made: dict[str, Any] = {"name": key[1], "namespace": "ml", "uid": key[1], "labels": {}}
+            server.add_pod({"metadata": made})
+            waiting[key] = server.add_pod({"metadata": made}, 1, **CREATING)
+        for _ in range(70):
+            for key in keys:
+                logs.known(key, [Pod(f"{key[1]}-0-abcde", "c", 0, running=True)])
+                events.known(key, [waiting[key]])
+            await asyncio.sleep(5)
+        for key in keys:
+            logs.forget(key)
+            events.forget(key)
+        server.asked, before = [], server.asked
+        logs.known(keys[0], [Pod("job-0-0-abcde", "c", 0, running=True)])
+        await asyncio.sleep(100)
+        logs.forget(keys[0])
+        await calls.close()
+        return before, server.asked
+
+    asked, alone = run(scenario())
+    read = Counter(verb for verb, _ in asked)
+    assert read["log"] <= 350 * progress.READS_PER_SECOND + JOBS, "in the first round all are due"
+    assert read["list"] <= 350 * pod_events.READS_PER_SECOND
+    assert len(set(asked)) == 3 * JOBS, "each has its turn"
+    assert alone.count(("log", "job-0-0-abcde")) > 100 / progress.SECONDS_BETWEEN_LATER_READS, "others are gone"
+
+
+async def ended(process: asyncio.Task[None]) -> None:
+    """The end of a process of the operator."""
+    process.cancel()
+    await asyncio.gather(process, return_exceptions=True)

@@ -127,7 +127,8 @@ def _start(job: DistillationJob, status: StageStatus, observed: Observed, now: d
         message = f"Waits for DistillationJob {other}, which makes the same; what it makes is taken when it is done."
         waits = Cause.of(reasons.WAITS_FOR_OTHER_JOB, message)
         return StageDecision(with_state(status, "Pending", waits), requeue_after=OTHER_JOB_PERIOD)
-    never_begun = observed.begun is not None and status.name not in observed.begun
+    # What the status has may be known of who decided before, and of a child that is gone by now.
+    never_begun = status.start_time is None and observed.begun is not None and status.name not in observed.begun
     if not observed.fresh and not never_begun:
         # A pod of an earlier attempt, or of a child that somebody has deleted, may not have been heard of yet.
         return StageDecision(status, needs_fresh_lists=True)
