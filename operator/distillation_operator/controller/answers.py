@@ -4,19 +4,37 @@ import json
 from typing import Any, cast
 
 import aiohttp
+from pydantic_core import from_json
 
 from distillation_operator.controller.api_error import ApiError
 
 
+class Answer(aiohttp.ClientResponse):
+    """A response whose JSON is read by ``parsed``."""
+
+    async def json(self, **arguments: Any) -> Any:
+        """The JSON of the body, as aiohttp reads it."""
+        return await super().json(**{"loads": parsed, **arguments})
+
+
+def parsed(text: str | bytes) -> Any:
+    """JSON in less than half the time that the standard parser takes, and all names once in memory; that one decides on
+    what isn't JSON. Raises ValueError."""
+    try:
+        return from_json(text, cache_strings="keys")
+    except ValueError:
+        return json.loads(text)
+
+
 async def decoded(call: Any) -> Any:
     """The JSON of a response that the client has not read. Raises ApiError."""
-    return json.loads(await read_body(call))
+    return parsed(await read_body(call))
 
 
 async def sized(call: Any) -> tuple[Any, int]:
     """The JSON of a response that the client has not read, and how many bytes it had. Raises ApiError."""
     body = await read_body(call)
-    return json.loads(body), len(body)
+    return parsed(body), len(body)
 
 
 async def text(call: Any) -> str:

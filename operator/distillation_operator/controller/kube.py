@@ -125,25 +125,25 @@ class Kube:
         """Create a Job or JobSet."""
         group, version, plural = RESOURCES[manifest["kind"]]
         seconds = self._write_timeout()
-        call = self._objects.create_namespaced_custom_object(
+        call = self._objects.create_namespaced_custom_object_without_preload_content(
             group, version, manifest["metadata"]["namespace"], plural, dict(manifest), _request_timeout=seconds
         )
-        return dict(await self._answer("create", plural, call))
+        return dict(await self._answer("create", plural, decoded(call)))
 
     async def read_child(self, kind: str, namespace: str, name: str) -> Object:
         """A Job or JobSet."""
         group, version, plural = RESOURCES[kind]
-        call = self._objects.get_namespaced_custom_object(
+        call = self._objects.get_namespaced_custom_object_without_preload_content(
             group, version, namespace, plural, name, _request_timeout=_SECONDS
         )
-        return dict(await self._answer("get", plural, call))
+        return dict(await self._answer("get", plural, decoded(call)))
 
     async def read_job(self, key: Key) -> Object:
         """A DistillationJob."""
-        call = self._objects.get_namespaced_custom_object(
+        call = self._objects.get_namespaced_custom_object_without_preload_content(
             GROUP, VERSION, key[0], PLURAL, key[1], _request_timeout=_SECONDS
         )
-        return dict(await self._answer("get", PLURAL, call))
+        return dict(await self._answer("get", PLURAL, decoded(call)))
 
     async def delete_child(self, kind: str, namespace: str, name: str, uid: str) -> None:
         """Delete a Job or JobSet with its pods. One that is gone is fine, also when another has its name now."""
@@ -292,10 +292,10 @@ class Kube:
         """Replace a DistillationJob's status; the version read must still be the newest (409 else)."""
         namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
         seconds = self._write_timeout()
-        call = self._objects.replace_namespaced_custom_object_status(
+        call = self._objects.replace_namespaced_custom_object_status_without_preload_content(
             GROUP, VERSION, namespace, PLURAL, name, {**job, "status": status}, _request_timeout=seconds
         )
-        return dict(await self._answer("update", f"{PLURAL}/status", call))
+        return dict(await self._answer("update", f"{PLURAL}/status", decoded(call)))
 
     async def read_log_tail(self, namespace: str, pod: str, lines: int) -> str:
         """The last lines of the stage container's log. A limit in bytes may cut a character, and programs write what

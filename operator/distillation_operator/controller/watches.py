@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import kopf
 
+from distillation_operator.controller.answers import Answer
 from distillation_operator.controller.foreign_pages import refuse_pages
 from distillation_operator.controller.listings import Listings
 from distillation_operator.controller.patience import Patience, pause
@@ -148,6 +149,7 @@ class Watches:
             proxy=found.proxy_url,
             trust_env=found.trust_env,
             middlewares=(self._listings, Patience(), refuse_pages),
+            response_class=Answer,
         )
         return kopf.AiohttpSession(
             server=found.server, default_namespace=found.default_namespace, aiohttp_session=session
