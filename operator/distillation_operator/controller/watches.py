@@ -1,15 +1,17 @@
 """kopf's watches, kept from going blind.
 
-kopf reconnects a watch whose connection breaks or is silent for too long. It gives up for good when a stream has what
-it doesn't understand, when an error other than 410 comes in one, and when a list can't be continued. Then it is started
-again in this process, which lists all that is watched. What was deleted while nothing was watched is in no list, and no
-watch reports it: who keeps what was watched is called after each list but the first.
+kopf reconnects a watch whose connection breaks or lasts for too long. It gives up for good when a stream has what it
+doesn't understand, when an error other than 410 comes in one, and when a list can't be continued; and a watch that is
+cancelled it drops without a word. Then it is started again in this process, which lists all that is watched. What was
+deleted while nothing was watched is in no list, and no watch reports it: who keeps what was watched is called after
+each list but the first.
 """
 
 import asyncio
 import contextvars
 import itertools
 import logging
+import math
 import signal
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any
@@ -25,17 +27,22 @@ from distillation_operator.controller.patience import Patience, pause
 SERVER_SECONDS = 15
 """After which the API server ends a watch. It sends a bookmark two seconds before, so that the next one goes on from
 there, however long nothing has changed."""
-SILENT_SECONDS = 20.0
-"""After which a watch without any event is taken for dead: the server would have sent that bookmark."""
+LONGEST_SECONDS = 25.0
+"""After which a watch is taken for dead that has not ended: what it didn't tell is told by the next one."""
 CALL_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 END_SECONDS = 5.0
+LOOK_SECONDS = 2.0
 WELL_SECONDS = 60.0
 """A run of kopf that lasted for so long was a good one."""
 log = logging.getLogger(__name__)
 
 _RUN = contextvars.ContextVar[object]("run of kopf")
 """In the context of all tasks that one run of kopf has begun."""
+
+
+class WatchLost(Exception):
+    """A watch has ended by itself, and kopf begins none in its place."""
 
 
 class Backoffs:
@@ -48,8 +55,10 @@ class Backoffs:
 def keep_awake(settings: kopf.OperatorSettings) -> None:
     """Set what makes kopf notice connections on which nothing comes any more, and try again for ever."""
     settings.watching.server_timeout = SERVER_SECONDS
-    settings.watching.inactivity_timeout = SILENT_SECONDS
-    settings.watching.client_timeout = 2 * SERVER_SECONDS
+    # kopf's own limit of silence may go on when its watch has ended, as long as the error of an earlier one isn't
+    # collected: it then cancels the watch that came after.
+    settings.watching.inactivity_timeout = math.inf
+    settings.watching.client_timeout = LONGEST_SECONDS
     settings.watching.connect_timeout = CONNECT_SECONDS
     # Between two lists, where each watch is answered 410.
     settings.watching.reconnect_backoff = 1.0
@@ -107,14 +116,16 @@ class Watches:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        lost = asyncio.create_task(_lose_watch(run))
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*tasks, lost], return_when=asyncio.FIRST_COMPLETED)
         finally:
+            lost.cancel()
             # Not by kopf.run_tasks, which ends all tasks of the loop, also those that aren't kopf's. When one watch has
             # failed the others go on, and need the session that the root tasks close; what they have begun themselves
             # they end themselves.
             begun = [task for task in asyncio.all_tasks() if task.get_context().get(_RUN) is run]
-            await _end([task for task in begun if task.get_name().startswith("watcher for ")])
+            await _end([task for task in begun if _is_watch(task)])
             await _end(tasks)
             await _end([task for task in begun if not task.done()])
         return next((task.exception() for task in done if not task.cancelled()), None)
@@ -154,6 +165,19 @@ class Watches:
         return kopf.AiohttpSession(
             server=found.server, default_namespace=found.default_namespace, aiohttp_session=session
         )
+
+
+async def _lose_watch(run: object) -> None:
+    """Wait until a watch of this run is there no more. Raises WatchLost."""
+    known: set[asyncio.Task[Any]] = set()
+    while not (ended := {task for task in known if task.done()}):
+        known = {task for task in asyncio.all_tasks() if _is_watch(task) and task.get_context().get(_RUN) is run}
+        await asyncio.sleep(LOOK_SECONDS)
+    raise WatchLost(", ".join(sorted(task.get_name() for task in ended)))
+
+
+def _is_watch(task: asyncio.Task[Any]) -> bool:
+    return task.get_name().startswith("watcher for ")
 
 
 async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
