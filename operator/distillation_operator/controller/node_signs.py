@@ -14,14 +14,13 @@ from typing import Any
 from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.side_calls import SideCall, SideCalls
+from distillation_operator.controller.turns import Turns
 from distillation_operator.manifests.bare_reading import chips_asked_for
 from distillation_operator.manifests.node_signs import node_cause
 from distillation_operator.pipeline.cause import Cause
 
 SECONDS_BETWEEN_READS = 4.0
 """Of one node; decisions about a running job are somewhat farther apart."""
-READS_PER_SECOND = 20.0
-"""Of all nodes together: each has its turn more seldom where there are more."""
 NODES_AT_A_TIME = 16
 """Of a job, in the time between reads."""
 SECONDS_WITHOUT_RIGHT = 600.0
@@ -49,8 +48,7 @@ class NodeSigns:
         self._changed = changed
         self._told: dict[Key, dict[str, _Told]] = {}
         """By job and node."""
-        self._count = 0
-        """Nodes of all jobs."""
+        self._turns = Turns()
         self._may_read: bool | None = None
         """None until that was answered."""
         self._right_asked_at = -math.inf
@@ -66,14 +64,15 @@ class NodeSigns:
         now = asyncio.get_running_loop().time()
         before = self._told.get(key, {})
         told = {node: before.get(node) or _Told() for node in nodes}
-        self._count += len(told) - len(before)
+        self._turns.note(key, len(told))
         self._told[key] = told
         self._ask(key, told, now)
         return {node: one.cause for node, one in told.items() if one.cause is not None}
 
     def forget(self, key: Key) -> None:
         """Drop what is known of a job that is gone, or has no such pods."""
-        self._count -= len(self._told.pop(key, {}))
+        self._told.pop(key, None)
+        self._turns.note(key, 0)
 
     def _ask(self, key: Key, told: Mapping[str, _Told], now: float) -> None:
         if not self._may_read:
@@ -82,7 +81,7 @@ class NodeSigns:
                 self._right_asked_at = now
                 self._calls.ask(SideCall("right to read nodes", key, self._ask_for_right))
             return
-        pause = max(SECONDS_BETWEEN_READS, self._count / READS_PER_SECOND)
+        pause = max(SECONDS_BETWEEN_READS, self._turns.seconds)
         due = sorted((n for n, one in told.items() if now - one.asked_at >= pause), key=lambda n: told[n].asked_at)
         lately = sum(now - one.asked_at < SECONDS_BETWEEN_READS for one in told.values())
         for node in due[: max(NODES_AT_A_TIME - lately, 0)]:

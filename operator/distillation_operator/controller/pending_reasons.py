@@ -5,6 +5,7 @@ quota, a policy): that stands in an Event of the Job alone.
 """
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 from distillation_operator.controller.kube import Kube
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.side_calls import SideCall, SideCalls
+from distillation_operator.controller.turns import Turns
 from distillation_operator.manifests.pod_security import with_advice
 from distillation_operator.manifests.reading import (
     child_of,
@@ -36,12 +38,13 @@ Object = Mapping[str, Any]
 @dataclass
 class _Said:
     since: float
-    asked_at: float
+    asked_at: float = -math.inf
     message: str | None = None
 
 
 class PendingReasons:
-    """The last that was said of each child without pods; asked for again only after ``SECONDS_BETWEEN_READS``.
+    """The last that was said of each child without pods; asked for again only after ``SECONDS_BETWEEN_READS``,
+    or later where there are many.
 
     ``changed``: told of the job when something else is said.
     """
@@ -52,6 +55,7 @@ class PendingReasons:
         self._changed = changed
         self._said: dict[Key, dict[tuple[str, bool], _Said]] = {}
         """By job, and by the child's UID and whether its queue holds it."""
+        self._turns = Turns()
 
     def known(
         self, key: Key, children: Iterable[Object], jobs_of_jobsets: Sequence[Object], pods: Sequence[Object]
@@ -67,18 +71,20 @@ class PendingReasons:
         made = defaultdict[str | None, list[str]](list)
         for job in jobs_of_jobsets:
             made[jobset_of(job)].append(job["metadata"]["uid"])
+        turn = self._turns.seconds
         for child in children:
             name, uid = child["metadata"]["name"], child["metadata"]["uid"]
             held = is_held(child)
             if not held and (name in with_pods or not wants_pods(child)):
                 continue
-            first = now - SECONDS_BETWEEN_READS + (0 if held else SECONDS_FOR_PODS)
-            entry = said[uid, held] = before.get((uid, held)) or _Said(now, first)
-            if now - entry.asked_at >= SECONDS_BETWEEN_READS:
+            entry = said[uid, held] = before.get((uid, held)) or _Said(now)
+            patience = 0 if held else max(SECONDS_FOR_PODS, turn)
+            if now - entry.since >= patience and now - entry.asked_at >= max(SECONDS_BETWEEN_READS, turn):
                 entry.asked_at = now
                 self._calls.ask(self._call(key, child, held, made.get(name, []), entry))
             if entry.message is not None:
                 told[name] = entry.message
+        self._turns.note(key, len(said))
         self._said[key] = said
         if not said:
             del self._said[key]
@@ -87,6 +93,7 @@ class PendingReasons:
     def forget(self, key: Key) -> None:
         """Drop what is known of a job that is gone."""
         self._said.pop(key, None)
+        self._turns.note(key, 0)
 
     def _call(self, key: Key, child: Object, held: bool, made: Sequence[str], entry: _Said) -> SideCall:
         uid: str = child["metadata"]["uid"]

@@ -13,6 +13,7 @@ from typing import Any
 from distillation_operator.controller.kube import Kube
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.side_calls import SideCall, SideCalls
+from distillation_operator.controller.turns import Turns
 from distillation_operator.manifests.pending_cause import cause_of_events, waits_to_start
 from distillation_operator.pipeline.cause import Cause
 
@@ -22,8 +23,6 @@ SHORTEST_SECONDS_BETWEEN_READS = 3.5
 """Of one pod; the longer it stands still, the longer."""
 LONGEST_SECONDS_BETWEEN_READS = 60.0
 SHARE_OF_ITS_TIME = 0.1
-READS_PER_SECOND = 20.0
-"""Of all pods together: each job has its turn later, and more seldom, where there are more."""
 PODS_AT_A_TIME = 4
 """Of a job, in its turn."""
 
@@ -55,8 +54,8 @@ class PodEvents:
         self._changed = changed
         self._told: dict[Key, dict[str, _Told]] = {}
         """By job and the pod's UID."""
-        self._count = 0
-        """Pods of all jobs that are asked about at a time."""
+        self._turns = Turns()
+        """Of the pods that are asked about at a time."""
 
     def known(self, key: Key, pods: Iterable[Object]) -> dict[str, Cause]:
         """What keeps pods from starting, by name, as far as it was read. What is old is asked for."""
@@ -64,8 +63,8 @@ class PodEvents:
         before = self._told.get(key, {})
         waiting = {pod["metadata"]["uid"]: pod for pod in pods if waits_to_start(pod)}
         told = {uid: before.get(uid) or _Told(now) for uid in waiting}
-        self._count += _at_a_time(told) - _at_a_time(before)
-        turn = max(SHORTEST_SECONDS_BETWEEN_READS, self._count / READS_PER_SECOND)
+        self._turns.note(key, min(len(told), PODS_AT_A_TIME))
+        turn = max(SHORTEST_SECONDS_BETWEEN_READS, self._turns.seconds)
         # The one that was asked about longest ago comes first: all have their turn.
         due = sorted((uid for uid, one in told.items() if one.is_due(now, turn)), key=lambda uid: told[uid].asked_at)
         lately = sum(now - one.asked_at < turn for one in told.values())
@@ -79,7 +78,8 @@ class PodEvents:
 
     def forget(self, key: Key) -> None:
         """Drop what is known of a job that is gone."""
-        self._count -= _at_a_time(self._told.pop(key, {}))
+        self._told.pop(key, None)
+        self._turns.note(key, 0)
 
     def _call(self, key: Key, pod: Object, entry: _Told) -> SideCall:
         uid = pod["metadata"]["uid"]
@@ -91,7 +91,3 @@ class PodEvents:
                 self._changed(key)
 
         return SideCall(("events", key, uid), key, read)
-
-
-def _at_a_time(told: Mapping[str, _Told]) -> int:
-    return min(len(told), PODS_AT_A_TIME)

@@ -220,9 +220,13 @@ class _Operator:
         child = event["object"]
         is_gone = event["type"] == "DELETED"
         key = self._cache.drop_child(kind, child) if is_gone else self._cache.put_child(kind, {"kind": kind, **child})
-        if key is not None:
-            # What has ended lets the job go on, which a TPU may wait for; all else is only to be shown.
-            self._queue.add(key, urgent=is_gone or (pod_has_ended(child) if kind == "Pod" else has_ended(child)))
+        if key is None:
+            return
+        # What has ended lets the job go on, which a TPU may wait for; all else is only to be shown.
+        if is_gone or (pod_has_ended(child) if kind == "Pod" else has_ended(child)):
+            self._queue.add(key, urgent=True)
+        else:
+            self._queue.add_soon(key)
 
     async def _job_changed(self, event: Mapping[str, Any]) -> None:
         job = event["object"]

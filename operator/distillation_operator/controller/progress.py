@@ -14,6 +14,7 @@ from distillation_api.contract import Progress
 from distillation_operator.controller.kube import ApiError, Kube
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.side_calls import SideCall, SideCalls
+from distillation_operator.controller.turns import Turns
 from distillation_operator.manifests.reading import parse_progress
 from distillation_operator.pipeline.observed import Pod
 
@@ -23,8 +24,6 @@ SECONDS_BETWEEN_LATER_READS = 8.0
 """What is read then is shown every ten seconds at the most."""
 SECONDS_BETWEEN_TRIES = 16.0
 """Of a log that can't be read, in the end."""
-READS_PER_SECOND = 20.0
-"""Of all logs together: each has its turn more seldom where there are more."""
 SECONDS_BETWEEN_FIRSTS = 1.0
 """First lines of a job's pods are shown together that come within this time."""
 SECONDS_BETWEEN_STEPS = 10.0
@@ -64,8 +63,7 @@ class ProgressReader:
         self._changed = changed
         self._jobs: dict[Key, _Job] = {}
         self._last: dict[Key, dict[tuple[str, int], Progress]] = {}
-        self._count = 0
-        """Logs of all jobs."""
+        self._turns = Turns()
 
     def known(self, key: Key, pods: Iterable[Pod]) -> dict[str, Progress]:
         """Progress by pod, of those of a job's pods that report, as it is shown. Their logs are read from now on, until
@@ -80,7 +78,7 @@ class ProgressReader:
             self._unfollow(key)
             return {}
         job = self._jobs[key] = before
-        self._count += len(tails) - len(before.tails)
+        self._turns.note(key, len(tails))
         job.tails = tails
         self._ask(key, job)
         if job.follower is None:
@@ -105,10 +103,8 @@ class ProgressReader:
 
     def _unfollow(self, key: Key) -> None:
         job = self._jobs.pop(key, None)
-        if job is None:
-            return
-        self._count -= len(job.tails)
-        if job.follower is not None:
+        self._turns.note(key, 0)
+        if job is not None and job.follower is not None:
             job.follower.cancel()
 
     async def _follow(self, key: Key, job: _Job) -> None:
@@ -120,7 +116,7 @@ class ProgressReader:
             self._ask(key, job)
 
     def _ask(self, key: Key, job: _Job) -> None:
-        now, turn = asyncio.get_running_loop().time(), self._count / READS_PER_SECOND
+        now, turn = asyncio.get_running_loop().time(), self._turns.seconds
         for tail in job.tails.values():
             if now - tail.asked_at >= max(tail.pause, turn):
                 tail.asked_at = now

@@ -9,6 +9,8 @@ Key = tuple[str, str]
 
 SOON = 0.001
 """Seconds that aren't worth a timer."""
+MOMENT = 0.5
+"""Seconds in which what only is to be shown is gathered: a child's pods appear, are scheduled and begin to run."""
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 60.0
 OUTAGE_RETRY_SECONDS = 15.0
@@ -52,6 +54,14 @@ class WorkQueue:
             return
         self._waiting[key] = urgent
         (self._urgent if urgent else self._ordinary).append(key)
+
+    def add_soon(self, key: Key) -> None:
+        """Ask for work on a key within a moment, in which more may come that it is done for."""
+        if key in self._working:
+            # When that has succeeded it forgets later times.
+            self.add(key)
+        elif key not in self._waiting:
+            self.add_after(key, MOMENT)
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Ask for work on a key after a while; an earlier time that stands already wins."""

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from distillation_operator.controller import pod_events, progress
+from distillation_operator.controller import progress
 from distillation_operator.controller.pod_events import PodEvents
 from distillation_operator.controller.progress import ProgressReader
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.side_calls import SideCalls
+from distillation_operator.controller.turns import READS_PER_SECOND
 from distillation_operator.pipeline.observed import Pod
 from support.api_server import UNREACHABLE, Server
 from support.controller import unheard
@@ -195,8 +196,8 @@ def test_of_many_jobs_logs_and_events_are_read_at_a_bounded_rate() -> None:
 
     asked, alone = run(scenario())
     read = Counter(verb for verb, _ in asked)
-    assert read["log"] <= 350 * progress.READS_PER_SECOND + JOBS, "in the first round all are due"
-    assert read["list"] <= 350 * pod_events.READS_PER_SECOND
+    assert read["log"] <= 350 * READS_PER_SECOND + JOBS, "in the first round all are due"
+    assert read["list"] <= 350 * READS_PER_SECOND
     assert len(set(asked)) == 3 * JOBS, "each has its turn"
     assert alone.count(("log", "job-0-0-abcde")) > 100 / progress.SECONDS_BETWEEN_LATER_READS, "others are gone"
 

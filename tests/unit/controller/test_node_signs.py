@@ -9,6 +9,7 @@ from distillation_operator.controller import node_signs
 from distillation_operator.controller.node_signs import NodeSigns
 from distillation_operator.controller.queue import Key
 from distillation_operator.controller.side_calls import SideCalls
+from distillation_operator.controller.turns import READS_PER_SECOND
 from support.api_server import Server
 from support.fleet import Fleet, acting
 from support.virtual_time import now, run
@@ -123,7 +124,7 @@ def test_of_two_thousand_jobs_nodes_are_read_at_a_bounded_rate() -> None:
         return len(asked), len(set(asked))
 
     count, nodes = run(scenario())
-    assert count <= 250 * node_signs.READS_PER_SECOND * 1.6, "in the first round all are due"
+    assert count <= 250 * READS_PER_SECOND * 1.6, "in the first round all are due"
     assert nodes == 2000, "each has its turn"
 
 

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from distillation_operator.controller.queue import (
     LONGEST_RETRY_SECONDS,
+    MOMENT,
     OUTAGE_RETRY_SECONDS,
     URGENT_IN_A_ROW,
     Key,
     WorkQueue,
 )
+from support import virtual_time
 
 A, B, C = ("ns", "a"), ("ns", "b"), ("ns", "c")
 
@@ -164,3 +166,36 @@ def test_failures_back_off_and_success_forgets_them() -> None:
         assert queue.add_after_failure(A) == waits[0]
 
     run(test())
+
+
+def test_what_is_only_to_be_shown_is_gathered() -> None:
+    """And is worked on at once where something urgent comes, and once more where it comes meanwhile."""
+
+    async def scenario() -> list[float]:
+        queue, times = WorkQueue(), list[float]()
+        begun = virtual_time.now()
+
+        async def take() -> None:
+            assert await queue.take() == A
+            times.append(round(virtual_time.now() - begun, 3))
+
+        for _ in range(5):
+            queue.add_soon(A)
+            await asyncio.sleep(0.05)
+        await take()
+        queue.add_soon(A)
+        queue.succeeded(A)
+        queue.done(A)
+        await take()
+        queue.succeeded(A)
+        queue.done(A)
+        queue.add_soon(A)
+        queue.add(A, urgent=True)
+        queue.add_soon(A)
+        await take()
+        queue.succeeded(A)
+        queue.done(A)
+        await asyncio.sleep(5)
+        return [*times, len(queue)]
+
+    assert virtual_time.run(scenario()) == [MOMENT, MOMENT, MOMENT, 0]

@@ -11,7 +11,7 @@ from distillation_api.contract import Progress
 from distillation_operator.controller import side_calls
 from distillation_operator.controller.kube import ApiError
 from distillation_operator.controller.progress import ProgressReader
-from distillation_operator.controller.queue import Key
+from distillation_operator.controller.queue import MOMENT, Key
 from distillation_operator.controller.side_calls import SideCall, SideCalls
 from distillation_operator.manifests.labels import child_labels
 from distillation_operator.pipeline.observed import Pod
@@ -360,7 +360,7 @@ def test_what_a_queue_says_is_told_as_soon_as_it_is_read() -> None:
         labels = {**child["metadata"]["labels"], "kueue.x-k8s.io/queue-name": "q"}
         metadata = {**child["metadata"], "labels": labels}
         fleet.server.add("Job", {**child, "metadata": metadata, "spec": {"suspend": True}})
-        await asyncio.sleep(1)
+        await asyncio.sleep(1 + MOMENT)
         acting.cancel()
         await asyncio.gather(acting, return_exceptions=True)
         stages = {stage["name"]: stage for stage in fleet.server.jobs[key]["status"]["stages"]}
