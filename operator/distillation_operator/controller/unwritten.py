@@ -15,6 +15,9 @@ from distillation_api.status import DistillationJobStatus
 from distillation_operator.controller.queue import SOON, Key
 from distillation_operator.pipeline.status.irreplaceable import cannot_wait
 
+WRITES_PER_SECOND = 25.0
+"""Of all that wait; where there are more, each waits longer, and more is written with it."""
+LONGEST_SECONDS = 5.0
 Object = Mapping[str, Any]
 
 
@@ -27,7 +30,7 @@ class _Unwritten:
 
 
 class Unwritten:
-    """By job the status that waits. ``seconds``: for how long one may, by the loop's clock."""
+    """By job the status that waits. ``seconds``: for how long one may where few do, by the loop's clock."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -54,7 +57,7 @@ class Unwritten:
             self.forget(key)
             return None
         now = asyncio.get_running_loop().time()
-        due = now + self._seconds if waiting is None else waiting.due
+        due = now + self._longest() if waiting is None else waiting.due
         if due - now < SOON or cannot_wait(before, after):
             return None
         self._waiting[key] = _Unwritten(after, _written(raw), due)
@@ -63,6 +66,11 @@ class Unwritten:
     def forget(self, key: Key) -> None:
         """Drop the status that waits."""
         self._waiting.pop(key, None)
+
+    def _longest(self) -> float:
+        if not self._seconds:
+            return 0.0
+        return max(self._seconds, min(len(self._waiting) / WRITES_PER_SECOND, LONGEST_SECONDS))
 
 
 def _written(raw: Object) -> tuple[str, Object | None]:
