@@ -225,7 +225,7 @@ class Soak:
             missed=len(self._missed),
             longestWaitSeconds=round(self._longest_wait, 1),
             createdTwice=sum(count > 1 for (place, _), count in made.items() if place in self._namespaces),
-            wrongChildren=sum(_children(made, place) != _expected(place[1]) for place in self._complete),
+            wrongChildren=sum(self._has_wrong_children(made, place) for place in self._complete),
             operatorEnds=self._ends,
             faults=dict(weather.seen),
             memoryEarlyMiB=early,
@@ -235,6 +235,12 @@ class Soak:
             seconds=round(seconds, 1),
             seed=self._seed,
         )
+
+    def _has_wrong_children(self, made: Mapping[tuple[str, str], int], place: tuple[str, str]) -> bool:
+        differing = _children(made, place) ^ _expected(place[1])
+        if differing:
+            print(f"soak: {'/'.join(place)} made too much or too little: {', '.join(sorted(differing))}", flush=True)
+        return bool(differing)
 
     def _memory_at(self, seconds: float) -> float:
         """The middle of what it held in the time before, a twelfth of the whole."""
