@@ -17,6 +17,7 @@ from benchmarks.control_plane.machine import changed, commit, machine, versions,
 from benchmarks.control_plane.options import Options, Parameters, parse
 from benchmarks.control_plane.programs import Programs
 from benchmarks.control_plane.run import Run
+from benchmarks.control_plane.stacks import read_shares
 from support.cluster import apply_crd
 from testbed.cluster import Testbed
 from testbed.layout import CHECKOUT
@@ -41,6 +42,8 @@ def main() -> int:
         results["against"] = {"commit": against, "parameters": other["parameters"], **other["operator"]}
     if options.argo is not None:
         results["argoWorkflows"] = json.loads(options.argo.read_text())
+    if options.profile is not None:
+        results["profile"] = read_shares(options.profile)
     results["minutes"] = round((time.monotonic() - begun) / 60, 1)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(results, indent=2) + "\n")

@@ -68,6 +68,8 @@ class Options:
     against_parameters: Parameters
     argo: Path | None
     """The JSON of ``benchmarks.control_plane.argo``, to be taken into this one."""
+    profile: Path | None
+    """Stacks of the operator, sampled in a run of their own."""
     output: Path
     name: str
     """Of the testbed."""
@@ -113,6 +115,9 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser.add_argument(
         "--argo", type=Path, metavar="JSON", help="what benchmarks.control_plane.argo has written, for the same page"
     )
+    parser.add_argument(
+        "--profile", type=Path, metavar="RAW", help="stacks of the operator that py-spy has sampled with --format raw"
+    )
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"default: {OUTPUT}")
     parser.add_argument("--name", default="bench", help="of the testbed, which is made and removed (default: bench)")
     found = parser.parse_args(arguments)
@@ -125,6 +130,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         found.against,
         parameters(found.against_active, found.against_phases),
         found.argo,
+        found.profile,
         found.output,
         found.name,
     )

@@ -19,7 +19,7 @@ def page(results: Figures) -> str:
     """The page of a run."""
     parts = [
         _introduction(results), _goals(results), _memory(results), _hand_offs(results), _cores(results),
-        _calls(results), argo_section(results.get("argoWorkflows")), _check(results),
+        _profile(results), _calls(results), argo_section(results.get("argoWorkflows")), _check(results),
     ]  # fmt: skip
     return "\n".join("\n".join(part) + "\n" for part in parts if part)
 
@@ -178,6 +178,20 @@ def _cores(results: Figures) -> list[str]:
         "Cores on average, from when pods may end until the last job is complete.",
         "",
         *table(("active", "pods end within", "seconds", *parts), lines),
+    ]
+
+
+def _profile(results: Figures) -> list[str]:
+    if "profile" not in results:
+        return []
+    lines = [[part, f"{100 * share:.1f} %"] for part, share in results["profile"].items()]
+    return [
+        "## Where the operator's time goes",
+        "",
+        "Shares of its processor time while the most jobs of these loads ran, of stacks sampled by py-spy in a run of "
+        "its own.",
+        "",
+        *table(("part", "share"), lines),
     ]
 
 

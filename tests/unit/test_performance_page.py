@@ -7,6 +7,7 @@ from benchmarks.control_plane.argo_table import argo_section
 from benchmarks.control_plane.goals import GOALS, at, rows
 from benchmarks.control_plane.options import PHASES
 from benchmarks.control_plane.page import PAGE, RESULTS, page
+from benchmarks.control_plane.stacks import shares
 
 
 def results() -> dict[str, Any]:
@@ -45,6 +46,26 @@ def test_argo_workflows_has_a_section_when_it_was_measured() -> None:
     )
     assert "| hand-off, p99, s | 2 | 8 | 0.25 |" in text
     assert "| controller's writes per job | 24 |  |  |" in text
+
+
+def test_a_profile_has_a_section_when_stacks_were_sampled() -> None:
+    outer = "run (process.py:57);"
+    found = shares(
+        [
+            f"{outer}Reconciler.reconcile (reconcile.py:1);Reconciler._decide (reconcile.py:2);JSONDecoder.decode 6",
+            f"{outer}Reconciler.reconcile (reconcile.py:1) 1",
+            f"{outer}watcher (kopf/queueing.py:1);JSONDecoder.decode (json/decoder.py:1) 2",
+            f"{outer}nobody's (elsewhere.py:1) 1",
+        ]
+    )
+    assert found == {
+        "decisions, and what they look at": 0.6,
+        "reading watches: JSON": 0.2,
+        "the rest of a reconcile": 0.1,
+        "event loop and others": 0.1,
+    }
+    text = page({**results(), "profile": found})
+    assert "| decisions, and what they look at | 60.0 % |" in text
 
 
 def test_a_run_of_some_phases_has_a_page_of_these_next_to_the_other_commits() -> None:
