@@ -135,7 +135,7 @@ def _hand_offs(results: Figures) -> list[str]:
         *table(
             ("active", "pods end within", "commit", "hand-off", "controllers", "operator", "API server",
              "before the controllers", "created to first child", "CPU per job", "writes per job beyond children",
-             "calls per job"),
+             "calls per job", "most memory until then"),
             lines,
         ),
     ]  # fmt: skip
@@ -155,6 +155,7 @@ def _hand_off(commit: str, load: Figures) -> list[str]:
         f"{number(load['cpuMillisecondsPerJob'])} ms",
         number(beyond_creations(load)),
         number(load["callsPerJob"]),
+        f"{number(load['peakMiB'])} MiB" if "peakMiB" in load else "",
     ]
 
 

@@ -181,7 +181,7 @@ class Run:
             await operator.settle(self._known_jobs(), SETTLE_SECONDS)
         await self._read_audit()
         figures = self._figures_of(load, measured)
-        figures |= {"seconds": round(seconds, 1), "cores": cores}
+        figures |= {"seconds": round(seconds, 1), "cores": cores, "peakMiB": round(operator.peak_memory() / MIB)}
         self._say(f"{load}: hand-off {figures['handOff']}, {figures['cpuMillisecondsPerJob']} ms a job")
         return figures
 
