@@ -31,7 +31,7 @@ class FailureClass(StrEnum):
     """Preemption, eviction, a lost node."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pod:
     """One pod of an attempt."""
 
@@ -81,7 +81,7 @@ class Pod:
         return not self.ended
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Child:
     """The Job or JobSet of one attempt at a stage."""
 

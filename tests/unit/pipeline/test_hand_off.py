@@ -1,5 +1,6 @@
 """From the end of a stage's pods to the next stage's child: what the pods tell is the proof, their Job only follows."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,7 +105,7 @@ def test_hosts_that_all_find_the_training_done_count_once() -> None:
 def test_what_proves_nothing_waits_for_the_job(flaw: dict[str, Any]) -> None:
     given = Given().child("fetch-student").well_ended_pod("fetch-student")
     (name,) = given.pods
-    given.pods[name] = given.pods[name].__class__(**{**vars(given.pods[name]), **flaw})
+    given.pods[name] = replace(given.pods[name], **flaw)
     seen = given.decide()
     assert seen.stage("fetch-student").state == "Running"
     assert "convert-student/0" not in seen.created
@@ -235,7 +236,7 @@ def test_a_job_whose_pods_were_suspended_by_its_queue_as_they_ended_is_complete(
 def test_chip_hours_end_with_the_pods() -> None:
     given = training().proven("train-one", ago=60)
     for name, pod in given.pods.items():
-        given.pods[name] = pod.__class__(**{**vars(pod), "started": given.now.replace(hour=11, minute=58)})
+        given.pods[name] = replace(pod, started=given.now.replace(hour=11, minute=58))
     assert given.decide().stage("train-one").chip_seconds == 60 * 16
     given.later(600)
     assert given.decide().stage("train-one").chip_seconds == 60 * 16
