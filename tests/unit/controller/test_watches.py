@@ -69,7 +69,7 @@ class Server:
 
 @pytest.mark.usefixtures("uncollected")
 def test_a_watch_that_was_reset_and_then_told_410_is_not_cancelled_later() -> None:
-    """The error of the first keeps the second in memory, with what limits its silence."""
+    """Case 69: the error of the first keeps the second in memory, with what limits its silence."""
     settings = kopf.OperatorSettings()
     keep_awake(settings)
     for name in ("inactivity_timeout", "server_timeout", "client_timeout", "reconnect_backoff"):
