@@ -8,11 +8,12 @@ or a Job or JobSet that one of these owns. The rest costs neither memory nor a r
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from sys import intern
 from typing import Any
 
+from distillation_operator.controller.begun_stages import BegunStages
 from distillation_operator.controller.deletions import Deletions
 from distillation_operator.controller.early import Early, owners_of, version_of
 from distillation_operator.controller.queue import Key
@@ -24,9 +25,6 @@ from distillation_operator.manifests.reading import JOBSET_NAME_LABEL, working_i
 from distillation_operator.pipeline.decision.at_rest import Rest, at_rest
 
 Object = Mapping[str, Any]
-
-STAGES_OF_A_JOB = 128
-"""Of which something is seen; more than any job has. Labels of strangers say what they like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +50,8 @@ class Cache:
         """UIDs of the Jobs and JobSets that are known."""
         self._early = Early()
         self._listed: set[Key] = set()
-        self._swept: dict[Key, set[str]] | None = None
-        """Jobs that were known when a sweep began that goes on, and the stages of which something came since."""
+        self._begun = BegunStages()
         self._is_swept = False
-        self._listing: dict[Key, set[str]] = {}
-        """Jobs whose children are being listed, and the stages of which something came since that began."""
-        self._begun: dict[Key, set[str]] = {}
-        """Of jobs of which all is known since some moment, the stages of which something was seen since."""
         self._work = SharedWork()
         self._gone = Deletions(clock)
 
@@ -88,7 +81,7 @@ class Cache:
         if known is None and self._is_swept and not job.get("status"):
             # Its children can only be made from now on, by this process.
             self._listed.add(key)
-            self._begun[key] = set()
+            self._begun.begin(key)
         if key in self._ended:
             self.wake(job)
         else:
@@ -167,7 +160,7 @@ class Cache:
     def begun_stages(self, key: Key) -> Set[str] | None:
         """The stages of a job of which a child or pod was seen since all of them were listed; None where they weren't,
         or something may have been missed since."""
-        return self._begun.get(key)
+        return self._begun.of(key)
 
     def put_child(self, kind: str, child: Object) -> Key | None:
         """Remember a Job, JobSet or Pod of ours; its DistillationJob's key when there is something new for it, None
@@ -180,7 +173,8 @@ class Cache:
             return self._put_child_of_ended(key, ended, kind, child)
         if key not in self._jobs:
             return None
-        self._note_begun(key, child)
+        if not self._begun.note(key, child["metadata"]["labels"][STAGE_LABEL]):
+            self.distrust(key)
         children = self._children.setdefault(key, {})
         slot = (kind, child["metadata"]["name"])
         known = children.get(slot)
@@ -222,7 +216,7 @@ class Cache:
     def begin_list(self, key: Key) -> None:
         """All of a job's children are about to be listed, effects before causes but owners before what they own."""
         self._early.forget(key)
-        self._listing[key] = set()
+        self._begun.begin_list(key)
 
     def replace_children(
         self, key: Key, kind: str, listed: Iterable[Object], version: int | None
@@ -246,15 +240,13 @@ class Cache:
 
     def end_list(self, key: Key) -> None:
         """All of a job's children were listed: from now on watches tell what changes."""
-        seen = self._listing.pop(key, None)
         if key in self._jobs:
             self._listed.add(key)
-            if seen is not None:
-                self._know_begun(key, seen)
+            self._begun.end_list(key, self._stages_of(key))
 
     def begin_sweep(self) -> None:
         """All children of all jobs are about to be listed, in the order of ``begin_list``."""
-        self._swept = {key: set() for key in self._jobs}
+        self._begun.begin_sweep(self._jobs)
         self._early.clear()
 
     def drop_unlisted(
@@ -276,20 +268,13 @@ class Cache:
 
     def end_sweep(self) -> None:
         """All were listed: of each job that was known before, and of which nothing was passed over, all is known."""
-        for key, seen in (self._swept or {}).items():
-            if key in self._jobs:
-                self._listed.add(key)
-                self._know_begun(key, seen)
-        self._swept = None
+        self._listed |= {key for key in self._jobs if self._begun.end_sweep(key, self._stages_of(key))}
         self._is_swept = True
 
     def distrust(self, key: Key) -> None:
         """Something of a job may have been missed: it is to be listed."""
         self._listed.discard(key)
-        self._begun.pop(key, None)
-        self._listing.pop(key, None)
-        if self._swept is not None:
-            self._swept.pop(key, None)
+        self._begun.forget(key)
 
     def is_listed(self, key: Key) -> bool:
         """Whether all of a job's children are known."""
@@ -348,21 +333,8 @@ class Cache:
             return True
         return not owners.isdisjoint(self._owners.get(key, ()))
 
-    def _note_begun(self, key: Key, child: Object) -> None:
-        """Something of a stage is there, or was: what is to be made for it may not be the first."""
-        stage = child["metadata"]["labels"][STAGE_LABEL]
-        for known in (self._begun, self._listing, self._swept or {}):
-            if key not in known or stage in known[key]:
-                continue
-            if len(known[key]) >= STAGES_OF_A_JOB:
-                self.distrust(key)
-                return
-            known[key].add(stage)
-
-    def _know_begun(self, key: Key, seen: Set[str]) -> None:
-        """All of a job was listed. ``seen``: the stages of which something came while that was done."""
-        known = (child["metadata"]["labels"][STAGE_LABEL] for child in self._children.get(key, {}).values())
-        self._begun.setdefault(key, set()).update(seen, known)
+    def _stages_of(self, key: Key) -> Iterator[str]:
+        return (child["metadata"]["labels"][STAGE_LABEL] for child in self._children.get(key, {}).values())
 
     def _note_work(self, key: Key, child: Object, storage: str) -> None:
         directory = working_in(child)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from distillation_operator.controller.cache import STAGES_OF_A_JOB, Cache, is_made_by_jobset
+from distillation_operator.controller.begun_stages import STAGES_OF_A_JOB
+from distillation_operator.controller.cache import Cache, is_made_by_jobset
 from distillation_operator.controller.deletions import GONE_KEPT
 from distillation_operator.controller.early import IN_ALL, OF_A_JOB, Early
 from distillation_operator.manifests.labels import STAGE_LABEL, child_labels
