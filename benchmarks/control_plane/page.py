@@ -189,7 +189,7 @@ def _profile(results: Figures) -> list[str]:
     return [
         "## Where the operator's time goes",
         "",
-        "Shares of its processor time while the most jobs of these loads ran, of stacks sampled by py-spy in a run of "
+        "Shares of its processor time while the most jobs were active but for the burst, sampled by py-spy in a run of "
         "its own.",
         "",
         *table(("part", "share"), lines),
