@@ -20,7 +20,7 @@ PARTS = (
     ("sockets and TLS", "_SelectorSocketTransport"),
     ("waiting for sockets: calls of epoll", "EpollSelector.select"),
 )
-"""Names, and what a frame of theirs begins with; a stack belongs to the first of these that it has."""
+"""Names, and what a frame begins with; a stack belongs to the first that one of its frames fits."""
 REST = "event loop and others"
 
 

@@ -14,6 +14,9 @@ from support.api_server import Server
 from support.scenario import small_spec
 from support.virtual_time import now, run
 
+CREATING: dict[str, Any] = {"phase": "Pending", "containerStatuses": [{"name": "stage", "state": {"waiting": {}}}]}
+"""The status of a pod on a node whose container doesn't start."""
+
 
 class Fleet:
     """The operator with its queue and workers before a stand-in for the API server."""
@@ -131,6 +134,12 @@ class Fleet:
         )
 
 
+async def stop(task: asyncio.Task[None]) -> None:
+    """End what acts until it is cancelled."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 def acting[T](scenario: Callable[[Fleet, Key], Awaitable[T]], **spec: Any) -> T:
     """What the scenario returns, of a job whose first children are made."""
 
@@ -142,8 +151,7 @@ def acting[T](scenario: Callable[[Fleet, Key], Awaitable[T]], **spec: Any) -> T:
         try:
             return await scenario(fleet, key)
         finally:
-            workers.cancel()
-            await asyncio.gather(workers, return_exceptions=True)
+            await stop(workers)
             await fleet.operator._side_calls.close()
 
     return run(whole())

@@ -132,18 +132,11 @@ class Kube:
 
     async def read_child(self, kind: str, namespace: str, name: str) -> Object:
         """A Job or JobSet."""
-        group, version, plural = RESOURCES[kind]
-        call = self._objects.get_namespaced_custom_object_without_preload_content(
-            group, version, namespace, plural, name, _request_timeout=_SECONDS
-        )
-        return dict(await self._answer("get", plural, decoded(call)))
+        return dict((await self._get("get", RESOURCES[kind][2], f"{_children_path(kind, namespace)}/{name}"))[0])
 
     async def read_job(self, key: Key) -> Object:
         """A DistillationJob."""
-        call = self._objects.get_namespaced_custom_object_without_preload_content(
-            GROUP, VERSION, key[0], PLURAL, key[1], _request_timeout=_SECONDS
-        )
-        return dict(await self._answer("get", PLURAL, decoded(call)))
+        return dict((await self._get("get", PLURAL, f"{_jobs_path(key[0])}/{key[1]}"))[0])
 
     async def delete_child(self, kind: str, namespace: str, name: str, uid: str) -> None:
         """Delete a Job or JobSet with its pods. One that is gone is fine, also when another has its name now."""
@@ -213,8 +206,7 @@ class Kube:
     async def list_pages(self, kind: str, namespace: str | None, selector: str = SELECTOR) -> AsyncIterator[Listed]:
         """What is kept of the Jobs, JobSets or Pods of a namespace, or of all, page by page; none where the cluster
         lacks the kind. All pages have one version."""
-        group, version, plural = RESOURCES[kind]
-        path = _path(f"/apis/{group}/{version}" if group else f"/api/{version}", namespace, plural)
+        plural, path = RESOURCES[kind][2], _children_path(kind, namespace)
         asked = {"labelSelector": selector, "limit": str(pages.FIRST)}
         while True:
             try:
@@ -346,6 +338,11 @@ class Kube:
 
 def _jobs_path(namespace: str | None) -> str:
     return _path(f"/apis/{GROUP}/{VERSION}", namespace, PLURAL)
+
+
+def _children_path(kind: str, namespace: str | None) -> str:
+    group, version, plural = RESOURCES[kind]
+    return _path(f"/apis/{group}/{version}" if group else f"/api/{version}", namespace, plural)
 
 
 def _path(root: str, namespace: str | None, plural: str) -> str:

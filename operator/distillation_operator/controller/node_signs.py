@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Told:
+class _Sign:
     asked_at: float = -math.inf
     cause: Cause | None = None
 
@@ -46,7 +46,7 @@ class NodeSigns:
         self._kube = kube
         self._calls = calls
         self._changed = changed
-        self._told: dict[Key, dict[str, _Told]] = {}
+        self._signs: dict[Key, dict[str, _Sign]] = {}
         """By job and node."""
         self._turns = Turns()
         self._may_read: bool | None = None
@@ -62,19 +62,19 @@ class NodeSigns:
             self.forget(key)
             return {}
         now = asyncio.get_running_loop().time()
-        before = self._told.get(key, {})
-        told = {node: before.get(node) or _Told() for node in nodes}
-        self._turns.note(key, len(told))
-        self._told[key] = told
-        self._ask(key, told, now)
-        return {node: one.cause for node, one in told.items() if one.cause is not None}
+        before = self._signs.get(key, {})
+        signs = {node: before.get(node) or _Sign() for node in nodes}
+        self._turns.note(key, len(signs))
+        self._signs[key] = signs
+        self._ask(key, signs, now)
+        return {node: one.cause for node, one in signs.items() if one.cause is not None}
 
     def forget(self, key: Key) -> None:
         """Drop what is known of a job that is gone, or has no such pods."""
-        self._told.pop(key, None)
+        self._signs.pop(key, None)
         self._turns.note(key, 0)
 
-    def _ask(self, key: Key, told: Mapping[str, _Told], now: float) -> None:
+    def _ask(self, key: Key, signs: Mapping[str, _Sign], now: float) -> None:
         if not self._may_read:
             wait = SECONDS_BETWEEN_READS if self._may_read is None else SECONDS_WITHOUT_RIGHT
             if now - self._right_asked_at >= wait:
@@ -82,11 +82,11 @@ class NodeSigns:
                 self._calls.ask(SideCall("right to read nodes", key, self._ask_for_right))
             return
         pause = max(SECONDS_BETWEEN_READS, self._turns.seconds)
-        due = sorted((n for n, one in told.items() if now - one.asked_at >= pause), key=lambda n: told[n].asked_at)
-        lately = sum(now - one.asked_at < SECONDS_BETWEEN_READS for one in told.values())
+        due = sorted((n for n, one in signs.items() if now - one.asked_at >= pause), key=lambda n: signs[n].asked_at)
+        lately = sum(now - one.asked_at < SECONDS_BETWEEN_READS for one in signs.values())
         for node in due[: max(NODES_AT_A_TIME - lately, 0)]:
-            told[node].asked_at = now
-            self._calls.ask(self._call(key, node, told[node]))
+            signs[node].asked_at = now
+            self._calls.ask(self._call(key, node, signs[node]))
 
     async def _ask_for_right(self) -> None:
         before, self._may_read = self._may_read, await self._kube.may("get", "", "nodes")
@@ -96,7 +96,7 @@ class NodeSigns:
                 "(the chart's value rbac.nodes)"
             )
 
-    def _call(self, key: Key, node: str, entry: _Told) -> SideCall:
+    def _call(self, key: Key, node: str, entry: _Sign) -> SideCall:
         async def read() -> None:
             try:
                 cause = node_cause(await self._kube.read_node(node))

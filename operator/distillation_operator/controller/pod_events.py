@@ -30,7 +30,7 @@ Object = Mapping[str, Any]
 
 
 @dataclass
-class _Told:
+class _Wait:
     since: float
     asked_at: float = -math.inf
     cause: Cause | None = None
@@ -52,7 +52,7 @@ class PodEvents:
         self._kube = kube
         self._calls = calls
         self._changed = changed
-        self._told: dict[Key, dict[str, _Told]] = {}
+        self._waits: dict[Key, dict[str, _Wait]] = {}
         """By job and the pod's UID."""
         self._turns = Turns()
         """Of the pods that are asked about at a time."""
@@ -60,28 +60,28 @@ class PodEvents:
     def known(self, key: Key, pods: Iterable[Object]) -> dict[str, Cause]:
         """What keeps pods from starting, by name, as far as it was read. What is old is asked for."""
         now = asyncio.get_running_loop().time()
-        before = self._told.get(key, {})
+        before = self._waits.get(key, {})
         waiting = {pod["metadata"]["uid"]: pod for pod in pods if waits_to_start(pod)}
-        told = {uid: before.get(uid) or _Told(now) for uid in waiting}
-        self._turns.note(key, min(len(told), PODS_AT_A_TIME))
+        waits = {uid: before.get(uid) or _Wait(now) for uid in waiting}
+        self._turns.note(key, min(len(waits), PODS_AT_A_TIME))
         turn = max(SHORTEST_SECONDS_BETWEEN_READS, self._turns.seconds)
         # The one that was asked about longest ago comes first: all have their turn.
-        due = sorted((uid for uid, one in told.items() if one.is_due(now, turn)), key=lambda uid: told[uid].asked_at)
-        lately = sum(now - one.asked_at < turn for one in told.values())
+        due = sorted((uid for uid, one in waits.items() if one.is_due(now, turn)), key=lambda uid: waits[uid].asked_at)
+        lately = sum(now - one.asked_at < turn for one in waits.values())
         for uid in due[: max(PODS_AT_A_TIME - lately, 0)]:
-            told[uid].asked_at = now
-            self._calls.ask(self._call(key, waiting[uid], told[uid]))
-        self._told[key] = told
-        if not told:
-            del self._told[key]
-        return {waiting[uid]["metadata"]["name"]: one.cause for uid, one in told.items() if one.cause is not None}
+            waits[uid].asked_at = now
+            self._calls.ask(self._call(key, waiting[uid], waits[uid]))
+        self._waits[key] = waits
+        if not waits:
+            del self._waits[key]
+        return {waiting[uid]["metadata"]["name"]: one.cause for uid, one in waits.items() if one.cause is not None}
 
     def forget(self, key: Key) -> None:
         """Drop what is known of a job that is gone."""
-        self._told.pop(key, None)
+        self._waits.pop(key, None)
         self._turns.note(key, 0)
 
-    def _call(self, key: Key, pod: Object, entry: _Told) -> SideCall:
+    def _call(self, key: Key, pod: Object, entry: _Wait) -> SideCall:
         uid = pod["metadata"]["uid"]
 
         async def read() -> None:

@@ -28,7 +28,7 @@ SERVER_SECONDS = 15
 """After which the API server ends a watch. It sends a bookmark two seconds before, so that the next one goes on from
 there, however long nothing has changed."""
 LONGEST_SECONDS = 22.0
-"""After which a watch is taken for dead that has not ended: what it didn't tell is told by the next one."""
+"""After which a watch is taken for dead that has not ended; the next one begins at the last version that it had."""
 CALL_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 END_SECONDS = 5.0

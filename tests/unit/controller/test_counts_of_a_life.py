@@ -16,7 +16,7 @@ from distillation_operator.pipeline.decision.job import decide
 from distillation_operator.pipeline.graph import build_shape
 from distillation_operator.pipeline.status.chip_hours import PERIOD
 from distillation_operator.pipeline.status.times import format_time
-from support.fleet import Fleet, acting
+from support.fleet import Fleet, acting, stop
 from support.scenario import SOURCES
 from support.virtual_time import run
 
@@ -246,15 +246,13 @@ def test_a_status_that_is_lost_with_its_operator_is_found_again() -> None:
         before = writes(fleet)
         fleet.end(key, "fetch-student")
         await asyncio.sleep(0.2)
-        first.cancel()
-        await asyncio.gather(first, return_exceptions=True)
+        await stop(first)
         lost = fleet.stage(key, "fetch-student")["state"]
         fleet.restart()
         await fleet.hear_of_all()
         second = asyncio.create_task(fleet.operator._act())
         await asyncio.sleep(MOMENT)
-        second.cancel()
-        await asyncio.gather(second, return_exceptions=True)
+        await stop(second)
         found = [fleet.stage(key, stage)["state"] for stage in ("fetch-student", "convert-student")]
         return writes(fleet) - before, lost, found
 

@@ -14,7 +14,7 @@ from distillation_operator.controller.queue import Key
 from distillation_operator.manifests.labels import child_labels
 from distillation_operator.pipeline.status.times import format_time
 from support.controller import Controller
-from support.fleet import Fleet
+from support.fleet import Fleet, stop
 from support.scenario import small_spec
 from support.virtual_time import run
 
@@ -89,8 +89,7 @@ async def seen(fleet: Fleet, job: dict[str, Any]) -> None:
 async def seen_from_start(fleet: Fleet, seconds: float = 30.0) -> None:
     acting = asyncio.create_task(fleet.operator._act())
     await asyncio.sleep(seconds)
-    acting.cancel()
-    await asyncio.gather(acting, return_exceptions=True)
+    await stop(acting)
 
 
 def test_no_call_is_made_for_a_job_at_rest_at_the_start_nor_later() -> None:
@@ -207,8 +206,7 @@ def test_a_job_whose_deletion_no_watch_has_told_is_forgotten_at_the_resync() -> 
         await asyncio.sleep(10)
         del fleet.server.jobs["ml", "goes"]
         await asyncio.sleep(700)
-        acting.cancel()
-        await asyncio.gather(acting, return_exceptions=True)
+        await stop(acting)
         return fleet.operator._cache.job_count
 
     assert run(scenario()) == 1

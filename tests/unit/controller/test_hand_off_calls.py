@@ -16,12 +16,11 @@ from distillation_operator.controller.turns import READS_PER_SECOND
 from distillation_operator.pipeline.observed import Pod
 from support.api_server import UNREACHABLE, Server
 from support.controller import unheard
-from support.fleet import Fleet, acting
+from support.fleet import CREATING, Fleet, acting, stop
 from support.virtual_time import now, run
 
 WRITES = ("create", "update", "delete")
 JOBS = 600
-CREATING: dict[str, Any] = {"phase": "Pending", "containerStatuses": [{"name": "stage", "state": {"waiting": {}}}]}
 
 
 def test_the_end_of_a_pod_is_one_creation_and_one_write_of_the_status() -> None:
@@ -48,7 +47,7 @@ def test_a_new_process_hands_over_as_the_old_one_did(knows: str) -> None:
         first = asyncio.create_task(fleet.operator._act())
         key = await fleet.add_job("job")
         await asyncio.sleep(5)
-        await ended(first)
+        await stop(first)
         fleet.restart()
         if knows == "before its lists":
             await fleet.hear_of_all()
@@ -61,7 +60,7 @@ def test_a_new_process_hands_over_as_the_old_one_did(knows: str) -> None:
         begun = now()
         fleet.end_pods(key, "fetch-student")
         await asyncio.sleep(2)
-        await ended(second)
+        await stop(second)
         beside = ("list", "events")
         return [call for call in fleet.server.asked if call != beside], fleet.made[key, "convert-student"] - begun
 
@@ -200,9 +199,3 @@ def test_of_many_jobs_logs_and_events_are_read_at_a_bounded_rate() -> None:
     assert read["list"] <= 350 * READS_PER_SECOND
     assert len(set(asked)) == 3 * JOBS, "each has its turn"
     assert alone.count(("log", "job-0-0-abcde")) > 100 / progress.SECONDS_BETWEEN_LATER_READS, "others are gone"
-
-
-async def ended(process: asyncio.Task[None]) -> None:
-    """The end of a process of the operator."""
-    process.cancel()
-    await asyncio.gather(process, return_exceptions=True)

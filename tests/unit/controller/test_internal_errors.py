@@ -16,6 +16,7 @@ from distillation_operator.controller.settings import ControllerSettings
 from distillation_operator.pipeline.status.times import format_time
 from support.api_server import Server
 from support.controller import Controller
+from support.fleet import stop
 from support.scenario import small_spec
 from support.virtual_time import now, run
 
@@ -170,8 +171,7 @@ def test_it_is_tried_again_ever_later_and_counted(monkeypatch: pytest.MonkeyPatc
             await asyncio.sleep(0.25)
             tries.append(errors(operator) or 0)
         writes = [verb for verb, _ in server.asked if verb == "update"]
-        acting.cancel()
-        await asyncio.gather(acting, return_exceptions=True)
+        await stop(acting)
         return len(writes), tries, errors(operator)
 
     def errors(operator: process._Operator) -> float | None:

@@ -5,6 +5,7 @@ import asyncio
 from distillation_operator.controller import process as app
 from distillation_operator.controller.settings import ControllerSettings
 from support.api_server import Server
+from support.fleet import stop
 from support.scenario import small_spec
 from support.virtual_time import run
 
@@ -30,8 +31,7 @@ def test_a_worker_that_has_ended_is_told() -> None:
         worker = asyncio.create_task(sleep_for_ever())
         operator._workers = [worker]
         before = await operator._alive()
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+        await stop(worker)
         return before, await operator._alive()
 
     assert asyncio.run(scenario()) == (None, "a worker has ended")

@@ -5,11 +5,10 @@ from typing import Any
 
 from distillation_operator.controller import pod_events
 from distillation_operator.controller.queue import Key
-from support.fleet import Fleet, acting
+from support.fleet import CREATING, Fleet, acting
 from support.virtual_time import now
 
 MOUNT = 'MountVolume.SetUp failed for volume "storage"'
-CREATING: dict[str, Any] = {"phase": "Pending", "containerStatuses": [{"name": "stage", "state": {"waiting": {}}}]}
 
 
 def stand_still(fleet: Fleet, key: Key, count: int = 1, stage: str = "fetch-teacher") -> list[str]:

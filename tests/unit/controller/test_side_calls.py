@@ -17,7 +17,7 @@ from distillation_operator.manifests.labels import child_labels
 from distillation_operator.pipeline.observed import Pod
 from support.api_server import UNREACHABLE, Server
 from support.controller import unheard
-from support.fleet import Fleet
+from support.fleet import Fleet, stop
 from support.virtual_time import now, run
 
 STAGES = ("fetch-teacher", "fetch-student", "prepare-dataset")
@@ -255,8 +255,7 @@ async def seconds_to_the_next_stage(unreachable: int) -> list[float]:
         await asyncio.sleep(1)
         took.append(fleet.made[key, "preflight"] - begun)
     assert await fleet.operator._alive() is None
-    acting.cancel()
-    await asyncio.gather(acting, return_exceptions=True)
+    await stop(acting)
     await fleet.operator._side_calls.close()
     return took
 
@@ -279,8 +278,7 @@ def test_pods_out_of_reach_cost_their_own_job_no_time() -> None:
             fleet.end(key, stage)
         begun = now()
         await asyncio.sleep(3)
-        acting.cancel()
-        await asyncio.gather(acting, return_exceptions=True)
+        await stop(acting)
         return fleet.made[key, "preflight"] - begun
 
     assert run(scenario()) < 0.5
@@ -302,8 +300,7 @@ def test_progress_and_events_are_told_as_they_come() -> None:
         fleet.server.logs["job-fetch-teacher-0-0-abcde"] = progress(3)
         fleet.end(key, "fetch-student")
         await asyncio.sleep(45)
-        acting.cancel()
-        await asyncio.gather(acting, return_exceptions=True)
+        await stop(acting)
         stages = {stage["name"]: stage for stage in fleet.server.jobs[key]["status"]["stages"]}
         return stages["fetch-teacher"], [event["message"] for event in fleet.server.events]
 
@@ -361,8 +358,7 @@ def test_what_a_queue_says_is_told_as_soon_as_it_is_read() -> None:
         metadata = {**child["metadata"], "labels": labels}
         fleet.server.add("Job", {**child, "metadata": metadata, "spec": {"suspend": True}})
         await asyncio.sleep(1 + MOMENT)
-        acting.cancel()
-        await asyncio.gather(acting, return_exceptions=True)
+        await stop(acting)
         stages = {stage["name"]: stage for stage in fleet.server.jobs[key]["status"]["stages"]}
         return stages["fetch-teacher"]
 
@@ -390,8 +386,7 @@ def test_what_kueue_has_made_no_workload_of_is_told_with_what_may_be_missing(pri
             await asyncio.sleep(seconds)
             stages = {stage["name"]: stage for stage in fleet.server.jobs[key]["status"]["stages"]}
             told.append(stages["fetch-teacher"])
-        acting.cancel()
-        await asyncio.gather(acting, return_exceptions=True)
+        await stop(acting)
         return told
 
     at_first, later = run(scenario())
@@ -415,8 +410,7 @@ def test_what_is_not_ours_is_no_work() -> None:
             metadata = {"name": f"stranger-{number}", "namespace": "ml", "labels": labels}
             fleet.server.add("Job", {"metadata": metadata, "spec": {"suspend": True}})
         await asyncio.sleep(2)
-        acting.cancel()
-        await asyncio.gather(acting, return_exceptions=True)
+        await stop(acting)
         return len(fleet.operator._cache) - size, fleet.server.asked
 
     assert run(scenario()) == (0, [])
@@ -434,8 +428,7 @@ def test_of_pods_that_work_as_one_only_the_one_that_reports_is_read() -> None:
             fleet.server.add_pod(jobset, number)
         acting = asyncio.create_task(fleet.operator._act())
         await asyncio.sleep(10)
-        acting.cancel()
-        await asyncio.gather(acting, return_exceptions=True)
+        await stop(acting)
         return {name for verb, name in fleet.server.asked if verb == "log"}
 
     assert run(scenario()) == {"job-train-one-0-0-abcde"}

@@ -15,6 +15,7 @@ from kopf._cogs.structs import credentials, references
 
 from distillation_operator.controller import watches
 from distillation_operator.controller.watches import Watches, keep_awake
+from support.fleet import stop
 from support.virtual_time import now, run
 
 THINGS = references.Resource("example.org", "v1", "things", namespaced=True)
@@ -33,7 +34,7 @@ def uncollected() -> Iterator[None]:
 
 
 class Server:
-    """Watches of one thing: the first is reset in a line, the second is told 410, the others go on."""
+    """Watches of one thing: the first is reset in a line, the second is answered 410, the others go on."""
 
     def __init__(self) -> None:
         self.watches = 0
@@ -68,7 +69,7 @@ class Server:
 
 
 @pytest.mark.usefixtures("uncollected")
-def test_a_watch_that_was_reset_and_then_told_410_is_not_cancelled_later() -> None:
+def test_a_watch_that_was_reset_and_then_answered_410_is_not_cancelled_later() -> None:
     """Case 69: the error of the first keeps the second in memory, with what limits its silence."""
     settings = kopf.OperatorSettings()
     keep_awake(settings)
@@ -107,18 +108,17 @@ def test_a_watch_that_ends_by_itself_is_begun_again() -> None:
             return [asyncio.create_task(asyncio.Event().wait(), name="orchestrator")]
 
     async def scenario() -> tuple[int, int, float]:
-        stop = asyncio.Event()
+        over = asyncio.Event()
         kept = Kopf(kopf.OperatorRegistry, unasked, [], [], unmissed)
-        watching = asyncio.create_task(kept.run(stop))
+        watching = asyncio.create_task(kept.run(over))
         await asyncio.sleep(3600)
         before, since = Kopf.begun, now()
         kept.watcher.cancel()
         while Kopf.begun == before:
             await asyncio.sleep(0.1)
         seconds = now() - since
-        stop.set()
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        over.set()
+        await stop(watching)
         return before, Kopf.begun, seconds
 
     before, after, seconds = run(scenario())
