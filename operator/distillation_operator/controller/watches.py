@@ -21,6 +21,7 @@ import kopf
 
 from distillation_operator.controller.answers import Answer
 from distillation_operator.controller.foreign_pages import refuse_pages
+from distillation_operator.controller.generators import OpenGenerators
 from distillation_operator.controller.listings import Listings
 from distillation_operator.controller.patience import Patience, pause
 
@@ -111,6 +112,14 @@ class Watches:
         """One run; what has ended it."""
         context, run = contextvars.copy_context(), object()
         context.run(_RUN.set, run)
+        generators = OpenGenerators(lambda: _RUN.get(None) is run)
+        with generators.installed():
+            try:
+                return await self._run_in(context, run, stop)
+            finally:
+                await asyncio.wait([asyncio.create_task(generators.close())], timeout=END_SECONDS)
+
+    async def _run_in(self, context: contextvars.Context, run: object, stop: asyncio.Event) -> BaseException | None:
         tasks = await asyncio.create_task(self._spawn(stop), context=context)
         # kopf's own handlers of signals know of one run alone.
         loop = asyncio.get_running_loop()

@@ -126,6 +126,51 @@ def test_a_watch_that_ends_by_itself_is_begun_again() -> None:
     assert seconds < 2 * watches.LOOK_SECONDS + 1
 
 
+@pytest.mark.usefixtures("uncollected")
+def test_what_a_cancelled_watch_leaves_open_is_closed_before_the_loop_ends() -> None:
+    """Case 70: the loop closes all generators at once, and those that are within another break."""
+    errors: list[str] = []
+
+    class Kopf(Watches):
+        url: str
+        session: aiohttp.ClientSession
+        begun: asyncio.Semaphore
+
+        async def _spawn(self, stop: asyncio.Event) -> Collection[asyncio.Task[Any]]:
+            vault = credentials.Vault()
+            auth.vault_var.set(vault)
+            await vault.populate({"test": kopf.AiohttpSession(server=self.url, aiohttp_session=self.session)})
+            # In what order the loop closes them is chance.
+            return [asyncio.create_task(self._watch(), name=f"watcher for things@ns {k}") for k in range(20)]
+
+        async def _watch(self) -> None:
+            # kopf's knows its task, and the task its end: a circle.
+            watcher = asyncio.current_task()
+            assert watcher is not None
+            watched = watching.infinite_watch(settings=await unasked(), resource=THINGS, namespace=NAMESPACE)
+            async for _ in watched:
+                self.begun.release()
+                # It is cancelled while it isn't in the generator.
+                await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["message"]))
+        server, app = Server(), web.Application()
+        app.router.add_route("*", "/{path:.*}", server.answer)
+        async with test_utils.TestServer(app) as serving, aiohttp.ClientSession() as session:
+            kept, over = Kopf(kopf.OperatorRegistry, unasked, [], [], unmissed), asyncio.Event()
+            kept.url, kept.session, kept.begun = str(serving.make_url("/")), session, asyncio.Semaphore(0)
+            running = asyncio.create_task(kept.run(over))
+            for _ in range(20):
+                await kept.begun.acquire()
+            over.set()
+            running.cancel()
+            await asyncio.wait([running])
+
+    asyncio.run(scenario())
+    assert errors == []
+
+
 async def unasked() -> kopf.OperatorSettings:
     """Of no interest here."""
     return kopf.OperatorSettings()
