@@ -53,7 +53,7 @@ PLAYGROUND = "playground"
 _PROGRAMS = {"kube": 420.0, "jobset": 40.0, "coredns": 40.0, "pause": 2.0, "helm": 60.0}
 _ENVIRONMENTS = {"fetcher": 15.0, "teacher": 70.0, "trainer": 80.0, "converter": 60.0}
 _TESTBED, _RUN = "the testbed comes up", "the run"
-_SECONDS = {_TESTBED: 30.0, _RUN: 330.0}
+_SECONDS = {_TESTBED: 20.0, _RUN: 270.0}
 
 _progress = Progress()
 say = _progress.say
