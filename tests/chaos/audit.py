@@ -9,34 +9,61 @@ from typing import Any
 
 WRITES = ("create", "update", "patch", "delete")
 AGENT = "distillation-operator/"
+CHILDREN = ("jobs", "jobsets")
 QUESTIONS = ("selfsubjectaccessreviews",)
 """What is created to be answered and is kept nowhere; an operator that starts asks what it may do."""
 
 
 def writes(log: Path, since: datetime | None = None) -> Iterator[dict[str, Any]]:
     """The operators' writes that the API server accepted, after ``since``."""
-    with log.open() as lines:
-        for line in lines:
-            # The last line may be half written.
-            if AGENT not in line or not line.endswith("\n"):
-                continue
-            event = json.loads(line)
-            if event["verb"] not in WRITES or not event.get("userAgent", "").startswith(AGENT):
-                continue
-            if event["responseStatus"]["code"] >= 300 or event["objectRef"]["resource"] in QUESTIONS:
-                continue
-            if since is None or datetime.fromisoformat(event["requestReceivedTimestamp"]) > since:
-                yield event
+    for event in _tried(log):
+        if event["responseStatus"]["code"] >= 300 or event["objectRef"]["resource"] in QUESTIONS:
+            continue
+        if since is None or datetime.fromisoformat(event["requestReceivedTimestamp"]) > since:
+            yield event
 
 
 def creations(log: Path) -> Counter[tuple[str, str]]:
-    """How often each Job and JobSet was created, by namespace and name."""
+    """How often each Job and JobSet was created, by namespace and name.
+
+    One whose connection breaks before the answer is logged as an error, and may be stored: then its controller writes
+    it later.
+    """
     found: Counter[tuple[str, str]] = Counter()
-    for event in writes(log):
+    unsure: set[tuple[str, str]] = set()
+    for event in _tried(log):
         reference = event["objectRef"]
-        if event["verb"] == "create" and reference.get("resource") in ("jobs", "jobsets"):
-            found[reference["namespace"], reference["name"]] += 1
+        if event["verb"] == "create" and reference.get("resource") in CHILDREN:
+            child = reference["namespace"], reference["name"]
+            if event["responseStatus"]["code"] < 300:
+                found[child] += 1
+            else:
+                unsure.add(child)
+    unsure -= found.keys()
+    found.update(unsure & _written_by_controllers(log) if unsure else ())
     return found
+
+
+def _tried(log: Path) -> Iterator[dict[str, Any]]:
+    for event in _with(log, AGENT):
+        if event["verb"] in WRITES and event.get("userAgent", "").startswith(AGENT):
+            yield event
+
+
+def _written_by_controllers(log: Path) -> set[tuple[str, str]]:
+    return {
+        (event["objectRef"]["namespace"], event["objectRef"]["name"])
+        for event in _with(log, '"subresource":"status"')
+        if event["objectRef"]["resource"] in CHILDREN and event["responseStatus"]["code"] < 300
+    }
+
+
+def _with(log: Path, text: str) -> Iterator[dict[str, Any]]:
+    with log.open() as lines:
+        for line in lines:
+            # The last line may be half written.
+            if text in line and line.endswith("\n"):
+                yield json.loads(line)
 
 
 def now() -> datetime:
