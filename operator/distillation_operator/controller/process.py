@@ -43,6 +43,8 @@ RECONCILE_SECONDS = 300.0
 BATCH_SECONDS = 1.0
 """A status may wait so long for what follows: a pod appears, runs and may end meanwhile."""
 SCHEMA_SECONDS = 5.0
+FEW_JOBS = 20
+"""So many that haven't ended are acted on at once at a start."""
 log = logging.getLogger(__name__)
 
 Resource = tuple[str, str] | tuple[str, str, str]
@@ -166,15 +168,19 @@ class _Operator:
 
     async def _act(self) -> None:
         self._metrics.leads.set(1)
-        # Until all children are known each job would have to be listed by itself.
-        await self._sweep_first()
-        self._workers = [asyncio.create_task(self._work()) for _ in range(self._settings.workers)]
-        self._workers.append(asyncio.create_task(self._resync()))
+        await self._sweep.wait_for_jobs()
+        first = asyncio.create_task(self._sweep_first())
         try:
-            await asyncio.gather(*self._workers)
+            # Until all children are known each job is listed by itself. Those of a few take less than those of all,
+            # most of which are of jobs that have ended.
+            if len(self._cache.jobs()) > FEW_JOBS:
+                await first
+            self._workers = [asyncio.create_task(self._work()) for _ in range(self._settings.workers)]
+            self._workers.append(asyncio.create_task(self._resync()))
+            await asyncio.gather(first, *self._workers)
         finally:
             self._metrics.leads.set(0)
-            await _cancel(self._workers)
+            await _cancel([first, *self._workers])
 
     async def _alive(self) -> str | None:
         """What only a new process can mend. That there is an answer shows that the loop turns; calls that fail, and
@@ -285,9 +291,12 @@ class _Operator:
 
     async def _sweep_first(self) -> None:
         try:
-            await self._sweep.begin()
+            async with self._sweeping:
+                await self._sweep.run()
         except ApiError as error:
             log.warning("the children of all jobs can't be listed, so those of each job are: %s", error)
+        else:
+            log.info("%d jobs and their children are known", self._cache.job_count)
 
     async def _resync(self) -> None:
         """Look at everything again: a watch that was broken for long may have missed a deletion."""

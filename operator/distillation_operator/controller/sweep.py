@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 
 from distillation_operator.controller.cache import Cache
-from distillation_operator.controller.kube import RESOURCES, Kube
+from distillation_operator.controller.kube import RESOURCES, ApiError, Kube
 from distillation_operator.controller.queue import Key
 
 PATIENCE = 5.0
@@ -26,13 +26,21 @@ class Sweep:
         self._cache = cache
         self._namespaces: Sequence[str | None] = namespaces or (None,)
 
-    async def begin(self) -> None:
-        """The first one, once the watch has brought the jobs: the children of jobs that aren't known are passed over,
-        and are listed for each such job when it comes. Raises ApiError.
+    async def wait_for_jobs(self) -> None:
+        """Wait until the watch has brought all jobs, or brings no more: the children of those that aren't known are
+        passed over by a list of all.
         """
-        await self._wait_for_jobs(await self._count())
-        await self.run()
-        log.info("%d jobs and their children are known", self._cache.job_count)
+        loop = asyncio.get_running_loop()
+        try:
+            count = await self._count()
+        except ApiError as error:
+            log.warning("the jobs can't be counted: %s", error)
+            return
+        known, since = -1, loop.time()
+        while self._cache.job_count < count and loop.time() - since < PATIENCE:
+            if self._cache.job_count != known:
+                known, since = self._cache.job_count, loop.time()
+            await asyncio.sleep(LOOK)
 
     async def run(self) -> set[Key]:
         """List all children, and the jobs where some may be gone. Returns the jobs for which there was news. Raises
@@ -71,11 +79,3 @@ class Sweep:
 
     async def _count(self) -> int:
         return sum([await self._kube.count_jobs(namespace) for namespace in self._namespaces])
-
-    async def _wait_for_jobs(self, count: int) -> None:
-        loop = asyncio.get_running_loop()
-        known, since = -1, loop.time()
-        while self._cache.job_count < count and loop.time() - since < PATIENCE:
-            if self._cache.job_count != known:
-                known, since = self._cache.job_count, loop.time()
-            await asyncio.sleep(LOOK)
