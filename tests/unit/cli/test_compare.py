@@ -247,6 +247,24 @@ def test_control_characters_and_markup_do_nothing_on_a_terminal(
     assert rows(out)["student.chatTemplate"] == ["a]0;title b31m", "-"]
 
 
+@pytest.mark.parametrize(
+    ("folders", "labels"),
+    [
+        (["tries/first", "tries/second"], ["same (first)", "same (second)"]),
+        (["first/same", "second/same"], ["same (first)", "same (second)"]),
+        (["first/same", "second/other"], ["same (first/same)", "same (second/other)"]),
+        (["a/x/same", "b/x/same", "c/y/same"], ["same (a/x)", "same (b/x)", "same (c/y)"]),
+    ],
+)
+def test_runs_of_one_name_are_told_apart_by_the_end_of_their_folders(
+    folders: list[str], labels: list[str], tmp_path: Path
+) -> None:
+    """A whole path as a heading makes tables wider than any screen."""
+    paths = [write_json(tmp_path / folder / "status.yaml", job("same", uid=folder)).parent for folder in folders]
+    found = find([str(path) for path in paths], no_cluster, None)
+    assert Comparison.of(found.runs).labels == labels
+
+
 @pytest.mark.parametrize("runs", [1, 2, 3, 4, 12, 50])
 def test_each_number_of_runs_fits_80_columns(tmp_path: Path, runs: int) -> None:
     paths = [

@@ -69,8 +69,11 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     full = [
         f"{one_line(run.namespace)}/{name}" if run.namespace else name for run, name in zip(runs, names, strict=True)
     ]
-    places = [f"{name} ({one_line(run.origin)})" for run, name in zip(runs, names, strict=True)]
-    counted, counted_full, counted_places = Counter(names), Counter(full), Counter(places)
+    counted, counted_full = Counter(names), Counter(full)
+    twins = [number for number, whole in enumerate(full) if counted_full[whole] > 1]
+    short = dict(zip(twins, _short_origins([runs[number] for number in twins]), strict=True))
+    places = [f"{name} ({one_line(short.get(number, ''))})" for number, name in enumerate(names)]
+    counted_places = Counter(places)
     return [
         name
         if counted[name] == 1
@@ -81,3 +84,15 @@ def _labels(runs: Sequence[Run]) -> list[str]:
         else f"{place}, {number}"
         for number, (name, whole, place) in enumerate(zip(names, full, places, strict=True), start=1)
     ]
+
+
+def _short_origins(runs: Sequence[Run]) -> list[str]:
+    """Of where each was read, no more from its end than tells them apart, and what all end in left out."""
+    parts = [run.origin.split("/") for run in runs]
+    while len({tuple(one[-1:]) for one in parts}) == 1 and all(len(one) > 1 for one in parts):
+        parts = [one[:-1] for one in parts]
+    for length in range(1, max(map(len, parts), default=0) + 1):
+        ends = ["/".join(one[-length:]) for one in parts]
+        if len(set(ends)) == len(ends) and not any(end == run.name for end, run in zip(ends, runs, strict=True)):
+            return ends
+    return [run.origin for run in runs]
