@@ -83,9 +83,16 @@ spec:
 
 
 def kubeconfig_of_user() -> Path | None:
-    """The cluster that the user has named, if any."""
+    """The cluster that the user has named, if any. Raises SystemExit with what is wrong."""
     named = os.environ.get("KUBECONFIG")
-    return Path(named) if named else None
+    if not named:
+        return None
+    if not Path(named).is_file():
+        raise SystemExit(
+            f"demo: KUBECONFIG is {named}, and there is no such file, as after `make down`: unset it for a cluster on "
+            "this machine, or name the file of yours"
+        )
+    return Path(named)
 
 
 def explain(error: subprocess.CalledProcessError) -> str:

@@ -12,7 +12,7 @@ from distillation_api.resource import DistillationJob
 from distillation_api.spec import DistillationJobSpec
 from distillation_operator.commands.errors import CommandError
 from distillation_operator.commands.files import documents
-from distillation_operator.commands.plan_cost import WHERE_RATES_ARE, chips, cost, known_work, shards
+from distillation_operator.commands.plan_cost import chips, cost, known_work, shards, where_rates_are
 from distillation_operator.commands.validation import validate
 from distillation_operator.manifests.kinds import child_manifest
 from distillation_operator.manifests.settings import Installation
@@ -137,7 +137,7 @@ def _work(job: DistillationJob, pipeline: Mapping[str, Stage], rates: Mapping[st
     if rates:
         return [*lines, *cost(job, pipeline, rates)]
     if known:
-        return [*lines, WHERE_RATES_ARE]
+        return [*lines, *where_rates_are(known)]
     return ["The work isn't known before dataset.limit is set, and no time and chip-hours with it."]
 
 

@@ -1,6 +1,6 @@
 """What a plan costs: the work of generation and training, and at given rates its time and chip-hours."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from distillation_api.resource import DistillationJob
@@ -13,11 +13,15 @@ from distillation_operator.pipeline.status.chip_hours import SECONDS_PER_HOUR
 
 Pipeline = Mapping[str, Stage]
 
-WHERE_RATES_ARE = (
-    "--rate STAGE=NUMBER for each of them tells time and chip-hours: answers or steps per second, as watch shows them "
-    "while the stage runs. Of a finished job they are in its status: counts.kept or counts.steps of the stage over its "
-    "time from startTime to completionTime."
-)
+
+def where_rates_are(stages: Iterable[str]) -> list[str]:
+    """How time and chip-hours are got too, of these stages."""
+    options = " ".join(f"--rate {stage}=NUMBER" for stage in stages)
+    return [
+        f"For time and chip-hours too: plan FILE {options}",
+        "NUMBER is answers or steps per second, as watch shows them while a stage runs. Of a finished job: counts.kept "
+        "or counts.steps of the stage in its status, divided by the seconds from startTime to completionTime.",
+    ]
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,19 @@ _STYLES = {"Complete": "green", "Failed": "red", "Running": "cyan", "Queued": "y
 Stage = dict[str, Any]
 
 
+_SCORES = ("crossEntropyBefore", "crossEntropyAfter", "klAfter", "top1AgreementAfter")
+
+
 def describe(stage: Stage) -> str:
     """How far a stage is, in a few words."""
     parts = _progress(stage)
-    metrics = (stage.get("metrics") or {}).items()
-    # What a preview has measured stands together, in the job's status.
-    parts.extend(f"{name} {value}" for name, value in metrics if not name.startswith(MEASURED))
+    metrics = stage.get("metrics") or {}
+    if _SCORES[0] in metrics:
+        # Of an evaluation's twenty, those that it is done for; `kubectl get -o yaml` and the report have them all.
+        parts.extend(f"{name} {metrics[name]}" for name in _SCORES if name in metrics)
+    else:
+        # What a preview has measured stands together, in the job's status.
+        parts.extend(f"{name} {value}" for name, value in metrics.items() if not name.startswith(MEASURED))
     if stage.get("reused"):
         parts.append("reused")
     if stage.get("attempt"):

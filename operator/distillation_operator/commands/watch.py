@@ -5,9 +5,10 @@ and API servers that restart are waited for: the object is read again and watche
 """
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Protocol, cast
 
@@ -62,11 +63,22 @@ def run(name: str, namespace: str | None, kubeconfig: str | None, context: str |
     place = namespace or default_namespace
     live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
     view: View = LiveView(live) if live is not None else LineView()
-    with live if live is not None else nullcontext():
+    with goes_on(f"{name} -n {place}"), live if live is not None else nullcontext():
         last = follow(api, place, name, view)
     for line in results(last):
         print(printable(line))
     return 0 if ended(last) == "Complete" else 1
+
+
+@contextmanager
+def goes_on(job: str) -> Iterator[None]:
+    """Who ends the watching is asked whether the job ends too. ``job``: as ``watch`` is to be called again."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        said = f"the job goes on; to follow it again: distillation-operator watch {job}"
+        print(printable(said), file=sys.stderr, flush=True)
+        raise
 
 
 def connect(kubeconfig: str | None, context: str | None = None) -> tuple[client.CustomObjectsApi, str]:
@@ -203,8 +215,11 @@ def results(job: Object, storage: str | None = None) -> list[str]:
             lines.append(f"{text}: {located(root, found[key])}")
     if "publishedModel" in found:
         lines.append(f"Published model: {found['publishedModel']}")
+    stages = status.get("stages", [])
+    # Of a failed job the condition has said which one it was.
+    lines.extend(f"{s['name']}: {s.get('message', '')}" for s in stages if s["state"] == "Complete" and "reason" in s)
     if "chipHours" in status:
-        lines.append(f"Chip-hours: {status['chipHours']}{_idle(status.get('stages', []))}")
+        lines.append(f"Chip-hours: {status['chipHours']}{_idle(stages)}")
     return lines
 
 

@@ -27,7 +27,7 @@ def is_folder(name: str) -> bool:
 
 def run(path: str) -> int:
     """Follow the job of a folder, or of the status file in it; 0 when it is Complete, 1 when it is Failed."""
-    with view_here() as view:
+    with watch.goes_on(path), view_here() as view:
         folder = JobFolder(_folder(of_user(path)))
         last = follow(folder, view)
     for line in watch.results(last, str(folder.path.parent)):

@@ -179,7 +179,8 @@ def test_without_rates_it_is_said_where_they_are(capsys: pytest.CaptureFixture[s
     assert main(["plan", "--summary", str(EXAMPLES / "llama3-8b-to-1b.yaml")]) == 0
     out = capsys.readouterr().out
     assert "Work: generate 20,000 answers, train-teacher-data at most 623 steps." in out
-    assert "answers or steps per second, as watch shows them while the stage runs" in out
+    assert "plan FILE --rate generate=NUMBER --rate train-" in out
+    assert "answers or steps per second, as watch shows them while a stage runs" in out
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)

@@ -156,6 +156,22 @@ def test_the_results() -> None:
     ]
 
 
+def test_what_is_to_be_looked_at_in_a_complete_job_is_among_its_results() -> None:
+    degenerate = {"reason": "DegenerateAnswers", "message": "The student's answers degenerate."}
+    stages = [{"name": "export", "state": "Complete"}, {"name": "evaluate", "state": "Complete", **degenerate}]
+    assert watch.results(job(*stages, ended="Complete", results=RESULTS))[3:] == [
+        "evaluate: The student's answers degenerate."
+    ]
+
+
+def test_who_stops_watching_is_told_that_the_job_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), watch.goes_on("one -n ml"):
+        raise KeyboardInterrupt
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "the job goes on; to follow it again: distillation-operator watch one -n ml\n"
+
+
 @pytest.mark.parametrize(
     ("storage", "root"),
     [
@@ -253,6 +269,12 @@ def test_the_context_chooses_cluster_and_namespace(tmp_path: Path) -> None:
         assert namespace == place
     with pytest.raises(CommandError, match="nowhere"):
         watch.connect(str(file), "nowhere")
+
+
+def test_of_an_evaluation_the_scores_are_shown_and_what_is_to_be_looked_at() -> None:
+    scores = {"answerTokensAfter": "48", "crossEntropyAfter": "7.3", "crossEntropyBefore": "13.8", "klAfter": "5.7"}
+    stage = {"name": "evaluate", "state": "Complete", "metrics": scores, "message": "The answers degenerate."}
+    assert describe(stage) == "crossEntropyBefore 13.8, crossEntropyAfter 7.3, klAfter 5.7, The answers degenerate."
 
 
 def test_what_a_stage_of_a_preview_has_measured_is_not_told_twice() -> None:

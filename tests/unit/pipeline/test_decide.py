@@ -10,6 +10,7 @@ from distillation_api.contract import StageFailure
 from distillation_api.status import DistillationJobStatus
 from distillation_operator.pipeline.cause import Cause
 from distillation_operator.pipeline.observed import FailureClass
+from distillation_operator.pipeline.status.events import transitions
 from distillation_operator.pipeline.status.times import parse_time
 from support.scenario import ALL, BEFORE_GENERATE, BEFORE_TRAINING, SOURCES, START, Given
 
@@ -264,10 +265,13 @@ def test_resuming_starts_a_new_attempt_for_free() -> None:
 
 def test_resuming_waits_for_the_pods_of_before() -> None:
     given = Given().child("fetch-student").running_pod("fetch-student").spec(suspend=True)
-    given.act()
+    before = given.act().status
     seen = given.spec(suspend=False).decide()
     assert "fetch-student/1" not in seen.created
     assert seen.stage("fetch-student").reason == "PredecessorRuns"
+    # The user has asked for it: nothing is wrong.
+    events = transitions(before, seen.status)
+    assert [event.type for event in events if event.reason == "PredecessorRuns"] == ["Normal"]
     seen = given.gone("fetch-student").no_pods().decide()
     assert "fetch-student/1" in seen.created
 

@@ -87,8 +87,9 @@ def test_what_an_older_operator_has_honoured_stays_honoured() -> None:
 @pytest.mark.parametrize(
     ("request_", "told"),
     [
-        ("train-one", "give STAGE/NONCE"),
-        ("train-one/", "give STAGE/NONCE"),
+        ("train-one", "give STAGE/NONCE, e.g. train-one/1"),
+        ("train-one/", "give STAGE/NONCE, e.g. train-one/1"),
+        ("evaluat", "give STAGE/NONCE, e.g. train-one/1"),
         ("train-two/1", "names 'train-two'; failed has train-one"),
         ("nonsense/1", "names 'nonsense'; failed has train-one"),
     ],

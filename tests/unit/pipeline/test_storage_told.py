@@ -33,7 +33,7 @@ def test_a_storage_without_atomic_renames_is_told_with_the_remedy(told: str) -> 
 def test_a_storage_that_renames_at_once_is_told_without_a_warning() -> None:
     events = events_of(Given(), settings={"directoryRename": "AtOnce"})
     assert [(event.type, event.message) for event in events] == [
-        ("Normal", f"{STAGE} is complete. The storage renames a directory at once.")
+        ("Normal", f"{STAGE} is complete. The storage renames directories atomically.")
     ]
 
 

@@ -98,7 +98,7 @@ def tiles(facts: ReportFacts) -> Iterator[Tile]:
     yield Tile("Cost", *((f"{formats.number(facts.chip_hours)} chip-hours", waited) if facts.chip_hours else _NO_CHIPS))
     trained = sum(stage.tokens or 0 for stage in facts.stages if stage.is_training)
     if trained:
-        yield Tile("Training data", f"{formats.amount(trained)} tokens", _answers_note(facts))
+        yield Tile("Training data", f"{formats.amount(trained)} tokens", _rows_note(facts))
 
 
 _NO_CHIPS = ("no chip-hours", "all stages ran on CPU")
@@ -173,6 +173,10 @@ def _share(part: float, whole: float | None, told: Callable[[float], str]) -> st
     return f"{formats.percent(part / whole)} of the teacher's {told(whole)}" if whole else "of the student"
 
 
-def _answers_note(facts: ReportFacts) -> str:
-    answered = facts.rows.answered
-    return f"{formats.count(answered)} answers of the teacher" if answered else "seen in training"
+def _rows_note(facts: ReportFacts) -> str:
+    """Of how many rows each training has learnt; those that are held out are none of them."""
+    packs = [stage for stage in facts.stages if stage.name.startswith("pack-")]
+    rows = [formats.count(stage.counts["rows"]) for stage in packs if stage.counts.get("rows")]
+    if not rows:
+        return "seen in training"
+    return f"of {rows[0]} rows" if len(rows) == 1 else f"of {' and '.join(rows)} rows, one training after another"

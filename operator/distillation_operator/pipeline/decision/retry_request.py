@@ -39,7 +39,7 @@ def apply_retry(
         return status, None
     name, slash, nonce = request.partition("/")
     if not slash or not nonce:
-        return status, _refused(f"{RETRY_ANNOTATION} is {request!r}; give STAGE/NONCE, e.g. train-one/2")
+        return status, _refused(f"{RETRY_ANNOTATION} is {request!r}; give STAGE/NONCE{_example(name, status)}")
     failed = [stage.name for stage in status.stages if stage.state == "Failed"]
     if name not in failed:
         return status, _not_failed(name, failed, status)
@@ -69,6 +69,14 @@ def _not_failed(name: str, failed: Sequence[str], status: DistillationJobStatus)
     if status.has_ended:
         return _refused(f"{says}; no stage has failed")
     return Cause.of(reasons.RETRY_WAITS, f"{says}; no stage has failed. When {name} fails, it is retried once")
+
+
+def _example(name: str, status: DistillationJobStatus) -> str:
+    """With the stage that was probably meant: of those that have failed, of all, or the last one."""
+    names = [stage.name for stage in status.stages]
+    failed = [stage.name for stage in status.stages if stage.state == "Failed"]
+    likely = get_close_matches(name, failed, 1) or failed or get_close_matches(name, names, 1) or names[-1:]
+    return "".join(f", e.g. {stage}/1" for stage in likely[:1])
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:

@@ -163,7 +163,9 @@ def _of_waiting(known: Mapping[str, StageStatus], stages: Sequence[StageStatus])
             reason = stage.reason or reasons.STAGE_PENDING.name
             news.setdefault((reason, stage.message), []).append(stage.name)
     for (reason, message), names in news.items():
-        yield Event("Warning", reason, f"{', '.join(names)}: {message}")
+        # A retry or a resume comes before the pods of before have ended.
+        is_usual = reason == reasons.PREDECESSOR_RUNS.name
+        yield Event("Normal" if is_usual else "Warning", reason, f"{', '.join(names)}: {message}")
 
 
 def _of_phase(after: DistillationJobStatus, was: str | None) -> list[Event]:

@@ -88,7 +88,7 @@ def _of_the_cache(result: StageResult) -> dict[str, int]:
 
 
 _DIRECTORY_RENAMES = {
-    "AtOnce": Cause("", "The storage renames a directory at once."),
+    "AtOnce": Cause("", "The storage renames directories atomically."),
     "FileByFile": Cause.of(
         reasons.NO_ATOMIC_DIRECTORY_RENAME,
         "The storage renames a directory file by file, and leaves halves where that is interrupted. Checkpoints don't "
