@@ -165,7 +165,12 @@ def _creation(server: ApiServer, name: str, job: Manifest, turn: int, number: in
 
 def _update(server: ApiServer, name: str, object_: Manifest, turn: int, step: int) -> Callable[[], Manifest]:
     path = f"{_path(name)}/{object_['metadata']['name']}/status"
-    return lambda: server.request("PUT", path, {**object_, "status": status(turn % (len(STAGES) - 1) + step)})
+    return lambda: server.request("PUT", path, {**object_, "status": status(running_at(turn, step))})
+
+
+def running_at(turn: int, step: int) -> int:
+    """The number of the stage that runs at an update of an object; from one update to the next it is the next."""
+    return turn % (len(STAGES) - UPDATES + 1) + step
 
 
 def status(running: int) -> Manifest:

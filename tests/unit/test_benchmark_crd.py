@@ -4,7 +4,17 @@ import json
 
 import pytest
 
-from benchmarks.crd_validation import COMMITTED, STAGES, WITHOUT, Cost, compared, status, without_rules
+from benchmarks.crd_validation import (
+    COMMITTED,
+    STAGES,
+    UPDATES,
+    WITHOUT,
+    Cost,
+    compared,
+    running_at,
+    status,
+    without_rules,
+)
 from distillation_api.schemas.crd import custom_resource_definition
 from distillation_api.status import DistillationJobStatus
 
@@ -23,6 +33,13 @@ def test_its_statuses_are_the_operators(running: int) -> None:
     read = DistillationJobStatus.model_validate(status(running))
     assert [stage.state for stage in read.stages].count("Running") == 1
     assert read.current_stage == STAGES[running] == read.stages[running].name
+
+
+def test_each_update_of_an_object_is_of_the_next_stage() -> None:
+    for turn in range(100):
+        running = [running_at(turn, step) for step in range(UPDATES)]
+        assert set(running) <= set(range(len(STAGES)))
+        assert running == list(range(running[0], running[0] + UPDATES))
 
 
 def test_medians_are_compared_with_the_base() -> None:
