@@ -1,11 +1,12 @@
 """What the operators wrote, from the API server's audit log."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from support.audit import events
 
 WRITES = ("create", "update", "patch", "delete")
 AGENT = "distillation-operator/"
@@ -45,7 +46,7 @@ def creations(log: Path) -> Counter[tuple[str, str]]:
 
 
 def _tried(log: Path) -> Iterator[dict[str, Any]]:
-    for event in _with(log, AGENT):
+    for event in events(log, AGENT):
         if event["verb"] in WRITES and event.get("userAgent", "").startswith(AGENT):
             yield event
 
@@ -53,17 +54,9 @@ def _tried(log: Path) -> Iterator[dict[str, Any]]:
 def _written_by_controllers(log: Path) -> set[tuple[str, str]]:
     return {
         (event["objectRef"]["namespace"], event["objectRef"]["name"])
-        for event in _with(log, '"subresource":"status"')
+        for event in events(log, '"subresource":"status"')
         if event["objectRef"]["resource"] in CHILDREN and event["responseStatus"]["code"] < 300
     }
-
-
-def _with(log: Path, text: str) -> Iterator[dict[str, Any]]:
-    with log.open() as lines:
-        for line in lines:
-            # The last line may be half written.
-            if text in line and line.endswith("\n"):
-                yield json.loads(line)
 
 
 def now() -> datetime:

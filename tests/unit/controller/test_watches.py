@@ -3,7 +3,8 @@
 import asyncio
 import gc
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -68,6 +69,18 @@ class Server:
         return json.dumps({"type": kind, "object": {"metadata": metadata}}).encode() + b"\n"
 
 
+@asynccontextmanager
+async def served(server: Server) -> AsyncIterator[None]:
+    """What is watched from here on is watched there."""
+    app, vault = web.Application(), credentials.Vault()
+    app.router.add_route("*", "/{path:.*}", server.answer)
+    async with test_utils.TestServer(app) as serving, aiohttp.ClientSession() as session:
+        auth.vault_var.set(vault)
+        url = str(serving.make_url("/"))
+        await vault.populate({"test": kopf.AiohttpSession(server=url, aiohttp_session=session)})
+        yield
+
+
 @pytest.mark.usefixtures("uncollected")
 def test_a_watch_that_was_reset_and_then_answered_410_is_not_cancelled_later() -> None:
     """Case 69: the error of the first keeps the second in memory, with what limits its silence."""
@@ -78,12 +91,8 @@ def test_a_watch_that_was_reset_and_then_answered_410_is_not_cancelled_later() -
         setattr(settings.watching, name, seconds * SCALE)
 
     async def scenario() -> int:
-        server, app, vault = Server(), web.Application(), credentials.Vault()
-        app.router.add_route("*", "/{path:.*}", server.answer)
-        async with test_utils.TestServer(app) as serving, aiohttp.ClientSession() as session:
-            auth.vault_var.set(vault)
-            url = str(serving.make_url("/"))
-            await vault.populate({"test": kopf.AiohttpSession(server=url, aiohttp_session=session)})
+        server = Server()
+        async with served(server):
             watched = watching.infinite_watch(settings=settings, resource=THINGS, namespace=NAMESPACE)
             async for _ in watched:
                 # More than all limits after the second has ended.
@@ -132,14 +141,9 @@ def test_what_a_cancelled_watch_leaves_open_is_closed_before_the_loop_ends() -> 
     errors: list[str] = []
 
     class Kopf(Watches):
-        url: str
-        session: aiohttp.ClientSession
         begun: asyncio.Semaphore
 
         async def _spawn(self, stop: asyncio.Event) -> Collection[asyncio.Task[Any]]:
-            vault = credentials.Vault()
-            auth.vault_var.set(vault)
-            await vault.populate({"test": kopf.AiohttpSession(server=self.url, aiohttp_session=self.session)})
             # In what order the loop closes them is chance.
             return [asyncio.create_task(self._watch(), name=f"watcher for things@ns {k}") for k in range(20)]
 
@@ -155,11 +159,9 @@ def test_what_a_cancelled_watch_leaves_open_is_closed_before_the_loop_ends() -> 
 
     async def scenario() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["message"]))
-        server, app = Server(), web.Application()
-        app.router.add_route("*", "/{path:.*}", server.answer)
-        async with test_utils.TestServer(app) as serving, aiohttp.ClientSession() as session:
+        async with served(Server()):
             kept, over = Kopf(kopf.OperatorRegistry, unasked, [], [], unmissed), asyncio.Event()
-            kept.url, kept.session, kept.begun = str(serving.make_url("/")), session, asyncio.Semaphore(0)
+            kept.begun = asyncio.Semaphore(0)
             running = asyncio.create_task(kept.run(over))
             for _ in range(20):
                 await kept.begun.acquire()

@@ -107,17 +107,17 @@ def test_the_first_screen_has_whose_it_is_the_verdict_and_size_and_cost() -> Non
 
 
 @pytest.mark.parametrize(
-    ("packed", "told"),
+    ("packed", "shown"),
     [
         ([], "12,345 tokensseen in training"),
         ([87], "12,345 tokensof 87 rows"),
         ([1_087, 86], "12,345 tokensof 1,087 and 86 rows, one training after another"),
     ],
 )
-def test_rows_that_are_held_out_are_no_training_data(packed: list[int], told: str) -> None:
+def test_rows_that_are_held_out_are_no_training_data(packed: list[int], shown: str) -> None:
     packs = [StageFigures(name=f"pack-{number}", counts={"rows": rows}) for number, rows in enumerate(packed)]
     answered = StageFigures(name="generate", counts={"kept": 104, "train": 87, "holdout": 17})
-    assert told in first_screen(facts(stages=[answered, *packs, TRAINED], rows=RowCounts(answered=104, holdout=17)))
+    assert shown in first_screen(facts(stages=[answered, *packs, TRAINED], rows=RowCounts(answered=104, holdout=17)))
 
 
 def test_a_failed_gate_is_said_first_with_its_metric_threshold_and_number() -> None:

@@ -38,9 +38,10 @@ def apply_retry(
     if request is None:
         return status, None
     name, slash, nonce = request.partition("/")
-    if not slash or not nonce:
-        return status, _refused(f"{RETRY_ANNOTATION} is {request!r}; give STAGE/NONCE{_example(name, status)}")
     failed = [stage.name for stage in status.stages if stage.state == "Failed"]
+    if not slash or not nonce:
+        example = _example(name, failed or [stage.name for stage in status.stages])
+        return status, _refused(f"{RETRY_ANNOTATION} is {request!r}; give STAGE/NONCE{example}")
     if name not in failed:
         return status, _not_failed(name, failed, status)
     stages = [_reset(stage) if stage.name == name else stage for stage in status.stages]
@@ -71,12 +72,9 @@ def _not_failed(name: str, failed: Sequence[str], status: DistillationJobStatus)
     return Cause.of(reasons.RETRY_WAITS, f"{says}; no stage has failed. When {name} fails, it is retried once")
 
 
-def _example(name: str, status: DistillationJobStatus) -> str:
-    """With the stage that was probably meant: of those that have failed, of all, or the last one."""
-    names = [stage.name for stage in status.stages]
-    failed = [stage.name for stage in status.stages if stage.state == "Failed"]
-    likely = get_close_matches(name, failed, 1) or failed or get_close_matches(name, names, 1) or names[-1:]
-    return "".join(f", e.g. {stage}/1" for stage in likely[:1])
+def _example(name: str, names: Sequence[str]) -> str:
+    """With the one that was probably meant, or the last one."""
+    return "".join(f", e.g. {stage}/1" for stage in get_close_matches(name, names, 1) or names[-1:])
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
